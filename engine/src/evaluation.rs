@@ -1,0 +1,267 @@
+//! What a network says of a position, who says it, and the deterministic stand-ins of tests and benchmarks.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::game::{Action, ActionSet, Game};
+
+/// A position to evaluate: 64 bytes for Quoridor, cheap to send between threads.
+pub struct Leaf<G: Game> {
+    /// What the network sees, network frame.
+    pub position: G::Position,
+    /// Legal actions of the mover, network frame.
+    pub legal: G::Actions,
+}
+
+impl<G: Game> Leaf<G> {
+    /// The leaf of a state whose legal actions (game frame) are known already.
+    pub fn new(game: &G, state: &G::State, legal: &G::Actions) -> Self {
+        Self { position: game.position(state), legal: game.turn_actions(game.side_to_move(state), legal) }
+    }
+}
+
+// Derives would ask for `G: Clone` and so on; the fields are what counts.
+impl<G: Game> Clone for Leaf<G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<G: Game> Copy for Leaf<G> {}
+impl<G: Game> fmt::Debug for Leaf<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaf").field("position", &self.position).field("legal", &self.legal).finish()
+    }
+}
+
+/// The evaluation of one leaf.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation<'a> {
+    /// Expected outcome in [−1, 1] from the view of the side to move.
+    pub value: f32,
+    /// Prior probability of each legal action in ascending network-frame order; sums to 1.
+    pub priors: &'a [f32],
+}
+
+/// Evaluations of a run of leaves, in the leaves' order: three flat vectors, whatever the number of leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluations {
+    values: Vec<f32>,
+    priors: Vec<f32>,
+    ends: Vec<usize>,
+}
+
+impl Evaluations {
+    /// Number of leaves evaluated.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Forgets all evaluations and keeps the memory.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.priors.clear();
+        self.ends.clear();
+    }
+
+    /// Appends the evaluation of the next leaf. `priors`: see [`Evaluation::priors`].
+    pub fn push(&mut self, value: f32, priors: impl IntoIterator<Item = f32>) {
+        self.values.push(value);
+        self.priors.extend(priors);
+        self.ends.push(self.priors.len());
+    }
+
+    /// The evaluation of leaf `index`. Panics when there is none.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Evaluation<'_> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        Evaluation { value: self.values[index], priors: &self.priors[start..self.ends[index]] }
+    }
+
+    /// All evaluations in order.
+    pub fn iter(&self) -> impl Iterator<Item = Evaluation<'_>> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Appends an evaluation given as network output: a value and one logit per policy index.
+    ///
+    /// The priors are the softmax over legal actions only, in f32 with the maximum subtracted: what a softmax over all actions
+    /// with illegal logits at −1e32 gives (contract of the trainer). Returns whether all of it is finite.
+    pub fn push_logits<A: ActionSet>(&mut self, value: f32, logits: &[f32], legal: &A) -> bool {
+        let start = self.priors.len();
+        self.priors.extend(legal.iter().map(|action| logits[usize::from(action)]));
+        let priors = &mut self.priors[start..];
+        let max = priors.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        for prior in priors.iter_mut() {
+            *prior = (*prior - max).exp();
+        }
+        let sum: f32 = priors.iter().sum();
+        for prior in priors.iter_mut() {
+            *prior /= sum;
+        }
+        self.values.push(value);
+        self.ends.push(self.priors.len());
+        // A NaN logit is skipped by `max` and comes back through `sum`.
+        value.is_finite() && (sum.is_finite() || start == self.priors.len())
+    }
+}
+
+/// Why leaves could not be evaluated.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum EvaluateError {
+    /// The inference runtime reported a failure.
+    #[error("run the network: {0}")]
+    Backend(String),
+    /// The network answered with NaN or infinity.
+    #[error("use the network's output: {count} of {batch} positions have non-finite values")]
+    NonFinite {
+        /// Positions with such an answer.
+        count: usize,
+        /// Positions asked.
+        batch: usize,
+    },
+}
+
+/// Something that evaluates positions. One evaluator belongs to one thread; search cannot tell which one it has.
+pub trait Evaluator<G: Game>: Send {
+    /// Replaces the contents of `out` by one evaluation per leaf, in order.
+    ///
+    /// The answer for a leaf must not depend on the other leaves.
+    ///
+    /// # Errors
+    /// When the backend fails or answers with non-finite numbers; `out` is then unspecified.
+    fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError>;
+}
+
+/// Value 0 and equal priors for every position.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UniformEvaluator;
+
+impl<G: Game> Evaluator<G> for UniformEvaluator {
+    fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        out.clear();
+        for leaf in leaves {
+            let count = leaf.legal.len();
+            out.push(0.0, std::iter::repeat_n(1.0 / count as f32, count));
+        }
+        Ok(())
+    }
+}
+
+/// How [`HashEvaluator`] turns weights into priors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashPriors {
+    /// Weights divided by their sum.
+    Ratio,
+    /// Softmax of weights / 64, through the same code as a network's logits.
+    Softmax,
+}
+
+/// Pseudo-random but reproducible evaluations: everything follows from a hash of the encoded position.
+///
+/// Matches the `hash` and `hashlogit` evaluators of the conformance vectors (`tests/data/README.md`), for encodings whose
+/// entries are integers in 0..=255. `salt` 0 is theirs; other salts give evaluators that disagree with it everywhere.
+#[derive(Clone, Debug)]
+pub struct HashEvaluator<G: Game> {
+    game: G,
+    encoding: G::Encoding,
+    priors: HashPriors,
+    salt: u64,
+    planes: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl<G: Game> HashEvaluator<G> {
+    /// An evaluator over `encoding` of `game`.
+    pub fn new(game: G, encoding: G::Encoding, priors: HashPriors, salt: u64) -> Self {
+        let planes = vec![0.0; game.input_shape(encoding).iter().product()];
+        let logits = vec![0.0; game.policy_size()];
+        Self { game, encoding, priors, salt, planes, logits }
+    }
+
+    /// FNV-1a 64 over the encoded position, one byte per entry.
+    fn hash(&mut self, position: &G::Position) -> u64 {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0000_0100_0000_01b3;
+        self.game.encode(self.encoding, position, &mut self.planes);
+        let hash = self.planes.iter().fold(OFFSET, |hash, &entry| (hash ^ u64::from(entry as u8)).wrapping_mul(PRIME));
+        hash ^ self.salt
+    }
+}
+
+/// The SplitMix64 step and finaliser (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+#[must_use]
+pub fn mix(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Weight of a network-frame action, 1..=256.
+fn weight(hash: u64, action: Action) -> f32 {
+    let key = (u64::from(action) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (1 + (mix(hash ^ key) >> 56)) as f32
+}
+
+impl<G: Game> Evaluator<G> for HashEvaluator<G> {
+    fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        out.clear();
+        for leaf in leaves {
+            let hash = self.hash(&leaf.position);
+            let value = (mix(hash) >> 40) as f32 / 16_777_216.0 - 0.5;
+            match self.priors {
+                HashPriors::Ratio => {
+                    // At most 256 weights of at most 256: the sum is exact in f32.
+                    let sum: f32 = leaf.legal.iter().map(|action| weight(hash, action)).sum();
+                    out.push(value, leaf.legal.iter().map(|action| weight(hash, action) / sum));
+                }
+                HashPriors::Softmax => {
+                    for action in leaf.legal.iter() {
+                        self.logits[usize::from(action)] = weight(hash, action) / 64.0;
+                    }
+                    out.push_logits(value, &self.logits, &leaf.legal);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::game::ActionBits;
+
+    #[test]
+    fn priors_are_the_softmax_over_legal_actions_only() {
+        let mut legal = ActionBits::<1>::default();
+        legal.insert(1);
+        legal.insert(3);
+        let mut evaluations = Evaluations::default();
+        assert!(evaluations.push_logits(0.5, &[100.0, 0.0, 100.0, 3f32.ln()], &legal));
+        let evaluation = evaluations.get(0);
+        assert_eq!(evaluation.value, 0.5);
+        assert!((evaluation.priors[0] - 0.25).abs() < 1e-6 && (evaluation.priors[1] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn non_finite_network_output_is_reported() {
+        let mut legal = ActionBits::<1>::default();
+        legal.insert(0);
+        legal.insert(1);
+        let mut evaluations = Evaluations::default();
+        assert!(!evaluations.push_logits(f32::NAN, &[0.0, 0.0], &legal));
+        assert!(!evaluations.push_logits(0.0, &[0.0, f32::NAN], &legal));
+        assert!(!evaluations.push_logits(0.0, &[0.0, f32::INFINITY], &legal));
+        assert!(!evaluations.push_logits(0.0, &[f32::NEG_INFINITY; 2], &legal));
+        assert_eq!(evaluations.len(), 4);
+    }
+}

@@ -1,0 +1,214 @@
+//! What search and encoding need of a two-player, zero-sum, perfect-information game.
+
+use std::{fmt::Debug, hash::Hash};
+
+/// Index into the policy vector: one number per move the network can name.
+pub type Action = u16;
+
+/// One of the two sides. [`Player::First`] moves first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Player {
+    /// Moves at plies 0, 2, 4, …
+    First,
+    /// Moves at plies 1, 3, 5, …
+    Second,
+}
+
+impl Player {
+    /// 0 for the first player, 1 for the second.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The other side.
+    #[must_use]
+    pub const fn opponent(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
+        }
+    }
+}
+
+/// How a game ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// This side won.
+    Win(Player),
+    /// Nobody won: by the rules, or because the step limit was reached.
+    Draw,
+}
+
+impl Outcome {
+    /// +1 if `player` won, −1 if it lost, 0 for a draw.
+    #[must_use]
+    pub fn value_for(self, player: Player) -> f32 {
+        match self {
+            Self::Win(winner) if winner == player => 1.0,
+            Self::Win(_) => -1.0,
+            Self::Draw => 0.0,
+        }
+    }
+}
+
+/// A set of actions, iterated in ascending order.
+///
+/// The *rank* of a member is the number of smaller members: the place of its prior in a vector that holds priors of legal
+/// actions only.
+pub trait ActionSet: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
+    /// Adds `action`.
+    fn insert(&mut self, action: Action);
+    /// Whether `action` is a member.
+    fn contains(&self, action: Action) -> bool;
+    /// Number of members.
+    fn len(&self) -> usize;
+    /// The member with `rank` smaller members. Panics when there is none.
+    fn nth(&self, rank: usize) -> Action;
+    /// The members in ascending order.
+    fn iter(&self) -> impl Iterator<Item = Action>;
+
+    /// Whether the set has no members.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An [`ActionSet`] of `64 * WORDS` bits: action `a` is bit `a % 64` of word `a / 64`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ActionBits<const WORDS: usize>(pub [u64; WORDS]);
+
+impl<const WORDS: usize> Default for ActionBits<WORDS> {
+    fn default() -> Self {
+        Self([0; WORDS])
+    }
+}
+
+impl<const WORDS: usize> ActionSet for ActionBits<WORDS> {
+    fn insert(&mut self, action: Action) {
+        self.0[usize::from(action / 64)] |= 1 << (action % 64);
+    }
+
+    fn contains(&self, action: Action) -> bool {
+        self.0[usize::from(action / 64)] >> (action % 64) & 1 == 1
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    fn nth(&self, rank: usize) -> Action {
+        let mut left = rank;
+        for (index, &word) in self.0.iter().enumerate() {
+            let ones = word.count_ones() as usize;
+            if left < ones {
+                let mut rest = word;
+                for _ in 0..left {
+                    rest &= rest - 1;
+                }
+                return (index * 64) as Action + rest.trailing_zeros() as Action;
+            }
+            left -= ones;
+        }
+        panic!("action set has no member of rank {rank}")
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Action> {
+        self.0.iter().enumerate().flat_map(|(index, &word)| {
+            let base = (index * 64) as Action;
+            std::iter::successors((word != 0).then_some(word), |rest| {
+                let next = rest & (rest - 1);
+                (next != 0).then_some(next)
+            })
+            .map(move |rest| base + rest.trailing_zeros() as Action)
+        })
+    }
+}
+
+/// The rules of one game with fixed settings (board size, step limit, …), and how a network sees its positions.
+///
+/// Two frames exist. In the *game frame* actions mean the same squares for both players; search, action choice and records
+/// live there. In the *network frame* the board is turned so that the mover always plays in the same direction; network
+/// input, network output, caches and stored training rows live there. For a game without such a turn the two are equal.
+pub trait Game: Clone + Debug + Send + Sync + 'static {
+    /// Everything the rules need to go on from here, with whatever makes that fast. Held by every tree node.
+    type State: Clone + Debug + Send + 'static;
+    /// What the network sees of a state and nothing else (no ply counter), in the network frame. Small; equal positions have
+    /// equal evaluations, so it is the key of the evaluation cache.
+    type Position: Copy + Eq + Hash + Debug + Send + Sync + 'static;
+    /// A set of this game's actions.
+    type Actions: ActionSet;
+    /// A way to lay a position out as network input.
+    type Encoding: Copy + Eq + Debug + Send + Sync + 'static;
+
+    /// The state before the first ply.
+    fn start(&self) -> Self::State;
+    /// Length of the policy vector: actions are `0..policy_size()`.
+    fn policy_size(&self) -> usize;
+
+    /// Who moves next.
+    fn side_to_move(&self, state: &Self::State) -> Player;
+    /// Plies played since the start.
+    fn ply(&self, state: &Self::State) -> u32;
+    /// How the game ended, or `None` while it goes on. Reaching the step limit without a winner is a draw.
+    fn outcome(&self, state: &Self::State) -> Option<Outcome>;
+    /// Legal actions of the side to move in the game frame. Meaningful only while [`Game::outcome`] is `None`.
+    fn legal_actions(&self, state: &Self::State) -> Self::Actions;
+    /// Plays a legal action given in the game frame. An illegal one is a bug of the caller and may panic or corrupt `state`.
+    fn play(&self, state: &mut Self::State, action: Action);
+
+    /// What the network sees of `state`.
+    fn position(&self, state: &Self::State) -> Self::Position;
+    /// Turns an action of `mover` from the game frame into the network frame or back: an involution.
+    fn turn_action(&self, mover: Player, action: Action) -> Action;
+    /// Turns a set of actions as [`Game::turn_action`] turns each member.
+    fn turn_actions(&self, mover: Player, actions: &Self::Actions) -> Self::Actions;
+    /// Reorders priors over the legal actions of `mover`, in place, from ascending network-frame order to ascending game-frame
+    /// order. `legal` is in the game frame and has as many members as there are priors.
+    fn turn_priors(&self, mover: Player, legal: &Self::Actions, priors: &mut [f32]);
+
+    /// Every encoding this game has. Their input shapes differ, so that a model's own input shape chooses one.
+    fn encodings(&self) -> Vec<Self::Encoding>;
+    /// Name of an encoding for messages and settings, such as `resnet`.
+    fn encoding_name(&self, encoding: Self::Encoding) -> &'static str;
+    /// Shape of one encoded position, without the batch dimension.
+    fn input_shape(&self, encoding: Self::Encoding) -> Vec<usize>;
+    /// Writes a position as network input in C order, overwriting all of `out` (product of [`Game::input_shape`] elements).
+    fn encode(&self, encoding: Self::Encoding, position: &Self::Position, out: &mut [f32]);
+}
+
+/// How a game's actions and boards are written for people: traces and drawn boards. Search needs none of it.
+pub trait Notation: Game {
+    /// Short name of an action in the game frame, such as `e2` or `c4h`.
+    fn action_name(&self, action: Action) -> String;
+    /// The board as lines of text, game frame.
+    fn draw(&self, state: &Self::State) -> String;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_back_in_ascending_order_and_by_rank() {
+        let members: [Action; 6] = [0, 63, 64, 130, 191, 255];
+        let mut set = ActionBits::<4>::default();
+        for &action in members.iter().rev() {
+            set.insert(action);
+        }
+        assert_eq!(set.iter().collect::<Vec<_>>(), members);
+        assert_eq!(set.len(), members.len());
+        for (rank, &action) in members.iter().enumerate() {
+            assert_eq!(set.nth(rank), action);
+            assert!(set.contains(action));
+        }
+        assert!(!set.contains(1));
+    }
+
+    #[test]
+    fn outcomes_are_seen_from_each_side() {
+        assert_eq!(Outcome::Win(Player::First).value_for(Player::First), 1.0);
+        assert_eq!(Outcome::Win(Player::First).value_for(Player::Second), -1.0);
+        assert_eq!(Outcome::Draw.value_for(Player::Second), 0.0);
+    }
+}

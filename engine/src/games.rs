@@ -1,0 +1,3 @@
+//! The games that selfplayd plays.
+
+pub mod quoridor;

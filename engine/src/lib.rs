@@ -1,0 +1,15 @@
+//! The pure half of selfplayd: rules, encoding, search, self-play of one game, and the replay format.
+//!
+//! Nothing in this crate knows a thread, a clock, a channel or a network runtime; the manifest has no such dependency.
+//! Modules in dependency order, low to high:
+//!
+//! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
+//! - [`games`]: the games themselves; first of all Quoridor
+//! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
+
+pub mod evaluation;
+pub mod game;
+pub mod games;
+
+pub use evaluation::{Evaluation, Evaluations, Evaluator, Leaf};
+pub use game::{Action, ActionBits, ActionSet, Game, Outcome, Player};
