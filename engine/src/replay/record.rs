@@ -1,0 +1,80 @@
+//! The record of one finished game.
+
+use crate::{
+    evaluation::Leaf,
+    game::{Action, Game, Outcome, Player},
+};
+
+/// Why a game ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// One side won by the rules.
+    Win,
+    /// The step limit was reached, or the rules call it a draw.
+    Draw,
+    /// The side to move had no legal action; recorded as a draw.
+    NoLegalAction,
+}
+
+impl EndReason {
+    /// Name in files and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Win => "win",
+            Self::Draw => "draw",
+            Self::NoLegalAction => "no_legal_action",
+        }
+    }
+}
+
+/// What the search said of one action.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// The action, network frame.
+    pub action: Action,
+    /// Visits of the action's child at the root; 0 for agents that do not search.
+    pub visits: u32,
+    /// Its share of the training policy. The shares of one ply sum to 1.
+    pub probability: f32,
+}
+
+/// One ply: the position before it, what was found there and what was played.
+#[derive(Debug)]
+pub struct PlyRecord<G: Game> {
+    /// The position before the ply and its legal actions, network frame.
+    pub leaf: Leaf<G>,
+    /// Who moved.
+    pub player: Player,
+    /// The action played, game frame.
+    pub action: Action,
+    /// The training policy: actions with a probability above 0, in any order.
+    pub targets: Vec<Target>,
+    /// Value of the position by the search (or the network, or 0 for a random mover), from the mover's view.
+    pub root_value: f32,
+    /// Version of the newest model whose evaluations chose the action.
+    pub model_version: i64,
+}
+
+impl<G: Game> Clone for PlyRecord<G> {
+    fn clone(&self) -> Self {
+        Self { targets: self.targets.clone(), ..*self }
+    }
+}
+
+/// A finished game.
+#[derive(Clone, Debug)]
+pub struct GameRecord<G: Game> {
+    /// Number of the game within its process and seed, from 0.
+    pub index: u64,
+    /// The process's seed: with `index` it fixes all randomness of the game.
+    pub seed: u64,
+    /// Version of the model that served when the game began.
+    pub model_version: i64,
+    /// All plies in order; ply t was played by the player with index t % 2.
+    pub plies: Vec<PlyRecord<G>>,
+    /// The result.
+    pub outcome: Outcome,
+    /// Why it ended.
+    pub end: EndReason,
+}
