@@ -6,12 +6,16 @@
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
+//! - [`search`]: leaf-parallel PUCT, split into gather and apply
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
+//! - [`selfplay`]: one game from its first ply to its record
 
 pub mod evaluation;
 pub mod game;
 pub mod games;
 pub mod replay;
+pub mod search;
+pub mod selfplay;
 
 pub use evaluation::{Evaluation, Evaluations, Evaluator, Leaf};
 pub use game::{Action, ActionBits, ActionSet, Game, Outcome, Player};

@@ -1,0 +1,221 @@
+//! Statistics of the actions that search has tried, in small blocks, one block per node.
+//!
+//! Only tried ("open") actions have an entry; an untried one costs its prior and nothing else. What selection reads (`q`, `u`)
+//! lies apart from what backup writes, each contiguous per block, so that selection is one multiply-add per entry.
+
+use crate::game::Action;
+
+/// No node: the action is open but its child has not been made yet.
+pub(super) const NO_NODE: u32 = u32::MAX;
+
+/// One open action of a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Edge {
+    /// Sum of backed-up values from the view of the node's mover, virtual losses left out.
+    pub(super) value_sum: f64,
+    /// Simulations backed up through this edge.
+    pub(super) visits: u32,
+    /// Virtual losses of gathered paths whose evaluation is still to come. Kept apart, so that removing them is exact.
+    pub(super) virtual_losses: u32,
+    /// The node behind it.
+    pub(super) child: u32,
+    /// Prior of the action; at the root with noise.
+    pub(super) prior: f32,
+    /// The action, game frame.
+    pub(super) action: Action,
+    /// Its rank among the node's legal actions.
+    pub(super) rank: u16,
+    /// 1 for a child whose position the game has visited before, when such are penalised; else 0.
+    pub(super) penalty: f32,
+}
+
+impl Edge {
+    /// Visits with virtual losses counted in.
+    pub(super) fn effective_visits(&self) -> u32 {
+        self.visits + self.virtual_losses
+    }
+
+    /// Mean value, each virtual loss counted as a lost game; 0 while there are neither. Less the penalty.
+    fn q(&self) -> f64 {
+        let visits = self.effective_visits();
+        let mean =
+            if visits == 0 { 0.0 } else { (self.value_sum - f64::from(self.virtual_losses)) / f64::from(visits) };
+        mean - f64::from(self.penalty)
+    }
+
+    fn u(&self) -> f64 {
+        f64::from(self.prior) / (1.0 + f64::from(self.effective_visits()))
+    }
+}
+
+/// Where a node's edges lie. Empty until the first is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Block {
+    start: u32,
+    len: u16,
+    capacity: u16,
+}
+
+impl Block {
+    pub(super) fn len(self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Index of the edge in slot `slot`. Slots stay; indices change when the block grows.
+    pub(super) fn at(self, slot: u16) -> usize {
+        self.start as usize + usize::from(slot)
+    }
+
+    pub(super) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.len()
+    }
+}
+
+/// All blocks of a tree. Outgrown blocks are used again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Edges {
+    q: Vec<f64>,
+    u: Vec<f64>,
+    edges: Vec<Edge>,
+    /// Starts of outgrown blocks by the binary logarithm of their capacity.
+    free: Vec<Vec<u32>>,
+}
+
+const SMALLEST_BLOCK: u16 = 2;
+
+impl Edges {
+    pub(super) fn clear(&mut self) {
+        self.q.clear();
+        self.u.clear();
+        self.edges.clear();
+        self.free.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Bytes held for entries in use or free for use.
+    pub(super) fn bytes(&self) -> usize {
+        self.edges.len() * (size_of::<Edge>() + 2 * size_of::<f64>())
+    }
+
+    pub(super) fn get(&self, index: usize) -> &Edge {
+        &self.edges[index]
+    }
+
+    /// What selection sees of a block: mean values and priors / (1 + visits), slot by slot.
+    pub(super) fn scores(&self, block: Block) -> (&[f64], &[f64]) {
+        (&self.q[block.range()], &self.u[block.range()])
+    }
+
+    pub(super) fn iter(&self, block: Block) -> std::slice::Iter<'_, Edge> {
+        self.edges[block.range()].iter()
+    }
+
+    /// Changes an edge and brings what selection sees up to date.
+    pub(super) fn update(&mut self, index: usize, change: impl FnOnce(&mut Edge)) {
+        let edge = &mut self.edges[index];
+        change(edge);
+        self.q[index] = edge.q();
+        self.u[index] = edge.u();
+    }
+
+    /// Appends an edge to `block` and returns its slot. The block may move.
+    pub(super) fn push(&mut self, block: &mut Block, edge: Edge) -> u16 {
+        if block.len == block.capacity {
+            self.grow(block);
+        }
+        let slot = block.len;
+        block.len += 1;
+        self.update(block.at(slot), |place| *place = edge);
+        slot
+    }
+
+    fn grow(&mut self, block: &mut Block) {
+        let capacity = if block.capacity == 0 { SMALLEST_BLOCK } else { block.capacity * 2 };
+        let start = self.allocate(capacity);
+        let (from, to) = (block.range(), start as usize);
+        self.q.copy_within(from.clone(), to);
+        self.u.copy_within(from.clone(), to);
+        self.edges.copy_within(from, to);
+        if block.capacity > 0 {
+            self.free[block.capacity.ilog2() as usize].push(block.start);
+        }
+        *block = Block { start, len: block.len, capacity };
+    }
+
+    fn allocate(&mut self, capacity: u16) -> u32 {
+        let class = capacity.ilog2() as usize;
+        if self.free.len() <= class {
+            self.free.resize_with(class + 1, Vec::new);
+        }
+        if let Some(start) = self.free[class].pop() {
+            return start;
+        }
+        const UNUSED: Edge = Edge {
+            value_sum: 0.0,
+            visits: 0,
+            virtual_losses: 0,
+            child: NO_NODE,
+            prior: 0.0,
+            action: 0,
+            rank: 0,
+            penalty: 0.0,
+        };
+        let start = self.edges.len();
+        let end = start + usize::from(capacity);
+        self.q.resize(end, 0.0);
+        self.u.resize(end, 0.0);
+        self.edges.resize(end, UNUSED);
+        start as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(action: Action) -> Edge {
+        Edge {
+            value_sum: 0.0,
+            visits: 0,
+            virtual_losses: 0,
+            child: NO_NODE,
+            prior: 0.5,
+            action,
+            rank: action,
+            penalty: 0.0,
+        }
+    }
+
+    #[test]
+    fn slots_keep_their_edge_while_blocks_grow_and_reuse_space() {
+        let mut edges = Edges::default();
+        let mut blocks = [Block::default(); 3];
+        for action in 0..100 {
+            for block in &mut blocks {
+                assert_eq!(edges.push(block, edge(action)), action);
+            }
+        }
+        for block in blocks {
+            let actions: Vec<_> = edges.iter(block).map(|edge| edge.action).collect();
+            assert_eq!(actions, (0..100).collect::<Vec<_>>());
+        }
+        // 3 blocks of 128, and outgrown ones: without reuse there would be 3 * (2 + 4 + … + 128) = 762 places.
+        assert!(edges.edges.len() < 762, "{} places", edges.edges.len());
+    }
+
+    #[test]
+    fn virtual_losses_count_as_lost_games_and_leave_no_trace() {
+        let mut edges = Edges::default();
+        let mut block = Block::default();
+        let slot = edges.push(&mut block, edge(0));
+        edges.update(block.at(slot), |edge| {
+            edge.value_sum = 0.1 + 0.2;
+            edge.visits = 2;
+        });
+        let before = (edges.q[0], edges.u[0], edges.edges[0]);
+        edges.update(0, |edge| edge.virtual_losses += 3);
+        assert_eq!(edges.q[0], (0.1 + 0.2 - 3.0) / 5.0);
+        assert_eq!(edges.u[0], 0.5 / 6.0);
+        edges.update(0, |edge| edge.virtual_losses -= 3);
+        assert_eq!((edges.q[0], edges.u[0], edges.edges[0]), before);
+    }
+}

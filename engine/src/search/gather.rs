@@ -1,0 +1,249 @@
+//! One game's search: gather leaves, apply their evaluations, move the root.
+
+use std::collections::HashSet;
+
+use rand::Rng;
+
+use super::{
+    noise::with_noise,
+    params::SearchParams,
+    tree::{ROOT, Status, Step, Tree, TreeSize},
+};
+use crate::{
+    evaluation::{Evaluations, Leaf},
+    game::{Action, ActionSet, Game, Outcome, Player},
+};
+
+/// Simulations by how their leaf got its value, summed over the life of a [`Search`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeafCounts {
+    /// A new position, evaluated by whoever answers the leaves.
+    pub evaluated: u64,
+    /// A position already gathered and waiting: it shares that evaluation.
+    pub duplicate: u64,
+    /// A finished game with a winner.
+    pub won: u64,
+    /// A draw: by the rules or by the step limit.
+    pub drawn: u64,
+}
+
+impl LeafCounts {
+    /// All simulations.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.evaluated + self.duplicate + self.won + self.drawn
+    }
+}
+
+/// A gathered path that waits for the evaluation of its last node.
+struct Pending {
+    node: u32,
+    /// Place of its leaf among those asked.
+    leaf: usize,
+    /// Its steps end here in `Search::steps` and begin where the one before ends.
+    end: usize,
+}
+
+/// The search of one game, kept from move to move.
+pub struct Search<G: Game> {
+    game: G,
+    params: SearchParams,
+    tree: Tree<G>,
+    /// Simulations still to start for this move.
+    left: u32,
+    pending: Vec<Pending>,
+    steps: Vec<Step>,
+    counts: LeafCounts,
+}
+
+impl<G: Game> Search<G> {
+    /// A search without a root yet; `penalize_visited`: subtract 1 from the score of actions that lead to a position this game
+    /// has visited.
+    pub fn new(game: G, params: SearchParams, penalize_visited: bool) -> Self {
+        let mut tree = Tree::new();
+        tree.visited = penalize_visited.then(HashSet::new);
+        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), counts: LeafCounts::default() }
+    }
+
+    /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. Noise is
+    /// drawn anew from `rng` in either case.
+    ///
+    /// `state` must not be a finished game.
+    pub fn begin(&mut self, state: &G::State, rng: &mut impl Rng) {
+        debug_assert!(self.pending.is_empty());
+        self.note_visited(state);
+        if self.tree.visited.is_some() {
+            // A kept subtree was opened before this position counted as visited.
+            self.tree.clear();
+        }
+        let same = |kept: &G::State| {
+            self.game.ply(kept) == self.game.ply(state) && self.game.position(kept) == self.game.position(state)
+        };
+        if !self.tree.nodes.first().is_some_and(|root| same(&root.state)) {
+            self.tree.clear();
+        }
+        if self.tree.nodes.is_empty() {
+            self.tree.add_node(&self.game, state.clone());
+        } else if let Some(noise) = self.params.noise {
+            self.tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+        }
+        self.left = self.params.simulations.at_root(self.root_legal_len());
+    }
+
+    /// Counts `state` as visited by the game, where such positions are penalised. [`Search::begin`] does so by itself.
+    pub fn note_visited(&mut self, state: &G::State) {
+        if let Some(visited) = &mut self.tree.visited {
+            visited.insert((self.game.position(state), self.game.side_to_move(state)));
+        }
+    }
+
+    fn root_legal_len(&self) -> usize {
+        self.tree.node(ROOT).legal.len()
+    }
+
+    /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time, and two of them may end in the
+    /// same new position, which is asked once. Simulations that end in a finished game are counted at once and ask nothing.
+    ///
+    /// Nothing appended means that this move's search is complete.
+    pub fn gather(&mut self, leaves: &mut Vec<Leaf<G>>) {
+        debug_assert!(self.pending.is_empty(), "apply answers a gather before the next one");
+        let first = leaves.len();
+        let k = self.params.leaf_parallelism.max(1) as usize;
+        while self.left > 0 && self.pending.len() < k {
+            let start = self.steps.len();
+            let Some(node) = self.select_leaf() else {
+                self.steps.truncate(start);
+                break;
+            };
+            self.left -= 1;
+            if let Status::Ended(outcome) = self.tree.node(node).status {
+                self.count_ended(outcome, start);
+                continue;
+            }
+            let known = self.pending.iter().find(|pending| pending.node == node).map(|pending| pending.leaf);
+            match known {
+                Some(_) => self.counts.duplicate += 1,
+                None => self.counts.evaluated += 1,
+            }
+            let leaf = known.unwrap_or_else(|| {
+                let node = self.tree.node(node);
+                leaves.push(Leaf::new(&self.game, &node.state, &node.legal));
+                leaves.len() - 1 - first
+            });
+            self.tree.add_virtual_losses(&self.steps[start..], self.params.virtual_loss);
+            self.pending.push(Pending { node, leaf, end: self.steps.len() });
+            if node == ROOT {
+                break; // Nothing can be selected below a root without priors.
+            }
+        }
+    }
+
+    fn count_ended(&mut self, outcome: Outcome, start: usize) {
+        match outcome {
+            Outcome::Win(_) => self.counts.won += 1,
+            Outcome::Draw => self.counts.drawn += 1,
+        }
+        self.tree.back_up(&self.steps[start..], f64::from(outcome.value_for(Player::First)), 0);
+        self.steps.truncate(start);
+    }
+
+    /// Walks from the root to a node without priors and appends its path to `steps`.
+    fn select_leaf(&mut self) -> Option<u32> {
+        let mut node = ROOT;
+        let mut visits = self.tree.root_effective_visits();
+        while self.tree.node(node).status == Status::Expanded {
+            let slot = self.tree.select(node, visits, self.params.c_puct)?;
+            let step = Step { node, slot };
+            self.steps.push(step);
+            (node, visits) = self.tree.descend(&self.game, step);
+        }
+        Some(node)
+    }
+
+    /// Takes the evaluations of the leaves of the last gather, in their order: expands each new position once, takes virtual
+    /// losses off and backs up every path in the order of selection. `rng` is drawn from only when the root gets its priors.
+    ///
+    /// Panics when the number of evaluations is not the number of leaves asked.
+    pub fn apply(&mut self, evaluations: &Evaluations, rng: &mut impl Rng) {
+        let asked = self.pending.iter().map(|pending| pending.leaf + 1).max().unwrap_or(0);
+        assert_eq!(evaluations.len(), asked, "one evaluation per leaf of the last gather");
+        let mut start = 0;
+        for pending in &self.pending {
+            let evaluation = evaluations.get(pending.leaf);
+            let node = self.tree.node(pending.node);
+            let value = match node.mover {
+                Player::First => f64::from(evaluation.value),
+                Player::Second => -f64::from(evaluation.value),
+            };
+            if node.status == Status::Pending {
+                self.tree.expand(&self.game, pending.node, evaluation.priors);
+                if pending.node == ROOT
+                    && let Some(noise) = self.params.noise
+                {
+                    self.tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+                }
+            }
+            // The root's own expansion is a path without steps; its virtual losses were counted all the same.
+            self.tree.back_up(&self.steps[start..pending.end], value, self.params.virtual_loss);
+            start = pending.end;
+        }
+        self.pending.clear();
+        self.steps.clear();
+    }
+
+    /// Whether leaves are out whose evaluations have not been applied.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Visits of the root's children in ascending order of actions (game frame), children without visits left out. On a fresh
+    /// root they sum to n − 1, on one kept by tree reuse to the visits kept plus n.
+    #[must_use]
+    pub fn visits(&self) -> Vec<(Action, u32)> {
+        self.tree.root_children()
+    }
+
+    /// Mean value of the root's simulations, in [−1, 1] from the view of its mover.
+    #[must_use]
+    pub fn root_value(&self) -> f32 {
+        self.tree.root_value() as f32
+    }
+
+    /// Simulations by kind since the search was made.
+    #[must_use]
+    pub fn counts(&self) -> LeafCounts {
+        self.counts
+    }
+
+    /// Nodes and bytes of the tree.
+    #[must_use]
+    pub fn size(&self) -> TreeSize {
+        self.tree.size()
+    }
+
+    /// Makes the child behind `action` the root and keeps its subtree, in the memory of `spare`, which takes the old tree's.
+    /// An action that was never evaluated leaves no tree.
+    pub fn advance(&mut self, action: Action, spare: &mut SpareTree<G>) {
+        self.tree.copy_subtree(action, &mut spare.0);
+        spare.0.visited = self.tree.visited.take();
+        std::mem::swap(&mut self.tree, &mut spare.0);
+    }
+
+    /// Forgets the tree and what it waits for: the next move starts from a fresh root. Needed when the tree's values come from
+    /// another network.
+    pub fn forget(&mut self) {
+        self.pending.clear();
+        self.steps.clear();
+        self.tree.clear();
+    }
+}
+
+/// Memory for one more tree: tree reuse copies what it keeps into it. One is enough for all games of a thread.
+pub struct SpareTree<G: Game>(Tree<G>);
+
+impl<G: Game> Default for SpareTree<G> {
+    fn default() -> Self {
+        Self(Tree::new())
+    }
+}

@@ -1,0 +1,47 @@
+//! What can be set about a search.
+
+/// How many simulations a move gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Simulations {
+    /// This many, whatever the position (`mcts_n`).
+    PerMove(u32),
+    /// This many times the number of legal actions at the root (`mcts_k`).
+    PerLegalAction(u32),
+}
+
+impl Simulations {
+    /// Simulations for a root with `legal` legal actions.
+    #[must_use]
+    pub fn at_root(self, legal: usize) -> u32 {
+        match self {
+            Self::PerMove(n) => n,
+            Self::PerLegalAction(k) => k.saturating_mul(legal as u32),
+        }
+    }
+}
+
+/// Dirichlet noise on the root's priors: P' = (1 − ε) P + ε Dir(α) (Silver et al. 2017, "Mastering the game of Go without
+/// human knowledge", Methods).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RootNoise {
+    /// ε in (0, 1]: share of the noise.
+    pub epsilon: f32,
+    /// α > 0: small values put the noise on few actions.
+    pub alpha: f32,
+}
+
+/// The settings of a search.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SearchParams {
+    /// Simulations per move. On a fresh root the root's own evaluation is the first of them, so its children's visits sum to
+    /// n − 1. On a root kept by tree reuse all n are new: its children's visits sum to n plus the visits kept.
+    pub simulations: Simulations,
+    /// c in Q + c P √N / (1 + n): the weight of priors against values. Above 0; 1 to 5 are usual.
+    pub c_puct: f32,
+    /// K: most leaves gathered before waiting for their evaluations. 1 is the sequential search.
+    pub leaf_parallelism: u32,
+    /// Losses counted along a gathered path until its evaluation arrives; keeps the leaves of one gather apart.
+    pub virtual_loss: u32,
+    /// Noise at the root; `None` for a deterministic search.
+    pub noise: Option<RootNoise>,
+}

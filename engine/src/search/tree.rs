@@ -1,0 +1,385 @@
+//! The search tree of one game: nodes, their priors and edges, in arenas that are reused from move to move.
+//!
+//! An unvisited action costs four bytes, its prior. A node keeps the best of its untried priors at hand: all untried actions
+//! have Q = 0 and no visits, so among them only that one can win the selection.
+
+use std::collections::HashSet;
+
+use super::{
+    edges::{Block, Edge, Edges, NO_NODE},
+    select::{best_score, first_max},
+};
+use crate::game::{Action, ActionSet, Game, Outcome, Player};
+
+/// The root is always the first node.
+pub(super) const ROOT: u32 = 0;
+
+/// Stands in the place of an opened action's prior, below every real one.
+const OPENED: f32 = -1.0;
+
+/// What is known of a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Status {
+    /// Waits for its evaluation.
+    Pending,
+    /// Evaluated, has priors.
+    Expanded,
+    /// The game is over here.
+    Ended(Outcome),
+}
+
+#[derive(Clone)]
+pub(super) struct Node<G: Game> {
+    pub(super) state: G::State,
+    /// Legal actions, game frame; empty when the game is over.
+    pub(super) legal: G::Actions,
+    pub(super) edges: Block,
+    /// Start of the node's priors, one per legal action in ascending order; `OPENED` for actions that have an edge.
+    priors: u32,
+    best_untried: f32,
+    best_untried_rank: u16,
+    legal_len: u16,
+    pub(super) mover: Player,
+    pub(super) status: Status,
+}
+
+/// A step of a path: the edge in this slot of this node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) node: u32,
+    pub(super) slot: u16,
+}
+
+/// How large a tree is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeSize {
+    /// Nodes, the root included.
+    pub nodes: usize,
+    /// Bytes of nodes, priors and edges (spare capacity of the arenas left out).
+    pub bytes: usize,
+}
+
+pub(super) struct Tree<G: Game> {
+    pub(super) nodes: Vec<Node<G>>,
+    priors: Vec<f32>,
+    edges: Edges,
+    /// Simulations through the root, its own expansion included.
+    pub(super) root_visits: u32,
+    /// Virtual losses of all gathered paths.
+    root_virtual_losses: u32,
+    /// Sum of values backed up to the root, from the first player's view.
+    root_value_sum: f64,
+    /// The root's priors without noise; empty until noise was added.
+    root_clean_priors: Vec<f32>,
+    /// Positions whose repetition is penalised; `None` when that is off.
+    pub(super) visited: Option<HashSet<(G::Position, Player)>>,
+}
+
+impl<G: Game> Tree<G> {
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            priors: Vec::new(),
+            edges: Edges::default(),
+            root_visits: 0,
+            root_virtual_losses: 0,
+            root_value_sum: 0.0,
+            root_clean_priors: Vec::new(),
+            visited: None,
+        }
+    }
+
+    /// Empties the tree and keeps its memory and the visited positions.
+    pub(super) fn clear(&mut self) {
+        self.nodes.clear();
+        self.priors.clear();
+        self.edges.clear();
+        self.root_visits = 0;
+        self.root_virtual_losses = 0;
+        self.root_value_sum = 0.0;
+        self.root_clean_priors.clear();
+    }
+
+    pub(super) fn size(&self) -> TreeSize {
+        let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>() + self.edges.bytes();
+        TreeSize { nodes: self.nodes.len(), bytes }
+    }
+
+    pub(super) fn add_node(&mut self, game: &G, state: G::State) -> u32 {
+        let mover = game.side_to_move(&state);
+        let mut legal = G::Actions::default();
+        let status = match game.outcome(&state) {
+            Some(outcome) => Status::Ended(outcome),
+            None => {
+                legal = game.legal_actions(&state);
+                if legal.is_empty() { Status::Ended(Outcome::Draw) } else { Status::Pending }
+            }
+        };
+        self.nodes.push(Node {
+            state,
+            legal,
+            edges: Block::default(),
+            priors: 0,
+            best_untried: 0.0,
+            best_untried_rank: 0,
+            legal_len: legal.len() as u16,
+            mover,
+            status,
+        });
+        (self.nodes.len() - 1) as u32
+    }
+
+    pub(super) fn node(&self, node: u32) -> &Node<G> {
+        &self.nodes[node as usize]
+    }
+
+    /// Gives a pending node its priors (ascending network-frame order).
+    pub(super) fn expand(&mut self, game: &G, index: u32, network_priors: &[f32]) {
+        let node = &mut self.nodes[index as usize];
+        debug_assert_eq!(node.status, Status::Pending);
+        debug_assert_eq!(network_priors.len(), usize::from(node.legal_len));
+        node.status = Status::Expanded;
+        node.priors = self.priors.len() as u32;
+        self.priors.extend_from_slice(network_priors);
+        game.turn_priors(node.mover, &node.legal, &mut self.priors[node.priors as usize..]);
+        if self.visited.is_some() {
+            self.open_visited(game, index);
+        }
+        self.find_best_untried(index);
+    }
+
+    fn prior_range(&self, node: u32) -> std::ops::Range<usize> {
+        let node = self.node(node);
+        node.priors as usize..node.priors as usize + usize::from(node.legal_len)
+    }
+
+    fn find_best_untried(&mut self, node: u32) {
+        let best = first_max(&self.priors[self.prior_range(node)], 0.0);
+        let node = &mut self.nodes[node as usize];
+        (node.best_untried_rank, node.best_untried) = best.map_or((0, 0.0), |(rank, prior)| (rank as u16, prior));
+    }
+
+    /// Opens every action that leads to a position the game has visited: selection then sees its penalty.
+    fn open_visited(&mut self, game: &G, index: u32) {
+        let Some(visited) = self.visited.take() else { return };
+        let node = self.node(index).clone();
+        for (rank, action) in node.legal.iter().enumerate() {
+            let mut state = node.state.clone();
+            game.play(&mut state, action);
+            if visited.contains(&(game.position(&state), game.side_to_move(&state))) {
+                self.open(index, rank as u16, 1.0);
+            }
+        }
+        self.visited = Some(visited);
+    }
+
+    fn open(&mut self, index: u32, rank: u16, penalty: f32) -> u16 {
+        let node = &mut self.nodes[index as usize];
+        let prior = &mut self.priors[node.priors as usize + usize::from(rank)];
+        let edge = Edge {
+            value_sum: 0.0,
+            visits: 0,
+            virtual_losses: 0,
+            child: NO_NODE,
+            prior: *prior,
+            action: node.legal.nth(usize::from(rank)),
+            rank,
+            penalty,
+        };
+        *prior = OPENED;
+        self.edges.push(&mut node.edges, edge)
+    }
+
+    /// The slot with the highest PUCT score, lowest action first among equals; opens it if it is untried.
+    ///
+    /// `visits` is the node's own count with virtual losses. `None` when no action has a prior above 0.
+    pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f32) -> Option<u16> {
+        let exploration = f64::from(c_puct) * f64::from(visits.max(1)).sqrt();
+        let node = &self.nodes[index as usize];
+        let (q, u) = self.edges.scores(node.edges);
+        let best = best_score(q, u, exploration);
+        let tried = || {
+            // Among equals the lowest action; slots are in order of opening.
+            let scores = q.iter().zip(u).map(|(q, u)| q + exploration * u);
+            let equals = scores.zip(self.edges.iter(node.edges)).enumerate().filter(|(_, (score, _))| *score == best);
+            equals.map(|(slot, (_, edge))| (edge.action, slot as u16)).min()
+        };
+        if node.best_untried <= 0.0 {
+            return tried().map(|(_, slot)| slot);
+        }
+        let untried = exploration * f64::from(node.best_untried);
+        let rank = node.best_untried_rank;
+        let open_untried = match untried.total_cmp(&best) {
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Equal => {
+                let action = node.legal.nth(usize::from(rank));
+                tried().is_none_or(|(tried, _)| action < tried)
+            }
+        };
+        if !open_untried {
+            return tried().map(|(_, slot)| slot);
+        }
+        let slot = self.open(index, rank, 0.0);
+        self.find_best_untried(index);
+        Some(slot)
+    }
+
+    /// The node behind an edge, made when there is none yet, and the visits of the edge with virtual losses.
+    pub(super) fn descend(&mut self, game: &G, step: Step) -> (u32, u32) {
+        let parent = self.node(step.node);
+        let index = parent.edges.at(step.slot);
+        let edge = *self.edges.get(index);
+        if edge.child != NO_NODE {
+            return (edge.child, edge.effective_visits());
+        }
+        let mut state = parent.state.clone();
+        game.play(&mut state, edge.action);
+        let child = self.add_node(game, state);
+        self.edges.update(index, |edge| edge.child = child);
+        (child, edge.effective_visits())
+    }
+
+    pub(super) fn root_effective_visits(&self) -> u32 {
+        self.root_visits + self.root_virtual_losses
+    }
+
+    pub(super) fn add_virtual_losses(&mut self, path: &[Step], losses: u32) {
+        self.root_virtual_losses += losses;
+        for step in path {
+            let index = self.node(step.node).edges.at(step.slot);
+            self.edges.update(index, |edge| edge.virtual_losses += losses);
+        }
+    }
+
+    /// Counts one simulation along `path` and takes its virtual losses off. `value` is from the first player's view.
+    pub(super) fn back_up(&mut self, path: &[Step], value: f64, losses: u32) {
+        self.root_virtual_losses -= losses;
+        self.root_visits += 1;
+        self.root_value_sum += value;
+        for step in path {
+            let node = self.node(step.node);
+            let index = node.edges.at(step.slot);
+            let value = seen_by(node.mover, value);
+            self.edges.update(index, |edge| {
+                edge.virtual_losses -= losses;
+                edge.visits += 1;
+                edge.value_sum += value;
+            });
+        }
+    }
+
+    /// Mean of the values backed up to the root, from its mover's view; 0 before the first.
+    pub(super) fn root_value(&self) -> f64 {
+        if self.root_visits == 0 {
+            return 0.0;
+        }
+        seen_by(self.node(ROOT).mover, self.root_value_sum) / f64::from(self.root_visits)
+    }
+
+    /// Visits of the root's children, in ascending order of actions; actions without visits are left out.
+    pub(super) fn root_children(&self) -> Vec<(Action, u32)> {
+        let edges = self.edges.iter(self.node(ROOT).edges);
+        let mut children: Vec<_> =
+            edges.filter(|edge| edge.visits > 0).map(|edge| (edge.action, edge.visits)).collect();
+        children.sort_unstable();
+        children
+    }
+
+    /// Replaces the expanded root's priors by `noisy(clean priors)`. The clean ones are kept: a second call starts from them.
+    pub(super) fn set_root_priors(&mut self, noisy: impl FnOnce(&[f32]) -> Vec<f32>) {
+        let range = self.prior_range(ROOT);
+        let block = self.node(ROOT).edges;
+        if self.root_clean_priors.is_empty() {
+            self.root_clean_priors.extend_from_slice(&self.priors[range.clone()]);
+            for edge in self.edges.iter(block) {
+                self.root_clean_priors[usize::from(edge.rank)] = edge.prior;
+            }
+        }
+        self.priors[range.clone()].copy_from_slice(&noisy(&self.root_clean_priors));
+        for index in block.range() {
+            let prior = &mut self.priors[range.start + usize::from(self.edges.get(index).rank)];
+            let noisy = std::mem::replace(prior, OPENED);
+            self.edges.update(index, |edge| edge.prior = noisy);
+        }
+        self.find_best_untried(ROOT);
+    }
+
+    /// Copies the subtree behind the root's `action` into `into` (emptied first), where it becomes the tree, with every visit,
+    /// value and prior it had. False, and `into` is left empty, when that action was never evaluated.
+    pub(super) fn copy_subtree(&self, action: Action, into: &mut Self) -> bool {
+        into.clear();
+        let root = self.node(ROOT);
+        let Some(edge) = self.edges.iter(root.edges).find(|edge| edge.action == action && edge.child != NO_NODE) else {
+            return false;
+        };
+        if self.node(edge.child).status != Status::Expanded {
+            return false;
+        }
+        into.root_visits = edge.visits;
+        into.root_value_sum = seen_by(root.mover, edge.value_sum);
+        into.copy_node(self, edge.child);
+        // Breadth first: copied nodes still hold the old tree's block and child numbers until their turn comes.
+        let mut next = 0;
+        while next < into.nodes.len() {
+            let old_block = into.nodes[next].edges;
+            let mut block = Block::default();
+            for edge in self.edges.iter(old_block) {
+                let child = if edge.child == NO_NODE { NO_NODE } else { into.copy_node(self, edge.child) };
+                into.edges.push(&mut block, Edge { child, ..*edge });
+            }
+            into.nodes[next].edges = block;
+            next += 1;
+        }
+        true
+    }
+
+    fn copy_node(&mut self, from: &Self, index: u32) -> u32 {
+        let mut node = from.node(index).clone();
+        let range = from.prior_range(index);
+        if node.status == Status::Expanded {
+            node.priors = self.priors.len() as u32;
+            self.priors.extend_from_slice(&from.priors[range]);
+        }
+        self.nodes.push(node);
+        (self.nodes.len() - 1) as u32
+    }
+
+    /// Whether any virtual loss is left; none may be once all gathered leaves are answered.
+    #[cfg(test)]
+    pub(super) fn has_virtual_losses(&self) -> bool {
+        self.root_virtual_losses > 0
+            || self.nodes.iter().any(|node| self.edges.iter(node.edges).any(|edge| edge.virtual_losses > 0))
+    }
+
+    /// Visits of every node that has children: its own (the edge into it) and its children's sum.
+    #[cfg(test)]
+    pub(super) fn visit_sums(&self) -> Vec<(u32, u32)> {
+        let mut own = vec![self.root_visits; self.nodes.len()];
+        for node in &self.nodes {
+            for edge in self.edges.iter(node.edges).filter(|edge| edge.child != NO_NODE) {
+                own[edge.child as usize] = edge.visits;
+            }
+        }
+        let expanded = self.nodes.iter().zip(own).filter(|(node, _)| node.status == Status::Expanded);
+        expanded.map(|(node, own)| (own, self.edges.iter(node.edges).map(|edge| edge.visits).sum())).collect()
+    }
+
+    /// The root's priors as selection sees them.
+    #[cfg(test)]
+    pub(super) fn root_priors(&self) -> Vec<f32> {
+        let mut priors = self.priors[self.prior_range(ROOT)].to_vec();
+        for edge in self.edges.iter(self.node(ROOT).edges) {
+            priors[usize::from(edge.rank)] = edge.prior;
+        }
+        priors
+    }
+}
+
+/// Turns a value between the first player's view and `player`'s.
+fn seen_by(player: Player, value: f64) -> f64 {
+    match player {
+        Player::First => value,
+        Player::Second => -value,
+    }
+}

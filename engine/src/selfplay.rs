@@ -1,0 +1,11 @@
+//! One self-play game from the first ply to its record, without a runtime: it says which leaves it needs evaluated, takes the
+//! evaluations, and goes on until the game is over.
+//!
+//! All randomness of a ply comes from a stream of its own, numbered by the ply, of a generator keyed by seed and game number.
+//! So a game is a function of its seed, its settings and the models' outputs, and can go on from any completed ply.
+
+mod choose;
+mod game;
+
+pub use choose::{Purpose, choose_action, ply_rng};
+pub use game::{Agent, PlaySettings, Progress, SelfPlayGame};
