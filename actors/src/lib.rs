@@ -1,1 +1,27 @@
+//! The actors of selfplayd, their supervision, and the inference threads.
+//!
+//! Actors are thin shells around plain state; they exchange whole gathers, never single leaves. One evaluation's way:
+//! [`game`] → [`cache`] → [`batcher`] → [`inference`] → [`cache`] → [`game`]; a finished game's: [`game`] → [`writer`]; a
+//! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
+//!
+//! - [`stats`]: counters anyone may read
+//! - [`supervision`]: restarts after panics, within a budget
+//! - [`ticket`]: requests, batches and the promise of one answer each
+//! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
+//! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
+//! - [`writer`], [`loader`]: games out, models in
+//! - [`game`], [`games`]: the games and who starts them
+//! - [`root`]: starts and stops all of it
 
+pub mod batcher;
+pub mod cache;
+pub mod game;
+pub mod games;
+pub mod inference;
+pub mod loader;
+pub mod onnx;
+pub mod root;
+pub mod stats;
+pub mod supervision;
+pub mod ticket;
+pub mod writer;

@@ -1,0 +1,77 @@
+//! Leaves that wait for a thread, and when how many of them leave as a batch. Plain state: no actor, no clock of its own.
+
+use std::{collections::VecDeque, time::Duration};
+
+use selfplay_engine::Game;
+use tokio::time::Instant;
+
+use crate::ticket::LeafBatch;
+
+/// When a batch leaves, and how large it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchPolicy {
+    /// Most positions per batch.
+    pub max_batch: usize,
+    /// How long a free thread lets the oldest request wait for a fuller batch. 0: not at all.
+    pub max_wait: Duration,
+    /// Leaves that wait are shared out among all threads, but not into batches smaller than this. On a CPU a small number, so
+    /// that no thread is left without work; on a GPU `max_batch`, where one large batch beats two small ones.
+    pub min_share: usize,
+}
+
+/// Requests in order of arrival.
+pub(super) struct Queue<G: Game> {
+    policy: BatchPolicy,
+    requests: VecDeque<(Instant, LeafBatch<G>)>,
+    leaves: usize,
+}
+
+impl<G: Game> Queue<G> {
+    pub(super) fn new(policy: BatchPolicy) -> Self {
+        Self { policy, requests: VecDeque::new(), leaves: 0 }
+    }
+
+    pub(super) fn push(&mut self, now: Instant, request: LeafBatch<G>) {
+        self.leaves += request.len();
+        self.requests.push_back((now, request));
+    }
+
+    /// Drops everything without a report.
+    pub(super) fn discard(&mut self) {
+        self.leaves = 0;
+        self.requests.drain(..).for_each(|(_, request)| request.discard());
+    }
+
+    /// Time until the oldest request has waited long enough; `None` when nothing waits.
+    pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
+        let (arrived, _) = self.requests.front()?;
+        Some((*arrived + self.policy.max_wait).saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+
+    /// The batch for a thread that has `busy` batches before it, out of `threads` threads; `None` when none is to leave now.
+    ///
+    /// A busy thread gets one more batch in advance only if that batch is full already: then waiting cannot improve it.
+    pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<LeafBatch<G>> {
+        let full = self.leaves >= self.policy.max_batch;
+        let waited = self.time_left(now).is_none();
+        let leaves_now = self.leaves > 0 && if busy == 0 { full || waited } else { full && busy == 1 };
+        if !leaves_now {
+            return None;
+        }
+        let share = self.leaves.div_ceil(threads.max(1)).max(self.policy.min_share);
+        self.take(share.min(self.policy.max_batch).min(self.leaves))
+    }
+
+    fn take(&mut self, count: usize) -> Option<LeafBatch<G>> {
+        let mut batch = self.requests.front()?.1.empty_like();
+        while batch.len() < count {
+            let Some((_, request)) = self.requests.front_mut() else { break };
+            batch.take_from(request, (count - batch.len()).min(request.len()));
+            if request.is_empty() {
+                self.requests.pop_front();
+            }
+        }
+        self.leaves -= batch.len();
+        Some(batch)
+    }
+}

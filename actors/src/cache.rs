@@ -1,0 +1,89 @@
+//! The cache actor: answers what it knows, sends on what it does not know, each position once even while it is waited for.
+
+mod store;
+mod table;
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
+use selfplay_engine::Game;
+
+pub use self::store::CacheLimits;
+use self::table::Table;
+use crate::{
+    batcher::Evaluate,
+    stats::Stats,
+    ticket::{BatchDone, Generation, Lookup},
+};
+
+/// From now on another model answers. Sent by the batcher before it runs the first batch on that model; requests still open
+/// are asked again of the new model.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ModelChanged(pub Generation);
+
+/// See the module.
+pub struct CacheActor<G: Game> {
+    limits: CacheLimits,
+    batcher: Recipient<Evaluate<G>>,
+    stats: Arc<Stats>,
+    table: Table<G>,
+}
+
+impl<G: Game> CacheActor<G> {
+    /// An empty cache. `own` is its own address, where inference threads report the leaves it asks for.
+    pub fn new(
+        limits: CacheLimits,
+        batcher: Recipient<Evaluate<G>>,
+        own: Recipient<BatchDone>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self { limits, batcher, stats, table: Table::new(limits, own) }
+    }
+
+    /// Sends on what the table has collected for the network.
+    fn forward(&mut self) {
+        if let Some(batch) = self.table.take_misses() {
+            self.batcher.do_send(Evaluate(batch));
+        }
+        self.table.report(&self.stats);
+    }
+}
+
+impl<G: Game> Actor for CacheActor<G> {
+    type Context = Context<Self>;
+}
+
+impl<G: Game> Supervised for CacheActor<G> {
+    /// Starts empty; requests that were open are answered as lost when the old table is dropped.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.table = self.table.successor(self.limits);
+    }
+}
+
+impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
+        self.table.look_up(lookup);
+        self.forward();
+    }
+}
+
+impl<G: Game> Handler<BatchDone> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, done: BatchDone, _: &mut Self::Context) {
+        self.table.complete(done);
+        self.forward();
+    }
+}
+
+impl<G: Game> Handler<ModelChanged> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ModelChanged(generation): ModelChanged, _: &mut Self::Context) {
+        self.table.change_model(generation);
+        self.forward();
+    }
+}

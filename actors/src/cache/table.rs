@@ -1,0 +1,198 @@
+//! What the cache knows, what it waits for, and who waits for it. Plain state: no actor, no thread.
+//!
+//! Invariants: a position is in flight at most once; every open request is answered once; every request is answered by one
+//! model, the newest it knew of when it was answered.
+
+use std::collections::HashMap;
+
+use actix::Recipient;
+use selfplay_engine::{Evaluations, Game, Leaf};
+
+use super::store::{CacheLimits, Known, Store};
+use crate::{
+    stats::Stats,
+    ticket::{Answer, BatchDone, Generation, LeafBatch, LeafId, Lookup, Reply, TicketError},
+};
+
+/// A request with leaves still in flight.
+struct Open<G: Game> {
+    leaves: Vec<Leaf<G>>,
+    answers: Vec<Option<Known>>,
+    missing: usize,
+    reply: Reply,
+}
+
+/// A leaf asked of the network, and the places in open requests that wait for it: (request, leaf within it).
+struct InFlight<G: Game> {
+    position: G::Position,
+    waiters: Vec<(u64, usize)>,
+}
+
+#[derive(Default)]
+struct Counts {
+    lookups: u64,
+    hits: u64,
+    in_flight_hits: u64,
+}
+
+pub(super) struct Table<G: Game> {
+    generation: Generation,
+    store: Store<G>,
+    flying: HashMap<LeafId, InFlight<G>>,
+    flying_by_position: HashMap<G::Position, LeafId>,
+    open: HashMap<u64, Open<G>>,
+    next_leaf: LeafId,
+    next_open: u64,
+    misses: LeafBatch<G>,
+    own: Recipient<BatchDone>,
+    counts: Counts,
+}
+
+impl<G: Game> Table<G> {
+    pub(super) fn new(limits: CacheLimits, own: Recipient<BatchDone>) -> Self {
+        Self {
+            generation: Generation::default(),
+            store: Store::new(limits),
+            flying: HashMap::new(),
+            flying_by_position: HashMap::new(),
+            open: HashMap::new(),
+            next_leaf: 0,
+            next_open: 0,
+            misses: LeafBatch::new(0, own.clone()),
+            own,
+            counts: Counts::default(),
+        }
+    }
+
+    /// An empty table that takes this one's place: it knows the same model and numbers leaves where this one stopped, so that
+    /// batches still under way cannot be mistaken for its own.
+    pub(super) fn successor(&self, limits: CacheLimits) -> Self {
+        let mut table = Self::new(limits, self.own.clone());
+        table.next_leaf = self.next_leaf + 1;
+        table.next_open = self.next_open + 1;
+        table.change_model(self.generation);
+        table
+    }
+
+    /// The leaves to ask of the network since the last call; `None` when there are none.
+    pub(super) fn take_misses(&mut self) -> Option<LeafBatch<G>> {
+        let empty = LeafBatch::new(self.generation.number, self.own.clone());
+        (!self.misses.is_empty()).then(|| std::mem::replace(&mut self.misses, empty))
+    }
+
+    pub(super) fn look_up(&mut self, Lookup { leaves, reply }: Lookup<G>) {
+        self.counts.lookups += leaves.len() as u64;
+        let answers = vec![None; leaves.len()];
+        self.ask(Open { missing: 0, leaves, answers, reply });
+    }
+
+    /// Answers a request from the store, or opens it and puts what is missing on the way. Nothing of it is answered yet.
+    fn ask(&mut self, mut request: Open<G>) {
+        let number = self.next_open;
+        self.next_open += 1;
+        for (place, leaf) in request.leaves.iter().enumerate() {
+            if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
+                self.counts.hits += 1;
+                request.answers[place] = Some(known.clone());
+                continue;
+            }
+            request.missing += 1;
+            let id = *self.flying_by_position.entry(leaf.position).or_insert(self.next_leaf);
+            let in_flight = self.flying.entry(id).or_insert_with(|| {
+                self.misses.push(id, *leaf);
+                InFlight { position: leaf.position, waiters: Vec::with_capacity(1) }
+            });
+            if id == self.next_leaf {
+                self.next_leaf += 1;
+            } else {
+                self.counts.in_flight_hits += 1;
+            }
+            in_flight.waiters.push((number, place));
+        }
+        if request.missing == 0 {
+            self.answer(request);
+        } else {
+            self.open.insert(number, request);
+        }
+    }
+
+    fn answer(&self, request: Open<G>) {
+        let mut evaluations = Evaluations::default();
+        for known in request.answers.iter().flatten() {
+            evaluations.push(known.value, known.priors.iter().copied());
+        }
+        request.reply.answer(Ok(Answer { evaluations, generation: self.generation }));
+    }
+
+    /// Takes what became of a batch. Leaves given up since, and answers of another model, are ignored.
+    pub(super) fn complete(&mut self, done: BatchDone) {
+        match done.outcome {
+            Ok(answer) => {
+                if answer.generation.number > self.generation.number {
+                    self.change_model(answer.generation); // The batcher's notice got lost in a restart.
+                } else if answer.generation.number == self.generation.number {
+                    for (id, evaluation) in done.ids.into_iter().zip(answer.evaluations.iter()) {
+                        self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() });
+                    }
+                }
+            }
+            Err(error) => done.ids.into_iter().for_each(|id| self.fail(id, &error)),
+        }
+    }
+
+    fn land(&mut self, id: LeafId, known: &Known) {
+        let Some(in_flight) = self.flying.remove(&id) else { return };
+        self.flying_by_position.remove(&in_flight.position);
+        for (number, place) in in_flight.waiters {
+            let Some(request) = self.open.get_mut(&number) else { continue };
+            request.answers[place] = Some(known.clone());
+            request.missing -= 1;
+            if request.missing == 0
+                && let Some(request) = self.open.remove(&number)
+            {
+                self.answer(request);
+            }
+        }
+        self.store.insert((self.generation.number, in_flight.position), known.clone());
+    }
+
+    /// Fails every request that waits for the leaf; their other leaves may still land and are kept.
+    fn fail(&mut self, id: LeafId, error: &TicketError) {
+        let Some(in_flight) = self.flying.remove(&id) else { return };
+        self.flying_by_position.remove(&in_flight.position);
+        for (number, _) in in_flight.waiters {
+            if let Some(request) = self.open.remove(&number) {
+                request.reply.answer(Err(error.clone()));
+            }
+        }
+    }
+
+    /// Moves on to a newer model: nothing of the old one is used from here on, and open requests are asked again from scratch.
+    pub(super) fn change_model(&mut self, generation: Generation) {
+        if generation.number <= self.generation.number {
+            return;
+        }
+        self.generation = generation;
+        self.flying.clear();
+        self.flying_by_position.clear();
+        std::mem::replace(&mut self.misses, LeafBatch::new(generation.number, self.own.clone())).discard();
+        let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
+        open.sort_unstable_by_key(|&(number, _)| number);
+        for (_, mut request) in open {
+            request.missing = 0;
+            request.answers.fill(None);
+            self.ask(request);
+        }
+    }
+
+    /// Adds what was counted since the last call.
+    pub(super) fn report(&mut self, stats: &Stats) {
+        let counts = std::mem::take(&mut self.counts);
+        stats.lookups.add(counts.lookups);
+        stats.cache_hits.add(counts.hits);
+        stats.cache_in_flight_hits.add(counts.in_flight_hits);
+        stats.cache_evictions.add(self.store.take_evictions());
+        stats.cache_entries.set(self.store.len() as u64);
+        stats.cache_bytes.set(self.store.bytes() as u64);
+    }
+}

@@ -1,0 +1,110 @@
+//! Counters that actors and inference threads keep and anyone may read: for the summary line, the progress bar and the bench.
+//!
+//! Touched once per message or batch, never per leaf.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// One counter or gauge.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    /// Takes from it.
+    pub fn sub(&self, count: u64) {
+        self.0.fetch_sub(count, Relaxed);
+    }
+
+    /// Replaces it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Reads it.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! stats {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one process. All count up from its start but those called gauges.
+        #[derive(Debug, Default)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        /// The values of [`Stats`] at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+        pub struct Snapshot {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Reads all counters.
+            #[must_use]
+            pub fn snapshot(&self) -> Snapshot {
+                Snapshot { $($name: self.$name.get(),)* }
+            }
+        }
+
+        impl Snapshot {
+            /// What was counted since `earlier`; gauges are kept as they are where they fell.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)* }
+            }
+        }
+    };
+}
+
+stats! {
+    /// Games started.
+    games_started,
+    /// Games finished and handed to the writer.
+    games_finished,
+    /// Games written to disk.
+    games_written,
+    /// Games given up after repeated failures.
+    games_abandoned,
+    /// Plies of finished games.
+    plies,
+    /// Simulations of all games.
+    simulations,
+    /// Leaves asked of the cache.
+    lookups,
+    /// Leaves the cache knew.
+    cache_hits,
+    /// Leaves that were being evaluated for someone else already.
+    cache_in_flight_hits,
+    /// Entries in the cache (gauge).
+    cache_entries,
+    /// Bytes in the cache (gauge).
+    cache_bytes,
+    /// Entries evicted.
+    cache_evictions,
+    /// Batches run.
+    batches,
+    /// Positions evaluated by the network.
+    evaluations,
+    /// Nanoseconds inference threads spent in evaluators, summed over threads.
+    inference_ns,
+    /// Batches that failed.
+    batch_errors,
+    /// Requests answered as lost or failed and asked again.
+    retries,
+    /// Models taken into service.
+    models_loaded,
+    /// Models refused.
+    models_refused,
+    /// Version of the serving model (gauge), as the two's complement of the trainer's number.
+    model_version,
+    /// Bytes of replay files written.
+    bytes_written,
+    /// Failed attempts to write a game.
+    write_errors,
+}

@@ -1,0 +1,186 @@
+//! Requests for evaluations and the promise that each is answered exactly once.
+
+use actix::{Message, Recipient};
+use selfplay_engine::{Evaluations, Game, Leaf};
+use thiserror::Error;
+
+/// Number of a request, unique within the game that asks.
+pub type Ticket = u64;
+
+/// Which model answered: its number in this process, counting up from 1, and the trainer's version of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// Counts models in the order in which they were taken into service; 0 before the first.
+    pub number: u64,
+    /// The trainer's version.
+    pub version: i64,
+}
+
+/// Why a request has no evaluations.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum TicketError {
+    /// Whoever held the request died. Asking again is right.
+    #[error("evaluate positions: the request was lost in a restart")]
+    Lost,
+    /// The network could not be run. Asking again may help.
+    #[error("evaluate positions: failed to {0}")]
+    Backend(String),
+}
+
+/// Evaluations of all leaves of a request, made by one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// In the order of the leaves asked.
+    pub evaluations: Evaluations,
+    /// The model that made them.
+    pub generation: Generation,
+}
+
+/// Asks for evaluations of up to K leaves. Sent by a game to the cache; answered by exactly one [`Evaluated`] through `reply`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Lookup<G: Game> {
+    /// The leaves of one gather.
+    pub leaves: Vec<Leaf<G>>,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// The answer to a [`Lookup`]. Sent by the cache, or by the drop of a [`Reply`] whose holder died.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Evaluated {
+    /// The request.
+    pub ticket: Ticket,
+    /// Its outcome.
+    pub outcome: Result<Answer, TicketError>,
+}
+
+/// The duty to answer a request. Dropped without an answer, it answers [`TicketError::Lost`].
+#[derive(Debug)]
+pub struct Reply {
+    to: Option<Recipient<Evaluated>>,
+    ticket: Ticket,
+}
+
+impl Reply {
+    /// The duty to answer `ticket` to `to`.
+    #[must_use]
+    pub fn new(to: Recipient<Evaluated>, ticket: Ticket) -> Self {
+        Self { to: Some(to), ticket }
+    }
+
+    /// Answers.
+    pub fn answer(mut self, outcome: Result<Answer, TicketError>) {
+        self.send(outcome);
+    }
+
+    fn send(&mut self, outcome: Result<Answer, TicketError>) {
+        if let Some(to) = self.to.take() {
+            to.do_send(Evaluated { ticket: self.ticket, outcome });
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.send(Err(TicketError::Lost));
+    }
+}
+
+/// Leaves on their way to the network and back, with the duty to say what became of them: dropped without an outcome, they
+/// are reported lost.
+pub struct LeafBatch<G: Game> {
+    ids: Vec<LeafId>,
+    leaves: Vec<Leaf<G>>,
+    generation: u64,
+    reply: Option<Recipient<BatchDone>>,
+}
+
+/// Number of a leaf in flight, unique within the cache's life.
+pub type LeafId = u64;
+
+/// What became of a batch. Sent by an inference thread to the cache, or by the drop of a [`LeafBatch`] whose holder died.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct BatchDone {
+    /// The leaves.
+    pub ids: Vec<LeafId>,
+    /// Their evaluations in that order.
+    pub outcome: Result<Answer, TicketError>,
+}
+
+impl<G: Game> LeafBatch<G> {
+    /// An empty batch of leaves keyed under model `generation`, to be reported to `reply`.
+    #[must_use]
+    pub fn new(generation: u64, reply: Recipient<BatchDone>) -> Self {
+        Self { ids: Vec::new(), leaves: Vec::new(), generation, reply: Some(reply) }
+    }
+
+    /// Adds a leaf.
+    pub fn push(&mut self, id: LeafId, leaf: Leaf<G>) {
+        self.ids.push(id);
+        self.leaves.push(leaf);
+    }
+
+    /// The leaves.
+    #[must_use]
+    pub fn leaves(&self) -> &[Leaf<G>] {
+        &self.leaves
+    }
+
+    /// Number of leaves.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Whether there are no leaves.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    /// The model generation its leaves were keyed under.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes over the first `count` leaves of `other`, and with them the duty to report on them. Both must report to the same
+    /// place.
+    pub fn take_from(&mut self, other: &mut Self, count: usize) {
+        self.ids.extend(other.ids.drain(..count));
+        self.leaves.extend(other.leaves.drain(..count));
+    }
+
+    /// An empty batch with the same destination.
+    #[must_use]
+    pub fn empty_like(&self) -> Self {
+        Self { ids: Vec::new(), leaves: Vec::new(), generation: self.generation, reply: self.reply.clone() }
+    }
+
+    /// Reports what became of the leaves.
+    pub fn finish(mut self, outcome: Result<Answer, TicketError>) {
+        self.send(outcome);
+    }
+
+    /// Drops the leaves without a report: whoever sent them has given them up already.
+    pub fn discard(mut self) {
+        self.reply = None;
+    }
+
+    fn send(&mut self, outcome: Result<Answer, TicketError>) {
+        if let Some(reply) = self.reply.take()
+            && !self.ids.is_empty()
+        {
+            reply.do_send(BatchDone { ids: std::mem::take(&mut self.ids), outcome });
+        }
+    }
+}
+
+impl<G: Game> Drop for LeafBatch<G> {
+    fn drop(&mut self) {
+        self.send(Err(TicketError::Lost));
+    }
+}
