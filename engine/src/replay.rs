@@ -14,6 +14,8 @@ mod store;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod read_tests;
+#[cfg(test)]
 mod table_game;
 
 pub use arrays::{GameArrays, POLICY_SUM_TOLERANCE, ReplayError};

@@ -39,7 +39,9 @@ impl From<Outcome> for GameResult {
     }
 }
 
-/// What a game's YAML file says. Keys that only this daemon writes are optional: the trainer's own producer has none of them.
+/// What a game's YAML file says.
+///
+/// Keys that only this daemon writes are optional: the trainer's own producer has none of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GameMetadata {
     /// Version of the model that served when the game began.
@@ -153,7 +155,8 @@ mod tests {
 
     #[test]
     fn strings_survive_whatever_they_look_like() {
-        for text in ["", "null", "~", "1:30", "2024-02-30", "it's", "a\nb\t\u{7}", "# no", "0x1F", "yes", " x ", "\\n"] {
+        for text in ["", "null", "~", "1:30", "2024-02-30", "it's", "a\nb\t\u{7}", "# no", "0x1F", "yes", " x ", "\\n"]
+        {
             let written = GameMetadata { settings_hash: Some(text.to_owned()), ..metadata() };
             let yaml = written.to_yaml().unwrap();
             assert_eq!(GameMetadata::from_yaml(&yaml).unwrap(), written, "{yaml}");
@@ -164,7 +167,8 @@ mod tests {
 
     #[test]
     fn the_trainer_s_own_producer_writes_three_keys() {
-        let read = GameMetadata::from_yaml("model_version: 7\ngame_length: 50\ncreator: '12345'\nsurprise: [1]\n").unwrap();
+        let read =
+            GameMetadata::from_yaml("model_version: 7\ngame_length: 50\ncreator: '12345'\nsurprise: [1]\n").unwrap();
         assert_eq!((read.model_version, read.game_length, read.creator.as_str()), (7, 50, "12345"));
         assert_eq!((read.seed, read.result, read.end_reason), (None, None, None));
     }

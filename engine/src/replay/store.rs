@@ -353,7 +353,9 @@ mod tests {
         // A directory stands where the probe goes: first in `tmp`, where it counts as a leftover, then at its goal.
         let obstacle = store.dir().join("tmp/.probe_77");
         fs::create_dir(&obstacle).unwrap();
-        assert!(matches!(ReplayStore::open(store.dir(), PID), Err(StoreError::Remove { path, .. }) if path == obstacle));
+        assert!(
+            matches!(ReplayStore::open(store.dir(), PID), Err(StoreError::Remove { path, .. }) if path == obstacle)
+        );
         fs::remove_dir(&obstacle).unwrap();
         fs::create_dir(store.dir().join(".probe_77")).unwrap();
         assert!(matches!(ReplayStore::open(store.dir(), PID), Err(StoreError::Rename { .. })));
