@@ -1,5 +1,26 @@
 //! What is kept of a finished game, and the files the trainer reads it from.
+//!
+//! In dependency order: [`GameRecord`] is what self-play hands over; [`GameArrays`] and [`GameMetadata`] are the contents of
+//! its two files; [`ReplayStore`] puts the files where the trainer looks; [`ReadGame`] reads them back.
 
+mod arrays;
+mod metadata;
+mod npy;
+mod read;
 mod record;
+mod stem;
+mod store;
 
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod read_tests;
+#[cfg(test)]
+mod table_game;
+
+pub use arrays::{GameArrays, POLICY_SUM_TOLERANCE, ReplayError};
+pub use metadata::{GameMetadata, GameResult, MetadataError};
+pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
+pub use stem::{Stem, StemClock};
+pub use store::{ReplayStore, StoreError, Written};

@@ -1,0 +1,241 @@
+//! Reads a game back from its two files: for people, for tests, and to compare producers.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Read, Seek},
+    path::{Path, PathBuf},
+};
+
+use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
+use ndarray_npy::npy::header::ReadHeaderError;
+use thiserror::Error;
+use zip::{ZipArchive, result::ZipError};
+
+use super::{
+    metadata::{GameMetadata, MetadataError},
+    npy::{Element, RawArray},
+};
+
+/// Why a game cannot be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// A file cannot be opened or read.
+    #[error("read {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The YAML file does not hold a game's metadata.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The file is not a zip archive, or its end is missing.
+    #[error("read the archive of a game")]
+    Archive(#[source] ZipError),
+    /// An array that the trainer needs is not there.
+    #[error("find array {name}: the archive has no such member")]
+    Missing {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+    },
+    /// An array's bytes cannot be read from the archive.
+    #[error("read array {name} from the archive")]
+    Member {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// An array does not begin like an `.npy` file.
+    #[error("read the header of array {name}")]
+    Header {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// What went wrong.
+        #[source]
+        source: ReadHeaderError,
+    },
+    /// An array's header is far longer than any array of numbers needs.
+    #[error("read the header of array {name}: it is too long")]
+    LongHeader {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+    },
+    /// An array's elements have another type than the contract says.
+    #[error("use array {name}: its elements are {found}, not {expected}")]
+    Type {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// numpy's names of the types accepted.
+        expected: &'static str,
+        /// numpy's name of the type found.
+        found: String,
+    },
+    /// An array holds more or fewer bytes than its shape needs.
+    #[error("use array {name}: {bytes} bytes do not fill shape {shape:?}")]
+    Length {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// The shape in its header.
+        shape: Vec<usize>,
+        /// Bytes after the header.
+        bytes: usize,
+    },
+    /// An array's shape does not fit the other arrays, or the game's length in the metadata.
+    #[error("use array {name}: its shape is {found:?}, not {expected}")]
+    Shape {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// The shape needed, in words.
+        expected: String,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A mover is neither 0 nor 1, or an action is no policy index.
+    #[error("use array {name}: entry {value} of ply {ply} is out of range")]
+    Range {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// Number of the ply, from 0.
+        ply: usize,
+        /// The entry.
+        value: i32,
+    },
+}
+
+/// A game read back; T plies, policy size A. Row t is the position before ply t.
+///
+/// The last four arrays are this daemon's additions: `None` in the files of other producers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadGame {
+    /// The YAML file.
+    pub metadata: GameMetadata,
+    /// Network input (T, …input shape), network frame.
+    pub input_arrays: ArrayD<f32>,
+    /// Training policy (T, A), network frame.
+    pub policies: Array2<f32>,
+    /// Legal actions (T, A), network frame.
+    pub action_masks: Array2<bool>,
+    /// Outcome from the mover's view (T).
+    pub values: Array1<f32>,
+    /// Index of the mover, 0 or 1 (T).
+    pub players: Array1<i32>,
+    /// Policy index of the action played (T), game frame.
+    pub actions: Option<Array1<i32>>,
+    /// Value of the position by the search (T), mover's view.
+    pub root_values: Option<Array1<f32>>,
+    /// Visits of the root's children (T, A), network frame.
+    pub visit_counts: Option<Array2<i32>>,
+    /// Version of the newest model that had a say in the ply (T).
+    pub model_versions: Option<Array1<i64>>,
+}
+
+impl ReadGame {
+    /// Reads the pair of files of which `npz` is one; the YAML file has the same name but for its ending.
+    ///
+    /// # Errors
+    /// When either file is missing, or is not what the contract says; see [`ReadError`].
+    pub fn open(npz: &Path) -> Result<Self, ReadError> {
+        let yaml = npz.with_extension("yaml");
+        let text = fs::read_to_string(&yaml).map_err(|source| ReadError::File { path: yaml, source })?;
+        let file = File::open(npz).map_err(|source| ReadError::File { path: npz.to_owned(), source })?;
+        Self::read(BufReader::new(file), &text)
+    }
+
+    /// Reads an archive and the text of its YAML file.
+    ///
+    /// # Errors
+    /// When either is not what the contract says; see [`ReadError`].
+    pub fn read(npz: impl Read + Seek, yaml: &str) -> Result<Self, ReadError> {
+        let metadata = GameMetadata::from_yaml(yaml)?;
+        let mut archive = ZipArchive::new(npz).map_err(ReadError::Archive)?;
+        let game = Self {
+            metadata,
+            input_arrays: required(&mut archive, "input_arrays")?,
+            policies: required(&mut archive, "policies").and_then(|array| ranked("policies", array))?,
+            action_masks: required(&mut archive, "action_masks").and_then(|array| ranked("action_masks", array))?,
+            values: required(&mut archive, "values").and_then(|array| ranked("values", array))?,
+            players: required(&mut archive, "players").and_then(|array| ranked("players", array))?,
+            actions: optional(&mut archive, "actions")?,
+            root_values: optional(&mut archive, "root_values")?,
+            visit_counts: optional(&mut archive, "visit_counts")?,
+            model_versions: optional(&mut archive, "model_versions")?,
+        };
+        game.check()?;
+        Ok(game)
+    }
+
+    /// Number of plies T.
+    #[must_use]
+    pub fn plies(&self) -> usize {
+        self.players.len()
+    }
+
+    /// Policy size A.
+    #[must_use]
+    pub fn policy_size(&self) -> usize {
+        self.policies.len_of(Axis(1))
+    }
+
+    /// Checks that the arrays fit each other and the metadata.
+    fn check(&self) -> Result<(), ReadError> {
+        let plies = usize::try_from(self.metadata.game_length).unwrap_or(usize::MAX);
+        let actions = self.policy_size();
+        if self.input_arrays.shape().first() != Some(&plies) {
+            let expected = format!("({plies}, …) as the metadata say");
+            return Err(ReadError::Shape { name: "input_arrays", expected, found: self.input_arrays.shape().to_vec() });
+        }
+        shaped("policies", &[plies, actions], &self.policies)?;
+        shaped("action_masks", &[plies, actions], &self.action_masks)?;
+        shaped("values", &[plies], &self.values)?;
+        shaped("players", &[plies], &self.players)?;
+        self.actions.iter().try_for_each(|array| shaped("actions", &[plies], array))?;
+        self.root_values.iter().try_for_each(|array| shaped("root_values", &[plies], array))?;
+        self.visit_counts.iter().try_for_each(|array| shaped("visit_counts", &[plies, actions], array))?;
+        self.model_versions.iter().try_for_each(|array| shaped("model_versions", &[plies], array))?;
+        below("players", 2, &self.players)?;
+        self.actions.iter().try_for_each(|array| below("actions", actions, array))
+    }
+}
+
+/// Reads an array that every producer writes.
+fn required<T: Element, R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    name: &'static str,
+) -> Result<ArrayD<T>, ReadError> {
+    RawArray::read(archive, name)?.ok_or(ReadError::Missing { name })?.into_array()
+}
+
+/// Reads an array that only this daemon writes.
+fn optional<T: Element, D: Dimension, R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    name: &'static str,
+) -> Result<Option<Array<T, D>>, ReadError> {
+    RawArray::read(archive, name)?.map(|raw| ranked(name, raw.into_array()?)).transpose()
+}
+
+/// Fixes the number of dimensions.
+fn ranked<T, D: Dimension>(name: &'static str, array: ArrayD<T>) -> Result<Array<T, D>, ReadError> {
+    let found = array.shape().to_vec();
+    let expected = || format!("{}-dimensional", D::NDIM.unwrap_or_default());
+    array.into_dimensionality().map_err(|_| ReadError::Shape { name, expected: expected(), found })
+}
+
+/// Checks a shape.
+fn shaped<T, D: Dimension>(name: &'static str, expected: &[usize], array: &Array<T, D>) -> Result<(), ReadError> {
+    if array.shape() == expected {
+        return Ok(());
+    }
+    Err(ReadError::Shape { name, expected: format!("{expected:?}"), found: array.shape().to_vec() })
+}
+
+/// Checks that all entries are indices below `limit`.
+fn below(name: &'static str, limit: usize, array: &Array1<i32>) -> Result<(), ReadError> {
+    match array.iter().position(|&value| usize::try_from(value).map_or(true, |index| index >= limit)) {
+        Some(ply) => Err(ReadError::Range { name, ply, value: array[ply] }),
+        None => Ok(()),
+    }
+}

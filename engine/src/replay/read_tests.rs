@@ -1,0 +1,309 @@
+//! Games written and read back, and every way in which a file can be wrong.
+
+use std::{
+    fs,
+    io::{Cursor, Write},
+};
+
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use ndarray_npy::{WritableElement, WriteNpyExt};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use super::{
+    GameArrays, GameMetadata, ReadError, ReadGame, ReplayStore, StemClock, Target,
+    table_game::{TableGame, small_game, target},
+};
+use crate::game::Action;
+
+const YAML: &str = "model_version: 1\ngame_length: 2\ncreator: '1'\n";
+
+/// An archive under construction: member names and contents.
+#[derive(Clone)]
+struct Archive(Vec<(&'static str, Vec<u8>)>);
+
+fn npy<T: WritableElement, D: ndarray::Dimension>(array: &ndarray::Array<T, D>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    array.write_npy(&mut bytes).unwrap();
+    bytes
+}
+
+/// An `.npy` file with this header and data.
+fn raw(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16 + 1).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.push(b'\n');
+    bytes.extend(data);
+    bytes
+}
+
+impl Archive {
+    /// Two plies with three actions, as the trainer's Python producer stores them.
+    fn python() -> Self {
+        let policies = Array2::from_shape_vec((2, 3), vec![1.0_f32, 0.0, 0.0, 0.0, 0.5, 0.5]).unwrap();
+        let masks = Array2::from_shape_vec((2, 3), vec![1_i8, 1, 0, 0, 1, 1]).unwrap();
+        Self(vec![
+            ("input_arrays", npy(&ArrayD::<f32>::zeros(IxDyn(&[2, 2, 3])))),
+            ("policies", npy(&policies)),
+            ("action_masks", npy(&masks)),
+            ("values", npy(&Array1::from_vec(vec![1.0_f32, -1.0]))),
+            ("players", npy(&Array1::from_vec(vec![0_i32, 1]))),
+        ])
+    }
+
+    /// The same with one member replaced or added.
+    fn with(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, bytes));
+        self
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(other, _)| *other != name);
+        self
+    }
+
+    fn zipped(&self, method: CompressionMethod) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in &self.0 {
+            let options = SimpleFileOptions::default().compression_method(method);
+            archive.start_file(format!("{name}.npy"), options).unwrap();
+            archive.write_all(bytes).unwrap();
+        }
+        archive.finish().unwrap().into_inner()
+    }
+
+    fn read(&self) -> Result<ReadGame, ReadError> {
+        ReadGame::read(Cursor::new(self.zipped(CompressionMethod::Stored)), YAML)
+    }
+
+    /// The message of the error that reading must end in.
+    fn error(&self) -> String {
+        self.read().unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn compressed_files_of_the_python_producer_are_read() {
+    let bytes = Archive::python().zipped(CompressionMethod::Deflated);
+    let read = ReadGame::read(Cursor::new(bytes), YAML).unwrap();
+    assert_eq!((read.plies(), read.policy_size()), (2, 3));
+    assert_eq!(read.action_masks.row(1).to_vec(), [false, true, true]);
+    assert_eq!(read.policies.row(1).to_vec(), [0.0, 0.5, 0.5]);
+    assert!(read.actions.is_none());
+}
+
+#[test]
+fn fortran_order_is_turned_into_rows() {
+    let data: Vec<u8> = [1.0_f32, 0.0, 0.0, 0.5, 0.0, 0.5].iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    let policies = raw("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", &data);
+    let read = Archive::python().with("policies", policies).read().unwrap();
+    assert_eq!(read.policies, Archive::python().read().unwrap().policies);
+    assert!(read.policies.is_standard_layout());
+}
+
+#[test]
+fn a_missing_array_is_named() {
+    for name in ["input_arrays", "policies", "action_masks", "values", "players"] {
+        let error = Archive::python().without(name).error();
+        assert_eq!(error, format!("find array {name}: the archive has no such member"));
+    }
+}
+
+#[test]
+fn wrong_types_are_named() {
+    let archive = Archive::python();
+    let doubles = npy(&Array1::<f64>::zeros(2));
+    assert_eq!(archive.clone().with("values", doubles).error(), "use array values: its elements are <f8, not <f4");
+    let big_endian = raw("{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }", &[0; 8]);
+    assert_eq!(archive.clone().with("players", big_endian).error(), "use array players: its elements are >i4, not <i4");
+    let fields = raw("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", &[0; 8]);
+    assert!(matches!(archive.clone().with("values", fields).read(), Err(ReadError::Type { name: "values", .. })));
+    let pickled = raw("{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }", &[0; 6]);
+    let error = archive.with("action_masks", pickled).error();
+    assert_eq!(error, "use array action_masks: its elements are |O, not <f4, |i1, |u1 or |b1");
+}
+
+#[test]
+fn shapes_that_do_not_fit_each_other_are_named() {
+    let archive = Archive::python();
+    let error = archive.clone().with("input_arrays", npy(&ArrayD::<f32>::zeros(IxDyn(&[3, 2])))).error();
+    assert_eq!(error, "use array input_arrays: its shape is [3, 2], not (2, …) as the metadata say");
+    let error = archive.clone().with("input_arrays", npy(&ArrayD::<f32>::zeros(IxDyn(&[])))).error();
+    assert_eq!(error, "use array input_arrays: its shape is [], not (2, …) as the metadata say");
+    let error = archive.clone().with("policies", npy(&Array1::<f32>::zeros(6))).error();
+    assert_eq!(error, "use array policies: its shape is [6], not 2-dimensional");
+    let error = archive.clone().with("action_masks", npy(&Array2::<f32>::zeros((2, 4)))).error();
+    assert_eq!(error, "use array action_masks: its shape is [2, 4], not [2, 3]");
+    for name in ["values", "root_values"] {
+        let error = archive.clone().with(name, npy(&Array1::<f32>::zeros(3))).error();
+        assert_eq!(error, format!("use array {name}: its shape is [3], not [2]"));
+    }
+    for name in ["players", "actions"] {
+        let error = archive.clone().with(name, npy(&Array1::<i32>::zeros(1))).error();
+        assert_eq!(error, format!("use array {name}: its shape is [1], not [2]"));
+    }
+    let error = archive.clone().with("visit_counts", npy(&Array2::<i32>::zeros((3, 3)))).error();
+    assert_eq!(error, "use array visit_counts: its shape is [3, 3], not [2, 3]");
+    let error = archive.with("model_versions", npy(&Array1::<i64>::zeros(0))).error();
+    assert_eq!(error, "use array model_versions: its shape is [0], not [2]");
+}
+
+#[test]
+fn indices_out_of_range_are_named() {
+    let archive = Archive::python();
+    for (name, value) in [("players", 2), ("players", -1), ("actions", 3), ("actions", i32::MIN)] {
+        let error = archive.clone().with(name, npy(&Array1::from_vec(vec![0, value]))).error();
+        assert_eq!(error, format!("use array {name}: entry {value} of ply 1 is out of range"));
+    }
+}
+
+#[test]
+fn lengths_that_do_not_fit_the_shape_are_errors_before_memory_is_asked_for() {
+    let archive = Archive::python();
+    let shapes = ["(2, 3), ", "(1, 3), ", "(18446744073709551615, 2), ", "(4294967296, 4294967296), ", "(0, 3), "];
+    for shape in shapes {
+        let bytes = raw(&format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}"), &[0; 23]);
+        let error = archive.clone().with("policies", bytes).read().unwrap_err();
+        assert!(matches!(error, ReadError::Length { name: "policies", bytes: 23, .. }), "{shape}: {error}");
+    }
+}
+
+#[test]
+fn headers_that_are_no_headers_are_errors() {
+    let archive = Archive::python();
+    let nested = |depth: usize| "(".repeat(depth);
+    for bytes in [
+        Vec::new(),
+        b"\x93NUMPY".to_vec(),
+        b"not an array".to_vec(),
+        raw("", &[]),
+        raw("[]", &[]),
+        raw("{'descr': '<f4', 'fortran_order': False}", &[]),
+        raw("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", &[]),
+        raw(&nested(1_000), &[]),
+    ] {
+        let error = archive.clone().with("values", bytes.clone()).read().unwrap_err();
+        assert!(matches!(error, ReadError::Header { name: "values", .. }), "{bytes:?}: {error}");
+    }
+    let error = archive.with("values", raw(&nested(60_000), &[])).read().unwrap_err();
+    assert!(matches!(error, ReadError::LongHeader { name: "values" }), "{error}");
+}
+
+#[test]
+fn the_length_in_the_metadata_must_be_the_arrays_() {
+    let bytes = Archive::python().zipped(CompressionMethod::Stored);
+    let yaml = YAML.replace("game_length: 2", "game_length: 3");
+    assert!(matches!(ReadGame::read(Cursor::new(bytes), &yaml), Err(ReadError::Shape { name: "input_arrays", .. })));
+}
+
+#[test]
+fn a_truncated_archive_is_an_error_wherever_it_ends() {
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let bytes = Archive::python().zipped(method);
+        for end in 0..bytes.len() {
+            let error = ReadGame::read(Cursor::new(&bytes[..end]), YAML).unwrap_err();
+            assert!(matches!(error, ReadError::Archive(_)), "{end}: {error}");
+        }
+    }
+}
+
+#[test]
+fn damaged_data_are_found_by_their_checksum() {
+    let mut bytes = Archive::python().zipped(CompressionMethod::Stored);
+    let start = bytes.windows(4).position(|window| window == 0.5_f32.to_le_bytes()).unwrap();
+    bytes[start] ^= 1;
+    let error = ReadGame::read(Cursor::new(bytes), YAML).unwrap_err();
+    assert!(matches!(error, ReadError::Member { name: "policies", .. }), "{error}");
+}
+
+#[test]
+fn missing_files_and_broken_metadata_are_errors() {
+    let root = TempDir::new().unwrap();
+    let npz = root.path().join("game.npz");
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path.ends_with("game.yaml")));
+    fs::write(npz.with_extension("yaml"), YAML).unwrap();
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path == npz));
+    fs::write(&npz, b"").unwrap();
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::Archive(_))));
+    fs::write(npz.with_extension("yaml"), "creator: '1'\n").unwrap();
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::Metadata(_))));
+}
+
+#[test]
+fn a_stored_game_is_read_back_from_its_files() {
+    let root = TempDir::new().unwrap();
+    let store = ReplayStore::open(root.path(), 9).unwrap();
+    let (game, record) = small_game();
+    let arrays = GameArrays::new(&record, &game, ()).unwrap();
+    let metadata = GameMetadata::new(&record, 9, "00e1", "0.1.0");
+    let stem = StemClock::new(9).next(1, record.index);
+    let yaml = metadata.to_yaml().unwrap();
+    let written = store.write(&stem, yaml.as_bytes(), &arrays.to_npz().unwrap()).unwrap();
+    let read = ReadGame::open(&written.npz).unwrap();
+    assert_eq!(read.metadata, metadata);
+    assert_eq!(read.actions.unwrap(), arrays.actions);
+}
+
+/// Plies with a random set of legal actions and random visits of some of them.
+fn plies(actions: Action) -> impl Strategy<Value = Vec<Vec<(bool, u32)>>> {
+    let ply = prop::collection::vec((any::<bool>(), prop_oneof![Just(0_u32), 1..1_000_u32]), usize::from(actions));
+    prop::collection::vec(ply, 1..12)
+}
+
+/// The legal actions of a ply, and targets for those that were visited; for the first action when none was.
+fn legal_and_targets(ply: &[(bool, u32)]) -> (Vec<Action>, Vec<Target>) {
+    let legal: Vec<(Action, u32)> =
+        (0..).zip(ply).filter(|(_, (legal, _))| *legal).map(|(action, &(_, visits))| (action, visits)).collect();
+    let total: u32 = legal.iter().map(|(_, visits)| visits).sum();
+    if total == 0 {
+        return (vec![0], vec![target(0, 0, 1.0)]);
+    }
+    let visited = legal.iter().filter(|(_, visits)| *visits > 0);
+    let targets = visited.map(|&(action, visits)| target(action, visits, visits as f32 / total as f32)).collect();
+    (legal.iter().map(|&(action, _)| action).collect(), targets)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_game_comes_back_as_it_was(plies in plies(70)) {
+        let game = TableGame::counting(plies.len(), 70);
+        let plies: Vec<_> = plies.iter().map(|ply| legal_and_targets(ply)).collect();
+        let record = game.record(&plies);
+        let arrays = GameArrays::new(&record, &game, ()).unwrap();
+        let metadata = GameMetadata::new(&record, 12, "f00", "0.1.0");
+        let npz = arrays.to_npz().unwrap();
+        let read = ReadGame::read(Cursor::new(npz), &metadata.to_yaml().unwrap()).unwrap();
+        prop_assert_eq!(&read.metadata, &metadata);
+        prop_assert_eq!(read.input_arrays, arrays.input_arrays);
+        prop_assert_eq!(&read.policies, &arrays.policies);
+        prop_assert_eq!(read.action_masks, arrays.action_masks.mapv(|legal| legal == 1.0));
+        prop_assert_eq!(read.values, arrays.values);
+        prop_assert_eq!(read.players, arrays.players);
+        prop_assert_eq!(read.actions, Some(arrays.actions));
+        prop_assert_eq!(read.root_values, Some(arrays.root_values));
+        prop_assert_eq!(read.visit_counts, Some(arrays.visit_counts));
+        prop_assert_eq!(read.model_versions, Some(arrays.model_versions));
+        for (row, (legal, targets)) in plies.iter().enumerate() {
+            for target in targets {
+                prop_assert_eq!(read.policies[[row, usize::from(target.action)]], target.probability);
+                prop_assert!(legal.contains(&target.action));
+            }
+        }
+    }
+
+    #[test]
+    fn damage_never_panics(compressed: bool, at: prop::sample::Index, byte: u8, more: prop::sample::Index, other: u8) {
+        let method = if compressed { CompressionMethod::Deflated } else { CompressionMethod::Stored };
+        let mut bytes = Archive::python().zipped(method);
+        let length = bytes.len();
+        bytes[at.index(length)] = byte;
+        bytes[more.index(length)] = other;
+        // Either answer will do: some bytes, such as times, mean nothing to us.
+        drop(ReadGame::read(Cursor::new(bytes), YAML));
+    }
+}
