@@ -1,1 +1,3 @@
+//! The actors of selfplayd, their supervision and the inference threads.
+
 pub mod onnx;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::device::Device;
 
 /// Names one library file, or a folder that holds it.
-pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// Fetches the library into `.ort/`.
 const SET_UP_COMMAND: &str = "cargo xtask setup";
