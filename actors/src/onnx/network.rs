@@ -78,8 +78,8 @@ impl Network {
         let run = self.buckets.fit(batch);
         let policy_len = self.policy_len;
         let outputs = self.run_padded(run).map_err(backend)?;
-        let logits = output(&outputs, POLICY, run * policy_len)?;
-        let values = output(&outputs, VALUE, run)?;
+        let logits = output(&outputs, POLICY, run, policy_len)?;
+        let values = output(&outputs, VALUE, run, 1)?;
         Ok(read(&logits[..batch * policy_len], &values[..batch]))
     }
 
@@ -100,16 +100,21 @@ impl Network {
     }
 }
 
-fn output<'a>(outputs: &'a SessionOutputs<'_>, name: &str, expected: usize) -> Result<&'a [f32], EvaluateError> {
+fn output<'a>(
+    outputs: &'a SessionOutputs<'_>,
+    name: &str,
+    batch: usize,
+    row_len: usize,
+) -> Result<&'a [f32], EvaluateError> {
     let missing = || EvaluateError::Backend(format!("there is no output `{name}`"));
     let (shape, data) = outputs.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(backend)?;
-    if data.len() == expected {
+    if data.len() == batch * row_len {
         return Ok(data);
     }
-    Err(EvaluateError::Backend(format!("output `{name}` has shape {shape}, {expected} numbers were expected")))
+    let problem = format!("output `{name}` has shape {shape} for a batch of {batch}; expected [{batch}, {row_len}]");
+    Err(EvaluateError::Backend(problem))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "fits `map_err`; `ort::Error` must not travel on")]
 fn backend(error: ort::Error) -> EvaluateError {
     EvaluateError::Backend(one_line(error.message()))
 }

@@ -38,9 +38,9 @@ fn outputs_of_other_sizes_are_refused() {
         "model bad_value_width.onnx gives `value` [batch, 3]; the settings say board 3: expected [batch, 1] or [batch]"
     );
     assert_eq!(
-        refusal(&BOARD_3, "bad_hidden_policy_width"),
-        "try model bad_hidden_policy_width.onnx: run the network: output `policy_logits` has shape [1, 18], 17 numbers \
-         were expected"
+        refusal(&BOARD_3, "bad_forgets_batch"),
+        "try model bad_forgets_batch.onnx: run the network: output `policy_logits` has shape [1, 17] for a batch of 4; \
+         expected [4, 17]"
     );
 }
 

@@ -132,8 +132,12 @@ def main():
             helper.make_node("Add", ["value_in", "nan"], ["value"]),
         ),
     )
-    # The network says [batch, actions] and gives 18 columns.
-    standard("bad_hidden_policy_width", policy=18, policy_dim="actions")
+    # One row of logits, the mean over the batch, whatever the batch.
+    def forget_batch(nodes, _):
+        rename("policy_logits", "rows")(nodes, _)
+        nodes.append(helper.make_node("ReduceMean", ["rows"], ["policy_logits"], axes=[0], keepdims=1))
+
+    standard("bad_forgets_batch", edit=forget_batch)
     nodes, weights = head()
     nodes[0] = helper.make_node("ReduceMean", ["unfolded"], ["means"], axes=[2, 3], keepdims=0)
     nodes.insert(0, helper.make_node("Reshape", ["input", "planes"], ["unfolded"]))
