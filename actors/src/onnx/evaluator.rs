@@ -1,0 +1,75 @@
+//! Leaves in, evaluations out.
+
+use selfplay_engine::{
+    evaluation::{EvaluateError, Evaluations, Evaluator, Leaf},
+    game::Game,
+};
+
+use super::network::Network;
+
+/// Evaluates positions with an ONNX model. Belongs to one thread; several threads have one each.
+///
+/// Batches of any size are taken; those above [`Network::max_batch`] are run in parts. Values outside [−1, 1] are clamped.
+#[derive(Debug)]
+pub struct OnnxEvaluator<G: Game> {
+    game: G,
+    encoding: G::Encoding,
+    network: Network,
+}
+
+impl<G: Game> OnnxEvaluator<G> {
+    /// `network` takes `encoding` of `game`.
+    pub(super) const fn new(game: G, encoding: G::Encoding, network: Network) -> Self {
+        Self { game, encoding, network }
+    }
+
+    /// The layout of its input, chosen by the model.
+    pub const fn encoding(&self) -> G::Encoding {
+        self.encoding
+    }
+
+    /// The network below: planes in, logits out.
+    pub const fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    /// See [`Network::warm`].
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn warm(&mut self) -> Result<(), EvaluateError> {
+        self.network.warm()
+    }
+
+    /// Writes the positions of at most `max_batch` leaves into the network's input.
+    pub(super) fn encode(&mut self, leaves: &[Leaf<G>]) {
+        let row_len = self.network.row_len();
+        for (leaf, row) in leaves.iter().zip(self.network.rows_mut().chunks_exact_mut(row_len)) {
+            self.game.encode(self.encoding, &leaf.position, row);
+        }
+    }
+}
+
+impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
+    fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        out.clear();
+        let policy_len = self.network.policy_len();
+        let mut non_finite = 0;
+        for part in leaves.chunks(self.network.max_batch()) {
+            self.encode(part);
+            non_finite += self.network.run(part.len(), |logits, values| {
+                let rows = logits.chunks_exact(policy_len).zip(values);
+                let finite = part.iter().zip(rows).map(|(leaf, (logits, &value))| {
+                    // An infinite value must not be clamped into a plausible one.
+                    let value = if value.is_finite() { value.clamp(-1.0, 1.0) } else { value };
+                    out.push_logits(value, logits, &leaf.legal)
+                });
+                finite.filter(|finite| !finite).count()
+            })?;
+        }
+        match non_finite {
+            0 => Ok(()),
+            count => Err(EvaluateError::NonFinite { count, batch: leaves.len() }),
+        }
+    }
+}

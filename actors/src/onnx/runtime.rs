@@ -1,0 +1,348 @@
+//! Finds ONNX Runtime's shared library and starts it, once per process.
+//!
+//! Without a library most of `ort` panics, its error type included. So nothing of `ort` is reachable from this crate's
+//! public items except through a [`Runtime`], which exists only once the library is loaded.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ort::{environment::Environment, logging::LogLevel};
+use thiserror::Error;
+
+use super::device::Device;
+
+/// Names one library file, or a folder that holds it.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Fetches the library into `.ort/`.
+const SET_UP_COMMAND: &str = "cargo xtask setup";
+
+/// How far above the executable `.ort` is looked for: `target/<triple>/release/deps/…` is five deep in a checkout. Not up to
+/// the root of the file system: code found there is loaded, and folders such as `/tmp` belong to everybody.
+const EXECUTABLE_ANCESTORS: usize = 5;
+
+/// The one runtime of this process. ONNX Runtime allows one environment only, and it must outlive every session.
+static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+
+/// Why there is no ONNX Runtime.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// None of the usual places has it.
+    #[error(
+        "find ONNX Runtime: {LIBRARY_VARIABLE} is not set and there is no library in {}; run `{SET_UP_COMMAND}` to fetch it",
+        list(.searched)
+    )]
+    NotFound {
+        /// Folders looked at, in order.
+        searched: Vec<PathBuf>,
+    },
+    /// The place given by the user has none.
+    #[error("find ONNX Runtime: {origin} names {}, {problem}", .path.display())]
+    Named {
+        /// Who named it: the setting or the environment variable.
+        origin: String,
+        /// The place.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The file is there and cannot be loaded: not a library, of another machine, too old.
+    #[error("load ONNX Runtime from {}: {reason}; run `{SET_UP_COMMAND}` to fetch one that fits", .path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// The loader's words.
+        reason: String,
+    },
+    /// The library is loaded and does not start.
+    #[error("start ONNX Runtime from {}: {reason}", .path.display())]
+    Start {
+        /// The file.
+        path: PathBuf,
+        /// ONNX Runtime's words.
+        reason: String,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
+}
+
+/// Where the library is looked for: the setting, else the environment variable, else `.ort/{cuda,cpu}` under each root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibrarySearch {
+    /// File or folder named in the settings. Nothing else is looked at when there is one.
+    pub setting: Option<PathBuf>,
+    /// Value of `ORT_DYLIB_PATH`: file or folder. Nothing further is looked at when there is one.
+    pub variable: Option<PathBuf>,
+    /// Folders that may hold `.ort`.
+    pub roots: Vec<PathBuf>,
+    /// Whether `.ort/cuda` comes before `.ort/cpu`.
+    pub cuda_first: bool,
+}
+
+impl LibrarySearch {
+    /// The usual places: the current folder, and the executable's folder with those above it (from `target/release/` up to
+    /// the checkout). CUDA builds come first when `device` may want one.
+    #[must_use]
+    pub fn new(setting: Option<PathBuf>, device: Device) -> Self {
+        let mut roots: Vec<PathBuf> = env::current_dir().into_iter().collect();
+        if let Ok(executable) = env::current_exe() {
+            let folders = executable.ancestors().skip(1).take(EXECUTABLE_ANCESTORS);
+            roots.extend(folders.map(Path::to_path_buf));
+        }
+        let variable = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { setting, variable, roots, cuda_first: device.may_use_cuda() }
+    }
+
+    /// The library's absolute path. Loads nothing.
+    ///
+    /// # Errors
+    /// When a place named by the user has no library, or when none is found; the error names every place looked at.
+    pub fn find(&self) -> Result<PathBuf, RuntimeError> {
+        if let Some(path) = &self.setting {
+            return named("the setting", path);
+        }
+        if let Some(path) = &self.variable {
+            return named(LIBRARY_VARIABLE, path);
+        }
+        let kinds = if self.cuda_first { ["cuda", "cpu"] } else { ["cpu", "cuda"] };
+        let mut searched = Vec::new();
+        for kind in kinds {
+            for root in &self.roots {
+                let folder = root.join(".ort").join(kind);
+                if searched.contains(&folder) {
+                    continue;
+                }
+                if let Some(path) = library_in(&folder) {
+                    return Ok(absolute(&path));
+                }
+                searched.push(folder);
+            }
+        }
+        Err(RuntimeError::NotFound { searched })
+    }
+}
+
+fn named(origin: &str, path: &Path) -> Result<PathBuf, RuntimeError> {
+    let error = |problem| RuntimeError::Named { origin: origin.to_owned(), path: path.to_path_buf(), problem };
+    if path.is_dir() {
+        let path = library_in(path).ok_or_else(|| error("a folder without an ONNX Runtime library"))?;
+        return Ok(absolute(&path));
+    }
+    if path.is_file() { Ok(absolute(path)) } else { Err(error("which does not exist")) }
+}
+
+/// `ort` takes relative paths as relative to the executable.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The library in `folder`: the unversioned name if there is one, else the highest version.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).ok()?;
+    let libraries = entries.into_iter().filter_map(|entry| {
+        let version = library_version(entry.file_name().to_str()?)?;
+        entry.path().is_file().then_some((version.is_empty(), version, entry.path()))
+    });
+    libraries.max().map(|(_, _, path)| path)
+}
+
+/// The version in a library's file name, empty when it has none; `None` when the file is not the library (such as
+/// `libonnxruntime_providers_cuda.so`).
+fn library_version(name: &str) -> Option<Vec<u32>> {
+    let rest = name.strip_prefix(env::consts::DLL_PREFIX)?.strip_prefix("onnxruntime.")?;
+    let suffix = env::consts::DLL_SUFFIX.trim_start_matches('.');
+    let mut parts: Vec<_> = rest.split('.').collect();
+    let position = parts.iter().position(|&part| part == suffix)?;
+    parts.remove(position);
+    parts.into_iter().map(|part| part.parse().ok()).collect()
+}
+
+/// A started ONNX Runtime. Cheap to clone; all clones in a process are the same one.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    environment: Environment,
+    library: Arc<Path>,
+    version: Arc<str>,
+}
+
+impl Runtime {
+    /// Starts ONNX Runtime from the library that `search` finds, telemetry off, its warnings sent to `tracing`.
+    ///
+    /// Only the first success of a process loads anything; later calls return that runtime, whatever they search for.
+    ///
+    /// # Errors
+    /// When there is no library or it does not load or start. A failed load can be tried again with another library.
+    pub fn start(search: &LibrarySearch) -> Result<Self, RuntimeError> {
+        let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*runtime {
+            return Ok(runtime.clone());
+        }
+        let path = search.find()?;
+        if search.cuda_first {
+            preload_cuda(&path);
+        }
+        // The loader's error is plain data; every `ort::Error` needs the loaded library to exist.
+        let builder = match ort::init_from(&path) {
+            Ok(builder) => builder,
+            Err(error) => return Err(RuntimeError::Load { path, reason: error.to_string() }),
+        };
+        let environment = match builder.with_telemetry(false).with_logger(Arc::new(log)).build() {
+            Ok(environment) => environment,
+            Err(error) => return Err(RuntimeError::Start { path, reason: error.to_string() }),
+        };
+        // With a logger of our own everything would come through, a line per graph node.
+        environment.set_log_level(LogLevel::Warning);
+        let started = Self { environment, version: version(&path).into(), library: path.into() };
+        *runtime = Some(started.clone());
+        Ok(started)
+    }
+
+    /// The library's absolute path.
+    #[must_use]
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// The library's version, such as `1.32.0`; `1.32` when its file name does not tell the rest.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+/// The library reports its minor version; the patch level is in the name of the file only.
+fn version(path: &Path) -> String {
+    let minor = ort::util::probe(path);
+    let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let in_name = file.file_name().and_then(|name| library_version(name.to_str()?)).unwrap_or_default();
+    match (&in_name[..], minor) {
+        ([1, named, _], Some(minor)) if *named == minor => {
+            in_name.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+        }
+        (_, Some(minor)) => format!("1.{minor}"),
+        (_, None) => "of unknown version".to_owned(),
+    }
+}
+
+/// Loads the CUDA and cuDNN libraries that lie beside ONNX Runtime, so that its CUDA provider finds them without
+/// `LD_LIBRARY_PATH`. What is missing or broken shows when the provider is asked for.
+fn preload_cuda(library: &Path) {
+    let Some(folder) = library.parent() else { return };
+    for name in ort::ep::cuda::CUDA_DYLIBS.iter().chain(ort::ep::cuda::CUDNN_DYLIBS) {
+        let path = folder.join(name);
+        if path.is_file()
+            && let Err(error) = ort::util::preload_dylib(&path)
+        {
+            tracing::debug!(path = %path.display(), %error, "cannot preload a CUDA library");
+        }
+    }
+}
+
+/// ONNX Runtime's own messages. Failures reach us as errors as well, so these are details.
+fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Fatal | LogLevel::Error | LogLevel::Warning => {
+            tracing::debug!(target: "onnxruntime", ?level, category, location, "{message}");
+        }
+        LogLevel::Info | LogLevel::Verbose => {
+            tracing::trace!(target: "onnxruntime", category, location, "{message}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search(roots: &[&Path], cuda_first: bool) -> LibrarySearch {
+        let roots = roots.iter().map(|root| root.to_path_buf()).collect();
+        LibrarySearch { setting: None, variable: None, roots, cuda_first }
+    }
+
+    fn touch(folder: &Path, name: &str) -> PathBuf {
+        fs::create_dir_all(folder).unwrap();
+        let path = folder.join(name);
+        fs::write(&path, "not a library").unwrap();
+        path
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_library_is_told_from_its_providers_and_the_highest_version_wins() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(".ort/cpu");
+        touch(&folder, "libonnxruntime_providers_shared.so");
+        touch(&folder, "libonnxruntime.so.old");
+        assert!(search(&[root.path()], false).find().is_err());
+        touch(&folder, "libonnxruntime.so.1.9.0");
+        let high = touch(&folder, "libonnxruntime.so.1.32.0");
+        assert_eq!(search(&[root.path()], false).find().unwrap(), high);
+        let plain = touch(&folder, "libonnxruntime.so");
+        assert_eq!(search(&[root.path()], false).find().unwrap(), plain);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_cuda_build_comes_first_only_where_cuda_may_be_used() {
+        let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cpu = touch(&near.path().join(".ort/cpu"), "libonnxruntime.so");
+        let cuda = touch(&far.path().join(".ort/cuda"), "libonnxruntime.so");
+        let roots = [near.path(), far.path()];
+        assert_eq!(search(&roots, true).find().unwrap(), cuda);
+        assert_eq!(search(&roots, false).find().unwrap(), cpu);
+        assert_eq!(search(&[far.path()], false).find().unwrap(), cuda);
+    }
+
+    #[test]
+    fn the_setting_beats_the_variable_and_the_variable_beats_the_folders() {
+        let root = tempfile::tempdir().unwrap();
+        let (a, b) = (touch(root.path(), "a"), touch(root.path(), "b"));
+        let mut search = search(&[], false);
+        search.variable = Some(b.clone());
+        assert_eq!(search.find().unwrap(), b);
+        search.setting = Some(a.clone());
+        assert_eq!(search.find().unwrap(), a);
+    }
+
+    #[test]
+    fn a_place_that_is_named_and_wrong_is_not_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let mut search = search(&[], false);
+        search.variable = Some(root.path().to_path_buf());
+        let found = search.find().unwrap_err().to_string();
+        let folder = root.path().display();
+        let expected =
+            format!("find ONNX Runtime: ORT_DYLIB_PATH names {folder}, a folder without an ONNX Runtime library");
+        assert_eq!(found, expected);
+        search.setting = Some("/nowhere/lib.so".into());
+        let found = search.find().unwrap_err().to_string();
+        assert_eq!(found, "find ONNX Runtime: the setting names /nowhere/lib.so, which does not exist");
+    }
+
+    #[test]
+    fn when_nothing_is_found_every_place_and_the_remedy_are_named() {
+        let error = search(&[Path::new("/a"), Path::new("/b"), Path::new("/a")], true).find().unwrap_err();
+        let expected = "find ONNX Runtime: ORT_DYLIB_PATH is not set and there is no library in /a/.ort/cuda, \
+                        /b/.ort/cuda, /a/.ort/cpu, /b/.ort/cpu; run `cargo xtask setup` to fetch it";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn the_usual_places_reach_from_the_executable_to_the_checkout() {
+        let search = LibrarySearch::new(None, Device::Cpu);
+        let executable = env::current_exe().unwrap();
+        assert!(search.roots.contains(&env::current_dir().unwrap()));
+        assert!(search.roots.iter().any(|root| root == executable.parent().unwrap()));
+        assert!(!search.cuda_first);
+    }
+}

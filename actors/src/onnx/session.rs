@@ -1,0 +1,98 @@
+//! One loaded network on one device: the only place where sessions are built.
+
+use std::path::Path;
+
+use ort::{
+    ErrorCode,
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+};
+
+use super::{
+    device::{Device, DeviceError, Provider, cuda_candidate, cuda_provider, one_line},
+    load::LoadError,
+    model::{ModelError, ModelFile},
+    runtime::Runtime,
+};
+
+/// Finds the device for `requested` by making `attempt` on it: only a session that runs shows whether a device works.
+///
+/// When CUDA fails, the CPU is tried as well: if that fails too, the fault is the model's, else the device's.
+///
+/// # Errors
+/// [`DeviceError`] when CUDA is demanded and not to be had, otherwise the attempt's own error.
+pub(super) fn settle_device<T>(
+    runtime: &Runtime,
+    requested: Device,
+    mut attempt: impl FnMut(Device) -> Result<T, ModelError>,
+) -> Result<(T, Provider), LoadError> {
+    match cuda_candidate(runtime, requested) {
+        None => Ok((attempt(Device::Cpu)?, Provider::as_requested(Device::Cpu))),
+        Some(Err(reason)) => {
+            let provider = cpu_instead(requested, reason)?;
+            Ok((attempt(Device::Cpu)?, provider))
+        }
+        Some(Ok(index)) => match attempt(Device::Cuda(index)) {
+            Ok(done) => Ok((done, Provider { requested, actual: Device::Cuda(index), note: None })),
+            Err(error) => {
+                let done = attempt(Device::Cpu)?;
+                Ok((done, cpu_instead(requested, error.to_string())?))
+            }
+        },
+    }
+}
+
+fn cpu_instead(requested: Device, reason: String) -> Result<Provider, DeviceError> {
+    match requested {
+        Device::Cuda(_) => Err(DeviceError { device: requested, reason }),
+        Device::Auto | Device::Cpu => Ok(Provider { requested, actual: Device::Cpu, note: Some(reason) }),
+    }
+}
+
+/// Builds a session of `model` on a settled device ([`Device::Auto`] counts as the CPU).
+///
+/// # Errors
+/// When the model cannot be loaded there.
+pub(super) fn open(runtime: &Runtime, model: &ModelFile, device: Device) -> Result<Session, ModelError> {
+    build(runtime, model, device).map_err(|error| classify(model.path(), &error))
+}
+
+/// A failed `with_*` returns the builder inside its error, which can be neither sent nor shared: `?` drops it here.
+fn build(runtime: &Runtime, model: &ModelFile, device: Device) -> ort::Result<Session> {
+    let mut builder = Session::builder(runtime.environment())?
+        .with_optimization_level(GraphOptimizationLevel::Level3)?
+        // One thread per session and as many sessions as threads: see ARCHITECTURE.md. A spinning pool would halve
+        // throughput where cores are shared.
+        .with_intra_threads(1)?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?;
+    builder = with_data_folder(builder, model.path())?;
+    if let Device::Cuda(index) = device {
+        builder = builder.with_execution_providers([cuda_provider(index)])?;
+    }
+    builder.commit_from_memory(model.bytes())
+}
+
+/// A model in memory has no folder; its external data, if any, lies beside its file.
+fn with_data_folder(builder: SessionBuilder, path: &Path) -> ort::Result<SessionBuilder> {
+    let folder = std::path::absolute(path).ok();
+    match folder.as_deref().and_then(Path::parent).and_then(Path::to_str) {
+        Some(folder) => Ok(builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?),
+        None => Ok(builder),
+    }
+}
+
+fn classify(path: &Path, error: &ort::Error) -> ModelError {
+    let (path, reason) = (path.to_path_buf(), one_line(error.message()));
+    if reason.to_lowercase().contains("external") {
+        return ModelError::ExternalData { path, reason };
+    }
+    match error.code() {
+        ErrorCode::InvalidProtobuf | ErrorCode::NoModel => ModelError::NotOnnx { path, reason },
+        _ => ModelError::Unsupported { path, reason },
+    }
+}
