@@ -129,8 +129,7 @@ impl<G: Game> GameActor<G> {
     fn begin(&mut self, index: u64) {
         let GamePlan { game, settings, seed, .. } = &self.plan;
         let game = SelfPlayGame::new(game.clone(), settings.clone(), *seed, index);
-        self.playing =
-            Some(Playing { index, game, asked: Vec::new(), retries: 0, resumes: 0, counted: 0, traced: 0 });
+        self.playing = Some(Playing { index, game, asked: Vec::new(), retries: 0, resumes: 0, counted: 0, traced: 0 });
         self.go_on();
     }
 
@@ -167,12 +166,7 @@ impl<G: Game> GameActor<G> {
 
     fn leave(&mut self, finished: bool, reason: String) {
         if let Some(playing) = self.playing.take() {
-            self.addresses.supervisor.do_send(SlotFree {
-                slot: self.slot,
-                index: playing.index,
-                finished,
-                reason,
-            });
+            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index: playing.index, finished, reason });
         }
     }
 
@@ -198,8 +192,7 @@ impl<G: Game> GameActor<G> {
         let GamePlan { game, settings, seed, .. } = &self.plan;
         let plies = playing.game.plies().to_vec();
         let first_version = playing.game.first_version();
-        playing.game =
-            SelfPlayGame::resume(game.clone(), settings.clone(), *seed, playing.index, plies, first_version);
+        playing.game = SelfPlayGame::resume(game.clone(), settings.clone(), *seed, playing.index, plies, first_version);
         playing.retries = 0;
         playing.counted = 0;
         self.go_on();

@@ -54,9 +54,8 @@ impl<G: Game> InferencePool<G> {
             let (commands, receiver) = mpsc::channel();
             let busy = Arc::new(AtomicUsize::new(0));
             let worker = WorkerLoop { busy: busy.clone(), batcher: batcher.clone(), stats: stats.clone(), model: None };
-            let thread = std::thread::Builder::new()
-                .name(format!("inference-{number}"))
-                .spawn(move || worker.run(&receiver))?;
+            let thread =
+                std::thread::Builder::new().name(format!("inference-{number}")).spawn(move || worker.run(&receiver))?;
             Ok(Worker { commands: Mutex::new(Some(commands)), busy, thread: Mutex::new(Some(thread)) })
         };
         let workers = (0..threads).map(start).collect::<std::io::Result<_>>()?;

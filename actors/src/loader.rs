@@ -16,12 +16,7 @@ use tokio::time::Instant;
 use self::latest::Watch;
 pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource};
 use crate::{
-    batcher::SwapModel,
-    games::StartGames,
-    root::Fatal,
-    stats::Stats,
-    ticket::Generation,
-    writer::EncodingChosen,
+    batcher::SwapModel, games::StartGames, root::Fatal, stats::Stats, ticket::Generation, writer::EncodingChosen,
 };
 
 /// How often the log says that there is still no model.

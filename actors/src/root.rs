@@ -17,7 +17,6 @@ use crate::{
     games::{DrainGames, GamesDone, GamesSupervisor},
     inference::InferencePool,
     loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource},
-    stats::Stats,
     supervision::{Budget, ChildGaveUp, ChildSpec, Limits, Mailbox, Restart, SharedBudget, mailbox},
     writer::{Flush, Provenance, WriterActor, WriterFlushed},
 };
@@ -137,7 +136,11 @@ impl<G: Game> Handler<Drain> for RootSupervisor<G> {
 
     fn handle(&mut self, Drain { reason, grace }: Drain, ctx: &mut Self::Context) {
         if !std::mem::replace(&mut self.draining, true) {
-            tracing::info!(reason, grace_seconds = grace.as_secs_f64(), "stopping: no new games, waiting for those in play");
+            tracing::info!(
+                reason,
+                grace_seconds = grace.as_secs_f64(),
+                "stopping: no new games, waiting for those in play"
+            );
             self.games.do_send(DrainGames);
             ctx.notify_later(GraceOver, grace);
         }
@@ -333,13 +336,10 @@ async fn start<G: Game>(
     );
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
-    let root_actor = RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
-    let root_spec = ChildSpec {
-        name: "root",
-        restart: Restart::Permanent,
-        budget: budget(0),
-        parent: root.clone().recipient(),
-    };
+    let root_actor =
+        RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
+    let root_spec =
+        ChildSpec { name: "root", restart: Restart::Permanent, budget: budget(0), parent: root.clone().recipient() };
     actix::spawn(root_mailbox.supervise(root_actor, root_spec));
 
     // The loader last: everything it may wake is there.
@@ -376,8 +376,12 @@ fn own_arbiter(arbiters: &mut Vec<Arbiter>) -> actix::ArbiterHandle {
 }
 
 /// Makes an actor on an arbiter's thread and runs it there.
-fn launch<A>(arbiter: &actix::ArbiterHandle, mailbox: Mailbox<A>, make: impl FnOnce() -> A + Send + 'static, spec: ChildSpec)
-where
+fn launch<A>(
+    arbiter: &actix::ArbiterHandle,
+    mailbox: Mailbox<A>,
+    make: impl FnOnce() -> A + Send + 'static,
+    spec: ChildSpec,
+) where
     A: Actor<Context = Context<A>> + Supervised,
 {
     arbiter.spawn_fn(move || {

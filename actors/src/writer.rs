@@ -122,7 +122,12 @@ impl<G: Game> WriterActor<G> {
                 }
                 Err(WriteFailure::Store(reason)) => {
                     self.stats.write_errors.add(1);
-                    tracing::error!(game = queued.record.index, waiting = self.queue.len(), reason, "cannot write game");
+                    tracing::error!(
+                        game = queued.record.index,
+                        waiting = self.queue.len(),
+                        reason,
+                        "cannot write game"
+                    );
                     failure = Some(reason);
                     break;
                 }

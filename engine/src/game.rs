@@ -56,7 +56,7 @@ impl Outcome {
 ///
 /// The *rank* of a member is the number of smaller members: the place of its prior in a vector that holds priors of legal
 /// actions only.
-pub trait ActionSet: Copy + Eq + Hash + Debug + Default + Send + Sync + 'static {
+pub trait ActionSet: Copy + Eq + Hash + Debug + Default + Send + Sync + Unpin + 'static {
     /// Adds `action`.
     fn insert(&mut self, action: Action);
     /// Whether `action` is a member.
@@ -130,16 +130,16 @@ impl<const WORDS: usize> ActionSet for ActionBits<WORDS> {
 /// Two frames exist. In the *game frame* actions mean the same squares for both players; search, action choice and records
 /// live there. In the *network frame* the board is turned so that the mover always plays in the same direction; network
 /// input, network output, caches and stored training rows live there. For a game without such a turn the two are equal.
-pub trait Game: Clone + Debug + Send + Sync + 'static {
+pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
     /// Everything the rules need to go on from here, with whatever makes that fast. Held by every tree node.
-    type State: Clone + Debug + Send + 'static;
+    type State: Clone + Debug + Send + Unpin + 'static;
     /// What the network sees of a state and nothing else (no ply counter), in the network frame. Small; equal positions have
     /// equal evaluations, so it is the key of the evaluation cache.
-    type Position: Copy + Eq + Hash + Debug + Send + Sync + 'static;
+    type Position: Copy + Eq + Hash + Debug + Send + Sync + Unpin + 'static;
     /// A set of this game's actions.
     type Actions: ActionSet;
     /// A way to lay a position out as network input.
-    type Encoding: Copy + Eq + Debug + Send + Sync + 'static;
+    type Encoding: Copy + Eq + Debug + Send + Sync + Unpin + 'static;
 
     /// The state before the first ply.
     fn start(&self) -> Self::State;

@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn half_written_and_broken_files_are_errors_that_name_the_file() {
-        for text in ["filename: /runs/a/mod", "version: x\nfilename: a.pt", "\t- [", "", "filename: a.pt\nversion: 1.5"] {
+        for text in ["filename: /runs/a/mod", "version: x\nfilename: a.pt", "\t- [", "", "filename: a.pt\nversion: 1.5"]
+        {
             let error = look_twice(text).unwrap_err();
             assert!(error.contains("latest.yaml"), "{error}");
         }
