@@ -132,9 +132,14 @@ pub(super) fn cuda_provider(index: u32) -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// ONNX Runtime's messages span lines and carry source positions; the settings' and the log's readers get one line.
+/// ONNX Runtime's messages span lines and begin with source positions and codes; the readers of settings and logs get the rest
+/// on one line.
 pub(super) fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+    // `file.cc:1 Function() [ONNXRuntimeError] : 1 : FAIL : what happened`
+    let said = message.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(message);
+    let said = if said.len() < message.len() { said.splitn(3, " : ").last().unwrap_or(said) } else { said };
+    let words: Vec<_> = said.split_whitespace().collect();
+    words.join(" ").trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -167,5 +172,13 @@ mod tests {
         assert_eq!(provider.to_string(), "cuda:0 (asked for auto)");
         provider = Provider { actual: Device::Cpu, note: Some("no driver".to_owned()), ..provider };
         assert_eq!(provider.to_string(), "cpu (asked for auto; no driver)");
+    }
+
+    #[test]
+    fn what_onnx_runtime_says_is_brought_to_one_line() {
+        assert_eq!(one_line("no  such\n node."), "no such node");
+        let message = "/src/a.cc:20 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x : no\nsuch file";
+        assert_eq!(one_line(message), "Failed to load x : no such file");
+        assert_eq!(one_line(""), "");
     }
 }

@@ -155,6 +155,19 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// ONNX Runtime's words where there are some, without the model's name.
+    pub(super) fn into_reason(self) -> String {
+        match self {
+            Self::NotOnnx { reason, .. }
+            | Self::ExternalData { reason, .. }
+            | Self::Unsupported { reason, .. }
+            | Self::Run { reason, .. } => reason,
+            other => other.to_string(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

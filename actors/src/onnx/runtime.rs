@@ -20,8 +20,8 @@ const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 /// Fetches the library into `.ort/`.
 const SET_UP_COMMAND: &str = "cargo xtask setup";
 
-/// How far above the executable `.ort` is looked for: `target/<triple>/release/deps/…` is five deep in a checkout. Not up to
-/// the root of the file system: code found there is loaded, and folders such as `/tmp` belong to everybody.
+/// How far above the executable `.ort` is looked for: `target/<triple>/release/deps/…` is five deep in a checkout. No further,
+/// because what is found is run, and folders high up may belong to others.
 const EXECUTABLE_ANCESTORS: usize = 5;
 
 /// The one runtime of this process. ONNX Runtime allows one environment only, and it must outlive every session.

@@ -38,7 +38,7 @@ pub(super) fn settle_device<T>(
             Ok(done) => Ok((done, Provider { requested, actual: Device::Cuda(index), note: None })),
             Err(error) => {
                 let done = attempt(Device::Cpu)?;
-                Ok((done, cpu_instead(requested, error.to_string())?))
+                Ok((done, cpu_instead(requested, error.into_reason())?))
             }
         },
     }
