@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         command::run(command::cargo().args(["bench", "--locked", "--package", "selfplay-engine"]))?;
     }
     if !args.engine {
-        let library = ort::library(false)?;
+        let library = ort::library()?;
         let daemon = demo::build_daemon()?;
         command::run(command::command(daemon).arg("bench").args(&args.rest).env("ORT_DYLIB_PATH", library))?;
     }

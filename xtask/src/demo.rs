@@ -15,20 +15,24 @@ const GAMES_FOLDER: &str = "demo-games";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How many games to play
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     games: u32,
 }
 
 /// Sets up, builds, plays and shows one of the games.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let library = ort::library(false)?;
+    let library = ort::library()?;
     let daemon = build_daemon()?;
     let games = fresh_folder(&workspace::root().join(GAMES_FOLDER))?;
     let games = games.strip_prefix(workspace::root()).unwrap_or(&games);
 
     let mut play = command::command(&daemon);
     play.args(["--config", SETTINGS, "--model-path", MODEL, "--num-games", &args.games.to_string(), "--output-dir"]);
-    command::run(play.arg(games).env("ORT_DYLIB_PATH", &library))?;
+    if let Err(error) = command::run(play.arg(games).env("ORT_DYLIB_PATH", &library)) {
+        // Only where nothing was written: `remove_dir` refuses a folder that holds anything.
+        std::fs::remove_dir(workspace::root().join(games)).ok();
+        return Err(error);
+    }
     command::run(command::command(&daemon).arg("show").arg(games))
 }
 

@@ -35,13 +35,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ensure(&dir, &pins::cuda()?, args.force)?;
         return cuda::report(&dir);
     }
-    library(args.force).map(drop)
+    cpu_library(args.force).map(drop)
+}
+
+/// The absolute path of the ONNX Runtime that the daemon would take in this checkout: the user's own by `ORT_DYLIB_PATH`, else the CUDA build,
+/// else the CPU build, which is fetched where necessary.
+pub(crate) fn library() -> anyhow::Result<PathBuf> {
+    let cuda = workspace::root().join(".ort/cuda");
+    let own = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
+    if !own
+        && let Ok(packages) = pins::cuda()
+        && let Some(found) = installed(&cuda, &packages)?
+    {
+        return Ok(found);
+    }
+    cpu_library(false)
 }
 
 /// The absolute path of an ONNX Runtime for the CPU: the user's own by `ORT_DYLIB_PATH`, else the pinned one, fetched where necessary.
-pub(crate) fn library(force: bool) -> anyhow::Result<PathBuf> {
+pub(crate) fn cpu_library(force: bool) -> anyhow::Result<PathBuf> {
     if let Some(own) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        let own = workspace::root().join(own);
+        let own = std::path::absolute(own).context("cannot tell the current folder")?;
         if !own.is_file() {
             bail!(
                 "ORT_DYLIB_PATH names {}, which is not a file: correct it, or unset it to have the pinned ONNX Runtime fetched",

@@ -15,7 +15,7 @@ pub(crate) struct Args {
 
 /// Makes sure that what the tests need is there, then runs them, doc tests included.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let library = ort::library(false)?;
+    let library = ort::cpu_library(false)?;
     let python = python::with_numpy()?;
     let selection = selection(&args.packages);
 
@@ -29,8 +29,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match nextest {
         true if workspace::in_ci() => tests.args(["nextest", "run", "--profile", "ci"]),
         true => tests.args(["nextest", "run"]),
-        // The doc tests come below, in both cases.
-        false => tests.args(["test", "--lib", "--bins", "--tests"]),
+        // Unit tests of libraries and programs too, but not the doc tests, which come below in both cases.
+        false => tests.args(["test", "--tests"]),
     };
     tests.args(&selection).arg("--locked").args(&args.rest);
     tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -12,13 +13,20 @@ use super::pins::{Package, Route};
 use super::{archive, checksum};
 use crate::{command, workspace};
 
+/// What the names of temporary folders begin with.
+const TEMPORARY: &str = ".fetch-";
+
+/// Older than this, a temporary folder belongs to a run that was killed.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+
 /// Puts the files of the first of `packages` that can be downloaded into `dir`.
 pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
     let parent = dir.parent().context("the folder for ONNX Runtime has no parent")?;
     std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    sweep(parent);
     let mut failures = Vec::new();
     for package in packages {
-        let temporary = tempfile::Builder::new().prefix(".fetch-").tempdir_in(parent);
+        let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent);
         let temporary = temporary.with_context(|| format!("cannot create a folder in {}", parent.display()))?;
         println!("fetching ONNX Runtime {} ({} {})", package.build.version, package.route.client(), package.name);
         match download(package, temporary.path()) {
@@ -35,6 +43,18 @@ pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
          or set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.17 to 1.32 of your own.",
         failures.join("\n  - ")
     )
+}
+
+/// Removes what killed runs have left in `parent`; failing to is no reason not to fetch.
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+        let modified = entry.metadata().and_then(|data| data.modified()).ok();
+        let age = modified.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        if ours && age > ABANDONED_AFTER {
+            std::fs::remove_dir_all(entry.path()).ok();
+        }
+    }
 }
 
 impl Route {
@@ -60,7 +80,7 @@ fn download(package: &Package, dir: &Path) -> anyhow::Result<PathBuf> {
         }
         Route::Npm => {
             let mut npm = Command::new("npm");
-            npm.args(["pack", "--ignore-scripts"]).arg(format!("{}@{version}", package.name));
+            npm.args(["pack", "--ignore-scripts", "--loglevel", "error"]).arg(format!("{}@{version}", package.name));
             (npm, "tgz")
         }
     };
@@ -111,7 +131,7 @@ mod tests {
 
     use super::super::archive::tests::write_zip;
     use super::super::pins::{Build, File, Package, Route};
-    use super::install;
+    use super::{ABANDONED_AFTER, install, sweep};
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -149,6 +169,21 @@ mod tests {
         let error = format!("{:#}", install(&wheel, &package, root.path(), &dir).expect_err("libother.so is wrong"));
         assert!(error.contains("nothing was kept") && error.contains(&format!("expected {ABC}")), "{error}");
         assert!(!dir.exists());
+    }
+
+    #[test]
+    fn what_killed_runs_have_left_is_removed() {
+        let root = tempfile::tempdir().expect("temporary folder");
+        for folder in [".fetch-old", ".fetch-new", "cpu"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        let old = std::time::SystemTime::now() - 2 * ABANDONED_AFTER;
+        for folder in [".fetch-old", "cpu"] {
+            fs::File::open(root.path().join(folder)).unwrap().set_modified(old).unwrap();
+        }
+        sweep(root.path());
+        let left = [".fetch-old", ".fetch-new", "cpu"].map(|folder| root.path().join(folder).exists());
+        assert_eq!(left, [false, true, true]);
     }
 
     #[test]

@@ -143,3 +143,19 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
         },
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_checksum_is_a_sha256_in_lowercase_hexadecimal() {
+        let packages = super::cpu().into_iter().flatten().chain(super::cuda().into_iter().flatten());
+        for package in packages {
+            let files = package.build.files.iter().map(|file| file.sha256);
+            for sha256 in files.chain([package.archive_sha256]) {
+                assert_eq!(sha256.len(), 64, "{sha256}");
+                assert!(sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{sha256}");
+            }
+            assert!(package.build.library().name.ends_with(package.build.version), "{package:?}");
+        }
+    }
+}
