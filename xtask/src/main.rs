@@ -1,1 +1,78 @@
-fn main() {}
+//! `cargo xtask`: set-up and chores of this repository. `cargo xtask --help` lists them.
+//!
+//! Every chore is a subcommand here, so that the justfile, CI and a reader of the README run exactly the same thing.
+#![expect(clippy::print_stdout, reason = "a command-line tool talks to its user on stdout")]
+
+mod arrows;
+mod bench;
+mod command;
+mod demo;
+mod lint;
+mod ort;
+mod python;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up and chores of the selfplayd repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fetch the pinned ONNX Runtime into .ort/, checked against its SHA-256
+    #[command(visible_alias = "fetch-ort")]
+    Setup(ort::Args),
+    /// Build the daemon and watch it play a few games with the model that ships in the repository
+    Demo(demo::Args),
+    /// Run every test, as CI does
+    Test(test::Args),
+    /// Check formatting, lints, docs, dependency directions, licences and bans, as CI does
+    Lint(lint::Args),
+    /// Check that dependencies point one way: src -> actors -> engine
+    Arrows,
+    /// Run the benchmarks of the engine, then those of the whole daemon
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `fn main() -> anyhow::Result`: with RUST_BACKTRACE set that buries the message under a backtrace.
+            eprintln!("\nerror: {error}");
+            error.chain().skip(1).for_each(|cause| eprintln!("because: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup(args) => ort::run(&args),
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Lint(args) => lint::run(&args),
+        Task::Arrows => arrows::run(),
+        Task::Bench(args) => bench::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

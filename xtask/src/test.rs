@@ -1,0 +1,65 @@
+//! `cargo xtask test`: everything CI runs except the lints.
+
+use crate::{command, ort, python, workspace};
+
+/// Arguments of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Test these packages only, instead of the whole workspace
+    #[arg(short, long = "package", value_name = "NAME")]
+    packages: Vec<String>,
+    /// Passed on to nextest, or to `cargo test` where nextest is not installed: filters, --no-capture, …
+    #[arg(last = true, value_name = "ARGS")]
+    rest: Vec<String>,
+}
+
+/// Makes sure that what the tests need is there, then runs them, doc tests included.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let library = ort::cpu_library(false)?;
+    let python = python::with_numpy()?;
+    let selection = selection(&args.packages);
+
+    let nextest = command::succeeds(command::cargo().args(["nextest", "--version"]));
+    if !nextest {
+        println!(
+            "cargo-nextest is not installed: using `cargo test` (`cargo install --locked cargo-nextest` brings it)"
+        );
+    }
+    let mut tests = command::cargo();
+    match nextest {
+        true if workspace::in_ci() => tests.args(["nextest", "run", "--profile", "ci"]),
+        true => tests.args(["nextest", "run"]),
+        // Unit tests of libraries and programs too, but not the doc tests, which come below in both cases.
+        false => tests.args(["test", "--tests"]),
+    };
+    tests.args(&selection).arg("--locked").args(&args.rest);
+    tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);
+    command::run(&mut tests)?;
+
+    if !args.rest.is_empty() {
+        // Somebody is after certain tests.
+        return Ok(());
+    }
+    let mut doc = command::cargo();
+    doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
+    if args.packages.is_empty() { command::run(&mut doc) } else { Ok(()) }
+}
+
+/// `packages` as cargo wants them, or the whole workspace.
+pub(crate) fn selection(packages: &[String]) -> Vec<&str> {
+    if packages.is_empty() {
+        return vec!["--workspace"];
+    }
+    packages.iter().flat_map(|package| ["--package", package]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::selection;
+
+    #[test]
+    fn no_package_means_all_of_them() {
+        assert_eq!(selection(&[]), ["--workspace"]);
+        assert_eq!(selection(&["a".to_owned(), "b".to_owned()]), ["--package", "a", "--package", "b"]);
+    }
+}
