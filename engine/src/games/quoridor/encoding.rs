@@ -1,0 +1,126 @@
+//! Positions as network input: the trainer's two layouts.
+
+use super::{
+    QuoridorPosition,
+    board::{Cell, Geometry, ROW},
+};
+
+/// Cells and gaps a side of the largest board, with the two-thick border.
+const MAX_GRID: usize = 21;
+
+/// The wall plane of an empty board, by board size from 0 on; only the first (2N+3)² entries count.
+static BORDERS: [[f32; MAX_GRID * MAX_GRID]; 10] = borders();
+
+const fn borders() -> [[f32; MAX_GRID * MAX_GRID]; 10] {
+    let mut borders = [[0.0; MAX_GRID * MAX_GRID]; 10];
+    let mut size = 0;
+    while size < borders.len() {
+        let grid = 2 * size + 3;
+        let mut entry = 0;
+        while entry < grid * grid {
+            let (row, col) = (entry / grid, entry % grid);
+            if row < 2 || col < 2 || row >= grid - 2 || col >= grid - 2 {
+                borders[size][entry] = 1.0;
+            }
+            entry += 1;
+        }
+        size += 1;
+    }
+    borders
+}
+
+/// A layout of network input. In both the board is in the network frame and walls are counted, not scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QuoridorEncoding {
+    /// Five planes over a grid of cells and the gaps between them with a two-thick border, (2N+3) × (2N+3); cell (row, col) is
+    /// at (2 row + 2, 2 col + 2). Walls and border 1; the mover's pawn 1; the opponent's pawn 1; the mover's walls left
+    /// everywhere; the opponent's walls left everywhere.
+    Resnet,
+    /// 2N² + 2(N−1)² + 2 entries in a row: the mover's pawn by cell, the opponent's pawn by cell, walls by anchor with vertical
+    /// before horizontal at each, the mover's walls left, the opponent's.
+    Mlp,
+}
+
+impl QuoridorEncoding {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Resnet => "resnet",
+            Self::Mlp => "mlp",
+        }
+    }
+
+    pub(super) fn shape(self, geometry: &Geometry) -> Vec<usize> {
+        let size = usize::from(geometry.size);
+        match self {
+            Self::Resnet => vec![5, 2 * size + 3, 2 * size + 3],
+            Self::Mlp => vec![2 * size * size + 2 * (size - 1) * (size - 1) + 2],
+        }
+    }
+
+    pub(super) fn encode(self, geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {
+        match self {
+            Self::Resnet => encode_resnet(geometry, position, out),
+            Self::Mlp => encode_mlp(geometry, position, out),
+        }
+    }
+}
+
+/// Row and column of every member of a set of anchors.
+fn anchors(mut board: u64) -> impl Iterator<Item = (usize, usize)> {
+    std::iter::from_fn(move || {
+        let bit = (board != 0).then(|| board.trailing_zeros())?;
+        board &= board - 1;
+        Some(((bit / ROW) as usize, (bit % ROW) as usize))
+    })
+}
+
+fn encode_resnet(geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {
+    let grid = 2 * usize::from(geometry.size) + 3;
+    let area = grid * grid;
+    let (walls, rest) = out.split_at_mut(area);
+    let (pawns, counts) = rest.split_at_mut(2 * area);
+    let (mover_count, opponent_count) = counts.split_at_mut(area);
+
+    walls.copy_from_slice(&BORDERS[usize::from(geometry.size)][..area]);
+    // Of the two walls with one anchor only one can stand: no entry is a wall twice, but for a middle between two others.
+    for (row, col) in anchors(position.walls.vertical) {
+        let middle = (2 * row + 3) * grid + 2 * col + 3;
+        walls[middle - grid] = 1.0;
+        walls[middle] = 1.0;
+        walls[middle + grid] = 1.0;
+    }
+    for (row, col) in anchors(position.walls.horizontal) {
+        let middle = (2 * row + 3) * grid + 2 * col + 3;
+        walls[middle - 1..=middle + 1].fill(1.0);
+    }
+
+    pawns.fill(0.0);
+    let entry = |cell: Cell| (2 * usize::from(cell.row) + 2) * grid + 2 * usize::from(cell.col) + 2;
+    let [mover, opponent] = position.pawns;
+    pawns[entry(mover)] = 1.0;
+    pawns[area + entry(opponent)] = 1.0;
+
+    mover_count.fill(f32::from(position.walls_left[0]));
+    opponent_count.fill(f32::from(position.walls_left[1]));
+}
+
+fn encode_mlp(geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {
+    let size = usize::from(geometry.size);
+    let cells = size * size;
+    let entry = |cell: Cell| usize::from(cell.row) * size + usize::from(cell.col);
+    let walls = 2 * cells;
+    let counts = walls + 2 * (size - 1) * (size - 1);
+    let [mover, opponent] = position.pawns;
+
+    out.fill(0.0);
+    out[entry(mover)] = 1.0;
+    out[cells + entry(opponent)] = 1.0;
+    for (row, col) in anchors(position.walls.vertical) {
+        out[walls + 2 * (row * (size - 1) + col)] = 1.0;
+    }
+    for (row, col) in anchors(position.walls.horizontal) {
+        out[walls + 2 * (row * (size - 1) + col) + 1] = 1.0;
+    }
+    out[counts] = f32::from(position.walls_left[0]);
+    out[counts + 1] = f32::from(position.walls_left[1]);
+}

@@ -1,0 +1,139 @@
+//! Tic-tac-toe: the second game. It keeps the [`Game`] trait honest: draws by the rules, and a board that is never turned.
+
+use crate::game::{Action, ActionBits, Game, Notation, Outcome, Player};
+
+/// Cells of every row, column and diagonal, bit `3 * row + col`.
+const LINES: [u16; 8] =
+    [0b111, 0b111_000, 0b111_000_000, 0b001_001_001, 0b010_010_010, 0b100_100_100, 0b100_010_001, 0b001_010_100];
+
+const FULL: u16 = 0b111_111_111;
+
+/// The rules. Action `3 * row + col` marks that cell; nothing can be set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TicTacToe;
+
+/// The cells that each player has marked, bit `3 * row + col`. As a state, first player first; as a position, mover first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Marks([u16; 2]);
+
+/// The only layout of network input: the mover's marks, then the opponent's, 3 × 3 each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MarkPlanes;
+
+impl Game for TicTacToe {
+    type State = Marks;
+    type Position = Marks;
+    type Actions = ActionBits<1>;
+    type Encoding = MarkPlanes;
+
+    fn start(&self) -> Marks {
+        Marks::default()
+    }
+
+    fn policy_size(&self) -> usize {
+        9
+    }
+
+    fn side_to_move(&self, state: &Marks) -> Player {
+        if self.ply(state).is_multiple_of(2) { Player::First } else { Player::Second }
+    }
+
+    fn ply(&self, state: &Marks) -> u32 {
+        (state.0[0] | state.0[1]).count_ones()
+    }
+
+    fn outcome(&self, state: &Marks) -> Option<Outcome> {
+        let winner = [Player::First, Player::Second].into_iter().find(|player| {
+            let marks = state.0[player.index()];
+            LINES.iter().any(|line| marks & line == *line)
+        });
+        winner.map(Outcome::Win).or_else(|| (state.0[0] | state.0[1] == FULL).then_some(Outcome::Draw))
+    }
+
+    fn legal_actions(&self, state: &Marks) -> ActionBits<1> {
+        ActionBits([u64::from(FULL & !(state.0[0] | state.0[1]))])
+    }
+
+    fn play(&self, state: &mut Marks, action: Action) {
+        let mover = self.side_to_move(state);
+        state.0[mover.index()] |= 1 << action;
+    }
+
+    fn position(&self, state: &Marks) -> Marks {
+        let mover = self.side_to_move(state);
+        Marks([state.0[mover.index()], state.0[mover.opponent().index()]])
+    }
+
+    fn turn_action(&self, _mover: Player, action: Action) -> Action {
+        action
+    }
+
+    fn turn_actions(&self, _mover: Player, actions: &ActionBits<1>) -> ActionBits<1> {
+        *actions
+    }
+
+    fn turn_priors(&self, _mover: Player, _legal: &ActionBits<1>, _priors: &mut [f32]) {}
+
+    fn encodings(&self) -> Vec<MarkPlanes> {
+        vec![MarkPlanes]
+    }
+
+    fn encoding_name(&self, _encoding: MarkPlanes) -> &'static str {
+        "marks"
+    }
+
+    fn input_shape(&self, _encoding: MarkPlanes) -> Vec<usize> {
+        vec![2, 3, 3]
+    }
+
+    fn encode(&self, _encoding: MarkPlanes, position: &Marks, out: &mut [f32]) {
+        for (plane, marks) in out.chunks_exact_mut(9).zip(position.0) {
+            for (cell, entry) in plane.iter_mut().enumerate() {
+                *entry = f32::from(marks >> cell & 1);
+            }
+        }
+    }
+}
+
+impl Notation for TicTacToe {
+    fn action_name(&self, action: Action) -> String {
+        format!("{}{}", char::from(b'a' + (action % 3) as u8), action / 3 + 1)
+    }
+
+    fn draw(&self, state: &Marks) -> String {
+        let mark = |cell: usize| match (state.0[0] >> cell & 1, state.0[1] >> cell & 1) {
+            (0, 0) => '·',
+            (0, _) => 'o',
+            _ => 'x',
+        };
+        (0..3).map(|row| format!("{} {} {}\n", mark(3 * row), mark(3 * row + 1), mark(3 * row + 2))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::games::perft::perft;
+
+    #[test]
+    fn action_sequences_match_the_known_counts() {
+        let counts: Vec<u64> = (1..=9).map(|depth| perft(&TicTacToe, &TicTacToe.start(), depth)).collect();
+        assert_eq!(counts, [9, 72, 504, 3024, 15_120, 54_720, 148_176, 200_448, 127_872]);
+    }
+
+    #[test]
+    fn a_line_wins_and_a_full_board_is_a_draw() {
+        let play = |actions: &[Action]| {
+            let mut state = TicTacToe.start();
+            for &action in actions {
+                assert_eq!(TicTacToe.outcome(&state), None);
+                TicTacToe.play(&mut state, action);
+            }
+            state
+        };
+        assert_eq!(TicTacToe.outcome(&play(&[0, 3, 1, 4, 2])), Some(Outcome::Win(Player::First)));
+        let full = play(&[0, 1, 2, 4, 3, 5, 7, 6, 8]);
+        assert_eq!(TicTacToe.outcome(&full), Some(Outcome::Draw));
+        assert_eq!(TicTacToe.draw(&full), "x o x\nx o o\no x x\n");
+    }
+}
