@@ -22,7 +22,7 @@ struct PerftLine {
 }
 
 fn check_counts(board: u32, walls: u32, actions: &[Action], counts: impl IntoIterator<Item = (u32, u64)>) {
-    let game = Quoridor::new(board, walls, None).unwrap();
+    let game = Quoridor::new(board, walls, None).expect("a board in range");
     let state = records::replay(&game, actions);
     for (depth, count) in counts {
         if count <= MAX_SEQUENCES {
