@@ -3,6 +3,9 @@
 //! An unvisited action costs four bytes, its prior. A node keeps the best of its untried priors at hand: all untried actions
 //! have Q = 0 and no visits, so among them only that one can win the selection.
 
+#[cfg(test)]
+mod inspect;
+
 use std::collections::HashSet;
 
 use super::{
@@ -306,10 +309,10 @@ impl<G: Game> Tree<G> {
     }
 
     /// Copies the subtree behind the root's `action` into `into` (emptied first), where it becomes the tree, with every visit,
-    /// value and prior it had. False, and `into` is left empty, when that action was never evaluated.
+    /// value and prior it had. False, and `into` is left empty, when there is no tree or that action was never evaluated.
     pub(super) fn copy_subtree(&self, action: Action, into: &mut Self) -> bool {
         into.clear();
-        let root = self.node(ROOT);
+        let Some(root) = self.nodes.first() else { return false };
         let Some(edge) = self.edges.iter(root.edges).find(|edge| edge.action == action && edge.child != NO_NODE) else {
             return false;
         };
@@ -343,36 +346,6 @@ impl<G: Game> Tree<G> {
         }
         self.nodes.push(node);
         (self.nodes.len() - 1) as u32
-    }
-
-    /// Whether any virtual loss is left; none may be once all gathered leaves are answered.
-    #[cfg(test)]
-    pub(super) fn has_virtual_losses(&self) -> bool {
-        self.root_virtual_losses > 0
-            || self.nodes.iter().any(|node| self.edges.iter(node.edges).any(|edge| edge.virtual_losses > 0))
-    }
-
-    /// Visits of every node that has children: its own (the edge into it) and its children's sum.
-    #[cfg(test)]
-    pub(super) fn visit_sums(&self) -> Vec<(u32, u32)> {
-        let mut own = vec![self.root_visits; self.nodes.len()];
-        for node in &self.nodes {
-            for edge in self.edges.iter(node.edges).filter(|edge| edge.child != NO_NODE) {
-                own[edge.child as usize] = edge.visits;
-            }
-        }
-        let expanded = self.nodes.iter().zip(own).filter(|(node, _)| node.status == Status::Expanded);
-        expanded.map(|(node, own)| (own, self.edges.iter(node.edges).map(|edge| edge.visits).sum())).collect()
-    }
-
-    /// The root's priors as selection sees them.
-    #[cfg(test)]
-    pub(super) fn root_priors(&self) -> Vec<f32> {
-        let mut priors = self.priors[self.prior_range(ROOT)].to_vec();
-        for edge in self.edges.iter(self.node(ROOT).edges) {
-            priors[usize::from(edge.rank)] = edge.prior;
-        }
-        priors
     }
 }
 

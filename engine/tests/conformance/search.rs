@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game,
     evaluation::{HashEvaluator, HashPriors, UniformEvaluator},
     games::quoridor::{Quoridor, QuoridorEncoding, QuoridorState},
     search::{Search, SearchParams, Simulations},
+    selfplay::{Purpose, ply_rng},
 };
 use serde::Deserialize;
 
@@ -54,7 +53,7 @@ pub(crate) fn search(
     params: SearchParams,
     evaluator: &mut dyn Evaluator<Quoridor>,
 ) -> Search<Quoridor> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
     let mut search = Search::new(*game, params, false);
     search.begin(state, &mut rng);
     let (mut leaves, mut evaluations) = (Vec::new(), Evaluations::default());
