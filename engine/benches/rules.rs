@@ -1,6 +1,6 @@
 //! How long the rules and the encodings of 9 × 9 Quoridor with 10 walls each take, on boards with 0, 8 and 16 walls.
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use selfplay_engine::{
@@ -103,7 +103,7 @@ fn encode(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().warm_up_time(std::time::Duration::from_millis(300)).measurement_time(std::time::Duration::from_secs(1));
+    config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     targets = legal_actions, play, sequences, network_frame, encode
 }
 criterion_main!(benches);

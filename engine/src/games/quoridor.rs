@@ -8,10 +8,10 @@
 //!
 //! Modules, low to high:
 //!
-//! - [`board`]: cells, walls as bitboards, where a pawn can go, policy indices
-//! - [`paths`]: which walls would shut a pawn in, for all walls at once
-//! - [`encoding`]: positions as network input
-//! - [`notation`]: actions and boards as text
+//! - `board`: cells, walls as bitboards, where a pawn can go, policy indices
+//! - `paths`: which walls would shut a pawn in, for all walls at once
+//! - `encoding`: positions as network input
+//! - `notation`: actions and boards as text
 
 mod board;
 mod encoding;
@@ -220,7 +220,7 @@ impl Game for Quoridor {
                 state.pawns[mover.index()] = to;
             }
             Move::Wall(orientation, anchor) => {
-                state.paths.place_wall(&self.geometry, &state.walls, orientation, anchor);
+                state.paths.place_wall(&self.geometry, orientation, anchor);
                 state.walls.insert(orientation, anchor);
                 state.walls_left[mover.index()] -= 1;
             }

@@ -32,7 +32,7 @@ fn check_file(file: &Path) -> usize {
 
     for (index, (id, ply)) in ids.iter().zip(plies).enumerate() {
         let line = games[id.as_str()];
-        let game = Quoridor::new(line.board, line.walls, None).unwrap();
+        let game = Quoridor::new(line.board, line.walls, None).expect("a board in range");
         let state = records::replay(&game, &line.actions[..ply as usize]);
         let position = game.position(&state);
         let encoded = |encoding| {

@@ -38,8 +38,9 @@ fn folders() -> Vec<PathBuf> {
 /// Names of a folder's entries, sorted.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("read {}: {error}", folder.display()));
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().expect("a name in UTF-8")).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("a readable folder").file_name().into_string().expect("a name in UTF-8"))
+        .collect();
     names.sort();
     names
 }

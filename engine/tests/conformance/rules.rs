@@ -54,7 +54,7 @@ fn summary(state: &QuoridorState) -> [u8; 6] {
 /// Replays one game and returns the number of plies.
 fn check_game(line: &GameLine) -> usize {
     let id = &line.id;
-    let game = Quoridor::new(line.board, line.walls, Some(line.max_steps)).unwrap();
+    let game = Quoridor::new(line.board, line.walls, Some(line.max_steps)).expect("a board in range");
     let planes = game.input_shape(QuoridorEncoding::Resnet).iter().product();
     let mut planes = vec![0.0; planes];
     let mut state = game.start();
