@@ -1,6 +1,7 @@
 //! How fast the search is beside an evaluator that costs nothing, and how much memory its tree takes.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand_chacha::ChaCha8Rng;
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Leaf,
     evaluation::UniformEvaluator,
@@ -41,17 +42,20 @@ struct Mover {
     search: Search<Quoridor>,
     leaves: Vec<Leaf<Quoridor>>,
     evaluations: Evaluations,
+    /// Never drawn from: there is no noise.
+    rng: ChaCha8Rng,
 }
 
 impl Mover {
     fn new(params: SearchParams) -> Self {
         let search = Search::new(quoridor(), params, false);
-        Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }
+        let rng = ply_rng(0, 0, 0, Purpose::Noise);
+        Self { search, leaves: Vec::new(), evaluations: Evaluations::default(), rng }
     }
 
     fn begin(&mut self, state: &State) {
         self.search.forget();
-        self.search.begin(state, &mut ply_rng(0, 0, 0, Purpose::Noise));
+        self.search.begin(state, &mut self.rng);
     }
 
     /// One gather and its answers; false when there is nothing left to ask.
@@ -62,7 +66,7 @@ impl Mover {
             return false;
         }
         evaluate(&self.leaves, &mut self.evaluations);
-        self.search.apply(&self.evaluations, &mut ply_rng(0, 0, 0, Purpose::Noise));
+        self.search.apply(&self.evaluations, &mut self.rng);
         true
     }
 
@@ -85,6 +89,7 @@ fn one_tree(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(walls), |bencher| {
                 bencher.iter(|| mover.search(&state, uniform));
             });
+            mover.search(&state, uniform);
             let size = mover.search.size();
             eprintln!("{walls} walls: {} nodes of {} bytes each", size.nodes, size.bytes / size.nodes);
         }

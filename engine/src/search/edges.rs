@@ -117,6 +117,23 @@ impl Edges {
         self.u[index] = edge.u();
     }
 
+    /// Says which node is behind an edge.
+    pub(super) fn set_child(&mut self, index: usize, child: u32) {
+        self.edges[index].child = child;
+    }
+
+    /// Copies a block of another tree, as it is.
+    pub(super) fn copy_block(&mut self, from: &Self, block: Block) -> Block {
+        if block.capacity == 0 {
+            return block;
+        }
+        let copy = Block { start: self.allocate(block.capacity), ..block };
+        self.q[copy.range()].copy_from_slice(&from.q[block.range()]);
+        self.u[copy.range()].copy_from_slice(&from.u[block.range()]);
+        self.edges[copy.range()].copy_from_slice(&from.edges[block.range()]);
+        copy
+    }
+
     /// Appends an edge to `block` and returns its slot. The block may move.
     pub(super) fn push(&mut self, block: &mut Block, edge: Edge) -> u16 {
         if block.len == block.capacity {
