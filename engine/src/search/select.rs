@@ -11,11 +11,10 @@ pub(super) fn first_max(values: &[f32], floor: f32) -> Option<(usize, f32)> {
     let mut lanes = [floor; PRIOR_LANES];
     let (chunks, rest) = values.as_chunks::<PRIOR_LANES>();
     for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value > *lane { value } else { *lane };
-        }
+        raise(&mut lanes, chunk.iter().copied());
     }
-    let max = rest.iter().chain(&lanes).fold(floor, |max, &value| if value > max { value } else { max });
+    raise(&mut lanes, rest.iter().copied());
+    let max = largest(lanes);
     if max <= floor {
         return None;
     }
@@ -30,14 +29,32 @@ pub(super) fn best_score(q: &[f64], u: &[f64], exploration: f64) -> f64 {
     let mut lanes = [f64::NEG_INFINITY; SCORE_LANES];
     let (q_chunks, q_rest) = q.as_chunks::<SCORE_LANES>();
     let (u_chunks, u_rest) = u.as_chunks::<SCORE_LANES>();
+    let score = |(q, u): (&f64, &f64)| q + exploration * u;
     for (q, u) in q_chunks.iter().zip(u_chunks) {
-        for lane in 0..SCORE_LANES {
-            let score = q[lane] + exploration * u[lane];
-            lanes[lane] = if score > lanes[lane] { score } else { lanes[lane] };
-        }
+        raise(&mut lanes, q.iter().zip(u).map(score));
     }
-    let rest = q_rest.iter().zip(u_rest).map(|(q, u)| q + exploration * u);
-    lanes.into_iter().chain(rest).fold(f64::NEG_INFINITY, |max, score| if score > max { score } else { max })
+    raise(&mut lanes, q_rest.iter().zip(u_rest).map(score));
+    largest(lanes)
+}
+
+/// Raises every lane to its value, as far as there are values.
+fn raise<T: Copy + PartialOrd, const LANES: usize>(lanes: &mut [T; LANES], values: impl Iterator<Item = T>) {
+    for (lane, value) in lanes.iter_mut().zip(values) {
+        *lane = if value > *lane { value } else { *lane };
+    }
+}
+
+/// The largest of a power of two of lanes. By halves: one after the other, each comparison would wait for the one before.
+fn largest<T: Copy + PartialOrd, const LANES: usize>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        for (low, &high) in low.iter_mut().zip(high.iter()) {
+            *low = if high > *low { high } else { *low };
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 /// The places of all scores `q[i] + exploration * u[i]` that equal `score`, in ascending order.
