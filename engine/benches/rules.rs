@@ -3,10 +3,7 @@
 use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use selfplay_engine::{
-    Action, ActionSet, Game,
-    games::{perft::perft, quoridor::Quoridor},
-};
+use selfplay_engine::{Action, ActionSet, Game, games::perft::perft};
 
 mod positions;
 

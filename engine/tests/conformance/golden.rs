@@ -38,8 +38,8 @@ fn greedy(visits: &[(Action, u32)]) -> Action {
 
 /// Plays the game again. Only the game loop knows the step limit: the reference's search does not.
 fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
-    let limited = Quoridor::new(golden.board, golden.walls, Some(golden.max_steps)).unwrap();
-    let unlimited = Quoridor::new(golden.board, golden.walls, None).unwrap();
+    let limited = Quoridor::new(golden.board, golden.walls, Some(golden.max_steps)).expect("good rules");
+    let unlimited = Quoridor::new(golden.board, golden.walls, None).expect("good rules");
     let mut evaluator = evaluator(&golden.evaluator, &unlimited);
     let mut state = limited.start();
     let mut plies = Vec::new();
@@ -73,9 +73,9 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
 }
 
 fn check_folder(folder: &Path) -> usize {
-    let text = fs::read_to_string(folder.join("index.json")).unwrap();
-    let games: Vec<GoldenGame> = serde_json::from_str(&text).unwrap();
-    let written = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(folder.join("index.json")).expect("a list of games");
+    let games: Vec<GoldenGame> = serde_json::from_str(&text).expect("a list of games");
+    let written = tempfile::tempdir().expect("a folder");
     for golden in &games {
         let (game, record) = play(golden);
         let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
@@ -83,8 +83,8 @@ fn check_folder(folder: &Path) -> usize {
         assert!(record.plies.iter().all(|ply| ply.leaf.legal.contains(game.turn_action(ply.player, ply.action))));
 
         let ours = written.path().join(format!("{}.npz", golden.file));
-        let arrays = GameArrays::new(&record, &game, QuoridorEncoding::Resnet).unwrap();
-        fs::write(&ours, arrays.to_npz().unwrap()).unwrap();
+        let arrays = GameArrays::new(&record, &game, QuoridorEncoding::Resnet).expect("a sound game");
+        fs::write(&ours, arrays.to_npz().expect("a small game")).expect("room for it");
         let theirs = folder.join(format!("{}.npz", golden.file));
         for name in TRAINER_ARRAYS {
             let same = records::read_npz_entry(&ours, name) == records::read_npz_entry(&theirs, name);

@@ -63,13 +63,13 @@ pub(crate) fn search(
         if leaves.is_empty() {
             return search;
         }
-        evaluator.evaluate(&leaves, &mut evaluations).unwrap();
+        evaluator.evaluate(&leaves, &mut evaluations).expect("finite numbers");
         search.apply(&evaluations, &mut rng);
     }
 }
 
 fn check_search(line: &SearchLine) {
-    let game = Quoridor::new(line.board, line.walls, u32::try_from(line.max_steps).ok()).unwrap();
+    let game = Quoridor::new(line.board, line.walls, u32::try_from(line.max_steps).ok()).expect("good rules");
     let state = records::replay(&game, &line.actions);
     assert_eq!(game.legal_actions(&state).len(), line.n_children, "{}", line.id);
     let mut evaluator = evaluator(&line.evaluator, &game);
