@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod examples;
+mod plain;
 
 fn hash<G: Game>(game: &G) -> HashEvaluator<G> {
     HashEvaluator::new(game.clone(), game.encodings()[0], HashPriors::Ratio, 0)

@@ -114,3 +114,14 @@ fn the_same_model_keeps_the_tree() {
     assert!(visits >= N, "all {N} simulations are new, and some were kept: {visits}");
     assert_eq!(driven.game.counts().total() / u64::from(N), 2);
 }
+
+#[test]
+fn a_resumed_game_remembers_the_model_of_its_last_ply() {
+    let rules = quoridor();
+    let settings = Arc::new(PlaySettings { agents: [Agent::Random; 2], ..settings() });
+    let mut plies = play(&rules, &settings, 1).plies;
+    plies.truncate(2);
+    plies[1].model_version = 20;
+    let record = finish(&rules, SelfPlayGame::resume(rules, settings, 1, 3, plies, Some(10)), 2);
+    assert_eq!((record.plies[2].model_version, record.model_version), (20, 10));
+}
