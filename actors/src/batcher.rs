@@ -96,7 +96,10 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
 
     fn handle(&mut self, Evaluate(batch): Evaluate<G>, ctx: &mut Self::Context) {
         if batch.generation() < self.pool.generation().number {
-            batch.discard(); // The cache will ask again when it hears of the new model.
+            batch.discard();
+            // The cache asks again when it hears of the new model. Mostly it has by now; but had the notice been lost in a
+            // panic of the cache, no other would ever come.
+            self.cache.do_send(ModelChanged(self.pool.generation()));
         } else {
             self.queue.push(Instant::now(), batch);
         }

@@ -90,7 +90,9 @@ impl<G: Game> InferencePool<G> {
     pub fn run(&self, worker: usize, batch: LeafBatch<G>) {
         let worker = &self.workers[worker];
         worker.busy.fetch_add(1, Ordering::AcqRel);
-        worker.send(Command::Run(batch));
+        if !worker.send(Command::Run(batch)) {
+            worker.busy.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     /// Gives each thread its evaluator of a new model; batches queued before still run on the old one.
@@ -118,12 +120,14 @@ impl<G: Game> InferencePool<G> {
 }
 
 impl<G: Game> Worker<G> {
-    fn send(&self, command: Command<G>) {
+    /// Whether the thread took it. A batch that it cannot take is dropped here, and its drop reports it lost.
+    fn send(&self, command: Command<G>) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        // A batch that cannot be sent is dropped here, and its drop reports it lost.
-        if commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
+        let sent = commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
+        if !sent {
             tracing::debug!("an inference thread is gone");
         }
+        sent
     }
 }
 
@@ -138,7 +142,13 @@ impl<G: Game> WorkerLoop<G> {
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
         while let Ok(command) = commands.recv() {
             match command {
-                Command::Swap(generation, evaluator) => self.model = Some((generation, evaluator)),
+                Command::Swap(generation, evaluator) => {
+                    let old = self.model.replace((generation, evaluator));
+                    // The thread must outlive whatever a native library does when it lets go of a model.
+                    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+                        tracing::error!("the old model panicked while it was dropped");
+                    }
+                }
                 Command::Run(batch) => {
                     let outcome = self.evaluate(&batch);
                     self.busy.fetch_sub(1, Ordering::AcqRel);
@@ -156,6 +166,9 @@ impl<G: Game> WorkerLoop<G> {
         let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(batch.leaves(), &mut evaluations)));
         self.stats.inference_ns.add(begun.elapsed().as_nanos() as u64);
         let error = match outcome {
+            Ok(Ok(())) if evaluations.len() != batch.len() => {
+                format!("run the network: {} evaluations came back for {} positions", evaluations.len(), batch.len())
+            }
             Ok(Ok(())) => {
                 self.stats.batches.add(1);
                 self.stats.evaluations.add(batch.len() as u64);

@@ -105,6 +105,8 @@ const CHILDREN: [(&str, Restart, u32); 6] = [
 struct RootSupervisor<G: Game> {
     games: Addr<GamesSupervisor<G>>,
     writer: Addr<WriterActor<G>>,
+    /// Nobody writes to it, but an actor without an address is not restarted.
+    _loader: Addr<ModelLoaderActor<G>>,
     ending: Arc<Mutex<Option<Ending>>>,
     draining: bool,
     flushing: bool,
@@ -336,11 +338,20 @@ async fn start<G: Game>(
     );
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
-    let root_actor =
-        RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
+    let root_actor = RootSupervisor {
+        games: games.clone(),
+        writer: writer.clone(),
+        _loader: loader,
+        ending,
+        draining: false,
+        flushing: false,
+    };
     let root_spec =
         ChildSpec { name: "root", restart: Restart::Permanent, budget: budget(0), parent: root.clone().recipient() };
-    actix::spawn(root_mailbox.supervise(root_actor, root_spec));
+    actix::spawn(async move {
+        root_mailbox.supervise(root_actor, root_spec).await;
+        System::current().stop(); // Without a root nobody else would.
+    });
 
     // The loader last: everything it may wake is there.
     let loader_addresses = LoaderAddresses {
@@ -350,9 +361,8 @@ async fn start<G: Game>(
         root: root.clone().recipient(),
     };
     let (source, origin) = (options.source, options.origin);
-    let loader_actor = move || ModelLoaderActor::new(source, origin, loader_addresses, stats);
+    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
     launch(&own_arbiter(&mut arbiters), loader_mailbox, loader_actor, loader_spec);
-    drop(loader);
 
     arbiters.extend(game_arbiters);
     started(Controller(root.recipient()));
