@@ -156,10 +156,12 @@ impl<G: Game> GameActor<G> {
         self.plan.stats.simulations.add(total - playing.counted);
         playing.counted = total;
         if let (Some(hook), Some(assigned)) = (&self.plan.on_ply, &mut self.assigned) {
-            // A finished game has handed its plies over to its record.
             assigned.trace(
                 hook,
-                if let Progress::Finished(record) = &progress { &record.plies } else { playing.game.plies() },
+                match &progress {
+                    Progress::Leaves => playing.game.plies(),
+                    Progress::Finished(record) => &record.plies,
+                },
             );
         }
         match progress {

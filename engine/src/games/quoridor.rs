@@ -8,10 +8,10 @@
 //!
 //! Modules, low to high:
 //!
-//! - [`board`]: cells, walls as bitboards, where a pawn can go, policy indices
-//! - [`paths`]: which walls would shut a pawn in, for all walls at once
-//! - [`encoding`]: positions as network input
-//! - [`notation`]: actions and boards as text
+//! - `board`: cells, walls as bitboards, where a pawn can go, policy indices
+//! - `paths`: which walls would shut a pawn in, for all walls at once
+//! - `encoding`: positions as network input
+//! - `notation`: actions and boards as text
 
 mod board;
 mod encoding;

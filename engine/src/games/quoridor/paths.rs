@@ -243,6 +243,7 @@ impl Paths {
         } else {
             // One that has just come free, or else a new one.
             let label = self.used.trailing_ones();
+            debug_assert!(label < 1 << LABEL_BITS, "more components than posts allow");
             self.used |= 1 << label;
             label
         };

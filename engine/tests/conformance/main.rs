@@ -1,0 +1,13 @@
+//! Recorded behaviour of the trainer's own code, replayed. The records and their layout: `tests/data/README.md`.
+//!
+//! Further folders of the same layout are checked too if the environment variable `CONFORMANCE_DIR` names them, separated by
+//! colons: see [`records`].
+
+/// Positions as network input, in full.
+mod observations;
+/// Counts of action sequences.
+mod perft;
+/// Where the records are and how they are read.
+mod records;
+/// Games: legal actions, network frame, results.
+mod rules;
