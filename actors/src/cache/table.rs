@@ -3,6 +3,9 @@
 //! Invariants: a position is in flight at most once; every open request is answered once; every request is answered by one
 //! model, the newest it knew of when it was answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use actix::Recipient;
