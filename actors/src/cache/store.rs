@@ -77,3 +77,64 @@ impl<G: Game> Store<G> {
         std::mem::take(&mut self.evictions)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Numbers;
+
+    fn known(priors: usize) -> Known {
+        Known { value: 0.0, priors: vec![0.5; priors].into() }
+    }
+
+    /// The bytes accounted for are those of the entries.
+    fn check(store: &Store<Numbers>) {
+        let bytes: usize = store.entries.iter().map(|(_, known)| entry_bytes::<Numbers>(known.priors.len())).sum();
+        assert_eq!(store.bytes(), bytes);
+    }
+
+    #[test]
+    fn entries_leave_in_order_of_their_last_use_once_there_are_too_many() {
+        let mut store = Store::new(CacheLimits { max_bytes: usize::MAX, max_entries: Some(2) });
+        store.insert((1, 10), known(3));
+        store.insert((1, 11), known(4));
+        assert!(store.get(&(1, 10)).is_some());
+        store.insert((1, 12), known(5));
+        assert!(store.get(&(1, 10)).is_some() && store.get(&(1, 12)).is_some());
+        assert!(store.get(&(1, 11)).is_none());
+        assert_eq!((store.len(), store.take_evictions(), store.take_evictions()), (2, 1, 0));
+        check(&store);
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_the_entries_sizes() {
+        let room = 10 * entry_bytes::<Numbers>(8);
+        let mut store = Store::new(CacheLimits { max_bytes: room, max_entries: None });
+        for position in 0..100 {
+            store.insert((1, position), known(usize::from(position) % 17));
+            assert!(store.bytes() <= room);
+            assert!(store.get(&(1, position)).is_some(), "the newest fits");
+            check(&store);
+        }
+        assert!(store.bytes() > room / 2);
+        store.insert((1, 500), known(10_000));
+        assert_eq!((store.len(), store.bytes()), (0, 0), "larger than all the room there is");
+        store.insert((1, 501), known(1));
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn an_entry_replaced_is_counted_once() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+        store.insert((1, 10), known(3));
+        store.insert((1, 10), known(7));
+        assert_eq!((store.len(), store.bytes(), store.take_evictions()), (1, entry_bytes::<Numbers>(7), 0));
+    }
+
+    #[test]
+    fn generations_do_not_share_entries() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+        store.insert((1, 10), known(3));
+        assert!(store.get(&(2, 10)).is_none());
+    }
+}
