@@ -1,5 +1,8 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
+#[cfg(test)]
+mod tests;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};

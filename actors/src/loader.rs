@@ -3,6 +3,8 @@
 
 mod latest;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},

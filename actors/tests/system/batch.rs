@@ -89,7 +89,7 @@ fn every_ply_is_traced_once_and_in_order() {
             log.lock().unwrap().push((game, plies.len(), plies.last().unwrap().action));
         }));
         let played = scenario.play();
-        assert_eq!(played.ending, Ending::Clean);
+        assert_eq!((played.ending, played.games.len()), (Ending::Clean, 3), "{agents:?}");
         let mut traced = std::mem::take(&mut *traced.lock().unwrap());
         traced.sort_by_key(|&(game, ..)| game);
         let recorded = |(&index, game): (&u64, &selfplay_engine::replay::ReadGame)| {

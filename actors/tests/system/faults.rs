@@ -63,14 +63,6 @@ fn rules_that_always_panic_are_escalated() {
 }
 
 #[test]
-fn evaluators_that_always_fail_are_escalated() {
-    let source = Shaky { game: quoridor(), threads: 1, panic_every: 1, fail_every: 1 };
-    let played = Scenario { source: Box::new(source), games_at_once: 1, ..Scenario::games(5) }.play();
-    assert!(matches!(&played.ending, Ending::Escalated(reason) if reason.contains("games given up")));
-    assert!(played.games.is_empty());
-}
-
-#[test]
 fn a_loader_that_panicked_still_brings_the_next_model() {
     let trainer = Trainer::new();
     let (hook, plies) = ply_channel();
