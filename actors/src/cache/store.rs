@@ -25,11 +25,19 @@ pub(super) struct Known {
 /// What an evaluation depends on: what the network sees, and which network.
 pub(super) type Key<G> = (u64, <G as Game>::Position);
 
-/// Bytes an entry costs: key and value in a list node, its place in the hash table, and the priors with their counts.
+/// Bytes an entry costs: a list node of key, value and two links, the priors with their two counts, and a place in the hash
+/// table.
+///
+/// The table's share is that of a full cache: once entries are evicted, hashbrown doubles a table that is more than 7/16 full,
+/// so that an entry has 2.3 to 4.6 slots of 17 bytes. Measured with glibc, 60,000 to 300,000 entries of Quoridor 9 × 9 with 131
+/// priors: within 4 % of the resident bytes when full, 5 % too many before.
 fn entry_bytes<G: Game>(priors: usize) -> usize {
-    const LINKS_AND_SLOT: usize = 2 * size_of::<usize>() + 20;
-    const COUNTS_AND_ALLOCATOR: usize = 2 * size_of::<usize>() + 16;
-    size_of::<(Key<G>, Known)>() + LINKS_AND_SLOT + COUNTS_AND_ALLOCATOR + priors * size_of::<f32>()
+    const WORD: usize = size_of::<usize>();
+    const TABLE_SHARE: usize = 56;
+    // An allocator's header and rounding, as glibc's.
+    let allocated = |bytes: usize| (bytes + WORD).next_multiple_of(2 * WORD);
+    let node = size_of::<(Key<G>, Known)>() + 2 * WORD;
+    allocated(node) + allocated(2 * WORD + priors * size_of::<f32>()) + TABLE_SHARE
 }
 
 pub(super) struct Store<G: Game> {

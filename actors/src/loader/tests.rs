@@ -142,6 +142,7 @@ fn a_file_replaced_between_two_looks_is_not_mixed_up() {
     play(async {
         let mut stage = Stage::following();
         (1..=3).for_each(|version| stage.model(version, "good"));
+        stage.look(1).await;
         for version in 1..=3 {
             stage.publish(version);
             assert!(stage.look(1).await.is_empty());

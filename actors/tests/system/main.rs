@@ -7,6 +7,8 @@
 //! - [`faults`]: what panics is survived, what keeps panicking is escalated
 //! - [`following`]: models change while games are in play, and games stop when told to
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that called them")]
+
 mod batch;
 mod faults;
 mod following;
