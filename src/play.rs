@@ -189,10 +189,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, Load
         threads: sizes.inference_threads,
         max_batch: sizes.batching.max_batch,
         buckets: None,
-        description: GameDescription {
-            settings: format!("board_size {}", settings.game.board_size),
-            recognise,
-        },
+        description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
     Ok((runtime, load))
 }

@@ -99,7 +99,7 @@ fn rules_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
             bail!("inputs of shape {:?} are no Quoridor position on a board of {size}", first.shape());
         }
         // In both encodings the last entry is the opponent's walls, which at the start are all of them.
-        let walls = first.iter().next_back().copied().unwrap_or(0.0);
+        let walls = first.iter().last().copied().unwrap_or(0.0);
         return Ok(Quoridor::new(size, walls as u32, None)?);
     }
     bail!("policies of {} entries fit no Quoridor board", read.policy_size())

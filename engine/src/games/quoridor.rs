@@ -220,7 +220,7 @@ impl Game for Quoridor {
                 state.pawns[mover.index()] = to;
             }
             Move::Wall(orientation, anchor) => {
-                state.paths.place_wall(&self.geometry, &state.walls, orientation, anchor);
+                state.paths.place_wall(&self.geometry, orientation, anchor);
                 state.walls.insert(orientation, anchor);
                 state.walls_left[mover.index()] -= 1;
             }

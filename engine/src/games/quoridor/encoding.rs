@@ -82,7 +82,6 @@ fn encode_resnet(geometry: &Geometry, position: &QuoridorPosition, out: &mut [f3
     let (mover_count, opponent_count) = counts.split_at_mut(area);
 
     walls.copy_from_slice(&BORDERS[usize::from(geometry.size)][..area]);
-    // Of the two walls with one anchor only one can stand: no entry is a wall twice, but for a middle between two others.
     for (row, col) in anchors(position.walls.vertical) {
         let middle = (2 * row + 3) * grid + 2 * col + 3;
         walls[middle - grid] = 1.0;

@@ -90,11 +90,13 @@ impl Chain {
         }
     }
 
-    /// Adds or removes all edges with one end in a set of posts: inner ones, and those goal posts whose inner neighbours are
-    /// `goal_above` (upper border) or `goal_below` (lower border).
-    fn cross_around(&mut self, geometry: &Geometry, posts: u64, goal_above: u64, goal_below: u64) {
-        self.up ^= (posts ^ (posts << ROW | goal_above)) & geometry.anchors;
-        self.down ^= posts ^ (posts >> ROW | goal_below);
+    /// Adds or removes all edges with one end in a set of inner posts.
+    ///
+    /// A goal post that belongs with the set is left out, which does not matter: its only edge inwards lies under the wall that
+    /// joins it, and that place is taken.
+    fn cross_around(&mut self, geometry: &Geometry, posts: u64) {
+        self.up ^= (posts ^ posts << ROW) & geometry.anchors;
+        self.down ^= posts ^ posts >> ROW;
         self.left ^= (posts ^ (posts << 1 & !geometry.left)) & geometry.anchors;
         self.right ^= posts ^ (posts >> 1 & !geometry.right);
     }
@@ -167,8 +169,8 @@ impl Paths {
         }
     }
 
-    /// Follows the placing of a legal wall. `walls` are those that stood before it.
-    pub(super) fn place_wall(&mut self, geometry: &Geometry, walls: &Walls, orientation: Orientation, anchor: Cell) {
+    /// Follows the placing of a legal wall.
+    pub(super) fn place_wall(&mut self, geometry: &Geometry, orientation: Orientation, anchor: Cell) {
         let middle = geometry.anchor_bit(anchor.row, anchor.col);
         let [before, after] = match orientation {
             Orientation::Vertical => [
@@ -193,38 +195,25 @@ impl Paths {
                 Orientation::Horizontal => [left & middle != 0, right & middle != 0],
             };
             if crossed != [false; 2] {
-                self.clear_chain(geometry, walls, player, &wall, crossed);
+                self.clear_chain(geometry, player, &wall, crossed);
             }
         }
         self.join(&wall);
     }
 
     /// Takes the chain of `player` off a new wall. `crossed`: whether it crosses the wall's first and second half.
-    fn clear_chain(&mut self, geometry: &Geometry, walls: &Walls, player: Player, wall: &NewWall, crossed: [bool; 2]) {
-        // Half i has one end inside the set, and the border, which is outside for good, may settle which.
+    fn clear_chain(&mut self, geometry: &Geometry, player: Player, wall: &NewWall, crossed: [bool; 2]) {
+        // A crossed half must have one end inside the set, the other half both or none; the border is outside for good.
         let [before, _, after] = wall.posts.map(|post| self.at_border(player, post));
         let middle_inside = crossed[0] && before || crossed[1] && after;
         let inside = [middle_inside ^ crossed[0], middle_inside, middle_inside ^ crossed[1]];
-        let mut set = 0;
-        let (mut above, mut below) = (0, 0);
-        for ((post, component), inside) in wall.posts.into_iter().zip(wall.components).zip(inside) {
-            if !inside {
-                continue;
-            }
-            set |= component;
-            let Post::Inner(middle) = wall.posts[1] else { continue };
-            match post {
-                Post::Goal(Player::First) => below |= middle,
-                Post::Goal(Player::Second) => above |= middle,
-                Post::Inner(_) | Post::Side => {}
-            }
-        }
-        // Goal posts that standing walls join to the set.
-        match player {
-            Player::First => below |= set & walls.vertical & geometry.bottom,
-            Player::Second => above |= set & walls.vertical & geometry.top,
-        }
-        self.players[player.index()].chain.cross_around(geometry, set, above, below);
+        let set = wall.components.into_iter().zip(inside).fold(
+            0,
+            |set, (component, inside)| {
+                if inside { set | component } else { set }
+            },
+        );
+        self.players[player.index()].chain.cross_around(geometry, set);
     }
 
     /// Makes one component of those that a new wall joins.

@@ -25,22 +25,17 @@ fn random_game(game: &Quoridor, seed: u64, wall_share: f64, mut visit: impl FnMu
 }
 
 /// The context found anew: the walls placed one after the other on an empty board with the pawns where they are.
-fn paths_from_scratch(game: &Quoridor, state: &QuoridorState) -> Paths {
-    let geometry = &game.geometry;
-    let mut paths = Paths::without_walls(geometry, state.pawns);
-    let mut walls = Walls::default();
+fn paths_from_scratch(game: &Quoridor, walls: Walls, pawns: [Cell; 2]) -> Paths {
+    let mut paths = Paths::without_walls(&game.geometry, pawns);
     for orientation in [Orientation::Vertical, Orientation::Horizontal] {
-        for row in 0..geometry.size - 1 {
-            for col in 0..geometry.size - 1 {
-                let anchor = Cell { row, col };
-                if state.has_wall(orientation, anchor) {
-                    paths.place_wall(geometry, &walls, orientation, anchor);
-                    walls.insert(orientation, anchor);
+        for row in 0..game.board_size() - 1 {
+            for anchor in (0..game.board_size() - 1).map(|col| Cell { row, col }) {
+                if walls.contains(orientation, anchor) {
+                    paths.place_wall(&game.geometry, orientation, anchor);
                 }
             }
         }
     }
-    assert_eq!(walls, state.walls);
     paths
 }
 
@@ -120,7 +115,7 @@ proptest! {
     ) {
         let game = Quoridor::new(size, walls, Some(80)).unwrap();
         random_game(&game, seed, wall_share, |state| {
-            let anew = QuoridorState { paths: paths_from_scratch(&game, state), ..*state };
+            let anew = QuoridorState { paths: paths_from_scratch(&game, state.walls, state.pawns), ..*state };
             assert_eq!(game.legal_actions(state), game.legal_actions(&anew));
         });
     }
@@ -157,11 +152,9 @@ proptest! {
         // The turned position, played on by the other side, has the turned legal actions.
         let game = Quoridor::new(size, 8, Some(60)).unwrap();
         random_game(&game, seed, 0.4, |state| {
-            let position = game.position(state);
-            let paths = Paths::without_walls(&game.geometry, position.pawns);
-            let QuoridorPosition { walls, pawns, walls_left } = position;
-            let mut turned = QuoridorState { walls, paths, ply: 0, pawns, walls_left };
-            turned.paths = paths_from_scratch(&game, &turned);
+            let QuoridorPosition { walls, pawns, walls_left } = game.position(state);
+            let paths = paths_from_scratch(&game, walls, pawns);
+            let turned = QuoridorState { walls, paths, ply: 0, pawns, walls_left };
             let mover = game.side_to_move(state);
             assert_eq!(game.legal_actions(&turned), game.turn_actions(mover, &game.legal_actions(state)));
         });
@@ -210,6 +203,35 @@ fn a_win_on_the_last_step_is_a_win() {
     assert_eq!(play(2, &[4, 1]), Some(Outcome::Win(Player::Second)));
     assert_eq!(play(2, &[4, 6]), Some(Outcome::Draw));
     assert_eq!(play(3, &[4, 6]), None);
+}
+
+/// On 9 × 9 the last anchor of a row and the first of the next are neighbouring bits, and must not pass for neighbours.
+#[test]
+fn components_do_not_meet_round_the_border() {
+    use Orientation::{Horizontal, Vertical};
+    let game = Quoridor::new(9, 10, None).unwrap();
+    let mut walls = Walls::default();
+    // One component from the inner post (4, 0) to (3, 7), which reaches neither side.
+    let standing = [
+        (Vertical, 5, 0),
+        (Horizontal, 5, 1),
+        (Horizontal, 5, 3),
+        (Horizontal, 5, 5),
+        (Vertical, 4, 5),
+        (Horizontal, 3, 6),
+    ];
+    for (orientation, row, col) in standing {
+        walls.insert(orientation, Cell { row, col });
+    }
+    let cell = |row, col| Cell { row, col };
+    // The chains run down either side column.
+    for walls in [walls, walls.turned(&game.geometry)] {
+        for pawns in [[cell(0, 0), cell(8, 8)], [cell(0, 8), cell(8, 0)]] {
+            let paths = paths_from_scratch(&game, walls, pawns);
+            let state = QuoridorState { walls, paths, ply: 0, pawns, walls_left: [4; 2] };
+            assert_eq!(game.legal_actions(&state), oracle::legal_actions(&game, &state));
+        }
+    }
 }
 
 #[test]
