@@ -344,7 +344,10 @@ async fn start<G: Game>(
         RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
     let root_spec =
         ChildSpec { name: "root", restart: Restart::Permanent, budget: budget(0), parent: root.clone().recipient() };
-    actix::spawn(root_mailbox.supervise(root_actor, root_spec));
+    actix::spawn(async move {
+        root_mailbox.supervise(root_actor, root_spec).await;
+        System::current().stop(); // Without a root nobody else would.
+    });
 
     // The loader last: everything it may wake is there.
     let loader_addresses = LoaderAddresses {
@@ -354,7 +357,7 @@ async fn start<G: Game>(
         root: root.clone().recipient(),
     };
     let (source, origin) = (options.source, options.origin);
-    let loader_actor = move || ModelLoaderActor::new(source, origin, loader_addresses, stats);
+    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
     launch(&own_arbiter(&mut arbiters), loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);
