@@ -127,6 +127,7 @@ impl<G: Game> GameActor<G> {
     }
 
     fn begin(&mut self, index: u64) {
+        self.plan.stats.games_started.add(1);
         let GamePlan { game, settings, seed, .. } = &self.plan;
         let game = SelfPlayGame::new(game.clone(), settings.clone(), *seed, index);
         self.playing = Some(Playing { index, game, asked: Vec::new(), retries: 0, resumes: 0, counted: 0, traced: 0 });

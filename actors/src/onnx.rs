@@ -3,7 +3,7 @@
 //! Low to high: `runtime` (the shared library), `device` (what was asked for, what it runs on), `model` (the file),
 //! `session` (one loaded network on one device), `signature` (what a model takes and gives, and whether that fits the game),
 //! `buckets` (batch sizes), `network` (planes in, logits out), `evaluator` (leaves in, evaluations out), `load` (all of it
-//! for one file), `throughput` (the same sessions with nothing around them, for comparison).
+//! for one file), `probe` (which device there is), `throughput` (the same sessions with nothing around them, for comparison).
 
 mod buckets;
 mod device;
@@ -11,6 +11,7 @@ mod evaluator;
 mod load;
 mod model;
 mod network;
+mod probe;
 mod runtime;
 mod session;
 mod signature;
@@ -23,6 +24,7 @@ pub use self::{
     load::{LoadError, LoadOptions, Loaded, load_evaluators},
     model::{ModelError, ModelFile},
     network::Network,
+    probe::probe_device,
     runtime::{LibrarySearch, Runtime, RuntimeError},
     signature::GameDescription,
     throughput::{RawThroughput, raw_throughput},

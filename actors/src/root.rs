@@ -234,15 +234,19 @@ pub fn run<G: Game>(options: Options<G>, started: impl FnOnce(Controller) + 'sta
 struct Tree<G: Game> {
     pool: Arc<InferencePool<G>>,
     arbiters: Vec<Arbiter>,
+    /// An actor without an address ends; nobody else holds this one's.
+    loader: Addr<ModelLoaderActor<G>>,
 }
 
 impl<G: Game> Tree<G> {
     /// Stops and joins all threads, but waits no longer than [`JOIN_TIMEOUT`].
     fn stop(self) {
+        let Self { pool, arbiters, loader } = self;
+        drop(loader);
         let (done, joined) = mpsc::channel();
         let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {
-            self.pool.close();
-            for arbiter in self.arbiters {
+            pool.close();
+            for arbiter in arbiters {
                 arbiter.stop();
                 if arbiter.join().is_err() {
                     tracing::error!("an arbiter ended in a panic");
@@ -352,11 +356,10 @@ async fn start<G: Game>(
     let (source, origin) = (options.source, options.origin);
     let loader_actor = move || ModelLoaderActor::new(source, origin, loader_addresses, stats);
     launch(&own_arbiter(&mut arbiters), loader_mailbox, loader_actor, loader_spec);
-    drop(loader);
 
     arbiters.extend(game_arbiters);
     started(Controller(root.recipient()));
-    Ok(Tree { pool, arbiters })
+    Ok(Tree { pool, arbiters, loader })
 }
 
 fn budget(restarts: u32) -> SharedBudget {

@@ -62,14 +62,11 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             LoadError::Device(error) => LoadFailure::Impossible(with_sources(&error)),
             error @ LoadError::Model(_) => refused(&error),
         })?;
-        let provider = &loaded.provider;
-        let note = provider.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
         let description = format!(
-            "{} ({} input, device {} as requested by {}{note})",
+            "{} ({} input, on {})",
             path.display(),
             self.game.encoding_name(loaded.encoding),
-            provider.actual,
-            provider.requested,
+            loaded.provider.actual
         );
         let boxed = |evaluator| Box::new(evaluator) as Box<dyn Evaluator<G>>;
         Ok(LoadedModel {

@@ -1,0 +1,418 @@
+//! The command line. Flags only carry text to the settings: what they mean, their defaults and their ranges are those of
+//! the keys that they set (`configs/default.toml`).
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
+
+/// Modes, layers and examples, at the end of `--help`.
+const GUIDE: &str = "\
+Modes:
+  batch       plays --num-games games with the model --model-path, then ends
+  continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT) and always with the newest model that
+              --latest-model-yaml names
+
+Settings, each layer replacing the one before it:
+  defaults, --config (the trainer's YAML), --settings, environment SELFPLAYD__SECTION__KEY, flags
+  `selfplayd config` prints every key with its value and where it came from
+
+Examples:
+  selfplayd --config run/config.yaml --model-path model_0.onnx --num-games 20 --output-dir games
+  selfplayd --config run/config.yaml --output-dir run/replay_buffers/ready --continuous \\
+            --latest-model-yaml run/models/latest.yaml --shutdown-file run/.shutdown
+  SELFPLAYD__CACHE__MAX_BYTES=1GiB selfplayd config --config run/config.yaml
+
+Exit codes:
+";
+
+/// Plays AlphaZero self-play games beside a trainer, at the speed of the hardware.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "selfplayd", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    /// What to do; play games if absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings to play with.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What to do instead of playing.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the resolved settings, each with its source, as a file that --settings can read
+    Config(Box<Flags>),
+    /// Draw a finished game in the terminal
+    Show(ShowArgs),
+    /// Measure evaluations per second, of the network alone and of the whole daemon
+    Bench(Box<BenchArgs>),
+}
+
+/// Arguments of `show`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A game: its .npz or .yaml, or a directory, which shows its newest game
+    pub path: PathBuf,
+    /// Show the position before this ply, counted from 0 [default: the final position]
+    #[arg(long, value_name = "N", conflicts_with = "all")]
+    pub ply: Option<u32>,
+    /// Show every position of the game
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds for each measurement
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Play N whole games in each round instead of stopping after --seconds
+    #[arg(long, value_name = "N")]
+    pub games: Option<u64>,
+    /// Rounds; medians are printed
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// The settings to measure.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// The flags that set settings.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Flags {
+    /// Files of settings.
+    #[command(flatten)]
+    pub files: FileFlags,
+    /// Input and output.
+    #[command(flatten)]
+    run: RunFlags,
+    /// Games.
+    #[command(flatten)]
+    play: PlayFlags,
+    /// Search.
+    #[command(flatten)]
+    search: SearchFlags,
+    /// Inference.
+    #[command(flatten)]
+    inference: InferenceFlags,
+    /// Logs and metrics.
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+/// Files of settings.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct FileFlags {
+    /// The trainer's YAML: board, walls, search and self-play
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Our own settings, TOML or YAML, over the trainer's
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+}
+
+/// Input and output.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Models, games and shutdown")]
+struct RunFlags {
+    /// Where finished games go: the trainer's replay_buffers/ready
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<String>,
+    /// Play until told to stop, following the trainer's models
+    #[arg(long)]
+    continuous: bool,
+    /// The trainer's latest.yaml (continuous mode)
+    #[arg(long, value_name = "FILE")]
+    latest_model_yaml: Option<String>,
+    /// Stop once this file exists
+    #[arg(long, value_name = "FILE")]
+    shutdown_file: Option<String>,
+    /// Seconds for running games to end after a stop
+    #[arg(long, value_name = "SECONDS")]
+    grace_seconds: Option<f64>,
+    /// The ONNX model (batch mode)
+    #[arg(long, value_name = "FILE")]
+    model_path: Option<String>,
+    /// Model version recorded with the games (batch mode)
+    #[arg(long, value_name = "N")]
+    model_version: Option<u64>,
+    /// Games to play (batch mode)
+    #[arg(long, value_name = "N")]
+    num_games: Option<u64>,
+}
+
+/// Games.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Play")]
+struct PlayFlags {
+    /// Games in play at once
+    #[arg(long, value_name = "N")]
+    games_per_process: Option<u64>,
+    /// Threads that advance games: a number or "auto"
+    #[arg(long, value_name = "N")]
+    mcts_worker_threads: Option<String>,
+    /// Seed of all random choices; with a seed, a game is the same from run to run
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Who plays the second player: the same agent, or random moves as a baseline
+    #[arg(long, value_name = "PLAYER", value_parser = PossibleValuesParser::new(choices("play.p2")))]
+    p2: Option<String>,
+    /// Play the most likely move of the network's policy without search, as a baseline
+    #[arg(long)]
+    use_raw_onnx_agent: bool,
+    /// Log every move with its search
+    #[arg(long)]
+    trace: bool,
+}
+
+/// Search.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Search")]
+struct SearchFlags {
+    /// Leaves gathered from one tree before waiting for their evaluations; 1 is the sequential search
+    #[arg(long, value_name = "K")]
+    leaf_parallelism: Option<u64>,
+    /// Losses counted along a gathered path until its evaluation arrives
+    #[arg(long, value_name = "N")]
+    virtual_loss: Option<u64>,
+    /// Search each move from an empty tree, instead of keeping the chosen move's subtree
+    #[arg(long)]
+    no_tree_reuse: bool,
+}
+
+/// Inference.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Inference")]
+struct InferenceFlags {
+    /// What evaluates positions: the model, or a deterministic evaluator for tests
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(choices("inference.evaluator")))]
+    evaluator: Option<String>,
+    /// Where the network runs: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+    /// Inference threads, each with its own session: a number or "auto"
+    #[arg(long, value_name = "N")]
+    inference_threads: Option<String>,
+    /// Most positions in one network call: a number or "auto"
+    #[arg(long, value_name = "N")]
+    eval_batch_size: Option<String>,
+    /// Longest wait for a fuller batch, in milliseconds, fractions allowed
+    #[arg(long, value_name = "MS")]
+    eval_max_wait_ms: Option<f64>,
+    /// Most cached evaluations: a number, 0 for no cache, or "none" for a bound in bytes only
+    #[arg(long, value_name = "N")]
+    eval_cache_max_size: Option<String>,
+}
+
+/// Logs and metrics.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Logs and metrics")]
+struct LogFlags {
+    /// How log lines look, on standard error
+    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(choices("log.format")))]
+    log_format: Option<String>,
+    /// Least severe level shown, also per module: "info,selfplay_actors=debug"
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Log batches, items, mean batch, share of time in inference and waits every 5 s (no effect yet)
+    #[arg(long)]
+    profile_counters: bool,
+    /// Write one JSON record per model version here: simulations, terminal share, depth, entropy (no effect yet)
+    #[arg(long, value_name = "DIR")]
+    metrics_dir: Option<String>,
+}
+
+impl Flags {
+    /// The settings that these flags, the files they name and the environment of this process lead to.
+    pub(crate) fn resolve(&self, purpose: Purpose, preset: Option<Preset>) -> Resolved {
+        let environment = std::env::vars_os().collect();
+        let sources = Sources {
+            preset,
+            trainer: self.files.config.as_deref(),
+            own: self.files.settings.as_deref(),
+            environment: &environment,
+            flags: &self.values(),
+        };
+        settings::resolve(&sources, purpose)
+    }
+
+    /// Each flag with the key it sets and the text it was given: the one table of flags.
+    pub(crate) fn values(&self) -> Vec<FlagValue> {
+        let Self { files: _, run, play, search, inference, log } = self;
+        [
+            ("--output-dir", "output.dir", text(&run.output_dir)),
+            ("--continuous", "daemon.continuous", switch(run.continuous, "true")),
+            ("--latest-model-yaml", "model.latest_yaml", text(&run.latest_model_yaml)),
+            ("--shutdown-file", "daemon.shutdown_file", text(&run.shutdown_file)),
+            ("--grace-seconds", "daemon.grace_seconds", text(&run.grace_seconds)),
+            ("--model-path", "model.path", text(&run.model_path)),
+            ("--model-version", "model.version", text(&run.model_version)),
+            ("--num-games", "play.num_games", text(&run.num_games)),
+            ("--games-per-process", "play.games_per_process", text(&play.games_per_process)),
+            ("--mcts-worker-threads", "play.threads", text(&play.mcts_worker_threads)),
+            ("--seed", "play.seed", text(&play.seed)),
+            ("--p2", "play.p2", text(&play.p2)),
+            ("--use-raw-onnx-agent", "play.agent", switch(play.use_raw_onnx_agent, "raw")),
+            ("--trace", "play.trace", switch(play.trace, "true")),
+            ("--leaf-parallelism", "search.leaf_parallelism", text(&search.leaf_parallelism)),
+            ("--virtual-loss", "search.virtual_loss", text(&search.virtual_loss)),
+            ("--no-tree-reuse", "search.tree_reuse", switch(search.no_tree_reuse, "false")),
+            ("--evaluator", "inference.evaluator", text(&inference.evaluator)),
+            ("--device", "inference.device", text(&inference.device)),
+            ("--inference-threads", "inference.threads", text(&inference.inference_threads)),
+            ("--eval-batch-size", "inference.eval_batch_size", text(&inference.eval_batch_size)),
+            ("--eval-max-wait-ms", "inference.eval_max_wait_ms", text(&inference.eval_max_wait_ms)),
+            ("--eval-cache-max-size", "cache.max_entries", text(&inference.eval_cache_max_size)),
+            ("--log-format", "log.format", text(&log.log_format)),
+            ("--log-level", "log.level", text(&log.log_level)),
+            ("--profile-counters", "metrics.profile_counters", switch(log.profile_counters, "true")),
+            ("--metrics-dir", "metrics.dir", text(&log.metrics_dir)),
+        ]
+        .into_iter()
+        .map(|(flag, key, value)| FlagValue { flag, key, value })
+        .collect()
+    }
+}
+
+fn text(value: &Option<impl ToString>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
+}
+
+fn switch(given: bool, value: &str) -> Option<String> {
+    given.then(|| value.to_owned())
+}
+
+/// The command with the defaults of `configs/default.toml` in its help.
+pub(crate) fn command() -> clap::Command {
+    let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
+    command.mut_subcommand("config", with_defaults).mut_subcommand("bench", with_defaults)
+}
+
+fn with_defaults(command: clap::Command) -> clap::Command {
+    Flags::default().values().into_iter().fold(command, |command, FlagValue { flag, key, .. }| {
+        command.mut_arg(flag.trim_start_matches('-').replace('-', "_"), |arg| {
+            let default = default_of(key).filter(|_| arg.get_action().takes_values());
+            match (default, arg.get_help().map(ToString::to_string)) {
+                (Some(default), Some(help)) => arg.help(format!("{help} [default: {default}]")),
+                _ => arg,
+            }
+        })
+    })
+}
+
+/// Reads the command line of this process; ends it with help or a usage error where that is the answer.
+pub(crate) fn parse() -> Cli {
+    Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn parse_from(args: &[&str]) -> Result<Cli, clap::Error> {
+        let args = std::iter::once("selfplayd").chain(args.iter().copied());
+        Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+    }
+
+    fn given(flags: &Flags) -> Vec<(&'static str, &'static str, String)> {
+        flags.values().into_iter().filter_map(|flag| Some((flag.flag, flag.key, flag.value?))).collect()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        insta::assert_snapshot!(command().term_width(120).render_help());
+    }
+
+    #[test]
+    fn help_of_subcommands() {
+        let mut command = command().term_width(120);
+        command.build();
+        let mut help = |name: &str| {
+            command.find_subcommand_mut(name).map(|subcommand| subcommand.render_help().to_string()).unwrap()
+        };
+        insta::assert_snapshot!("help_of_show", help("show"));
+        let config = help("config");
+        assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: 8]"), "{config}");
+        assert!(help("bench").contains("--model-path"));
+    }
+
+    #[test]
+    fn every_flag_sets_a_key() {
+        let defined: BTreeSet<_> = command()
+            .get_arguments()
+            .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
+            .filter(|flag| !["--config", "--settings", "--help", "--version"].contains(&flag.as_str()))
+            .collect();
+        let table: BTreeSet<_> = Flags::default().values().iter().map(|flag| flag.flag.to_owned()).collect();
+        assert_eq!(defined, table);
+    }
+
+    #[test]
+    fn flags_not_given_set_nothing() {
+        assert_eq!(given(&parse_from(&[]).unwrap().flags), []);
+    }
+
+    #[test]
+    fn the_trainers_launch_line() {
+        let line = "--config r/config.yaml --output-dir r/replay_buffers/ready --continuous \
+                    --latest-model-yaml r/models/latest.yaml --shutdown-file r/.shutdown";
+        let cli = parse_from(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.flags.files.config, Some(PathBuf::from("r/config.yaml")));
+        let expected = [
+            ("--output-dir", "output.dir", "r/replay_buffers/ready"),
+            ("--continuous", "daemon.continuous", "true"),
+            ("--latest-model-yaml", "model.latest_yaml", "r/models/latest.yaml"),
+            ("--shutdown-file", "daemon.shutdown_file", "r/.shutdown"),
+        ];
+        assert_eq!(given(&cli.flags), expected.map(|(flag, key, value)| (flag, key, value.to_owned())));
+    }
+
+    #[test]
+    fn switches_set_what_they_say() {
+        let cli = parse_from(&["--no-tree-reuse", "--use-raw-onnx-agent", "--p2", "random"]).unwrap();
+        let expected = [
+            ("--p2", "play.p2", "random"),
+            ("--use-raw-onnx-agent", "play.agent", "raw"),
+            ("--no-tree-reuse", "search.tree_reuse", "false"),
+        ];
+        assert_eq!(given(&cli.flags), expected.map(|(flag, key, value)| (flag, key, value.to_owned())));
+    }
+
+    #[test]
+    fn subcommands_take_settings() {
+        let cli = parse_from(&["config", "--config", "x.yaml", "--seed", "3"]).unwrap();
+        let Some(Command::Config(flags)) = cli.command else { panic!("not config: {cli:?}") };
+        assert_eq!(given(&flags), [("--seed", "play.seed", "3".to_owned())]);
+
+        let cli = parse_from(&["bench", "--json", "--seconds", "2.5", "--model-path", "m.onnx"]).unwrap();
+        let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+        assert!(bench.json && bench.seconds == 2.5);
+        assert_eq!(given(&bench.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error() {
+        for args in [&["--num-games", "many"][..], &["--p2", "me"], &["--seed", "3", "config"], &["show"], &["--nope"]]
+        {
+            let error = parse_from(args).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Plays games: from settings to the actor system and back to an exit code.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rand::RngExt as _;
+use selfplay_actors::{
+    cache::CacheLimits,
+    game::GamePlan,
+    loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
+    onnx::{Device, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
+    root::{Ending, Options, run},
+    stats::{Snapshot, Stats},
+    writer::Provenance,
+};
+use selfplay_engine::{
+    Game as _,
+    games::quoridor::{Quoridor, QuoridorEncoding},
+    replay::ReplayStore,
+};
+
+use crate::{
+    agents::play_settings,
+    exit::Exit,
+    report::{Rates, Reporter, progress_bar},
+    settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
+    sizes::Sizes,
+    stop::Stopper,
+    trace::print_ply,
+};
+
+/// Plays as `settings` say until there is nothing left to play or something stops it.
+pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
+    let evaluation = Evaluation::prepare(settings)?;
+    let game = rules(settings)?;
+    let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
+    let stats = Arc::new(Stats::default());
+    let plan = GamePlan {
+        game,
+        settings: Arc::new(play_settings(settings)),
+        seed,
+        stats: stats.clone(),
+        on_ply: settings.play.trace.then(|| print_ply(game)),
+    };
+    let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
+    let store = ReplayStore::open(dir, std::process::id())?;
+    let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
+    let sizes = evaluation.sizes;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        seed,
+        settings = settings.games_hash(),
+        device = evaluation.device,
+        games_at_once = settings.play.games_per_process,
+        game_threads = sizes.game_threads,
+        inference_threads = sizes.inference_threads,
+        max_batch = sizes.batching.max_batch,
+        output = %dir.display(),
+        "selfplayd starts"
+    );
+    let options = evaluation.options(settings, plan, batch_games, origin(settings), store);
+
+    // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
+    let quiet = settings.log.format == LogFormat::Human && std::io::stderr().is_terminal() && !settings.play.trace;
+    let bar = batch_games.filter(|_| quiet).map(progress_bar);
+    if let Some(bar) = &bar {
+        crate::telemetry::share_terminal_with(bar.clone());
+    }
+    let reporter = Reporter::start(stats.clone(), bar).context("failed to start the reporter")?;
+    let begun = Instant::now();
+    let ending = run_until_stopped(options, settings)?;
+    drop(reporter);
+    let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
+    if batch_games.is_some() {
+        print_summary(&rates, dir)?;
+    } else {
+        tracing::info!(games_written = rates.counts.games_written, "selfplayd ends");
+    }
+    Ok(exit(ending, &rates.counts))
+}
+
+fn run_until_stopped(options: Options<Quoridor>, settings: &Settings) -> anyhow::Result<Ending> {
+    let shutdown_file = settings.daemon.shutdown_file.clone();
+    let poll = Duration::from_millis(settings.model.poll_ms);
+    let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
+    let started = move |controller| match Stopper::new(shutdown_file, poll, grace) {
+        Ok(stopper) => {
+            actix::spawn(stopper.watch(controller));
+        }
+        Err(error) => tracing::error!("{error:#}: only the end of the games stops this process"),
+    };
+    run(options, started).context("failed to run the actor system")
+}
+
+/// How positions will be evaluated, settled before anything starts.
+pub(crate) struct Evaluation {
+    /// Threads and batches.
+    pub sizes: Sizes,
+    /// What inference runs on, for people.
+    pub device: String,
+    source: Box<dyn ModelSource<Quoridor>>,
+}
+
+impl Evaluation {
+    /// Finds ONNX Runtime and the device if a network is wanted.
+    ///
+    /// # Errors
+    /// When they are not there, with what to do about it.
+    pub(crate) fn prepare(settings: &Settings) -> anyhow::Result<Self> {
+        let synthetic = |kind| Self::synthetic(settings, kind);
+        match settings.inference.evaluator {
+            EvaluatorKind::Onnx => {
+                let (runtime, load) = prepare_onnx(settings)?;
+                let device = load.device;
+                let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
+                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), source })
+            }
+            EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
+            EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
+        }
+    }
+
+    fn synthetic(settings: &Settings, kind: SyntheticEvaluator) -> anyhow::Result<Self> {
+        let sizes = Sizes::new(settings, Device::Cpu);
+        let encoding = match settings.network.kind {
+            NetworkKind::Resnet => QuoridorEncoding::Resnet,
+            NetworkKind::Mlp => QuoridorEncoding::Mlp,
+        };
+        let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
+        Ok(Self { sizes, device: "none, no network".to_owned(), source: Box::new(source) })
+    }
+
+    /// Everything the actor system needs.
+    pub(crate) fn options(
+        self,
+        settings: &Settings,
+        plan: GamePlan<Quoridor>,
+        num_games: Option<u64>,
+        origin: ModelOrigin,
+        store: ReplayStore,
+    ) -> Options<Quoridor> {
+        Options {
+            plan,
+            games_at_once: settings.play.games_per_process as usize,
+            num_games,
+            game_threads: self.sizes.game_threads,
+            inference_threads: self.sizes.inference_threads,
+            batching: self.sizes.batching,
+            cache: CacheLimits {
+                max_bytes: usize::try_from(settings.cache.max_bytes).unwrap_or(usize::MAX),
+                max_entries: if settings.cache.enabled() {
+                    settings.cache.max_entries.map(|entries| entries as usize)
+                } else {
+                    Some(0)
+                },
+            },
+            source: self.source,
+            origin,
+            store,
+            provenance: Provenance {
+                pid: std::process::id(),
+                settings_hash: settings.games_hash(),
+                daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+        }
+    }
+}
+
+/// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
+pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, LoadOptions)> {
+    let requested = device(settings);
+    let runtime = Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested))?;
+    let provider = probe_device(&runtime, requested)?;
+    tracing::info!(
+        requested = %provider.requested,
+        actual = %provider.actual,
+        note = provider.note,
+        onnxruntime = runtime.version(),
+        "device chosen"
+    );
+    let sizes = Sizes::new(settings, provider.actual);
+    let load = LoadOptions {
+        device: provider.actual,
+        threads: sizes.inference_threads,
+        max_batch: sizes.batching.max_batch,
+        buckets: None,
+        description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
+    };
+    Ok((runtime, load))
+}
+
+/// What a model takes whose input has this shape, if it is a board of another size.
+fn recognise(shape: &[usize]) -> Option<String> {
+    (3..=9).find_map(|size| {
+        let game = Quoridor::new(size, 0, None).ok()?;
+        let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == shape)?;
+        Some(format!("a {size}x{size} {}", game.encoding_name(encoding)))
+    })
+}
+
+fn device(settings: &Settings) -> Device {
+    match settings.inference.device {
+        crate::settings::Device::Auto => Device::Auto,
+        crate::settings::Device::Cpu => Device::Cpu,
+        crate::settings::Device::Cuda(index) => Device::Cuda(index.into()),
+    }
+}
+
+/// The rules of the settings.
+pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
+    let game = &settings.game;
+    Ok(Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps)?)
+}
+
+fn origin(settings: &Settings) -> ModelOrigin {
+    match &settings.model.latest_yaml {
+        Some(latest_yaml) if settings.daemon.continuous => ModelOrigin::Follow {
+            latest_yaml: latest_yaml.clone(),
+            poll: Duration::from_millis(settings.model.poll_ms),
+        },
+        _ => ModelOrigin::Fixed { path: settings.model.path.clone(), version: settings.model.version.into() },
+    }
+}
+
+/// What a batch run did.
+fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
+    let counts = &rates.counts;
+    writeln!(
+        std::io::stdout().lock(),
+        "{} games written to {} in {:.1} s\n\
+         {:.2} games/s, {:.1} positions/s, {:.0} simulations/s, {:.0} evaluations/s, mean batch {:.1}, cache hit rate {:.1}%",
+        counts.games_written,
+        dir.display(),
+        rates.seconds,
+        rates.per_second(counts.games_finished),
+        rates.per_second(counts.plies),
+        rates.per_second(counts.simulations),
+        rates.per_second(counts.evaluations),
+        rates.mean_batch(),
+        100.0 * rates.hit_rate(),
+    )
+}
+
+fn exit(ending: Ending, counts: &Snapshot) -> Exit {
+    match ending {
+        Ending::Clean if counts.games_abandoned > 0 => {
+            tracing::error!(games = counts.games_abandoned, "games were given up or set aside");
+            Exit::Escalation
+        }
+        Ending::Clean => Exit::Clean,
+        Ending::Unusable(reason) => {
+            tracing::error!("cannot play: failed to {reason}");
+            Exit::Settings
+        }
+        Ending::Escalated(reason) => {
+            tracing::error!(reason, "gave up");
+            Exit::Escalation
+        }
+        Ending::GamesLost { count, reason } => {
+            tracing::error!(games = count, reason, "finished games could not be written");
+            Exit::WriterIo
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a user sees while games are played: a progress bar on a terminal, a summary line in the log every ten seconds.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use selfplay_actors::stats::{Snapshot, Stats};
+
+const SUMMARY_EVERY: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(200);
+
+/// Rates and shares over a span of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// What was counted.
+    pub counts: Snapshot,
+    /// In how many seconds.
+    pub seconds: f64,
+}
+
+impl Rates {
+    /// A count per second.
+    pub(crate) fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.seconds.max(1e-9)
+    }
+
+    /// Positions per batch.
+    pub(crate) fn mean_batch(&self) -> f64 {
+        share(self.counts.evaluations, self.counts.batches)
+    }
+
+    /// Share of leaves that needed no evaluation of their own: known, or in flight for another.
+    pub(crate) fn hit_rate(&self) -> f64 {
+        share(self.counts.cache_hits + self.counts.cache_in_flight_hits, self.counts.lookups)
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Reports until it is dropped.
+pub(crate) struct Reporter {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reporter {
+    /// Starts to report on `stats`, with a bar when one is given.
+    pub(crate) fn start(stats: Arc<Stats>, bar: Option<ProgressBar>) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+            let mut last = (Instant::now(), stats.snapshot());
+            while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if let Some(bar) = &bar {
+                    show(bar, &stats.snapshot());
+                }
+                if last.0.elapsed() >= SUMMARY_EVERY {
+                    let now = stats.snapshot();
+                    if bar.is_none() {
+                        log(&Rates { counts: now.since(&last.1), seconds: last.0.elapsed().as_secs_f64() }, &now);
+                    }
+                    last = (Instant::now(), now);
+                }
+            }
+            if let Some(bar) = &bar {
+                show(bar, &stats.snapshot());
+                bar.abandon();
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.stop.take();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the reporter ended in a panic");
+        }
+    }
+}
+
+/// A bar for `games` games.
+pub(crate) fn progress_bar(games: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} games, {elapsed} gone, {eta} left; {msg}");
+    ProgressBar::new(games).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, now: &Snapshot) {
+    bar.set_position(now.games_written);
+    bar.set_message(format!("{} simulations, {} evaluations", now.simulations, now.evaluations));
+}
+
+fn log(rates: &Rates, now: &Snapshot) {
+    let counts = &rates.counts;
+    let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
+    tracing::info!(
+        games_per_s = rounded(rates.per_second(counts.games_finished), 2),
+        evals_per_s = rates.per_second(counts.evaluations).round(),
+        sims_per_s = rates.per_second(counts.simulations).round(),
+        mean_batch = rounded(rates.mean_batch(), 1),
+        cache_hit_rate = rounded(rates.hit_rate(), 3),
+        games_written = now.games_written,
+        in_play = now.games_started.saturating_sub(now.games_finished + now.games_abandoned),
+        model = now.model_version as i64,
+        "summary"
+    );
+}

@@ -1,0 +1,346 @@
+//! The settings of the daemon: one typed, validated struct, and where each value came from.
+//!
+//! Layers, each replacing the one before it key by key: the defaults compiled in from `configs/default.toml` → a preset of
+//! a subcommand → the trainer's YAML → the user's own file → the environment → flags. Modules in dependency order:
+//!
+//! - [`kind`]: what values a key may have
+//! - [`keys`]: the table of keys
+//! - [`mistake`]: what can be wrong, and how it is said
+//! - [`layer`]: one layer as a flat map of keys to values, read from a file, the environment or flags
+//! - [`trainer`]: the trainer's names for our keys
+//! - [`check`]: what must hold between values
+//! - [`resolve`](mod@resolve): all layers put together
+//! - [`show`]: the resolved settings as a commented file
+
+mod check;
+mod keys;
+mod kind;
+mod layer;
+mod mistake;
+mod resolve;
+mod show;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+pub(crate) use keys::choices;
+pub(crate) use layer::{FlagValue, default_of};
+pub(crate) use mistake::Mistakes;
+pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
+
+/// Everything that can be set. Meaning, range and default of each key are told in `configs/default.toml`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The rules.
+    pub game: GameSettings,
+    /// The network where there is no model to look at.
+    pub network: NetworkSettings,
+    /// How moves are searched and chosen.
+    pub search: SearchSettings,
+    /// How many games are played, and by whom.
+    pub play: PlaySettings,
+    /// How positions are evaluated.
+    pub inference: InferenceSettings,
+    /// The cache of evaluations.
+    pub cache: CacheSettings,
+    /// Where models come from.
+    pub model: ModelSettings,
+    /// Where games go.
+    pub output: OutputSettings,
+    /// When the daemon ends.
+    pub daemon: DaemonSettings,
+    /// Records beside the games.
+    pub metrics: MetricsSettings,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+/// `[game]`: the rules.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GameSettings {
+    /// Cells per side, 3..=9.
+    pub board_size: u8,
+    /// Walls each player starts with, 0..=64.
+    pub max_walls: u8,
+    /// Plies of both players after which the game is a draw, ≥ 1; `None` for no limit.
+    pub max_steps: Option<u32>,
+}
+
+/// `[network]`: used with evaluators that have no model.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NetworkSettings {
+    /// The observation that is stored and evaluated.
+    #[serde(rename = "type")]
+    pub kind: NetworkKind,
+}
+
+/// The observation a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NetworkKind {
+    /// Planes.
+    Resnet,
+    /// The trainer's flat vector.
+    Mlp,
+}
+
+/// `[search]`: how moves are searched and chosen.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SearchSettings {
+    /// Simulations per move, ≥ 2 for the search agent; `None`: `mcts_k` says.
+    pub mcts_n: Option<u32>,
+    /// Simulations per move for each legal action at the root, ≥ 1; used while `mcts_n` is `None`.
+    pub mcts_k: u32,
+    /// Weight of priors against values, > 0.
+    pub c_puct: f32,
+    /// Share of noise in the root's priors, 0..=1.
+    pub noise_epsilon: f32,
+    /// Concentration of that noise, > 0; `None`: from the board (contract §4).
+    pub noise_alpha: Option<f32>,
+    /// Moves are drawn with probability visits^(1/T), ≥ 0; 0 is greedy.
+    pub temperature: f32,
+    /// First ply (from 0) with temperature 0; `None`: never.
+    pub drop_t_on_step: Option<u32>,
+    /// Subtract 1 from the score of moves to positions already seen in this game.
+    pub penalize_visited_states: bool,
+    /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`.
+    pub leaf_parallelism: u32,
+    /// Losses counted along a gathered path, 0..=1000.
+    pub virtual_loss: u32,
+    /// Keep the chosen move's subtree.
+    pub tree_reuse: bool,
+}
+
+/// `[play]`: how many games are played, and by whom.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaySettings {
+    /// Games in play at once in this process, ≥ 1.
+    pub games_per_process: u32,
+    /// Games of batch mode, ≥ 1.
+    pub num_games: u64,
+    /// Identical processes that share the machine, ≥ 1.
+    pub processes: u32,
+    /// Threads that advance games, ≥ 1; `None`: from the cores.
+    pub threads: Option<u32>,
+    /// Seed of all random choices, below 2^63 so that every file format can hold it; `None`: draw one below 2^63 and log it.
+    pub seed: Option<u64>,
+    /// Who plays the second player.
+    pub p2: Opponent,
+    /// How our moves are chosen.
+    pub agent: Agent,
+    /// Log every move.
+    pub trace: bool,
+}
+
+/// Who plays the second player.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Opponent {
+    /// The same agent as the first player.
+    Same,
+    /// A uniformly random legal move.
+    Random,
+}
+
+/// How moves are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Agent {
+    /// By search.
+    Search,
+    /// From the network's policy alone.
+    Raw,
+}
+
+/// `[inference]`: how positions are evaluated.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InferenceSettings {
+    /// What evaluates.
+    pub evaluator: EvaluatorKind,
+    /// Where it runs.
+    pub device: Device,
+    /// Inference threads, 1..=256; `None`: from device and cores.
+    pub threads: Option<u32>,
+    /// Most positions in one call, ≥ 1; `None`: from the device.
+    pub eval_batch_size: Option<u32>,
+    /// Longest wait for a fuller batch in milliseconds, ≥ 0, fractions allowed.
+    pub eval_max_wait_ms: f64,
+    /// The ONNX Runtime library; `None`: `ORT_DYLIB_PATH`, then the usual places.
+    pub ort_library: Option<PathBuf>,
+}
+
+/// What evaluates positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EvaluatorKind {
+    /// A model, by ONNX Runtime.
+    Onnx,
+    /// Value 0 and equal priors.
+    Uniform,
+    /// Values and priors from a hash of the observation.
+    Hash,
+}
+
+/// Where the network runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Device {
+    /// A GPU if one can be used, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA device with this number, or nothing.
+    Cuda(u16),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("{text:?} is none of {}", kind::DEVICES)),
+        }
+    }
+}
+
+impl TryFrom<String> for Device {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+impl From<Device> for String {
+    fn from(device: Device) -> Self {
+        device.to_string()
+    }
+}
+
+/// `[cache]`: the cache of evaluations.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CacheSettings {
+    /// Most memory in bytes; 0: no cache.
+    pub max_bytes: u64,
+    /// Most entries as well; 0: no cache; `None`: bounded by bytes only.
+    pub max_entries: Option<u64>,
+}
+
+impl CacheSettings {
+    /// Whether anything is cached.
+    pub(crate) fn enabled(&self) -> bool {
+        self.max_bytes > 0 && self.max_entries != Some(0)
+    }
+}
+
+/// `[model]`: where models come from.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelSettings {
+    /// The model of batch mode.
+    pub path: Option<PathBuf>,
+    /// The version recorded with games of batch mode.
+    pub version: u32,
+    /// The trainer's `latest.yaml`; always there in continuous mode.
+    pub latest_yaml: Option<PathBuf>,
+    /// How often `latest.yaml` and the shutdown file are looked at, in milliseconds, 10..=500.
+    pub poll_ms: u64,
+}
+
+/// `[output]`: where games go.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutputSettings {
+    /// The directory that the trainer reads; always there for [`Purpose::Play`].
+    pub dir: Option<PathBuf>,
+}
+
+/// `[daemon]`: when the daemon ends.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DaemonSettings {
+    /// Play until told to stop, following `latest.yaml`.
+    pub continuous: bool,
+    /// Stop once this file exists.
+    pub shutdown_file: Option<PathBuf>,
+    /// Seconds for running games to end after a stop, 0..=86400, fractions allowed.
+    pub grace_seconds: f64,
+}
+
+/// `[metrics]`: records beside the games.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricsSettings {
+    /// Log counters every 5 s.
+    pub profile_counters: bool,
+    /// Directory for one record per model version; `None`: not written.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[log]`: what is logged.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogSettings {
+    /// How a log line looks.
+    pub format: LogFormat,
+    /// A level, or a list of `target=level`.
+    pub level: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
+    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from.
+    pub(crate) fn games_hash(&self) -> String {
+        let determining = serde_json::json!({
+            "game": "quoridor",
+            "rules": self.game,
+            "search": self.search,
+            "agent": self.play.agent,
+            "p2": self.play.p2,
+            "evaluator": self.inference.evaluator,
+        });
+        let digest = Sha256::digest(determining.to_string());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}

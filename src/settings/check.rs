@@ -1,0 +1,120 @@
+//! What must hold between values; what a single value may be is said by the table of keys.
+
+use super::mistake::Mistake;
+use super::resolve::Entries;
+use super::{Agent, EvaluatorKind, Purpose, Settings};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// What is wrong.
+    pub mistakes: Vec<Mistake>,
+    /// What is not given and needed.
+    pub missing: Vec<Mistake>,
+    /// What was probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Checks `settings`, which `entries` explain, for `purpose`.
+pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) -> Found {
+    let mut found = Found::default();
+    check_rules(settings, entries, &mut found);
+    check_search(settings, entries, &mut found);
+    if purpose == Purpose::Play {
+        check_inputs_and_outputs(settings, &mut found);
+    }
+    warn_of_no_effect(settings, entries, &mut found);
+    warn_of_surprises(settings, entries, &mut found);
+    found
+}
+
+fn missing(key: &str, remedy: &str) -> Mistake {
+    Mistake::Missing { key: key.to_owned(), remedy: remedy.to_owned() }
+}
+
+fn check_rules(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let needed = [
+        ("game.board_size", "give the trainer's file with --config (quoridor.board_size), or set it in --settings"),
+        ("game.max_walls", "give the trainer's file with --config (quoridor.max_walls), or set it in --settings"),
+    ];
+    for (key, remedy) in needed {
+        if entries.get(key).is_none() {
+            found.missing.push(missing(key, remedy));
+        }
+    }
+    let room = (settings.game.board_size - 1).pow(2);
+    if entries.get("game.board_size").is_some() && settings.game.max_walls > room {
+        found.warnings.push(format!(
+            "game.max_walls = {} is more than the {room} walls that fit on the whole board",
+            settings.game.max_walls
+        ));
+    }
+}
+
+fn check_search(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let search = &settings.search;
+    let Some(simulations) = search.mcts_n.filter(|_| settings.play.agent == Agent::Search) else {
+        return;
+    };
+    if simulations < 2 {
+        let allowed = "at least 2, as with fewer simulations no move gets a visit";
+        found.mistakes.push(entries.refuse("search.mcts_n", allowed));
+    } else if search.leaf_parallelism > simulations {
+        let allowed = format!("at most search.mcts_n, which is {simulations}");
+        found.mistakes.push(entries.refuse("search.leaf_parallelism", allowed));
+    }
+}
+
+fn check_inputs_and_outputs(settings: &Settings, found: &mut Found) {
+    if settings.output.dir.is_none() {
+        found.missing.push(missing("output.dir", "say where finished games go with --output-dir"));
+    }
+    if settings.daemon.continuous {
+        if settings.model.latest_yaml.is_none() {
+            let remedy = "continuous mode follows the trainer's latest.yaml: name it with --latest-model-yaml";
+            found.missing.push(missing("model.latest_yaml", remedy));
+        }
+    } else if settings.model.path.is_none() && settings.inference.evaluator == EvaluatorKind::Onnx {
+        let remedy = "batch mode plays with one model: name it with --model-path, or choose --continuous, or an \
+                      evaluator without a model (--evaluator uniform or hash)";
+        found.missing.push(missing("model.path", remedy));
+    }
+}
+
+fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let continuous = settings.daemon.continuous;
+    let chosen = |key: &str| entries.is_chosen(key);
+    let no_effect = [
+        ("play.num_games", continuous && chosen("play.num_games"), "in continuous mode"),
+        ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows latest.yaml"),
+        ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows latest.yaml"),
+        ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
+        ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
+        ("metrics.profile_counters", settings.metrics.profile_counters, "yet"),
+        ("metrics.dir", settings.metrics.dir.is_some(), "yet"),
+    ];
+    for (key, applies, when) in no_effect {
+        if applies {
+            let source = entries.get(key).map_or("", |entry| entry.source.as_str());
+            found.warnings.push(format!("{key} ({source}) has no effect {when}"));
+        }
+    }
+}
+
+fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) {
+    if settings.play.seed.is_some() && settings.play.processes > 1 {
+        let source = entries.get("play.seed").map_or("", |entry| entry.source.as_str());
+        found.warnings.push(format!(
+            "play.seed ({source}) is the same for all {} processes: each will play the same games",
+            settings.play.processes
+        ));
+    }
+    let fillable = u64::from(settings.play.games_per_process) * u64::from(settings.search.leaf_parallelism);
+    let batch = settings.inference.eval_batch_size.map(u64::from).filter(|batch| *batch > fillable);
+    if let Some(batch) = batch.filter(|_| settings.inference.eval_max_wait_ms > 0.0) {
+        found.warnings.push(format!(
+            "inference.eval_batch_size = {batch} is more than games_per_process x leaf_parallelism = {fillable} can \
+             fill, so every batch waits for eval_max_wait_ms in vain"
+        ));
+    }
+}

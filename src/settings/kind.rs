@@ -1,0 +1,215 @@
+//! What values a key may have: one enum that reads, checks and describes them.
+
+use config::ValueKind;
+use std::fmt;
+
+use super::Device;
+
+/// What a device setting may be.
+pub(super) const DEVICES: &str = r#""auto", "cpu", "cuda" or "cuda:N""#;
+
+/// Units of a size, with the bytes each stands for.
+const UNITS: [(&str, u64); 8] = [
+    ("B", 1),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("KIB", 1 << 10),
+    ("MIB", 1 << 20),
+    ("GIB", 1 << 30),
+    ("TIB", 1 << 40),
+];
+
+/// The values of a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A whole number in this range.
+    Int(i64, i64),
+    /// A number in this range.
+    Real(f64, f64),
+    /// A number above 0, up to this.
+    Positive(f64),
+    /// True or false.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A path, not empty.
+    Path,
+    /// A number of bytes, or a size such as "256MiB".
+    Bytes,
+    /// A device.
+    Device,
+    /// A log level, or a list of `target=level`.
+    LogLevel,
+}
+
+impl Kind {
+    /// The value in the form that [`super::Settings`] reads, or nothing if it is not allowed.
+    pub(super) fn accept(self, value: &ValueKind) -> Option<ValueKind> {
+        let accepted = match self {
+            Self::Int(least, most) => {
+                let number = whole(value)?;
+                (i128::from(least)..=i128::from(most)).contains(&number)
+            }
+            Self::Real(least, most) => (least..=most).contains(&real(value)?),
+            Self::Positive(most) => real(value).is_some_and(|number| number > 0.0 && number <= most),
+            Self::Flag => matches!(value, ValueKind::Boolean(_)),
+            Self::Choice(words) => text(value).is_some_and(|word| words.contains(&word)),
+            Self::Path => text(value).is_some_and(|path| !path.is_empty()),
+            Self::Bytes => return bytes(value).map(ValueKind::from),
+            Self::Device => text(value)?.parse::<Device>().is_ok(),
+            Self::LogLevel => text(value).is_some_and(is_log_level),
+        };
+        accepted.then(|| value.clone())
+    }
+
+    /// The value that this text from the environment or a flag stands for. Text that does not fit stays text, and is then
+    /// refused by [`Self::accept`] in the user's own words.
+    pub(super) fn read(self, text: &str) -> ValueKind {
+        let trimmed = text.trim();
+        let read = match self {
+            Self::Int(..) | Self::Bytes => trimmed.parse::<i64>().ok().map(ValueKind::from),
+            Self::Real(..) | Self::Positive(_) => trimmed.parse::<f64>().ok().map(ValueKind::from),
+            Self::Flag => trimmed.parse::<bool>().ok().map(ValueKind::from),
+            Self::Choice(_) | Self::Path | Self::Device | Self::LogLevel => None,
+        };
+        read.unwrap_or_else(|| text.into())
+    }
+}
+
+impl fmt::Display for Kind {
+    /// What is allowed, to follow "must be".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(least, i64::MAX) => write!(f, "a whole number of at least {least}"),
+            Self::Int(least, most) => write!(f, "a whole number from {least} to {most}"),
+            Self::Real(least, most) => write!(f, "a number from {least} to {most}"),
+            Self::Positive(most) => write!(f, "a number above 0, at most {most}"),
+            Self::Flag => f.write_str("true or false"),
+            Self::Choice(words) => {
+                let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
+                f.write_str(&quoted.join(" or "))
+            }
+            Self::Path => f.write_str("a path"),
+            Self::Bytes => f.write_str(r#"a number of bytes or a size such as "256MiB" or "2GB""#),
+            Self::Device => f.write_str(DEVICES),
+            Self::LogLevel => f.write_str(
+                r#"off, error, warn, info, debug or trace, or a list with modules such as "info,selfplay_actors=debug""#,
+            ),
+        }
+    }
+}
+
+/// A value as it was written.
+pub(super) fn written(value: &ValueKind) -> String {
+    match value {
+        ValueKind::Nil => "null".to_owned(),
+        ValueKind::String(text) => quoted(text),
+        ValueKind::Float(number) => format!("{number:?}"),
+        ValueKind::Table(_) => "a section".to_owned(),
+        ValueKind::Array(_) => "a list".to_owned(),
+        ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            value.to_string()
+        }
+    }
+}
+
+/// A TOML basic string. JSON's escapes are a subset of TOML's, which escapes U+007F as well.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn whole(value: &ValueKind) -> Option<i128> {
+    match value {
+        ValueKind::I64(number) => Some(i128::from(*number)),
+        ValueKind::U64(number) => Some(i128::from(*number)),
+        ValueKind::I128(number) => Some(*number),
+        ValueKind::U128(number) => i128::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+fn real(value: &ValueKind) -> Option<f64> {
+    match value {
+        ValueKind::Float(number) => Some(*number),
+        // Whole numbers beyond 2^53 lose digits here, far outside every range.
+        _ => whole(value).map(|number| number as f64),
+    }
+}
+
+fn text(value: &ValueKind) -> Option<&str> {
+    match value {
+        ValueKind::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn bytes(value: &ValueKind) -> Option<u64> {
+    let ValueKind::String(size) = value else {
+        return whole(value).and_then(|number| u64::try_from(number).ok());
+    };
+    let size = size.trim();
+    let digits = size.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.len());
+    let (number, unit) = size.split_at(digits);
+    let unit = unit.trim().to_ascii_uppercase();
+    let (_, bytes) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*bytes)
+}
+
+fn is_log_level(text: &str) -> bool {
+    text.split(',').all(|directive| {
+        let (target, level) = directive.trim().rsplit_once('=').unwrap_or(("any", directive.trim()));
+        let target_is_a_module =
+            !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+        target_is_a_module && ["off", "error", "warn", "info", "debug", "trace"].contains(&level)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let sizes = [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("17B", Some(17)),
+            ("256MiB", Some(256 << 20)),
+            (" 2 gb ", Some(2_000_000_000)),
+            ("1TiB", Some(1 << 40)),
+            ("1.5GiB", None),
+            ("-1MB", None),
+            ("MiB", None),
+            ("99999999999TiB", None),
+        ];
+        for (size, expected) in sizes {
+            // As from the environment: plain digits are read as a number.
+            let value = Kind::Bytes.read(size);
+            assert_eq!(Kind::Bytes.accept(&value), expected.map(|bytes: u64| bytes.into()), "{size}");
+        }
+        assert_eq!(Kind::Bytes.accept(&ValueKind::from(-1)), None);
+        assert_eq!(Kind::Bytes.accept(&ValueKind::from(1.0)), None);
+    }
+
+    #[test]
+    fn bounds_belong_to_ranges() {
+        let accepts = |kind: Kind, value: f64| kind.accept(&value.into()).is_some();
+        assert!(accepts(Kind::Real(0.0, 1.0), 0.0) && accepts(Kind::Real(0.0, 1.0), 1.0));
+        assert!(!accepts(Kind::Real(0.0, 1.0), 1.0001) && !accepts(Kind::Real(0.0, 1.0), f64::NAN));
+        assert!(!accepts(Kind::Positive(2.0), 0.0) && accepts(Kind::Positive(2.0), 2.0));
+        assert!(!accepts(Kind::Positive(2.0), f64::INFINITY) && !accepts(Kind::Positive(2.0), f64::NAN));
+        assert!(Kind::Int(3, 9).accept(&3.into()).is_some() && Kind::Int(3, 9).accept(&10.into()).is_none());
+        assert!(Kind::Int(3, 9).accept(&ValueKind::from(4.0)).is_none());
+    }
+
+    #[test]
+    fn log_levels() {
+        for level in ["info", "off", "warn,selfplayd=trace", "info, selfplay_actors::batcher=debug"] {
+            assert!(is_log_level(level), "{level}");
+        }
+        for level in ["", "INFO!", "inof", "info,", "selfplayd=", "=info", "a b=info"] {
+            assert!(!is_log_level(level), "{level}");
+        }
+    }
+}

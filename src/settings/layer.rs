@@ -1,0 +1,221 @@
+//! One layer of settings: a flat map of keys to values, each with its source, read from a file, the environment or flags.
+
+use config::{ConfigError, FileFormat, Format as _, Map, Source, Value, ValueKind};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::{fs, str};
+
+use super::keys::{self, KEYS};
+use super::kind::written;
+use super::mistake::Mistake;
+
+/// The source of values that nobody set.
+pub(super) const DEFAULT: &str = "default";
+
+/// How environment variables of ours begin; sections and keys are separated by two underscores.
+const ENV_PREFIX: &str = "SELFPLAYD__";
+
+/// The commented defaults.
+const DEFAULTS: &str = include_str!("../../configs/default.toml");
+
+/// A flag of the command line and the key it sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlagValue {
+    /// The flag with its dashes.
+    pub flag: &'static str,
+    /// Our key.
+    pub key: &'static str,
+    /// The value as text; `None` where the flag was not given.
+    pub value: Option<String>,
+}
+
+/// Values by key; each value carries its source as its origin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer(Map<String, Value>);
+
+impl Layer {
+    /// Sets `key`, replacing what the layer had.
+    pub(super) fn set(&mut self, key: &str, value: ValueKind, source: String) {
+        self.0.insert(key.to_owned(), Value::new(Some(&source), value));
+    }
+
+    /// The layer with each value, which comes with its key, replaced.
+    pub(super) fn map(mut self, replacement: impl Fn(&str, ValueKind) -> ValueKind) -> Self {
+        for (key, value) in &mut self.0 {
+            value.kind = replacement(key, std::mem::take(&mut value.kind));
+        }
+        self
+    }
+
+    /// The values by key.
+    #[cfg(test)]
+    pub(super) fn values(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The compiled-in defaults.
+pub(super) fn defaults() -> Layer {
+    compiled_in(DEFAULTS, DEFAULT)
+}
+
+/// The default of `key`, as written in the default file; nothing where there is none.
+pub(crate) fn default_of(key: &str) -> Option<String> {
+    let value = defaults().0.remove(key)?;
+    Some(match value.kind {
+        ValueKind::String(text) => text,
+        other => written(&other),
+    })
+}
+
+/// A TOML text that is part of the program.
+pub(super) fn compiled_in(toml: &str, source: &str) -> Layer {
+    let mut mistakes = Vec::new();
+    let table = FileFormat::Toml.parse(None, toml).expect("compiled-in settings parse");
+    let layer = of_ours(table, source, &mut mistakes);
+    assert!(mistakes.is_empty(), "compiled-in settings have known keys: {mistakes:?}");
+    layer
+}
+
+/// The file of `--settings`: TOML or YAML by its ending.
+pub(super) fn own_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Layer> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    let format = match extension.as_deref() {
+        Some("toml") => FileFormat::Toml,
+        Some("yaml" | "yml") => FileFormat::Yaml,
+        _ => {
+            let place = place("--settings", path);
+            let reason = "the name of a settings file must end in .toml, .yaml or .yml".to_owned();
+            mistakes.push(Mistake::File { place, reason });
+            return None;
+        }
+    };
+    let table = read("--settings", path, format, mistakes)?;
+    Some(of_ours(table, &path.display().to_string(), mistakes))
+}
+
+/// Reads and parses a file that `flag` named; reports why that failed.
+pub(super) fn read(
+    flag: &str,
+    path: &Path,
+    format: FileFormat,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Map<String, Value>> {
+    match parse(path, format) {
+        Ok(table) => Some(table),
+        Err(reason) => {
+            mistakes.push(Mistake::File { place: place(flag, path), reason });
+            None
+        }
+    }
+}
+
+fn parse(path: &Path, format: FileFormat) -> Result<Map<String, Value>, String> {
+    let bytes = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = str::from_utf8(&bytes)
+        .map_err(|error| format!("is not UTF-8 text (the first bad byte is number {})", error.valid_up_to() + 1))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let name = if matches!(format, FileFormat::Toml) { "TOML" } else { "YAML" };
+    format.parse(None, text).map_err(|error| match error.downcast_ref::<Box<ConfigError>>().map(Box::as_ref) {
+        Some(ConfigError::Type { .. }) => format!("is not a {name} file of settings: its top level must be sections"),
+        _ => format!("is not valid {name}: {}", error.to_string().trim_end().replace('\n', "\n    ")),
+    })
+}
+
+fn place(flag: &str, path: &Path) -> String {
+    format!("{flag} {}", path.display())
+}
+
+/// A table of our own names, from a file.
+fn of_ours(table: Map<String, Value>, source: &str, mistakes: &mut Vec<Mistake>) -> Layer {
+    let mut layer = Layer::default();
+    for (path, value) in flatten(table) {
+        if keys::find(&path).is_some() {
+            layer.set(&path, value, source.to_owned());
+        } else if is_section(&path, KEYS.iter().map(|key| key.path)) {
+            mistakes.extend(not_a_section(path, &value, source));
+        } else {
+            mistakes.push(unknown(path, source.to_owned()));
+        }
+    }
+    layer
+}
+
+/// The mistake of a value where a section should be. An empty YAML section reads as null, which is fine.
+pub(super) fn not_a_section(key: String, value: &ValueKind, source: &str) -> Option<Mistake> {
+    let mistake =
+        Mistake::Value { key, value: written(value), source: source.to_owned(), allowed: "a section".to_owned() };
+    (*value != ValueKind::Nil).then_some(mistake)
+}
+
+/// Whether `path` is the beginning of some of these names.
+pub(super) fn is_section<'a>(path: &str, mut names: impl Iterator<Item = &'a str>) -> bool {
+    names.any(|name| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+fn unknown(key: String, source: String) -> Mistake {
+    let nearest = super::trainer::our_name(&key).or_else(|| keys::nearest(&key)).map(str::to_owned);
+    Mistake::Unknown { key, source, nearest }
+}
+
+/// The leaves of a table by dotted path, in order.
+pub(super) fn flatten(table: Map<String, Value>) -> BTreeMap<String, ValueKind> {
+    let mut leaves = BTreeMap::new();
+    for (key, value) in table {
+        match value.kind {
+            ValueKind::Table(inner) => {
+                leaves.extend(flatten(inner).into_iter().map(|(rest, leaf)| (format!("{key}.{rest}"), leaf)));
+            }
+            leaf => drop(leaves.insert(key, leaf)),
+        }
+    }
+    leaves
+}
+
+/// Variables named `SELFPLAYD__SECTION__KEY`.
+pub(super) fn environment(variables: &BTreeMap<OsString, OsString>, mistakes: &mut Vec<Mistake>) -> Layer {
+    let mut layer = Layer::default();
+    for (name, value) in variables {
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX)) else {
+            continue;
+        };
+        let source = format!("env {ENV_PREFIX}{rest}");
+        let path = rest.to_ascii_lowercase().replace("__", ".");
+        let Some(key) = keys::find(&path) else {
+            mistakes.push(unknown(path, source));
+            continue;
+        };
+        match value.to_str() {
+            Some(text) => layer.set(key.path, key.kind.read(text), source),
+            None => mistakes.push(Mistake::Value {
+                key: path,
+                value: value.display().to_string(),
+                source,
+                allowed: "UTF-8 text".to_owned(),
+            }),
+        }
+    }
+    layer
+}
+
+/// The flags that were given.
+pub(super) fn flags(flags: &[FlagValue]) -> Layer {
+    let mut layer = Layer::default();
+    for FlagValue { flag, key, value } in flags {
+        if let (Some(key), Some(text)) = (keys::find(key), value) {
+            layer.set(key.path, key.kind.read(text), format!("flag {flag}"));
+        }
+    }
+    layer
+}

@@ -1,0 +1,89 @@
+//! What can be wrong with the settings, and how it is said: everything at once, each with its place.
+
+use std::error::Error;
+use std::fmt;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Mistake {
+    /// A file that could not be used at all. Holds its place and what is wrong with it.
+    File {
+        /// Flag and path.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value that is not allowed.
+    Value {
+        /// Our key.
+        key: String,
+        /// The value as written.
+        value: String,
+        /// Where it came from.
+        source: String,
+        /// What is allowed, with the reason where it is not plain.
+        allowed: String,
+    },
+    /// A key that nobody knows.
+    Unknown {
+        /// The key as written.
+        key: String,
+        /// Where it stands.
+        source: String,
+        /// What was likely meant.
+        nearest: Option<String>,
+    },
+    /// A value that is needed and not given.
+    Missing {
+        /// Our key.
+        key: String,
+        /// How to give it, and why it is needed.
+        remedy: String,
+    },
+}
+
+impl Mistake {
+    /// Our key that this is about, if it is one.
+    pub(super) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Value { key, .. } | Self::Missing { key, .. } => Some(key),
+            Self::File { .. } | Self::Unknown { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { place, reason } => write!(f, "{place}: {reason}"),
+            Self::Value { key, value, source, allowed } => {
+                write!(f, "{key} = {value} ({source}): must be {allowed}")
+            }
+            Self::Unknown { key, source, nearest: Some(nearest) } => {
+                write!(f, "{key} ({source}): unknown key, did you mean {nearest}?")
+            }
+            Self::Unknown { key, source, nearest: None } => {
+                write!(f, "{key} ({source}): unknown key; `selfplayd config` lists all keys")
+            }
+            Self::Missing { key, remedy } => write!(f, "{key} is missing: {remedy}"),
+        }
+    }
+}
+
+/// All that is wrong, never empty when used as an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [one] => write!(f, "1 mistake in the settings:\n  {one}"),
+            all => {
+                write!(f, "{} mistakes in the settings:", all.len())?;
+                all.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+            }
+        }
+    }
+}
+
+impl Error for Mistakes {}

@@ -1,0 +1,214 @@
+//! All layers put together.
+
+use config::{Config, Source as _, ValueKind};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::Settings;
+use super::check;
+use super::keys::{self, KEYS};
+use super::kind::written;
+use super::layer::{self, DEFAULT, FlagValue, Layer};
+use super::mistake::{Mistake, Mistakes};
+use super::trainer;
+
+/// Stand-ins for what has no default, so that the rest can be checked although something is missing. They never leave
+/// this module in settings that are used.
+const STAND_INS: [(&str, i64); 2] = [("game.board_size", 9), ("game.max_walls", 0)];
+
+/// The source of a default that gave way.
+const LOWERED: &str = "default, lowered to search.mcts_n";
+
+/// What the settings are for, which decides what must be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To play games and write them: needs a model and an output directory.
+    Play,
+    /// To play games that nobody keeps, with whatever model the caller finds.
+    Bench,
+}
+
+/// Settings of a subcommand, between the defaults and the trainer's file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preset {
+    /// What the source is called, such as `preset bench`.
+    pub name: &'static str,
+    /// The settings. Must hold known keys only.
+    pub toml: &'static str,
+}
+
+/// Where settings are looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources<'a> {
+    /// Settings of the subcommand.
+    pub preset: Option<Preset>,
+    /// The trainer's YAML.
+    pub trainer: Option<&'a Path>,
+    /// The user's own file.
+    pub own: Option<&'a Path>,
+    /// The environment.
+    pub environment: &'a BTreeMap<OsString, OsString>,
+    /// The flags, given or not.
+    pub flags: &'a [FlagValue],
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    /// The value as written.
+    pub value: ValueKind,
+    /// Its source.
+    pub source: String,
+}
+
+/// Values by key, as merged and not yet checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries(BTreeMap<String, Entry>);
+
+impl Entries {
+    /// The value of `key`, if any layer has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.get(key)
+    }
+
+    /// Whether somebody chose the value of `key`, rather than taking the default.
+    pub(super) fn is_chosen(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|entry| entry.source != DEFAULT && entry.source != LOWERED)
+    }
+
+    /// The mistake that the value of `key` is not `allowed`.
+    pub(super) fn refuse(&self, key: &str, allowed: impl Into<String>) -> Mistake {
+        let entry = self.get(key).cloned().unwrap_or(Entry { value: ValueKind::Nil, source: DEFAULT.to_owned() });
+        Mistake::Value {
+            key: key.to_owned(),
+            value: written(&entry.value),
+            source: entry.source,
+            allowed: allowed.into(),
+        }
+    }
+}
+
+/// The outcome of [`resolve`].
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// The values by key.
+    pub(super) entries: Entries,
+    /// The settings; stand-ins are among them if something is wrong or missing.
+    settings: Settings,
+    /// What is wrong.
+    mistakes: Vec<Mistake>,
+    /// What is missing for the purpose.
+    missing: Vec<Mistake>,
+    /// What is allowed but was probably not meant.
+    warnings: Vec<String>,
+}
+
+impl Resolved {
+    /// What is allowed but was probably not meant; for the log.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Where the value of `key` came from; nothing if it has none.
+    #[cfg(test)]
+    pub(crate) fn source(&self, key: &str) -> Option<&str> {
+        self.entries.get(key).map(|entry| entry.source.as_str())
+    }
+
+    /// What is missing for the purpose.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = String> {
+        self.missing.iter().map(Mistake::to_string)
+    }
+
+    /// Fails if anything is wrong. Missing values are not wrong.
+    pub(crate) fn refuse_mistakes(&self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes.clone())) }
+    }
+
+    /// The settings, or everything that is wrong or missing.
+    pub(crate) fn into_settings(self) -> Result<Settings, Mistakes> {
+        let mut mistakes = self.mistakes;
+        mistakes.extend(self.missing);
+        if mistakes.is_empty() { Ok(self.settings) } else { Err(Mistakes(mistakes)) }
+    }
+}
+
+/// Reads all layers and checks what comes out of them.
+pub(crate) fn resolve(sources: &Sources<'_>, purpose: Purpose) -> Resolved {
+    let mut mistakes = Vec::new();
+    let mut warnings = Vec::new();
+    let layers = layers(sources, &mut mistakes, &mut warnings);
+    let unreadable = mistakes.iter().any(|mistake| matches!(mistake, Mistake::File { .. }));
+
+    let mut entries = merge(layers);
+    lower_default_parallelism(&mut entries);
+    let settings = typed(&entries, &mut mistakes);
+    let found = check::check(&settings, &entries, purpose);
+    warnings.extend(found.warnings);
+    let blamed: Vec<String> = mistakes.iter().filter_map(|mistake| mistake.key().map(str::to_owned)).collect();
+    let is_new = |mistake: &Mistake| !mistake.key().is_some_and(|key| blamed.iter().any(|other| other == key));
+    mistakes.extend(found.mistakes.into_iter().filter(is_new));
+    // What a file that could not be read would have given is not missing.
+    let missing = if unreadable { Vec::new() } else { found.missing.into_iter().filter(is_new).collect() };
+    Resolved { entries, settings, mistakes, missing, warnings }
+}
+
+/// The layers, low to high.
+fn layers(sources: &Sources<'_>, mistakes: &mut Vec<Mistake>, warnings: &mut Vec<String>) -> Vec<Layer> {
+    let mut layers = vec![layer::defaults()];
+    layers.extend(sources.preset.map(|preset| layer::compiled_in(preset.toml, preset.name)));
+    layers.extend(sources.trainer.and_then(|path| trainer::read(path, mistakes, warnings)));
+    layers.extend(sources.own.and_then(|path| layer::own_file(path, mistakes)));
+    layers.push(layer::environment(sources.environment, mistakes));
+    layers.push(layer::flags(sources.flags));
+    layers
+}
+
+/// Each key's value from the highest layer that has it.
+fn merge(layers: Vec<Layer>) -> Entries {
+    let merged = layers.into_iter().fold(Config::builder(), |builder, layer| builder.add_source(layer));
+    let merged = merged.build().and_then(|config| config.collect()).expect("layers in memory can be collected");
+    let mut entries = BTreeMap::new();
+    for (section, table) in merged {
+        for (key, value) in table.into_table().expect("layers hold keys of two parts") {
+            let source = value.origin().unwrap_or(DEFAULT).to_owned();
+            entries.insert(format!("{section}.{key}"), Entry { value: value.kind, source });
+        }
+    }
+    Entries(entries)
+}
+
+/// The default number of parallel leaves gives way to a small number of simulations; a chosen one is a mistake instead.
+fn lower_default_parallelism(entries: &mut Entries) {
+    let simulations = entries.get("search.mcts_n").map(|entry| entry.value.clone());
+    let Some(ValueKind::I64(simulations @ 1..)) = simulations else {
+        return;
+    };
+    let Some(leaves) = entries.0.get_mut("search.leaf_parallelism") else {
+        return;
+    };
+    if leaves.source == DEFAULT && matches!(leaves.value, ValueKind::I64(default) if default > simulations) {
+        *leaves = Entry { value: simulations.into(), source: LOWERED.to_owned() };
+    }
+}
+
+/// The typed settings. A value that is not allowed is reported and replaced by its default or a stand-in.
+fn typed(entries: &Entries, mistakes: &mut Vec<Mistake>) -> Settings {
+    let mut accepted = layer::defaults();
+    for (key, stand_in) in STAND_INS {
+        accepted.set(key, stand_in.into(), DEFAULT.to_owned());
+    }
+    for key in KEYS {
+        if let Some(entry) = entries.get(key.path) {
+            match key.accept(&entry.value) {
+                Some(value) => accepted.set(key.path, value, entry.source.clone()),
+                None => mistakes.push(entries.refuse(key.path, key.to_string())),
+            }
+        }
+    }
+    // Defaults left in place of refused values still say "auto" or "none".
+    let accepted = accepted.map(|path, value| keys::find(path).and_then(|key| key.accept(&value)).unwrap_or(value));
+    let typed = Config::builder().add_source(accepted).build().and_then(Config::try_deserialize);
+    typed.expect("what the table of keys accepts, the settings can hold")
+}

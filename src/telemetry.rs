@@ -1,0 +1,115 @@
+//! Sets up the log: lines for people, or one JSON object per line, on standard error.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::settings::{LogFormat, LogSettings};
+
+/// The progress bar that shares standard error with the log, once there is one.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Lets the bar step aside while a line is logged. Only the first bar of a process counts.
+pub(crate) fn share_terminal_with(bar: ProgressBar) {
+    BAR.get_or_init(|| bar);
+}
+
+/// Standard error beside a progress bar.
+#[derive(Clone, Copy)]
+struct Terminal;
+
+impl io::Write for Terminal {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match BAR.get() {
+            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Starts logging for the rest of the process. Fails if logging was started before.
+pub(crate) fn init(log: &LogSettings) -> anyhow::Result<()> {
+    let subscriber = subscriber(log, io::stderr().is_terminal(), || Terminal)?;
+    tracing::subscriber::set_global_default(subscriber).context("logging was started twice")
+}
+
+/// The subscriber that writes to `writer`, in colour if `coloured`.
+fn subscriber<W>(
+    log: &LogSettings,
+    coloured: bool,
+    writer: W,
+) -> anyhow::Result<Box<dyn tracing::Subscriber + Send + Sync>>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter =
+        EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?} is not usable", log.level))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match log.format {
+        LogFormat::Human => Box::new(builder.with_ansi(coloured).with_target(false).finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What is logged at `level` and `format` by one info and one debug line.
+    fn logged(format: LogFormat, level: &str) -> String {
+        let buffer = Arc::new(Mutex::new(Vec::new()));
+        let writer = {
+            let buffer = Arc::clone(&buffer);
+            move || Shared(Arc::clone(&buffer))
+        };
+        let log = LogSettings { format, level: level.to_owned() };
+        tracing::subscriber::with_default(subscriber(&log, false, writer).unwrap(), || {
+            tracing::info!(games = 3, "played");
+            tracing::debug!("detail");
+        });
+        String::from_utf8(buffer.lock().unwrap().clone()).unwrap()
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn human_lines_name_level_message_and_fields() {
+        let lines = logged(LogFormat::Human, "info");
+        assert!(lines.trim_end().ends_with("INFO played games=3"), "{lines}");
+    }
+
+    #[test]
+    fn json_lines_are_objects() {
+        let lines = logged(LogFormat::Json, "info");
+        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        assert_eq!((&line["level"], &line["message"], &line["games"]), (&"INFO".into(), &"played".into(), &3.into()));
+    }
+
+    #[test]
+    fn the_level_filters() {
+        assert_eq!(logged(LogFormat::Human, "debug").lines().count(), 2);
+        assert_eq!(logged(LogFormat::Human, "warn").lines().count(), 0);
+        assert_eq!(logged(LogFormat::Human, "warn,selfplayd=debug").lines().count(), 2);
+    }
+}
