@@ -172,3 +172,13 @@ fn penalties_keep_a_game_from_going_round_in_circles() {
     let (free, penalised) = (repeats(false), repeats(true));
     assert!(penalised < free, "{penalised} repetitions, {free} without penalty");
 }
+
+#[test]
+fn penalties_turn_tree_reuse_off() {
+    let rules = quoridor();
+    let plies = |tree_reuse| {
+        let settings = PlaySettings { tree_reuse, penalize_visited_states: true, ..settings() };
+        text(&play(&rules, &settings, 1).plies)
+    };
+    assert_eq!(plies(true), plies(false));
+}
