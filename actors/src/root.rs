@@ -105,8 +105,6 @@ const CHILDREN: [(&str, Restart, u32); 6] = [
 struct RootSupervisor<G: Game> {
     games: Addr<GamesSupervisor<G>>,
     writer: Addr<WriterActor<G>>,
-    /// Nobody writes to it, but an actor without an address is not restarted.
-    _loader: Addr<ModelLoaderActor<G>>,
     ending: Arc<Mutex<Option<Ending>>>,
     draining: bool,
     flushing: bool,
@@ -236,15 +234,14 @@ pub fn run<G: Game>(options: Options<G>, started: impl FnOnce(Controller) + 'sta
 struct Tree<G: Game> {
     pool: Arc<InferencePool<G>>,
     arbiters: Vec<Arbiter>,
-    /// An actor without an address ends; nobody else holds this one's.
+    /// An actor without an address ends and is not restarted; nobody else holds this one's.
     loader: Addr<ModelLoaderActor<G>>,
 }
 
 impl<G: Game> Tree<G> {
     /// Stops and joins all threads, but waits no longer than [`JOIN_TIMEOUT`].
     fn stop(self) {
-        let Self { pool, arbiters, loader } = self;
-        drop(loader);
+        let Self { pool, arbiters, loader: _until_joined } = self;
         let (done, joined) = mpsc::channel();
         let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {
             pool.close();
@@ -342,14 +339,8 @@ async fn start<G: Game>(
     );
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
-    let root_actor = RootSupervisor {
-        games: games.clone(),
-        writer: writer.clone(),
-        _loader: loader,
-        ending,
-        draining: false,
-        flushing: false,
-    };
+    let root_actor =
+        RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
     let root_spec =
         ChildSpec { name: "root", restart: Restart::Permanent, budget: budget(0), parent: root.clone().recipient() };
     actix::spawn(async move {
