@@ -234,15 +234,14 @@ pub fn run<G: Game>(options: Options<G>, started: impl FnOnce(Controller) + 'sta
 struct Tree<G: Game> {
     pool: Arc<InferencePool<G>>,
     arbiters: Vec<Arbiter>,
-    /// An actor without an address ends; nobody else holds this one's.
+    /// An actor without an address ends and is not restarted; nobody else holds this one's.
     loader: Addr<ModelLoaderActor<G>>,
 }
 
 impl<G: Game> Tree<G> {
     /// Stops and joins all threads, but waits no longer than [`JOIN_TIMEOUT`].
     fn stop(self) {
-        let Self { pool, arbiters, loader } = self;
-        drop(loader);
+        let Self { pool, arbiters, loader: _until_joined } = self;
         let (done, joined) = mpsc::channel();
         let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {
             pool.close();
