@@ -15,7 +15,7 @@ use std::{
 };
 
 use actix::Recipient;
-use selfplay_engine::{Evaluations, Evaluator, Game};
+use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
 
 use crate::{
     batcher::WorkerFree,
@@ -161,7 +161,8 @@ impl<G: Game> WorkerLoop<G> {
 
     fn evaluate(&mut self, batch: &LeafBatch<G>) -> Result<Answer, TicketError> {
         let Some((generation, evaluator)) = &mut self.model else { return Err(TicketError::Lost) };
-        let mut evaluations = Evaluations::default();
+        let priors = batch.leaves().iter().map(|leaf| leaf.legal.len()).sum();
+        let mut evaluations = Evaluations::with_capacity(batch.len(), priors);
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(batch.leaves(), &mut evaluations)));
         self.stats.inference_ns.add(begun.elapsed().as_nanos() as u64);

@@ -52,6 +52,16 @@ pub struct Evaluations {
 }
 
 impl Evaluations {
+    /// None yet, with room for `leaves` leaves with `priors` priors together.
+    #[must_use]
+    pub fn with_capacity(leaves: usize, priors: usize) -> Self {
+        Self {
+            values: Vec::with_capacity(leaves),
+            priors: Vec::with_capacity(priors),
+            ends: Vec::with_capacity(leaves),
+        }
+    }
+
     /// Number of leaves evaluated.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -6,9 +6,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use actix::Recipient;
+use hashbrown::HashMap;
 use selfplay_engine::{Evaluations, Game, Leaf};
 
 use super::store::{CacheLimits, Known, Store};
@@ -120,7 +119,8 @@ impl<G: Game> Table<G> {
     }
 
     fn answer(&self, request: Open<G>) {
-        let mut evaluations = Evaluations::default();
+        let priors = request.answers.iter().flatten().map(|known| known.priors.len()).sum();
+        let mut evaluations = Evaluations::with_capacity(request.answers.len(), priors);
         for known in request.answers.iter().flatten() {
             evaluations.push(known.value, known.priors.iter().copied());
         }
