@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::{
     agents::play_settings,
     cli::BenchArgs,
-    exit::Exit,
+    exit::{Exit, failed},
     play::{Evaluation, prepare_onnx, rules},
     report::Rates,
     settings::{EvaluatorKind, Settings},
@@ -117,8 +117,8 @@ fn progress(text: &str) {
 /// Evaluations per second and per CPU-second of the network alone, on all inference threads.
 fn raw(settings: &Settings, seconds: f64) -> anyhow::Result<(f64, f64)> {
     let (runtime, load) = prepare_onnx(settings)?;
-    let model = ModelFile::read(settings.model.path.clone().context("no model")?)?;
-    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load)?;
+    let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
+    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
     let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
     let cpu_seconds = raw.cpu_seconds.unwrap_or(f64::NAN);
     Ok((raw.evaluations_per_second, raw.evaluations as f64 / cpu_seconds))
@@ -128,12 +128,12 @@ fn raw(settings: &Settings, seconds: f64) -> anyhow::Result<(f64, f64)> {
 fn pipeline(settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
     let dir = std::env::temp_dir().join(format!("selfplayd-bench-{}", std::process::id()));
     let measured = pipeline_in(&dir, settings, args);
-    fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()))?;
-    measured
+    let removed = fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()));
+    measured.and_then(|measured| removed.map(|()| measured))
 }
 
 fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let store = ReplayStore::open(dir, std::process::id())?;
+    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game: rules(settings)?,

@@ -242,7 +242,6 @@ impl<G: Game> Tree<G> {
     /// Stops and joins all threads, but waits no longer than [`JOIN_TIMEOUT`].
     fn stop(self) {
         let Self { pool, arbiters, loader } = self;
-        drop(loader);
         let (done, joined) = mpsc::channel();
         let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {
             pool.close();
@@ -257,6 +256,8 @@ impl<G: Game> Tree<G> {
         if joiner.is_err() || joined.recv_timeout(JOIN_TIMEOUT).is_err() {
             tracing::warn!("some threads did not end in time");
         }
+        // Not before: an actor that ends while its thread goes on would be restarted.
+        drop(loader);
     }
 }
 
