@@ -17,8 +17,8 @@ fn by_hash(trainer: &Trainer) -> Daemon {
 /// A daemon in the middle of games that take far longer than a test.
 fn in_long_games(trainer: &Trainer, args: &str) -> Running {
     trainer.publish_network(0, Scalar::Plain);
-    let mut daemon = by_hash(trainer).args(args).start();
-    daemon.says("model in service");
+    let mut daemon = by_hash(trainer).args("--log-level debug").args(args).start();
+    daemon.says("game starts");
     daemon
 }
 

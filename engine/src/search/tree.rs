@@ -309,7 +309,8 @@ impl<G: Game> Tree<G> {
     /// value and prior it had. False, and `into` is left empty, when that action was never evaluated.
     pub(super) fn copy_subtree(&self, action: Action, into: &mut Self) -> bool {
         into.clear();
-        let root = self.node(ROOT);
+        // Agents that do not search leave the tree empty.
+        let Some(root) = self.nodes.first() else { return false };
         let Some(edge) = self.edges.iter(root.edges).find(|edge| edge.action == action && edge.child != NO_NODE) else {
             return false;
         };
