@@ -139,7 +139,12 @@ impl<G: Game> GameActor<G> {
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
-        playing.count(&self.plan);
+        // A finished game has handed its plies over.
+        let finished = match &progress {
+            Progress::Leaves => None,
+            Progress::Finished(record) => Some(record),
+        };
+        playing.count(&self.plan, finished);
         match progress {
             Progress::Leaves => self.ask(),
             Progress::Finished(record) => self.finish(record),
@@ -202,11 +207,11 @@ impl<G: Game> GameActor<G> {
 
 impl<G: Game> Playing<G> {
     /// Adds what was done since the last call to the process's counters, and traces new plies.
-    fn count(&mut self, plan: &GamePlan<G>) {
+    fn count(&mut self, plan: &GamePlan<G>, finished: Option<&GameRecord<G>>) {
         let total = self.game.counts().total();
         plan.stats.simulations.add(total - self.counted);
         self.counted = total;
-        let plies = self.game.plies();
+        let plies = finished.map_or_else(|| self.game.plies(), |record| &record.plies);
         if let Some(hook) = &plan.on_ply {
             for ply in self.traced + 1..=plies.len() {
                 hook(self.index, &plies[..ply]);

@@ -18,6 +18,8 @@
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
+
 mod agents;
 mod batch;
 mod commands;

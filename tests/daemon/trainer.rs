@@ -82,7 +82,7 @@ impl Trainer {
         };
         let models = self.path("models");
         let mut latest = tempfile::NamedTempFile::new_in(&models).unwrap();
-        write!(latest, "{filename}version: {version}\n").unwrap();
+        writeln!(latest, "{filename}version: {version}").unwrap();
         assert_eq!(latest.as_file().metadata().unwrap().permissions().mode() & 0o777, 0o600, "as mkstemp makes it");
         latest.persist(models.join("latest.yaml")).unwrap();
     }
