@@ -96,7 +96,10 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
 
     fn handle(&mut self, Evaluate(batch): Evaluate<G>, ctx: &mut Self::Context) {
         if batch.generation() < self.pool.generation().number {
-            batch.discard(); // The cache will ask again when it hears of the new model.
+            batch.discard();
+            // The cache asks again when it hears of the new model. Mostly it has by now; but had the notice been lost in a
+            // panic of the cache, no other would ever come.
+            self.cache.do_send(ModelChanged(self.pool.generation()));
         } else {
             self.queue.push(Instant::now(), batch);
         }
@@ -123,5 +126,133 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version as u64);
         self.dispatch(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
+        ticket::{Answer, BatchDone, LeafId, TicketError},
+    };
+
+    /// A batcher before real threads, and the cache's mail.
+    struct Stage {
+        batcher: actix::Addr<BatcherActor<Numbers>>,
+        pool: Arc<InferencePool<Numbers>>,
+        changes: Inbox<ModelChanged>,
+        done: Inbox<BatchDone>,
+    }
+
+    impl Stage {
+        fn new(threads: usize, policy: BatchPolicy) -> Self {
+            let stats = Arc::new(Stats::default());
+            let (changes, done) = (Inbox::new(), Inbox::new());
+            let (batcher, mailbox) = crate::supervision::mailbox();
+            let pool = Arc::new(InferencePool::start(threads, &batcher.clone().recipient(), &stats).unwrap());
+            let actor = BatcherActor::new(pool.clone(), policy, changes.address.clone(), stats);
+            let limits = crate::supervision::Limits {
+                restarts: 3,
+                window: Duration::from_secs(60),
+                first_backoff: Duration::from_millis(1),
+                max_backoff: Duration::from_millis(1),
+            };
+            let spec = crate::supervision::ChildSpec {
+                name: "batcher",
+                restart: crate::supervision::Restart::Permanent,
+                budget: crate::supervision::Budget::shared(limits),
+                parent: Inbox::new().address,
+            };
+            actix::spawn(mailbox.supervise(actor, spec));
+            Self { batcher, pool, changes, done }
+        }
+
+        fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {
+            let mut batch = LeafBatch::new(generation, self.done.address.clone());
+            positions.for_each(|position| batch.push(LeafId::from(position), leaf(position)));
+            self.batcher.do_send(Evaluate(batch));
+        }
+
+        fn swap(&self, number: u64) {
+            let evaluator = |_| Box::new(Model(number)) as Box<dyn Evaluator<Numbers>>;
+            let evaluators = (0..self.pool.len()).map(evaluator).collect();
+            self.batcher.do_send(SwapModel { generation: nth(number), evaluators });
+        }
+
+        async fn next(&mut self) -> (Vec<LeafId>, Result<Answer, TicketError>) {
+            let BatchDone { ids, outcome } = self.done.next().await;
+            (ids, outcome)
+        }
+    }
+
+    const POLICY: BatchPolicy = BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1 };
+
+    #[test]
+    fn leaves_from_before_a_model_are_given_up_in_silence_once_the_cache_knows_better() {
+        play(async {
+            let mut stage = Stage::new(1, POLICY);
+            stage.ask(0, 0..3);
+            assert!(stage.done.take().await.is_empty());
+            stage.swap(1);
+            stage.ask(1, 20..22);
+            assert_eq!(stage.next().await, (vec![20, 21], Ok(answer(1, [20, 21]))));
+            assert_eq!(stage.changes.take().await.iter().map(|change| change.0).collect::<Vec<_>>(), [nth(1)]);
+            assert!(stage.done.take().await.is_empty());
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn a_cache_that_missed_a_new_model_is_told_again() {
+        play(async {
+            let mut stage = Stage::new(1, POLICY);
+            stage.swap(1);
+            stage.swap(2);
+            stage.changes.take().await;
+            stage.ask(1, 0..3);
+            assert_eq!(stage.changes.next().await.0, nth(2));
+            assert!(stage.done.take().await.is_empty(), "it asks them again by itself");
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn everything_asked_is_evaluated_whatever_the_policy() {
+        play(async {
+            for (threads, max_batch, millis) in [(1, 4, 0), (3, 4, 0), (1, 1, 5), (2, 64, 5), (2, 3, 5)] {
+                let max_wait = Duration::from_millis(millis);
+                let mut stage = Stage::new(threads, BatchPolicy { max_batch, max_wait, min_share: 2 });
+                stage.swap(1);
+                stage.ask(1, 100..107);
+                stage.ask(1, 107..108);
+                stage.ask(1, 108..111);
+                let mut ids = Vec::new();
+                while ids.len() < 11 {
+                    let (batch, outcome) = stage.next().await;
+                    assert!(batch.len() <= max_batch);
+                    assert_eq!(outcome, Ok(answer(1, batch.iter().map(|&id| id as u16))));
+                    ids.extend(batch);
+                }
+                ids.sort_unstable();
+                assert_eq!(ids, Vec::from_iter(100..111));
+                stage.pool.close();
+            }
+        });
+    }
+
+    #[test]
+    fn threads_are_not_forgotten_after_a_bad_batch() {
+        play(async {
+            let mut stage = Stage::new(1, POLICY);
+            stage.swap(1);
+            for _ in 0..5 {
+                stage.ask(1, PANICS..PANICS + 1);
+                assert!(matches!(stage.next().await, (_, Err(TicketError::Backend(_)))));
+                stage.ask(1, 1..2);
+                assert_eq!(stage.next().await, (vec![1], Ok(answer(1, [1]))));
+            }
+            stage.pool.close();
+        });
     }
 }

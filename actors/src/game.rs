@@ -1,11 +1,14 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
+#[cfg(test)]
+mod tests;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
     Game, Leaf,
-    replay::GameRecord,
+    replay::{GameRecord, PlyRecord},
     search::SpareTree,
     selfplay::{PlaySettings, Progress, SelfPlayGame},
 };
@@ -59,7 +62,7 @@ pub struct GamePlan<G: Game> {
 }
 
 /// Called with the number of a game and all its plies so far, after each ply.
-pub type PlyHook<G> = Arc<dyn Fn(u64, &[selfplay_engine::replay::PlyRecord<G>]) + Send + Sync>;
+pub type PlyHook<G> = Arc<dyn Fn(u64, &[PlyRecord<G>]) + Send + Sync>;
 
 impl<G: Game> Clone for GamePlan<G> {
     fn clone(&self) -> Self {
@@ -89,17 +92,23 @@ impl<G: Game> Clone for GameAddresses<G> {
     }
 }
 
+/// The game a slot was told to play; outlives panics, of its very first steps too.
+#[derive(Default)]
+struct Assigned {
+    index: u64,
+    resumes: u32,
+    /// Plies already traced.
+    traced: usize,
+}
+
 /// The game in play.
 struct Playing<G: Game> {
-    index: u64,
     game: SelfPlayGame<G>,
     /// Leaves of the request that is out.
     asked: Vec<Leaf<G>>,
     retries: u32,
-    resumes: u32,
-    /// Simulations and plies already counted.
+    /// Simulations already counted.
     counted: u64,
-    traced: usize,
 }
 
 /// See the module.
@@ -111,6 +120,7 @@ pub struct GameActor<G: Game> {
     spare: Rc<RefCell<SpareTree<G>>>,
     own: Recipient<Evaluated>,
     ticket: Ticket,
+    assigned: Option<Assigned>,
     playing: Option<Playing<G>>,
 }
 
@@ -123,14 +133,20 @@ impl<G: Game> GameActor<G> {
         spare: Rc<RefCell<SpareTree<G>>>,
         own: &Addr<Self>,
     ) -> Self {
-        Self { slot, plan, addresses, spare, own: own.clone().recipient(), ticket: 0, playing: None }
+        Self { slot, plan, addresses, spare, own: own.clone().recipient(), ticket: 0, assigned: None, playing: None }
     }
 
     fn begin(&mut self, index: u64) {
         self.plan.stats.games_started.add(1);
+        self.assigned = Some(Assigned { index, ..Assigned::default() });
+        self.play_on_from(index, Vec::new(), None);
+    }
+
+    /// Plays game `index` on from its first `plies`.
+    fn play_on_from(&mut self, index: u64, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
         let GamePlan { game, settings, seed, .. } = &self.plan;
-        let game = SelfPlayGame::new(game.clone(), settings.clone(), *seed, index);
-        self.playing = Some(Playing { index, game, asked: Vec::new(), retries: 0, resumes: 0, counted: 0, traced: 0 });
+        let game = SelfPlayGame::resume(game.clone(), settings.clone(), *seed, index, plies, first_version);
+        self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, counted: 0 });
         self.go_on();
     }
 
@@ -139,12 +155,18 @@ impl<G: Game> GameActor<G> {
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
-        // A finished game has handed its plies over.
-        let finished = match &progress {
-            Progress::Leaves => None,
-            Progress::Finished(record) => Some(record),
-        };
-        playing.count(&self.plan, finished);
+        let total = playing.game.counts().total();
+        self.plan.stats.simulations.add(total - playing.counted);
+        playing.counted = total;
+        if let (Some(hook), Some(assigned)) = (&self.plan.on_ply, &mut self.assigned) {
+            assigned.trace(
+                hook,
+                match &progress {
+                    Progress::Leaves => playing.game.plies(),
+                    Progress::Finished(record) => &record.plies,
+                },
+            );
+        }
         match progress {
             Progress::Leaves => self.ask(),
             Progress::Finished(record) => self.finish(record),
@@ -171,8 +193,9 @@ impl<G: Game> GameActor<G> {
     }
 
     fn leave(&mut self, finished: bool, reason: String) {
-        if let Some(playing) = self.playing.take() {
-            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index: playing.index, finished, reason });
+        self.playing = None;
+        if let Some(Assigned { index, .. }) = self.assigned.take() {
+            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index, finished, reason });
         }
     }
 
@@ -190,33 +213,25 @@ impl<G: Game> GameActor<G> {
 
     /// Rebuilds the game of a panicked actor from its completed plies.
     fn resume(&mut self) {
-        let Some(playing) = &mut self.playing else { return };
-        playing.resumes += 1;
-        if playing.resumes > MOST_RESUMES {
+        let Some(assigned) = &mut self.assigned else { return };
+        assigned.resumes += 1;
+        if assigned.resumes > MOST_RESUMES {
             return self.give_up(format!("panicked again after {MOST_RESUMES} resumptions"));
         }
-        let GamePlan { game, settings, seed, .. } = &self.plan;
-        let plies = playing.game.plies().to_vec();
-        let first_version = playing.game.first_version();
-        playing.game = SelfPlayGame::resume(game.clone(), settings.clone(), *seed, playing.index, plies, first_version);
-        playing.retries = 0;
-        playing.counted = 0;
-        self.go_on();
+        let index = assigned.index;
+        let played = self.playing.as_ref().map(|playing| &playing.game);
+        let plies = played.map(|game| game.plies().to_vec()).unwrap_or_default();
+        let first_version = played.and_then(SelfPlayGame::first_version);
+        self.play_on_from(index, plies, first_version);
     }
 }
 
-impl<G: Game> Playing<G> {
-    /// Adds what was done since the last call to the process's counters, and traces new plies.
-    fn count(&mut self, plan: &GamePlan<G>, finished: Option<&GameRecord<G>>) {
-        let total = self.game.counts().total();
-        plan.stats.simulations.add(total - self.counted);
-        self.counted = total;
-        let plies = finished.map_or_else(|| self.game.plies(), |record| &record.plies);
-        if let Some(hook) = &plan.on_ply {
-            for ply in self.traced + 1..=plies.len() {
-                hook(self.index, &plies[..ply]);
-            }
-            self.traced = self.traced.max(plies.len());
+impl Assigned {
+    /// Tells `hook` of every ply it has not heard of.
+    fn trace<G: Game>(&mut self, hook: &PlyHook<G>, plies: &[PlyRecord<G>]) {
+        while self.traced < plies.len() {
+            self.traced += 1;
+            hook(self.index, &plies[..self.traced]);
         }
     }
 }

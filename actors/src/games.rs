@@ -178,6 +178,10 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        supervision::mailbox,
+        testing::{Inbox, Numbers, play},
+    };
 
     fn started(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Schedule {
         Schedule { started: true, ..Schedule::new(slots, threads, credits, limit) }
@@ -232,5 +236,30 @@ mod tests {
     #[test]
     fn nothing_starts_before_a_model_is_there() {
         assert_eq!(Schedule::new(2, 1, 10, None).next(), None);
+    }
+
+    #[test]
+    fn when_one_game_after_the_other_is_given_up_it_escalates() {
+        play(async {
+            let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
+            let (slots, _mailboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
+            let (done, escalate) = (root.address.clone(), escalations.address.clone());
+            let games = GamesSupervisor::new(slots, 1, 4, Some(10), done, escalate).start();
+            games.do_send(StartGames);
+            for (index, slot) in [0, 1, 0].into_iter().enumerate() {
+                assert!(escalations.take().await.is_empty());
+                let reason = "no luck".to_owned();
+                games.do_send(SlotFree { slot, index: index as u64, finished: false, reason });
+            }
+            let reasons: Vec<_> = escalations.take().await.into_iter().map(|report| report.reason).collect();
+            assert_eq!(reasons, ["3 games given up, the last: no luck"]);
+            assert!(root.take().await.is_empty());
+            games.do_send(DrainGames);
+            games.do_send(SlotFree { slot: 0, index: 3, finished: true, reason: String::new() });
+            assert!(root.take().await.is_empty(), "slot 1 is still playing");
+            games.do_send(SlotFree { slot: 1, index: 4, finished: true, reason: String::new() });
+            games.do_send(Credit);
+            assert_eq!(root.take().await.iter().map(|done| done.abandoned).collect::<Vec<_>>(), [3], "told once");
+        });
     }
 }

@@ -90,7 +90,9 @@ impl<G: Game> InferencePool<G> {
     pub fn run(&self, worker: usize, batch: LeafBatch<G>) {
         let worker = &self.workers[worker];
         worker.busy.fetch_add(1, Ordering::AcqRel);
-        worker.send(Command::Run(batch));
+        if !worker.send(Command::Run(batch)) {
+            worker.busy.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 
     /// Gives each thread its evaluator of a new model; batches queued before still run on the old one.
@@ -118,12 +120,14 @@ impl<G: Game> InferencePool<G> {
 }
 
 impl<G: Game> Worker<G> {
-    fn send(&self, command: Command<G>) {
+    /// Whether the thread took it. A batch that it cannot take is dropped here, and its drop reports it lost.
+    fn send(&self, command: Command<G>) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        // A batch that cannot be sent is dropped here, and its drop reports it lost.
-        if commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
+        let sent = commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
+        if !sent {
             tracing::debug!("an inference thread is gone");
         }
+        sent
     }
 }
 
@@ -138,7 +142,13 @@ impl<G: Game> WorkerLoop<G> {
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
         while let Ok(command) = commands.recv() {
             match command {
-                Command::Swap(generation, evaluator) => self.model = Some((generation, evaluator)),
+                Command::Swap(generation, evaluator) => {
+                    let old = self.model.replace((generation, evaluator));
+                    // The thread must outlive whatever a native library does when it lets go of a model.
+                    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+                        tracing::error!("the old model panicked while it was dropped");
+                    }
+                }
                 Command::Run(batch) => {
                     let outcome = self.evaluate(&batch);
                     self.busy.fetch_sub(1, Ordering::AcqRel);
@@ -156,6 +166,9 @@ impl<G: Game> WorkerLoop<G> {
         let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(batch.leaves(), &mut evaluations)));
         self.stats.inference_ns.add(begun.elapsed().as_nanos() as u64);
         let error = match outcome {
+            Ok(Ok(())) if evaluations.len() != batch.len() => {
+                format!("run the network: {} evaluations came back for {} positions", evaluations.len(), batch.len())
+            }
             Ok(Ok(())) => {
                 self.stats.batches.add(1);
                 self.stats.evaluations.add(batch.len() as u64);
@@ -167,5 +180,155 @@ impl<G: Game> WorkerLoop<G> {
         self.stats.batch_errors.add(1);
         tracing::warn!(batch = batch.len(), error, "a batch failed");
         Err(TicketError::Backend(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{FAILS, FORGETS, Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
+        ticket::BatchDone,
+    };
+
+    /// A pool, and the mail of the batcher and the cache.
+    struct Stage {
+        pool: InferencePool<Numbers>,
+        free: Inbox<WorkerFree>,
+        done: Inbox<BatchDone>,
+        stats: Arc<Stats>,
+    }
+
+    impl Stage {
+        fn new(threads: usize) -> Self {
+            let (free, stats) = (Inbox::new(), Arc::new(Stats::default()));
+            let pool = InferencePool::start(threads, &free.address, &stats).unwrap();
+            Self { pool, free, done: Inbox::new(), stats }
+        }
+
+        fn swap(&self, number: u64) {
+            let model = |_| Box::new(Model(number)) as Box<dyn Evaluator<Numbers>>;
+            self.pool.swap(nth(number), (0..self.pool.len()).map(model).collect());
+        }
+
+        /// Queues positions on a thread; each is its own id.
+        fn run(&self, worker: usize, positions: &[u16]) {
+            let mut batch = LeafBatch::new(1, self.done.address.clone());
+            positions.iter().for_each(|&position| batch.push(u64::from(position), leaf(position)));
+            self.pool.run(worker, batch);
+        }
+
+        async fn next(&mut self) -> (Vec<u64>, Result<Answer, TicketError>) {
+            let BatchDone { ids, outcome } = self.done.next().await;
+            (ids, outcome)
+        }
+    }
+
+    #[test]
+    fn a_batch_runs_on_the_model_that_was_swapped_in_before_it() {
+        play(async {
+            let mut stage = Stage::new(1);
+            stage.run(0, &[1]);
+            stage.swap(1);
+            stage.run(0, &[2, 3]);
+            stage.swap(2);
+            stage.swap(3);
+            stage.run(0, &[4]);
+            assert_eq!(stage.pool.generation(), nth(3));
+            assert_eq!(stage.next().await, (vec![1], Err(TicketError::Lost)), "there was no model yet");
+            assert_eq!(stage.next().await, (vec![2, 3], Ok(answer(1, [2, 3]))));
+            assert_eq!(stage.next().await, (vec![4], Ok(answer(3, [4]))));
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn a_batch_that_goes_wrong_fails_alone_and_the_thread_goes_on() {
+        play(async {
+            let mut stage = Stage::new(1);
+            stage.swap(1);
+            for bad in [PANICS, FAILS, FORGETS] {
+                stage.run(0, &[1, bad]);
+                stage.run(0, &[2]);
+            }
+            for (bad, reason) in
+                [(PANICS, "unlucky position"), (FAILS, "no luck"), (FORGETS, "1 evaluations came back for 2 positions")]
+            {
+                let (ids, outcome) = stage.next().await;
+                assert_eq!(ids, [1, u64::from(bad)]);
+                assert!(matches!(&outcome, Err(TicketError::Backend(text)) if text.contains(reason)), "{outcome:?}");
+                assert_eq!(stage.next().await, (vec![2], Ok(answer(1, [2]))));
+            }
+            for _ in 0..6 {
+                stage.free.next().await;
+            }
+            assert_eq!(stage.pool.least_busy(), Some((0, 0)));
+            assert_eq!((stage.stats.batches.get(), stage.stats.batch_errors.get()), (3, 3));
+            stage.pool.close();
+        });
+    }
+
+    /// A model that cannot even be dropped.
+    struct Cursed;
+
+    impl Evaluator<Numbers> for Cursed {
+        fn evaluate(
+            &mut self,
+            _: &[selfplay_engine::Leaf<Numbers>],
+            _: &mut Evaluations,
+        ) -> Result<(), selfplay_engine::evaluation::EvaluateError> {
+            Ok(())
+        }
+    }
+
+    impl Drop for Cursed {
+        fn drop(&mut self) {
+            panic!("as planned");
+        }
+    }
+
+    #[test]
+    fn a_model_that_panics_when_dropped_does_not_take_its_thread_along() {
+        play(async {
+            let mut stage = Stage::new(1);
+            stage.pool.swap(nth(1), vec![Box::new(Cursed)]);
+            stage.swap(2);
+            stage.run(0, &[1]);
+            assert_eq!(stage.next().await, (vec![1], Ok(answer(2, [1]))));
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn closing_finishes_what_is_queued_and_loses_what_comes_later() {
+        play(async {
+            let mut stage = Stage::new(3);
+            stage.swap(1);
+            for position in 20..40 {
+                stage.run(usize::from(position) % 3, &[position]);
+            }
+            stage.pool.close();
+            let mut finished: Vec<_> =
+                stage.done.take().await.into_iter().map(|done| (done.ids, done.outcome)).collect();
+            finished.sort_by_key(|(ids, _)| ids[0]);
+            let expected: Vec<_> =
+                (20..40).map(|position| (vec![u64::from(position)], Ok(answer(1, [position])))).collect();
+            assert_eq!(finished, expected);
+            stage.run(1, &[1]);
+            assert_eq!(stage.next().await, (vec![1], Err(TicketError::Lost)));
+            assert_eq!(stage.pool.least_busy().map(|(_, busy)| busy), Some(0));
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn the_least_busy_thread_is_found() {
+        play(async {
+            let stage = Stage::new(2);
+            stage.pool.workers[0].busy.store(2, Ordering::Release);
+            stage.pool.workers[1].busy.store(1, Ordering::Release);
+            assert_eq!(stage.pool.least_busy(), Some((1, 1)));
+            stage.pool.close();
+        });
     }
 }

@@ -23,5 +23,7 @@ pub mod onnx;
 pub mod root;
 pub mod stats;
 pub mod supervision;
+#[cfg(test)]
+mod testing;
 pub mod ticket;
 pub mod writer;

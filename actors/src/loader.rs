@@ -3,6 +3,8 @@
 
 mod latest;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::{Path, PathBuf},
@@ -84,6 +86,8 @@ impl Fingerprint {
 pub struct ModelLoaderActor<G: Game> {
     source: Box<dyn ModelSource<G>>,
     origin: ModelOrigin,
+    /// Inference threads: a model must bring an evaluator for each.
+    threads: usize,
     addresses: LoaderAddresses<G>,
     stats: std::sync::Arc<Stats>,
     watch: Watch,
@@ -94,16 +98,18 @@ pub struct ModelLoaderActor<G: Game> {
 }
 
 impl<G: Game> ModelLoaderActor<G> {
-    /// A loader that starts to look when it starts.
+    /// A loader for `threads` inference threads that starts to look when it starts.
     pub fn new(
         source: Box<dyn ModelSource<G>>,
         origin: ModelOrigin,
+        threads: usize,
         addresses: LoaderAddresses<G>,
         stats: std::sync::Arc<Stats>,
     ) -> Self {
         Self {
             source,
             origin,
+            threads,
             addresses,
             stats,
             watch: Watch::default(),
@@ -179,6 +185,10 @@ impl<G: Game> ModelLoaderActor<G> {
         if self.encoding.is_some_and(|encoding| encoding != model.encoding) {
             return Err(format!("use {}: its input layout differs from the model before it", path.display()));
         }
+        let evaluators = model.evaluators.len();
+        if evaluators != self.threads {
+            return Err(format!("share {evaluators} evaluators among {} inference threads", self.threads));
+        }
         self.serving = Generation { number: self.serving.number + 1, version };
         tracing::info!(
             version,
@@ -206,10 +216,10 @@ impl<G: Game> Actor for ModelLoaderActor<G> {
 }
 
 impl<G: Game> Supervised for ModelLoaderActor<G> {
-    /// Looks at its source again; what it serves is known to the threads, so the count of generations goes on.
-    fn restarting(&mut self, ctx: &mut Self::Context) {
+    /// Looks at its source again, as `started` runs after a restart too; what it serves is known to the threads, so the count
+    /// of generations goes on.
+    fn restarting(&mut self, _: &mut Self::Context) {
         self.watch = Watch::default();
-        ctx.notify(LookForModel);
     }
 }
 

@@ -234,14 +234,14 @@ pub fn run<G: Game>(options: Options<G>, started: impl FnOnce(Controller) + 'sta
 struct Tree<G: Game> {
     pool: Arc<InferencePool<G>>,
     arbiters: Vec<Arbiter>,
-    /// An actor without an address ends; nobody else holds this one's.
+    /// An actor without an address ends and is not restarted; nobody else holds this one's.
     loader: Addr<ModelLoaderActor<G>>,
 }
 
 impl<G: Game> Tree<G> {
     /// Stops and joins all threads, but waits no longer than [`JOIN_TIMEOUT`].
     fn stop(self) {
-        let Self { pool, arbiters, loader } = self;
+        let Self { pool, arbiters, loader: _until_joined } = self;
         let (done, joined) = mpsc::channel();
         let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {
             pool.close();
@@ -256,8 +256,6 @@ impl<G: Game> Tree<G> {
         if joiner.is_err() || joined.recv_timeout(JOIN_TIMEOUT).is_err() {
             tracing::warn!("some threads did not end in time");
         }
-        // Not before: an actor that ends while its thread goes on would be restarted.
-        drop(loader);
     }
 }
 
@@ -345,7 +343,10 @@ async fn start<G: Game>(
         RootSupervisor { games: games.clone(), writer: writer.clone(), ending, draining: false, flushing: false };
     let root_spec =
         ChildSpec { name: "root", restart: Restart::Permanent, budget: budget(0), parent: root.clone().recipient() };
-    actix::spawn(root_mailbox.supervise(root_actor, root_spec));
+    actix::spawn(async move {
+        root_mailbox.supervise(root_actor, root_spec).await;
+        System::current().stop(); // Without a root nobody else would.
+    });
 
     // The loader last: everything it may wake is there.
     let loader_addresses = LoaderAddresses {
@@ -355,7 +356,7 @@ async fn start<G: Game>(
         root: root.clone().recipient(),
     };
     let (source, origin) = (options.source, options.origin);
-    let loader_actor = move || ModelLoaderActor::new(source, origin, loader_addresses, stats);
+    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
     launch(&own_arbiter(&mut arbiters), loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);

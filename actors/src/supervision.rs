@@ -133,7 +133,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Mailbox<A> {
             })
             .await;
             let mut reason = match panic {
-                None if spec.restart == Restart::Transient => break,
+                // Without an address nobody could reach it any more: the system is stopping.
+                None if spec.restart == Restart::Transient || !running.ctx().connected() => break,
                 None => "stopped by itself".to_owned(),
                 Some(text) => format!("panicked: {text}"),
             };

@@ -184,3 +184,78 @@ impl<G: Game> Drop for LeafBatch<G> {
         self.send(Err(TicketError::Lost));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Inbox, Numbers, answer, leaf, play};
+
+    #[test]
+    fn a_reply_is_sent_once_whether_it_is_answered_or_dropped() {
+        play(async {
+            let mut inbox = Inbox::new();
+            Reply::new(inbox.address.clone(), 1).answer(Ok(answer(1, [5])));
+            drop(Reply::new(inbox.address.clone(), 2));
+            let outcomes: Vec<_> = inbox.take().await.into_iter().map(|mail| (mail.ticket, mail.outcome)).collect();
+            assert_eq!(outcomes, [(1, Ok(answer(1, [5]))), (2, Err(TicketError::Lost))]);
+        });
+    }
+
+    #[test]
+    fn a_reply_is_sent_when_its_holder_panics_or_its_message_meets_a_dead_actor() {
+        play(async {
+            let mut inbox = Inbox::new();
+            let reply = Reply::new(inbox.address.clone(), 1);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                let _held = &reply;
+                panic!("as planned");
+            }))
+            .unwrap_err();
+            let (address, mailbox) = crate::supervision::mailbox::<crate::cache::CacheActor<Numbers>>();
+            drop(mailbox);
+            address.do_send(Lookup { leaves: vec![leaf(1)], reply: Reply::new(inbox.address.clone(), 2) });
+            let tickets: Vec<_> = inbox.take().await.into_iter().map(|mail| (mail.ticket, mail.outcome)).collect();
+            assert_eq!(tickets, [(1, Err(TicketError::Lost)), (2, Err(TicketError::Lost))]);
+        });
+    }
+
+    /// Ids and outcomes of all reports.
+    async fn reports(inbox: &mut Inbox<BatchDone>) -> Vec<(Vec<LeafId>, Result<Answer, TicketError>)> {
+        inbox.take().await.into_iter().map(|done| (done.ids, done.outcome)).collect()
+    }
+
+    #[test]
+    fn a_batch_reports_once_unless_it_is_discarded_or_empty() {
+        play(async {
+            let mut inbox = Inbox::new();
+            let batch = |ids: std::ops::Range<u64>| {
+                let mut batch = LeafBatch::<Numbers>::new(1, inbox.address.clone());
+                ids.for_each(|id| batch.push(id, leaf(id as u16)));
+                batch
+            };
+            batch(0..2).finish(Ok(answer(1, [0, 1])));
+            drop(batch(2..4));
+            batch(4..6).discard();
+            drop(batch(0..0));
+            batch(0..0).finish(Err(TicketError::Lost));
+            let expected = [(vec![0, 1], Ok(answer(1, [0, 1]))), (vec![2, 3], Err(TicketError::Lost))];
+            assert_eq!(reports(&mut inbox).await, expected);
+        });
+    }
+
+    #[test]
+    fn the_duty_to_report_moves_with_the_leaves() {
+        play(async {
+            let mut inbox = Inbox::new();
+            let mut whole = LeafBatch::<Numbers>::new(1, inbox.address.clone());
+            (0..5).for_each(|id| whole.push(id, leaf(id as u16)));
+            let mut part = whole.empty_like();
+            part.take_from(&mut whole, 3);
+            assert_eq!((part.len(), whole.len(), part.generation()), (3, 2, 1));
+            drop(whole);
+            assert_eq!(reports(&mut inbox).await, [(vec![3, 4], Err(TicketError::Lost))]);
+            drop(part);
+            assert_eq!(reports(&mut inbox).await, [(vec![0, 1, 2], Err(TicketError::Lost))]);
+        });
+    }
+}

@@ -3,6 +3,9 @@
 //! A game that cannot be written stays queued and is tried again; credits bound the queue, because without them no new game
 //! starts.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     sync::Arc,

@@ -6,6 +6,8 @@
 
 mod choose;
 mod game;
+#[cfg(test)]
+mod tests;
 
 pub use choose::{Purpose, choose_action, ply_rng};
 pub use game::{Agent, PlaySettings, Progress, SelfPlayGame};

@@ -1,5 +1,8 @@
 //! Leaves that wait for a thread, and when how many of them leave as a batch. Plain state: no actor, no clock of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, time::Duration};
 
 use selfplay_engine::Game;
@@ -50,7 +53,8 @@ impl<G: Game> Queue<G> {
 
     /// The batch for a thread that has `busy` batches before it, out of `threads` threads; `None` when none is to leave now.
     ///
-    /// A busy thread gets one more batch in advance only if that batch is full already: then waiting cannot improve it.
+    /// A busy thread gets one more batch in advance only if enough for a full batch waits: then waiting cannot
+    /// improve it.
     pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<LeafBatch<G>> {
         let full = self.leaves >= self.policy.max_batch;
         let waited = self.time_left(now).is_none();

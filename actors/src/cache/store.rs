@@ -8,7 +8,7 @@ use selfplay_engine::Game;
 /// Bounds of the evaluation cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// Most bytes, by the estimate of [`entry_bytes`].
+    /// Most bytes, by an estimate of what an entry costs.
     pub max_bytes: usize,
     /// Most entries; `None` for no bound of its own, 0 switches the cache off.
     pub max_entries: Option<usize>,
@@ -25,11 +25,19 @@ pub(super) struct Known {
 /// What an evaluation depends on: what the network sees, and which network.
 pub(super) type Key<G> = (u64, <G as Game>::Position);
 
-/// Bytes an entry costs: key and value in a list node, its place in the hash table, and the priors with their counts.
+/// Bytes an entry costs: a list node of key, value and two links, the priors with their two counts, and a place in the hash
+/// table.
+///
+/// The table's share is that of a full cache: once entries are evicted, hashbrown doubles a table that is more than 7/16 full,
+/// so that an entry has 2.3 to 4.6 slots of 17 bytes. Measured with glibc, 60,000 to 300,000 entries of Quoridor 9 × 9 with 131
+/// priors: within 4 % of the resident bytes when full, 5 % too many before.
 fn entry_bytes<G: Game>(priors: usize) -> usize {
-    const LINKS_AND_SLOT: usize = 2 * size_of::<usize>() + 20;
-    const COUNTS_AND_ALLOCATOR: usize = 2 * size_of::<usize>() + 16;
-    size_of::<(Key<G>, Known)>() + LINKS_AND_SLOT + COUNTS_AND_ALLOCATOR + priors * size_of::<f32>()
+    const WORD: usize = size_of::<usize>();
+    const TABLE_SHARE: usize = 56;
+    // An allocator's header and rounding, as glibc's.
+    let allocated = |bytes: usize| (bytes + WORD).next_multiple_of(2 * WORD);
+    let node = size_of::<(Key<G>, Known)>() + 2 * WORD;
+    allocated(node) + allocated(2 * WORD + priors * size_of::<f32>()) + TABLE_SHARE
 }
 
 pub(super) struct Store<G: Game> {
@@ -75,5 +83,66 @@ impl<G: Game> Store<G> {
     /// Entries evicted since the last call.
     pub(super) fn take_evictions(&mut self) -> u64 {
         std::mem::take(&mut self.evictions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Numbers;
+
+    fn known(priors: usize) -> Known {
+        Known { value: 0.0, priors: vec![0.5; priors].into() }
+    }
+
+    /// The bytes accounted for are those of the entries.
+    fn check(store: &Store<Numbers>) {
+        let bytes: usize = store.entries.iter().map(|(_, known)| entry_bytes::<Numbers>(known.priors.len())).sum();
+        assert_eq!(store.bytes(), bytes);
+    }
+
+    #[test]
+    fn entries_leave_in_order_of_their_last_use_once_there_are_too_many() {
+        let mut store = Store::new(CacheLimits { max_bytes: usize::MAX, max_entries: Some(2) });
+        store.insert((1, 10), known(3));
+        store.insert((1, 11), known(4));
+        assert!(store.get(&(1, 10)).is_some());
+        store.insert((1, 12), known(5));
+        assert!(store.get(&(1, 10)).is_some() && store.get(&(1, 12)).is_some());
+        assert!(store.get(&(1, 11)).is_none());
+        assert_eq!((store.len(), store.take_evictions(), store.take_evictions()), (2, 1, 0));
+        check(&store);
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_the_entries_sizes() {
+        let room = 10 * entry_bytes::<Numbers>(8);
+        let mut store = Store::new(CacheLimits { max_bytes: room, max_entries: None });
+        for position in 0..100 {
+            store.insert((1, position), known(usize::from(position) % 17));
+            assert!(store.bytes() <= room);
+            assert!(store.get(&(1, position)).is_some(), "the newest fits");
+            check(&store);
+        }
+        assert!(store.bytes() > room / 2);
+        store.insert((1, 500), known(10_000));
+        assert_eq!((store.len(), store.bytes()), (0, 0), "larger than all the room there is");
+        store.insert((1, 501), known(1));
+        assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn an_entry_replaced_is_counted_once() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+        store.insert((1, 10), known(3));
+        store.insert((1, 10), known(7));
+        assert_eq!((store.len(), store.bytes(), store.take_evictions()), (1, entry_bytes::<Numbers>(7), 0));
+    }
+
+    #[test]
+    fn generations_do_not_share_entries() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+        store.insert((1, 10), known(3));
+        assert!(store.get(&(2, 10)).is_none());
     }
 }

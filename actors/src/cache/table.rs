@@ -3,6 +3,9 @@
 //! Invariants: a position is in flight at most once; every open request is answered once; every request is answered by one
 //! model, the newest it knew of when it was answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use actix::Recipient;
@@ -124,18 +127,19 @@ impl<G: Game> Table<G> {
         request.reply.answer(Ok(Answer { evaluations, generation: self.generation }));
     }
 
-    /// Takes what became of a batch. Leaves given up since, and answers of another model, are ignored.
+    /// Takes what became of a batch. Leaves given up since are ignored, and answers of another model are not used.
     pub(super) fn complete(&mut self, done: BatchDone) {
         match done.outcome {
-            Ok(answer) => {
-                if answer.generation.number > self.generation.number {
-                    self.change_model(answer.generation); // The batcher's notice got lost in a restart.
-                } else if answer.generation.number == self.generation.number {
-                    for (id, evaluation) in done.ids.into_iter().zip(answer.evaluations.iter()) {
-                        self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() });
-                    }
+            // The batcher's notice got lost in a restart; what is open is asked again, and with it these leaves.
+            Ok(answer) if answer.generation.number > self.generation.number => self.change_model(answer.generation),
+            Ok(answer) if answer.generation.number == self.generation.number => {
+                for (id, evaluation) in done.ids.into_iter().zip(answer.evaluations.iter()) {
+                    self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() });
                 }
             }
+            // Most of an old model's leaves were given up when the model changed. One that is still in flight was asked of the
+            // new model and answered by the old one all the same: nobody may wait for it for ever.
+            Ok(_) => done.ids.into_iter().for_each(|id| self.fail(id, &TicketError::Lost)),
             Err(error) => done.ids.into_iter().for_each(|id| self.fail(id, &error)),
         }
     }

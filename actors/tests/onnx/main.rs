@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 mod checks;
+mod conformance;
 mod devices;
 mod outputs;
+/// Where the records are and how they are read.
+#[path = "../../../engine/tests/conformance/records.rs"]
+mod records;
 mod support;

@@ -1,5 +1,8 @@
 //! One game's search: gather leaves, apply their evaluations, move the root.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
 use rand::Rng;
@@ -223,8 +226,10 @@ impl<G: Game> Search<G> {
     }
 
     /// Makes the child behind `action` the root and keeps its subtree, in the memory of `spare`, which takes the old tree's.
-    /// An action that was never evaluated leaves no tree.
+    /// An action that was never evaluated leaves no tree, and without a tree there is nothing to keep.
     pub fn advance(&mut self, action: Action, spare: &mut SpareTree<G>) {
+        debug_assert!(self.pending.is_empty(), "apply answers a gather before the root moves on");
+        self.left = 0;
         self.tree.copy_subtree(action, &mut spare.0);
         spare.0.visited = self.tree.visited.take();
         std::mem::swap(&mut self.tree, &mut spare.0);
@@ -233,6 +238,7 @@ impl<G: Game> Search<G> {
     /// Forgets the tree and what it waits for: the next move starts from a fresh root. Needed when the tree's values come from
     /// another network.
     pub fn forget(&mut self) {
+        self.left = 0;
         self.pending.clear();
         self.steps.clear();
         self.tree.clear();

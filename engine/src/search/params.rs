@@ -5,7 +5,8 @@
 pub enum Simulations {
     /// This many, whatever the position (`mcts_n`).
     PerMove(u32),
-    /// This many times the number of legal actions at the root (`mcts_k`).
+    /// This many times the number of legal actions at the root (`mcts_k`), but at least 2: a single simulation evaluates the
+    /// root and visits none of its children.
     PerLegalAction(u32),
 }
 
@@ -15,7 +16,7 @@ impl Simulations {
     pub fn at_root(self, legal: usize) -> u32 {
         match self {
             Self::PerMove(n) => n,
-            Self::PerLegalAction(k) => k.saturating_mul(legal as u32),
+            Self::PerLegalAction(k) => k.saturating_mul(legal as u32).max(2),
         }
     }
 }

@@ -1,42 +1,76 @@
 //! Maxima over short slices, written so that the compiler vectorises them on every target.
 
-/// Elements compared at once.
-const LANES: usize = 8;
+/// Priors and scores compared at once: four vectors of the narrowest kind, whose comparisons do not wait for each other.
+const PRIOR_LANES: usize = 16;
+const SCORE_LANES: usize = 8;
 
 /// The largest element of `values` and the index of its first occurrence; `None` unless some element is above `floor`.
 ///
 /// The values must not be NaN.
 pub(super) fn first_max(values: &[f32], floor: f32) -> Option<(usize, f32)> {
-    let mut lanes = [floor; LANES];
-    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [floor; PRIOR_LANES];
+    let (chunks, rest) = values.as_chunks::<PRIOR_LANES>();
     for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value > *lane { value } else { *lane };
-        }
+        raise(&mut lanes, chunk.iter().copied());
     }
-    let max = rest.iter().chain(&lanes).fold(floor, |max, &value| if value > max { value } else { max });
+    raise(&mut lanes, rest.iter().copied());
+    let max = largest(lanes);
     if max <= floor {
         return None;
     }
     let whole = chunks.iter().position(|chunk| chunk.iter().fold(false, |any, &value| any | (value == max)));
-    let start = whole.map_or(chunks.len() * LANES, |chunk| chunk * LANES);
+    let start = whole.map_or(chunks.len() * PRIOR_LANES, |chunk| chunk * PRIOR_LANES);
     let within = values[start..].iter().position(|&value| value == max)?;
     Some((start + within, max))
 }
 
 /// The largest of `q[i] + exploration * u[i]`; −∞ for empty slices of equal length.
 pub(super) fn best_score(q: &[f64], u: &[f64], exploration: f64) -> f64 {
-    let mut lanes = [f64::NEG_INFINITY; LANES];
-    let (q_chunks, q_rest) = q.as_chunks::<LANES>();
-    let (u_chunks, u_rest) = u.as_chunks::<LANES>();
+    let mut lanes = [f64::NEG_INFINITY; SCORE_LANES];
+    let (q_chunks, q_rest) = q.as_chunks::<SCORE_LANES>();
+    let (u_chunks, u_rest) = u.as_chunks::<SCORE_LANES>();
+    let score = |(q, u): (&f64, &f64)| q + exploration * u;
     for (q, u) in q_chunks.iter().zip(u_chunks) {
-        for lane in 0..LANES {
-            let score = q[lane] + exploration * u[lane];
-            lanes[lane] = if score > lanes[lane] { score } else { lanes[lane] };
-        }
+        raise(&mut lanes, q.iter().zip(u).map(score));
     }
-    let rest = q_rest.iter().zip(u_rest).map(|(q, u)| q + exploration * u);
-    lanes.into_iter().chain(rest).fold(f64::NEG_INFINITY, |max, score| if score > max { score } else { max })
+    raise(&mut lanes, q_rest.iter().zip(u_rest).map(score));
+    largest(lanes)
+}
+
+/// Raises every lane to its value, as far as there are values.
+fn raise<T: Copy + PartialOrd, const LANES: usize>(lanes: &mut [T; LANES], values: impl Iterator<Item = T>) {
+    for (lane, value) in lanes.iter_mut().zip(values) {
+        *lane = if value > *lane { value } else { *lane };
+    }
+}
+
+/// The largest of a power of two of lanes. By halves: one after the other, each comparison would wait for the one before.
+fn largest<T: Copy + PartialOrd, const LANES: usize>(mut lanes: [T; LANES]) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        for (low, &high) in low.iter_mut().zip(high.iter()) {
+            *low = if high > *low { high } else { *low };
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The places of all scores `q[i] + exploration * u[i]` that equal `score`, in ascending order.
+pub(super) fn places_of(score: f64, q: &[f64], u: &[f64], exploration: f64) -> impl Iterator<Item = usize> {
+    let equal = move |(q, u): (&f64, &f64)| q + exploration * u == score;
+    let places = move |start: usize, q: &[f64], u: &[f64]| {
+        let mut found = [false; SCORE_LANES];
+        found.iter_mut().zip(q.iter().zip(u)).for_each(|(found, pair)| *found = equal(pair));
+        (0..SCORE_LANES).filter(move |&lane| found[lane]).map(move |lane| start + lane)
+    };
+    let (q_chunks, q_rest) = q.as_chunks::<SCORE_LANES>();
+    let (u_chunks, u_rest) = u.as_chunks::<SCORE_LANES>();
+    let whole = q_chunks.iter().zip(u_chunks).enumerate();
+    let whole = whole.filter(move |(_, (q, u))| q.iter().zip(*u).fold(false, |any, pair| any | equal(pair)));
+    let whole = whole.flat_map(move |(chunk, (q, u))| places(chunk * SCORE_LANES, q, u));
+    whole.chain(places(q_chunks.len() * SCORE_LANES, q_rest, u_rest))
 }
 
 #[cfg(test)]
@@ -53,6 +87,17 @@ mod tests {
                 assert_eq!(first_max(&values, 0.0), Some((place, 0.5)), "length {length}");
             }
             assert_eq!(first_max(&vec![-1.0; length], 0.0), None);
+        }
+    }
+
+    #[test]
+    fn every_place_of_a_score_is_found_at_every_length() {
+        for length in 0..40 {
+            let q: Vec<f64> = (0..length).map(|place| if place % 3 == 1 { 0.5 } else { 0.25 }).collect();
+            let u = vec![0.125; length];
+            let expected: Vec<usize> = (0..length).filter(|place| place % 3 == 1).collect();
+            assert_eq!(places_of(0.75, &q, &u, 2.0).collect::<Vec<_>>(), expected, "length {length}");
+            assert_eq!(places_of(0.25, &q, &u, 2.0).count(), 0);
         }
     }
 

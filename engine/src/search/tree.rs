@@ -3,11 +3,14 @@
 //! An unvisited action costs four bytes, its prior. A node keeps the best of its untried priors at hand: all untried actions
 //! have Q = 0 and no visits, so among them only that one can win the selection.
 
+#[cfg(test)]
+mod inspect;
+
 use std::collections::HashSet;
 
 use super::{
     edges::{Block, Edge, Edges, NO_NODE},
-    select::{best_score, first_max},
+    select::{best_score, first_max, places_of},
 };
 use crate::game::{Action, ActionSet, Game, Outcome, Player};
 
@@ -41,6 +44,8 @@ pub(super) struct Node<G: Game> {
     legal_len: u16,
     pub(super) mover: Player,
     pub(super) status: Status,
+    /// Whether the edges are in ascending order of their actions.
+    ascending: bool,
 }
 
 /// A step of a path: the edge in this slot of this node.
@@ -125,6 +130,7 @@ impl<G: Game> Tree<G> {
             legal_len: legal.len() as u16,
             mover,
             status,
+            ascending: true,
         });
         (self.nodes.len() - 1) as u32
     }
@@ -176,6 +182,7 @@ impl<G: Game> Tree<G> {
     fn open(&mut self, index: u32, rank: u16, penalty: f32) -> u16 {
         let node = &mut self.nodes[index as usize];
         let prior = &mut self.priors[node.priors as usize + usize::from(rank)];
+        node.ascending &= self.edges.iter(node.edges).last().is_none_or(|last| last.rank < rank);
         let edge = Edge {
             value_sum: 0.0,
             visits: 0,
@@ -199,26 +206,23 @@ impl<G: Game> Tree<G> {
         let (q, u) = self.edges.scores(node.edges);
         let best = best_score(q, u, exploration);
         let tried = || {
-            // Among equals the lowest action; slots are in order of opening.
-            let scores = q.iter().zip(u).map(|(q, u)| q + exploration * u);
-            let equals = scores.zip(self.edges.iter(node.edges)).enumerate().filter(|(_, (score, _))| *score == best);
-            equals.map(|(slot, (_, edge))| (edge.action, slot as u16)).min()
+            let mut slots = places_of(best, q, u, exploration);
+            let lowest = |&slot: &usize| self.edges.get(node.edges.at(slot as u16)).action;
+            let slot = if node.ascending { slots.next() } else { slots.min_by_key(lowest) }?;
+            Some(slot as u16)
         };
         if node.best_untried <= 0.0 {
-            return tried().map(|(_, slot)| slot);
+            return tried();
         }
         let untried = exploration * f64::from(node.best_untried);
         let rank = node.best_untried_rank;
         let open_untried = match untried.total_cmp(&best) {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => {
-                let action = node.legal.nth(usize::from(rank));
-                tried().is_none_or(|(tried, _)| action < tried)
-            }
+            std::cmp::Ordering::Equal => tried().is_none_or(|slot| rank < self.edges.get(node.edges.at(slot)).rank),
         };
         if !open_untried {
-            return tried().map(|(_, slot)| slot);
+            return tried();
         }
         let slot = self.open(index, rank, 0.0);
         self.find_best_untried(index);
@@ -236,7 +240,7 @@ impl<G: Game> Tree<G> {
         let mut state = parent.state.clone();
         game.play(&mut state, edge.action);
         let child = self.add_node(game, state);
-        self.edges.update(index, |edge| edge.child = child);
+        self.edges.set_child(index, child);
         (child, edge.effective_visits())
     }
 
@@ -306,10 +310,9 @@ impl<G: Game> Tree<G> {
     }
 
     /// Copies the subtree behind the root's `action` into `into` (emptied first), where it becomes the tree, with every visit,
-    /// value and prior it had. False, and `into` is left empty, when that action was never evaluated.
+    /// value and prior it had. False, and `into` is left empty, when there is no tree or that action was never evaluated.
     pub(super) fn copy_subtree(&self, action: Action, into: &mut Self) -> bool {
         into.clear();
-        // Agents that do not search leave the tree empty.
         let Some(root) = self.nodes.first() else { return false };
         let Some(edge) = self.edges.iter(root.edges).find(|edge| edge.action == action && edge.child != NO_NODE) else {
             return false;
@@ -323,13 +326,15 @@ impl<G: Game> Tree<G> {
         // Breadth first: copied nodes still hold the old tree's block and child numbers until their turn comes.
         let mut next = 0;
         while next < into.nodes.len() {
-            let old_block = into.nodes[next].edges;
-            let mut block = Block::default();
-            for edge in self.edges.iter(old_block) {
-                let child = if edge.child == NO_NODE { NO_NODE } else { into.copy_node(self, edge.child) };
-                into.edges.push(&mut block, Edge { child, ..*edge });
-            }
+            let block = into.edges.copy_block(&self.edges, into.nodes[next].edges);
             into.nodes[next].edges = block;
+            for index in block.range() {
+                let child = into.edges.get(index).child;
+                if child != NO_NODE {
+                    let child = into.copy_node(self, child);
+                    into.edges.set_child(index, child);
+                }
+            }
             next += 1;
         }
         true
@@ -344,36 +349,6 @@ impl<G: Game> Tree<G> {
         }
         self.nodes.push(node);
         (self.nodes.len() - 1) as u32
-    }
-
-    /// Whether any virtual loss is left; none may be once all gathered leaves are answered.
-    #[cfg(test)]
-    pub(super) fn has_virtual_losses(&self) -> bool {
-        self.root_virtual_losses > 0
-            || self.nodes.iter().any(|node| self.edges.iter(node.edges).any(|edge| edge.virtual_losses > 0))
-    }
-
-    /// Visits of every node that has children: its own (the edge into it) and its children's sum.
-    #[cfg(test)]
-    pub(super) fn visit_sums(&self) -> Vec<(u32, u32)> {
-        let mut own = vec![self.root_visits; self.nodes.len()];
-        for node in &self.nodes {
-            for edge in self.edges.iter(node.edges).filter(|edge| edge.child != NO_NODE) {
-                own[edge.child as usize] = edge.visits;
-            }
-        }
-        let expanded = self.nodes.iter().zip(own).filter(|(node, _)| node.status == Status::Expanded);
-        expanded.map(|(node, own)| (own, self.edges.iter(node.edges).map(|edge| edge.visits).sum())).collect()
-    }
-
-    /// The root's priors as selection sees them.
-    #[cfg(test)]
-    pub(super) fn root_priors(&self) -> Vec<f32> {
-        let mut priors = self.priors[self.prior_range(ROOT)].to_vec();
-        for edge in self.edges.iter(self.node(ROOT).edges) {
-            priors[usize::from(edge.rank)] = edge.prior;
-        }
-        priors
     }
 }
 

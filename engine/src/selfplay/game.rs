@@ -93,6 +93,7 @@ impl<G: Game> SelfPlayGame<G> {
             search.note_visited(&state);
             game.play(&mut state, ply.action);
         }
+        let version = plies.last().map(|ply| ply.model_version).or(first_version).unwrap_or(0);
         Self {
             game,
             settings,
@@ -104,7 +105,7 @@ impl<G: Game> SelfPlayGame<G> {
             thinking: false,
             plies,
             first_version,
-            version: first_version.unwrap_or(0),
+            version,
             tree_generation: None,
             stale_tree: false,
             untouched: true,
@@ -276,8 +277,11 @@ impl<G: Game> SelfPlayGame<G> {
             self.search.advance(ply.action, spare);
         } else {
             self.search.forget();
+        }
+        if self.search.size().nodes == 0 {
             self.tree_generation = None;
         }
+        self.search.note_visited(&self.state);
         self.stale_tree = false;
         self.thinking = false;
         self.untouched = true;

@@ -3,6 +3,8 @@
 //! Further folders of the same layout are checked too if the environment variable `CONFORMANCE_DIR` names them, separated by
 //! colons: see [`records`].
 
+/// Whole games, searched and written again.
+mod golden;
 /// Positions as network input, in full.
 mod observations;
 /// Counts of action sequences.
@@ -11,3 +13,5 @@ mod perft;
 mod records;
 /// Games: legal actions, network frame, results.
 mod rules;
+/// Sequential searches, visit for visit.
+mod search;

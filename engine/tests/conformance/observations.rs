@@ -11,23 +11,6 @@ use selfplay_engine::{
 
 use crate::{records, rules::GameLine};
 
-/// The array of strings `game`: ids, as UTF-32 filled up with zeros. (`ndarray-npy` has no string type.)
-fn read_ids(file: &Path) -> Vec<String> {
-    let bytes = records::read_npz_entry(file, "game");
-    let header_end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let header = String::from_utf8_lossy(&bytes[..header_end]);
-    let (_, rest) = header.split_once("'<U").expect("an array of little-endian strings");
-    let (width, _) = rest.split_once('\'').expect("the end of the element type");
-    let characters = |id: &[u8]| {
-        id.chunks_exact(4)
-            .map(|unit| u32::from_le_bytes(unit.try_into().expect("four bytes")))
-            .take_while(|&unit| unit != 0)
-            .map(|unit| char::from_u32(unit).expect("a character"))
-            .collect()
-    };
-    bytes[header_end..].chunks_exact(4 * width.parse::<usize>().expect("a width")).map(characters).collect()
-}
-
 fn read_array<A>(file: &Path, array: &str) -> A
 where
     A: ReadNpyExt,
@@ -40,7 +23,7 @@ fn check_file(file: &Path) -> usize {
     let games: Vec<GameLine> = records::read_jsonl(&folder.join("games.jsonl.gz"));
     let games: HashMap<&str, &GameLine> = games.iter().map(|line| (line.id.as_str(), line)).collect();
 
-    let ids = read_ids(file);
+    let ids = records::read_strings(file, "game");
     let plies: Array1<i32> = read_array(file, "ply");
     let resnet: Array4<u8> = read_array(file, "obs");
     let mlp: Array2<u8> = read_array(file, "mlp");

@@ -15,7 +15,8 @@ use selfplay_engine::{Action, Game, games::quoridor::Quoridor};
 use serde::de::DeserializeOwned;
 
 /// Beginnings of the names of all files that some test reads: a folder with none of them is a mistake.
-const KNOWN: [&str; 6] = ["games.jsonl.gz", "perft.jsonl.gz", "obs_b", "mcts.jsonl.gz", "mcts_onnx.jsonl.gz", "golden"];
+const KNOWN: [&str; 7] =
+    ["games.jsonl.gz", "perft.jsonl.gz", "obs_b", "mcts.jsonl.gz", "mcts_onnx.jsonl.gz", "net_", "golden"];
 
 /// The folder that comes with the repository.
 pub(crate) fn data() -> PathBuf {
@@ -80,6 +81,24 @@ pub(crate) fn read_npz_entry(file: &Path, array: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("find {array} in {}: {error}", file.display()));
     entry.read_to_end(&mut bytes).expect("an intact archive");
     bytes
+}
+
+/// An array of strings in a `.npz` file: UTF-32 filled up with zeros. (`ndarray-npy` has no string type.)
+pub(crate) fn read_strings(file: &Path, array: &str) -> Vec<String> {
+    let bytes = read_npz_entry(file, array);
+    let header_end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = String::from_utf8_lossy(&bytes[..header_end]);
+    let (_, rest) = header.split_once("'<U").expect("an array of little-endian strings");
+    let (width, _) = rest.split_once('\'').expect("the end of the element type");
+    let text = |units: &[u8]| {
+        units
+            .chunks_exact(4)
+            .map(|unit| u32::from_le_bytes(unit.try_into().expect("four bytes")))
+            .take_while(|&unit| unit != 0)
+            .map(|unit| char::from_u32(unit).expect("a character"))
+            .collect()
+    };
+    bytes[header_end..].chunks_exact(4 * width.parse::<usize>().expect("a width")).map(text).collect()
 }
 
 /// The state after a sequence of legal actions from the start.

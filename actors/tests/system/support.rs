@@ -1,0 +1,211 @@
+//! Scenarios: what is played, until when, and what is left in the directory.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use selfplay_actors::{
+    batcher::BatchPolicy,
+    cache::CacheLimits,
+    game::{GamePlan, PlyHook},
+    loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
+    root::{Controller, Ending, Options, run},
+    stats::{Snapshot, Stats},
+    writer::Provenance,
+};
+use selfplay_engine::{
+    Game,
+    games::quoridor::{Quoridor, QuoridorEncoding},
+    replay::{GameResult, ReadGame, ReplayStore},
+    search::{RootNoise, SearchParams, Simulations},
+    selfplay::{Agent, PlaySettings},
+};
+use tempfile::TempDir;
+
+/// No test waits longer than this for anything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) const ENCODING: QuoridorEncoding = QuoridorEncoding::Resnet;
+
+/// Quoridor 5×5, three walls, at most 60 plies.
+pub(crate) fn quoridor() -> Quoridor {
+    Quoridor::new(5, 3, Some(60)).unwrap()
+}
+
+/// What is played, and how. Tests change what they are about.
+pub(crate) struct Scenario<G: Game> {
+    pub(crate) game: G,
+    pub(crate) source: Box<dyn ModelSource<G>>,
+    pub(crate) origin: ModelOrigin,
+    pub(crate) settings: PlaySettings,
+    pub(crate) num_games: Option<u64>,
+    pub(crate) games_at_once: usize,
+    pub(crate) game_threads: usize,
+    pub(crate) inference_threads: usize,
+    pub(crate) batching: BatchPolicy,
+    pub(crate) cache: CacheLimits,
+    pub(crate) on_ply: Option<PlyHook<G>>,
+}
+
+/// What came of it.
+pub(crate) struct Played {
+    pub(crate) ending: Ending,
+    pub(crate) stats: Snapshot,
+    /// The bytes of each game's arrays, by the game's number.
+    pub(crate) arrays: BTreeMap<u64, Vec<u8>>,
+    pub(crate) games: BTreeMap<u64, ReadGame>,
+}
+
+/// A scenario in play.
+pub(crate) struct Running {
+    pub(crate) controller: Controller,
+    pub(crate) stats: Arc<Stats>,
+    ending: mpsc::Receiver<Ending>,
+    dir: TempDir,
+}
+
+impl Scenario<Quoridor> {
+    /// `num_games` games by the hash evaluator.
+    pub(crate) fn games(num_games: u64) -> Self {
+        Self::with_game(quoridor(), num_games)
+    }
+}
+
+impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
+    pub(crate) fn with_game(game: G, num_games: u64) -> Self {
+        let source =
+            SyntheticSource { kind: SyntheticEvaluator::Hash, game: game.clone(), encoding: ENCODING, threads: 1 };
+        Self {
+            game,
+            source: Box::new(source),
+            origin: ModelOrigin::Fixed { path: None, version: 7 },
+            settings: PlaySettings {
+                search: SearchParams {
+                    simulations: Simulations::PerMove(24),
+                    c_puct: 1.5,
+                    leaf_parallelism: 4,
+                    virtual_loss: 1,
+                    noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
+                },
+                temperature: 1.0,
+                drop_t_on_step: Some(20),
+                tree_reuse: true,
+                penalize_visited_states: false,
+                agents: [Agent::Search; 2],
+            },
+            num_games: Some(num_games),
+            games_at_once: 4,
+            game_threads: 1,
+            inference_threads: 1,
+            batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4 },
+            cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
+            on_ply: None,
+        }
+    }
+
+    /// As many inference threads, and evaluators per model of the default source.
+    pub(crate) fn inference_threads(mut self, threads: usize) -> Self {
+        let (game, kind) = (self.game.clone(), SyntheticEvaluator::Hash);
+        self.source = Box::new(SyntheticSource { kind, game, encoding: ENCODING, threads });
+        self.inference_threads = threads;
+        self
+    }
+
+    /// Starts it on a thread of its own.
+    pub(crate) fn start(self) -> Running {
+        self.start_in(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn start_in(self, dir: TempDir) -> Running {
+        let stats = Arc::new(Stats::default());
+        let pid = std::process::id();
+        let provenance = Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned() };
+        let options = Options {
+            plan: GamePlan {
+                game: self.game,
+                settings: Arc::new(self.settings),
+                seed: 42,
+                stats: stats.clone(),
+                on_ply: self.on_ply,
+            },
+            games_at_once: self.games_at_once,
+            num_games: self.num_games,
+            game_threads: self.game_threads,
+            inference_threads: self.inference_threads,
+            batching: self.batching,
+            cache: self.cache,
+            source: self.source,
+            origin: self.origin,
+            store: ReplayStore::open(ready(dir.path()), pid).unwrap(),
+            provenance,
+        };
+        let (ended, ending) = mpsc::channel();
+        let (started, controller) = mpsc::channel();
+        std::thread::spawn(move || {
+            let outcome = run(options, move |controller| started.send(controller).unwrap());
+            ended.send(outcome.unwrap()).ok();
+        });
+        let controller = controller.recv_timeout(DEADLINE).expect("the system starts");
+        Running { controller, stats, ending, dir }
+    }
+
+    /// Plays to the end.
+    pub(crate) fn play(self) -> Played {
+        self.start().finish()
+    }
+}
+
+impl Running {
+    /// Waits for the end only.
+    pub(crate) fn end(self) -> (Ending, Snapshot, TempDir) {
+        let ending = self.ending.recv_timeout(DEADLINE).expect("it ends in time");
+        (ending, self.stats.snapshot(), self.dir)
+    }
+
+    /// Waits for the end and reads what was written: every file must be complete, and nothing else may lie about.
+    pub(crate) fn finish(self) -> Played {
+        let (ending, stats, dir) = self.end();
+        let (mut arrays, mut games) = (BTreeMap::new(), BTreeMap::new());
+        let ready = ready(dir.path());
+        let files = names(&ready);
+        for npz in files.iter().filter(|name| name.ends_with(".npz")) {
+            let path = ready.join(npz);
+            let game = ReadGame::open(&path).unwrap();
+            check_game(&game);
+            let index = game.metadata.game_index.unwrap();
+            assert!(arrays.insert(index, fs::read(&path).unwrap()).is_none(), "game {index} was written twice");
+            games.insert(index, game);
+        }
+        assert_eq!(files.len(), 2 * games.len() + 1, "two files for each game and tmp, no more: {files:?}");
+        assert!(names(&ready.join("tmp")).is_empty());
+        assert_eq!(stats.games_written, games.len() as u64);
+        Played { ending, stats, arrays, games }
+    }
+}
+
+/// Checks what must be true of every game.
+fn check_game(game: &ReadGame) {
+    let last = game.plies() - 1;
+    match game.metadata.result.unwrap() {
+        GameResult::Draw => {
+            assert!(game.plies() == 60 || game.metadata.end_reason.as_deref() == Some("no_legal_action"))
+        }
+        GameResult::First => assert_eq!(game.players[last], 0),
+        GameResult::Second => assert_eq!(game.players[last], 1),
+    }
+    for row in game.policies.rows() {
+        assert!((row.sum() - 1.0).abs() < 1e-4);
+    }
+}
+
+fn ready(dir: &Path) -> PathBuf {
+    dir.join("ready")
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
