@@ -14,7 +14,7 @@ use selfplay_actors::{
     loader::ModelOrigin,
     onnx::{ModelFile, load_evaluators, raw_throughput},
     root::{Ending, run},
-    stats::Stats,
+    stats::{Snapshot, Stats},
 };
 use selfplay_engine::replay::ReplayStore;
 use serde::Serialize;
@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::{
     agents::play_settings,
     cli::BenchArgs,
-    exit::Exit,
+    exit::{Exit, failed},
     play::{Evaluation, prepare_onnx, rules},
     report::Rates,
     settings::{EvaluatorKind, Settings},
@@ -117,23 +117,37 @@ fn progress(text: &str) {
 /// Evaluations per second and per CPU-second of the network alone, on all inference threads.
 fn raw(settings: &Settings, seconds: f64) -> anyhow::Result<(f64, f64)> {
     let (runtime, load) = prepare_onnx(settings)?;
-    let model = ModelFile::read(settings.model.path.clone().context("no model")?)?;
-    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load)?;
+    let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
+    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
     let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
     let cpu_seconds = raw.cpu_seconds.unwrap_or(f64::NAN);
     Ok((raw.evaluations_per_second, raw.evaluations as f64 / cpu_seconds))
+}
+
+/// The counters at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    counts: Snapshot,
+    cpu_seconds: Option<f64>,
+}
+
+impl Sample {
+    fn now(stats: &Stats) -> Self {
+        Self { at: Instant::now(), counts: stats.snapshot(), cpu_seconds: process_cpu_seconds() }
+    }
 }
 
 /// Plays for a while, or a number of whole games, into a temporary directory.
 fn pipeline(settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
     let dir = std::env::temp_dir().join(format!("selfplayd-bench-{}", std::process::id()));
     let measured = pipeline_in(&dir, settings, args);
-    fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()))?;
-    measured
+    let removed = fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()));
+    measured.and_then(|measured| removed.map(|()| measured))
 }
 
 fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let store = ReplayStore::open(dir, std::process::id())?;
+    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game: rules(settings)?,
@@ -147,7 +161,8 @@ fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Res
     let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
     let options = evaluation.options(settings, plan, args.games, origin, store);
     let (window, seconds, games) = (stats.clone(), args.seconds, args.games);
-    let (result, measured) = mpsc::channel();
+    let before = Sample::now(&stats);
+    let (samples, taken) = mpsc::channel();
     let started = move |controller: selfplay_actors::root::Controller| {
         actix::spawn(async move {
             // Loading the model does not count.
@@ -157,7 +172,7 @@ fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Res
             if games.is_none() {
                 tokio::time::sleep(Duration::from_secs_f64(seconds * WARM_UP)).await;
             }
-            let begin = (Instant::now(), window.snapshot(), process_cpu_seconds());
+            samples.send(Sample::now(&window)).ok();
             match games {
                 None => tokio::time::sleep(Duration::from_secs_f64(seconds)).await,
                 Some(games) => {
@@ -166,10 +181,7 @@ fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Res
                     }
                 }
             }
-            let seconds = begin.0.elapsed().as_secs_f64();
-            let cpu = process_cpu_seconds().zip(begin.2).map(|(end, begin)| end - begin);
-            let rates = Rates { counts: window.snapshot().since(&begin.1), seconds };
-            result.send((rates, cpu)).ok();
+            samples.send(Sample::now(&window)).ok();
             controller.drain("the measurement is over", Duration::ZERO);
         });
     };
@@ -177,9 +189,12 @@ fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Res
         Ending::Clean => {}
         other => bail!("the daemon ended early: {other:?}"),
     }
-    let (rates, cpu) = measured.recv().context("the daemon ended before the measurement did")?;
+    // A number of games may be over between two looks at the counters.
+    let begin = taken.try_recv().unwrap_or(before);
+    let end = taken.try_recv().unwrap_or_else(|_| Sample::now(&stats));
+    let rates = Rates { counts: end.counts.since(&begin.counts), seconds: (end.at - begin.at).as_secs_f64() };
     let counts = &rates.counts;
-    let cpu = cpu.unwrap_or(f64::NAN);
+    let cpu = end.cpu_seconds.zip(begin.cpu_seconds).map_or(f64::NAN, |(end, begin)| end - begin);
     Ok(Pipeline {
         games_per_s: rates.per_second(counts.games_finished),
         positions_per_s: rates.per_second(counts.plies),

@@ -1,6 +1,8 @@
-//! The exit codes of the daemon: what a service manager or a script may conclude from them.
+//! The exit codes of the daemon, what a service manager or a script may conclude from them, and which code an error leads to.
 
-use std::process::ExitCode;
+use std::{error::Error, io, process::ExitCode};
+
+use anyhow::anyhow;
 
 /// Why the process ended. The numbers 70 to 78 follow BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,16 +15,17 @@ pub(crate) enum Exit {
     Escalation,
     /// Finished games could not be written: disk full, directory gone, permission denied.
     WriterIo,
-    /// The time to drain ran out: finished games are written, but running ones were abandoned.
-    DrainDeadline,
-    /// The settings are wrong. Restarting does not help: the message names each mistake and where it came from.
+    /// A second signal cut the shutdown short: running games and games not yet written were abandoned.
+    CutShort,
+    /// What the daemon was given cannot be used: the settings, or the model, device, directory or file that they name.
+    /// Restarting does not help: the message names each mistake and where it came from.
     Settings,
 }
 
 impl Exit {
     /// Every way to end, in the order of the codes.
     pub(crate) const ALL: [Self; 6] =
-        [Self::Clean, Self::Usage, Self::Escalation, Self::WriterIo, Self::DrainDeadline, Self::Settings];
+        [Self::Clean, Self::Usage, Self::Escalation, Self::WriterIo, Self::CutShort, Self::Settings];
 
     /// The number the parent process sees.
     pub(crate) const fn code(self) -> u8 {
@@ -31,7 +34,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Escalation => 70,
             Self::WriterIo => 74,
-            Self::DrainDeadline => 75,
+            Self::CutShort => 75,
             Self::Settings => 78,
         }
     }
@@ -39,19 +42,34 @@ impl Exit {
     /// One line for the user.
     const fn meaning(self) -> &'static str {
         match self {
-            Self::Clean => "all games played, or shut down in time with every finished game written",
+            Self::Clean => "all games played, or told to stop and every finished game written",
             Self::Usage => "the command line is wrong",
             Self::Escalation => "a part failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => "finished games could not be written (disk, permissions)",
-            Self::DrainDeadline => "the grace period ran out before the running games ended",
-            Self::Settings => "the settings are wrong; all mistakes are listed with their sources",
+            Self::CutShort => "a second signal cut the shutdown short; games not yet written are lost",
+            Self::Settings => "the settings, or the model, device or directory that they name, cannot be used",
         }
+    }
+
+    /// The code for an error that kept the process from its work: something that it was given cannot be used.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        // Whoever closed our standard output, as `head` does, has read enough.
+        if error.chain().any(is_closed_pipe) { Self::Clean } else { Self::Settings }
     }
 
     /// The table of codes for `--help`.
     pub(crate) fn table() -> String {
         Self::ALL.iter().map(|exit| format!("  {:<3} {}\n", exit.code(), exit.meaning())).collect()
     }
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// An error of the crates below, whose texts are fragments that go on after "failed to", for people.
+pub(crate) fn failed(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    anyhow!("failed to {:#}", error.into())
 }
 
 impl From<Exit> for ExitCode {

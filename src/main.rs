@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use cli::{Command, Flags};
 use exit::Exit;
-use settings::{Mistakes, Preset, Purpose, Settings};
+use settings::{Preset, Purpose, Settings};
 
 fn main() -> ExitCode {
     let cli = cli::parse();
@@ -42,8 +42,11 @@ fn main() -> ExitCode {
 /// Says why the process ends, and with which code.
 #[expect(clippy::print_stderr, reason = "the log may not have started")]
 fn report(error: anyhow::Error) -> ExitCode {
-    eprintln!("selfplayd: {error:#}");
-    if error.is::<Mistakes>() { Exit::Settings.into() } else { Exit::Escalation.into() }
+    let exit = Exit::of(&error);
+    if exit != Exit::Clean {
+        eprintln!("selfplayd: {error:#}");
+    }
+    exit.into()
 }
 
 /// The settings of this process; starts the log and says what was probably not meant.

@@ -26,7 +26,7 @@ use selfplay_engine::{
 
 use crate::{
     agents::play_settings,
-    exit::Exit,
+    exit::{Exit, failed},
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     sizes::Sizes,
@@ -48,7 +48,7 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
         on_ply: settings.play.trace.then(|| print_ply(game)),
     };
     let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
-    let store = ReplayStore::open(dir, std::process::id())?;
+    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
     let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
     let sizes = evaluation.sizes;
     tracing::info!(
@@ -71,20 +71,22 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
     if let Some(bar) = &bar {
         crate::telemetry::share_terminal_with(bar.clone());
     }
-    let reporter = Reporter::start(stats.clone(), bar).context("failed to start the reporter")?;
+    // Reports are no reason not to play.
+    let reporter = Reporter::start(stats.clone(), bar).inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
-    let ending = run_until_stopped(options, settings)?;
+    let ending = run_until_stopped(options, settings);
     drop(reporter);
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
-    if batch_games.is_some() {
-        print_summary(&rates, dir)?;
+    if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
+        // The games are safe: whether anybody reads the summary changes nothing.
+        print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     } else {
         tracing::info!(games_written = rates.counts.games_written, "selfplayd ends");
     }
     Ok(exit(ending, &rates.counts))
 }
 
-fn run_until_stopped(options: Options<Quoridor>, settings: &Settings) -> anyhow::Result<Ending> {
+fn run_until_stopped(options: Options<Quoridor>, settings: &Settings) -> Ending {
     let shutdown_file = settings.daemon.shutdown_file.clone();
     let poll = Duration::from_millis(settings.model.poll_ms);
     let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
@@ -94,7 +96,8 @@ fn run_until_stopped(options: Options<Quoridor>, settings: &Settings) -> anyhow:
         }
         Err(error) => tracing::error!("{error:#}: only the end of the games stops this process"),
     };
-    run(options, started).context("failed to run the actor system")
+    run(options, started)
+        .unwrap_or_else(|error| Ending::Escalated(format!("the actor system: no thread to run on: {error}")))
 }
 
 /// How positions will be evaluated, settled before anything starts.
@@ -174,8 +177,9 @@ impl Evaluation {
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
 pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, LoadOptions)> {
     let requested = device(settings);
-    let runtime = Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested))?;
-    let provider = probe_device(&runtime, requested)?;
+    let runtime =
+        Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
+    let provider = probe_device(&runtime, requested).map_err(failed)?;
     tracing::info!(
         requested = %provider.requested,
         actual = %provider.actual,
@@ -214,7 +218,7 @@ fn device(settings: &Settings) -> Device {
 /// The rules of the settings.
 pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
     let game = &settings.game;
-    Ok(Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps)?)
+    Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps).map_err(failed)
 }
 
 fn origin(settings: &Settings) -> ModelOrigin {
@@ -254,7 +258,7 @@ fn exit(ending: Ending, counts: &Snapshot) -> Exit {
         }
         Ending::Clean => Exit::Clean,
         Ending::Unusable(reason) => {
-            tracing::error!("cannot play: failed to {reason}");
+            tracing::error!("cannot play: {reason}");
             Exit::Settings
         }
         Ending::Escalated(reason) => {

@@ -32,7 +32,6 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
-pub(crate) use mistake::Mistakes;
 pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
 
 /// Everything that can be set. Meaning, range and default of each key are told in `configs/default.toml`.

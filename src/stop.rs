@@ -37,7 +37,7 @@ impl Stopper {
         controller.drain(reason, self.grace);
         let again = signalled(&mut self.terminate, &mut self.interrupt).await;
         tracing::warn!("{again} while stopping: ending at once, games in play and unwritten games are lost");
-        std::process::exit(Exit::DrainDeadline.code().into());
+        std::process::exit(Exit::CutShort.code().into());
     }
 }
 

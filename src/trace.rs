@@ -45,7 +45,7 @@ fn board_after(game: &Quoridor, actions: &[Action]) -> String {
 /// `selfplayd show`: draws a finished game.
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     let path = game_file(&args.path)?;
-    let read = ReadGame::open(&path)?;
+    let read = ReadGame::open(&path).with_context(|| format!("failed to show {}", path.display()))?;
     let game = rules_of(&read).with_context(|| format!("failed to show {}", path.display()))?;
     let actions = actions_of(&read, &game).with_context(|| format!("failed to show {}", path.display()))?;
     let mut out = io::stdout().lock();

@@ -115,6 +115,7 @@ impl<G: Game> GamesSupervisor<G> {
 
     fn go_on(&mut self) {
         while let Some((slot, index)) = self.schedule.next() {
+            tracing::debug!(game = index, slot, "game starts");
             self.actors[slot].do_send(PlayGame { index });
         }
         if self.schedule.is_done() && !self.told {

@@ -40,7 +40,10 @@ pub enum RuntimeError {
         searched: Vec<PathBuf>,
     },
     /// The place given by the user has none.
-    #[error("find ONNX Runtime: {origin} names {}, {problem}", .path.display())]
+    #[error(
+        "find ONNX Runtime: {origin} names {}, {problem}; correct it, or unset it and run `{SET_UP_COMMAND}`",
+        .path.display()
+    )]
     Named {
         /// Who named it: the setting or the environment variable.
         origin: String,
@@ -321,12 +324,13 @@ mod tests {
         search.variable = Some(root.path().to_path_buf());
         let found = search.find().unwrap_err().to_string();
         let folder = root.path().display();
-        let expected =
-            format!("find ONNX Runtime: ORT_DYLIB_PATH names {folder}, a folder without an ONNX Runtime library");
-        assert_eq!(found, expected);
+        let advice = "; correct it, or unset it and run `cargo xtask setup`";
+        let problem = "a folder without an ONNX Runtime library";
+        assert_eq!(found, format!("find ONNX Runtime: ORT_DYLIB_PATH names {folder}, {problem}{advice}"));
         search.setting = Some("/nowhere/lib.so".into());
         let found = search.find().unwrap_err().to_string();
-        assert_eq!(found, "find ONNX Runtime: the setting names /nowhere/lib.so, which does not exist");
+        let expected = "find ONNX Runtime: the setting names /nowhere/lib.so, which does not exist";
+        assert_eq!(found, format!("{expected}{advice}"));
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! A number of games with one model, and what they depend on.
+
+use std::{collections::BTreeMap, fs};
+
+use tempfile::TempDir;
+
+use crate::{
+    config::{Config, model},
+    daemon::Daemon,
+    games,
+    numpy::Numpy,
+};
+
+#[test]
+fn games_with_a_network() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("games");
+    let ended = Daemon::playing(&Config::QUICK.write(dir.path()), &out)
+        .option("--model-path", model("b5w3_resnet_2x32.onnx"))
+        .args("--num-games 6 --model-version 12")
+        .run()
+        .succeeded();
+
+    assert!(ended.out.starts_with(&format!("6 games written to {} in ", out.display())), "{}", ended.out);
+    for figure in ["games/s", "simulations/s", "evaluations/s", "mean batch", "cache hit rate"] {
+        assert!(ended.out.contains(figure), "{figure} is missing in {}", ended.out);
+    }
+    let written = games::left_in(&out, Config::QUICK);
+    let mut indices: Vec<_> = written.iter().map(games::Written::index).collect();
+    indices.sort_unstable();
+    assert_eq!(indices, [0, 1, 2, 3, 4, 5]);
+    for (written, loaded) in written.iter().zip(Numpy::start().load_all(&written, Config::QUICK)) {
+        assert_eq!(written.game.metadata.model_version, 12);
+        assert!(loaded.model_versions.iter().all(|version| *version == 12));
+        assert_eq!(loaded.searched, written.game.metadata.game_length);
+    }
+}
+
+/// The archives of six games by the hash evaluator, by their index.
+fn archives(args: &str) -> BTreeMap<u64, Vec<u8>> {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("games");
+    Daemon::playing(&Config::QUICK.write(dir.path()), &out)
+        .args("--evaluator hash --num-games 6")
+        .args(args)
+        .run()
+        .succeeded();
+    let written = games::left_in(&out, Config::QUICK);
+    written.iter().map(|written| (written.index(), fs::read(&written.npz).unwrap())).collect()
+}
+
+#[test]
+fn a_seed_fixes_the_games_whatever_the_machine_does() {
+    let games = archives("--seed 7 --mcts-worker-threads 1 --inference-threads 1");
+    assert_eq!(games.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+    for same in [
+        "--mcts-worker-threads 1 --inference-threads 1",
+        "--mcts-worker-threads 4 --inference-threads 3",
+        "--eval-batch-size 1",
+        "--eval-batch-size 7 --eval-max-wait-ms 0.5",
+        "--eval-cache-max-size 0",
+        "--eval-cache-max-size 50 --mcts-worker-threads 4",
+        "--games-per-process 1",
+        "--games-per-process 6 --mcts-worker-threads 2",
+    ] {
+        assert!(archives(&format!("--seed 7 {same}")) == games, "{same} changes games");
+    }
+}
+
+#[test]
+fn what_shapes_games_changes_them() {
+    let games = archives("--seed 7");
+    for other in ["--seed 8", "", "--seed 7 --leaf-parallelism 1", "--seed 7 --no-tree-reuse", "--seed 7 --p2 random"] {
+        let others = archives(other);
+        assert!(games.iter().all(|(index, game)| others[index] != *game), "{other:?} leaves a game as it is");
+    }
+}

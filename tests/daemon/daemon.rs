@@ -1,0 +1,192 @@
+//! Starts a daemon, reads along, and sees how it ends.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, kill_process};
+
+pub(crate) use rustix::process::Signal;
+
+use crate::wait::{self, DEADLINE};
+
+/// A daemon to be started.
+pub(crate) struct Daemon(Command);
+
+impl Daemon {
+    /// With no arguments, in an environment without settings.
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selfplayd"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("SELFPLAYD__")) {
+                command.env_remove(name);
+            }
+        }
+        // Usage errors are wrapped to the terminal's width.
+        command.env("COLUMNS", "120").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    /// A daemon that plays games into `games`, by the settings in the trainer's format at `config`.
+    pub(crate) fn playing(config: &Path, games: &Path) -> Self {
+        Self::new().option("--config", config).option("--output-dir", games)
+    }
+
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.0.arg(flag);
+        self
+    }
+
+    pub(crate) fn option(mut self, flag: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.arg(flag).arg(value);
+        self
+    }
+
+    /// Space-separated arguments.
+    pub(crate) fn args(mut self, args: &str) -> Self {
+        self.0.args(args.split_whitespace());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self.0.spawn().expect("the daemon was built with this test");
+        let (sender, lines) = mpsc::channel();
+        follow(child.stdout.take().unwrap(), sender.clone(), Line::Out);
+        follow(child.stderr.take().unwrap(), sender, Line::Log);
+        Running { child, lines, out: String::new(), log: String::new() }
+    }
+
+    /// Starts it and waits for its end.
+    pub(crate) fn run(self) -> Ended {
+        self.start().wait()
+    }
+}
+
+enum Line {
+    Out(String),
+    Log(String),
+}
+
+fn follow(from: impl Read + Send + 'static, to: mpsc::Sender<Line>, kind: fn(String) -> Line) {
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if to.send(kind(line)).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// A daemon that was started. Dropped, it is killed.
+pub(crate) struct Running {
+    child: Child,
+    lines: mpsc::Receiver<Line>,
+    out: String,
+    log: String,
+}
+
+impl Running {
+    /// Waits until the log holds `text`.
+    pub(crate) fn says(&mut self, text: &str) {
+        let begun = Instant::now();
+        while !self.log.contains(text) {
+            let left = DEADLINE.saturating_sub(begun.elapsed());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.note(line),
+                Err(error) => panic!("the daemon never said {text:?} ({error}), but:\n{}", self.log),
+            }
+        }
+    }
+
+    fn note(&mut self, line: Line) {
+        let (place, line) = match line {
+            Line::Out(line) => (&mut self.out, line),
+            Line::Log(line) => (&mut self.log, line),
+        };
+        place.push_str(&line);
+        place.push('\n');
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the daemon still runs");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(mut self) -> Ended {
+        let begun = Instant::now();
+        // Both streams close when the process ends.
+        loop {
+            match self.lines.recv_timeout(DEADLINE.saturating_sub(begun.elapsed())) {
+                Ok(line) => self.note(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("the daemon does not end:\n{}{}", self.out, self.log),
+            }
+        }
+        let status = wait::until("the daemon's exit", || self.child.try_wait().unwrap());
+        let (out, log) = (std::mem::take(&mut self.out), std::mem::take(&mut self.log));
+        Ended { status, out, log, took: begun.elapsed() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where the process has ended, which is what they are for.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    status: ExitStatus,
+    /// What it wrote to standard output.
+    pub(crate) out: String,
+    /// What it wrote to standard error.
+    pub(crate) log: String,
+    /// How long the end was waited for.
+    pub(crate) took: Duration,
+}
+
+impl Ended {
+    /// Exit code 0, and not one word of alarm.
+    pub(crate) fn succeeded(self) -> Self {
+        let alarmed = self.log.contains("ERROR") || self.log.contains("panicked");
+        assert!(self.status.success() && !alarmed, "{}\n{}\n{}", self.status, self.out, self.log);
+        self
+    }
+
+    pub(crate) fn exited_with(self, code: i32) -> Self {
+        let panicked = self.log.contains("panicked");
+        assert!(self.status.code() == Some(code) && !panicked, "{}\n{}\n{}", self.status, self.out, self.log);
+        self
+    }
+
+    /// The log holds all of `texts`.
+    pub(crate) fn said(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.log.contains(text), "{text:?} is missing in:\n{}", self.log);
+        }
+        self
+    }
+
+    pub(crate) fn within(self, seconds: u64) -> Self {
+        assert!(self.took < Duration::from_secs(seconds), "it took {:?}:\n{}", self.took, self.log);
+        self
+    }
+}

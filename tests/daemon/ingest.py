@@ -1,0 +1,75 @@
+"""Loads games as the trainer does, with real numpy, and checks what its training relies on.
+
+One request per line on standard input, one answer per line on standard output, both JSON objects.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+
+def load(path):
+    """All arrays as the trainer gets them."""
+    with np.load(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def check(game, request):
+    """Raises AssertionError with what is wrong."""
+    plies, actions = request["game_length"], request["actions"]
+    layout = {
+        "input_arrays": ("<f4", (plies, *request["input_shape"])),
+        "policies": ("<f4", (plies, actions)),
+        "action_masks": ("<f4", (plies, actions)),
+        "values": ("<f4", (plies,)),
+        "players": ("<i4", (plies,)),
+        "actions": ("<i4", (plies,)),
+        "root_values": ("<f4", (plies,)),
+        "visit_counts": ("<i4", (plies, actions)),
+        "model_versions": ("<i8", (plies,)),
+    }
+    assert set(game) == set(layout), f"arrays are {sorted(game)}"
+    for name, (dtype, shape) in layout.items():
+        array = game[name]
+        assert array.dtype == np.dtype(dtype), f"{name} is {array.dtype}"
+        assert array.shape == shape, f"{name} has shape {array.shape}, not {shape}"
+        assert array.flags.c_contiguous, f"{name} is not in C order"
+        assert np.isfinite(array).all(), f"{name} is not finite"
+
+    assert plies > 0, "no plies"
+    masks, policies, visits = game["action_masks"], game["policies"], game["visit_counts"]
+    assert np.isin(masks, [0, 1]).all(), "a mask is neither 0 nor 1"
+    assert (masks.sum(axis=1) > 0).all(), "a position without legal actions"
+    assert (policies >= 0).all(), "a negative share"
+    assert np.allclose(policies.sum(axis=1), 1, rtol=0, atol=1e-5), f"policies sum to {policies.sum(axis=1)}"
+    assert (policies[masks == 0] == 0).all(), "an illegal action has a share"
+
+    assert (game["players"] == np.arange(plies) % 2).all(), "players do not alternate"
+    outcome = {"first": 1, "second": -1, "draw": 0}[request["result"]]
+    expected = np.where(game["players"] == 0, outcome, -outcome)
+    assert (game["values"] == expected).all(), f"values {game['values']} of result {request['result']}"
+
+    assert (np.abs(game["root_values"]) <= 1).all(), "a root value beyond a win"
+    assert (visits >= 0).all() and (visits[masks == 0] == 0).all(), "visits of illegal actions"
+    searched = visits.sum(axis=1) > 0
+    shares = visits[searched] / visits[searched].sum(axis=1, keepdims=True)
+    assert np.allclose(policies[searched], shares, rtol=0, atol=1e-5), "policies are not the visits' shares"
+    versions = game["model_versions"]
+    assert (np.diff(versions) >= 0).all(), "an older model followed a newer one"
+
+
+def main():
+    print(json.dumps({"numpy": np.__version__}), flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            game = load(request["npz"])
+            check(game, request)
+            answer = {"model_versions": game["model_versions"].tolist(), "searched": int((game["visit_counts"].sum(axis=1) > 0).sum())}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+main()

@@ -1,0 +1,34 @@
+//! Runs the real `selfplayd` as its users do: beside a trainer, from a shell, under a service manager.
+//!
+//! What the tests are made of:
+//! - [`daemon`]: starts a daemon, reads along, and sees how it ends
+//! - [`config`]: the trainer's settings and the models of these tests
+//! - [`games`]: the games a daemon wrote, replayed by the rules
+//! - [`numpy`]: the same games read by real numpy
+//! - [`trainer`]: a stand-in for the trainer, which publishes models and takes games away
+//! - [`wait`]: waits for conditions, never for times
+//!
+//! The tests:
+//! - [`continuous`]: beside a trainer that replaces the model
+//! - [`batch`]: a number of games with one model, and what they depend on
+//! - [`agents`]: baselines, traces and other inputs
+//! - [`stopping`]: shutdown file and signals
+//! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
+//! - [`commands`]: `show`, `config` and `bench`
+//!
+//! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
+
+mod agents;
+mod batch;
+mod commands;
+mod config;
+mod continuous;
+mod daemon;
+mod games;
+mod numpy;
+mod refusals;
+mod stopping;
+mod trainer;
+mod wait;

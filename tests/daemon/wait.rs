@@ -1,0 +1,28 @@
+//! Waits for conditions, never for times.
+
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+/// Longest wait for anything: far longer than it takes on a busy machine, so that only a hang runs into it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// At the deadline, with what was waited for.
+pub(crate) fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    // Nothing is ever sent: a receiver is a timer that lints allow.
+    let (_sender, ticks) = mpsc::channel::<()>();
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        ticks.recv_timeout(TICK).ok();
+    }
+}
