@@ -22,7 +22,8 @@ use crate::{
 #[rtype(result = "()")]
 pub struct Evaluate<G: Game>(pub LeafBatch<G>);
 
-/// An inference thread has finished a batch. Sent by that thread.
+/// An inference thread has finished a batch. Sent with the thread's report to the cache, by the drop of a
+/// [`ThreadFreed`](crate::ticket::ThreadFreed).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct WorkerFree;
@@ -181,7 +182,7 @@ mod tests {
         }
 
         async fn next(&mut self) -> (Vec<LeafId>, Result<Answer, TicketError>) {
-            let BatchDone { ids, outcome } = self.done.next().await;
+            let BatchDone { ids, outcome, .. } = self.done.next().await;
             (ids, outcome)
         }
     }

@@ -73,7 +73,8 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
 impl<G: Game> Handler<BatchDone> for CacheActor<G> {
     type Result = ();
 
-    fn handle(&mut self, done: BatchDone, _: &mut Self::Context) {
+    fn handle(&mut self, mut done: BatchDone, _: &mut Self::Context) {
+        done.freed.take(); // The thread's next batch comes first.
         self.table.complete(done);
         self.forward();
     }

@@ -21,7 +21,7 @@ use crate::{
     batcher::WorkerFree,
     stats::Stats,
     supervision::panic_text,
-    ticket::{Answer, Generation, LeafBatch, TicketError},
+    ticket::{Answer, Generation, LeafBatch, ThreadFreed, TicketError},
 };
 
 enum Command<G: Game> {
@@ -152,8 +152,7 @@ impl<G: Game> WorkerLoop<G> {
                 Command::Run(batch) => {
                     let outcome = self.evaluate(&batch);
                     self.busy.fetch_sub(1, Ordering::AcqRel);
-                    self.batcher.do_send(WorkerFree);
-                    batch.finish(outcome);
+                    batch.finish(outcome, Some(ThreadFreed(self.batcher.clone())));
                 }
             }
         }
@@ -220,7 +219,7 @@ mod tests {
         }
 
         async fn next(&mut self) -> (Vec<u64>, Result<Answer, TicketError>) {
-            let BatchDone { ids, outcome } = self.done.next().await;
+            let BatchDone { ids, outcome, .. } = self.done.next().await;
             (ids, outcome)
         }
     }

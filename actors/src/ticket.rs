@@ -4,6 +4,8 @@ use actix::{Message, Recipient};
 use selfplay_engine::{Evaluations, Game, Leaf};
 use thiserror::Error;
 
+use crate::batcher::WorkerFree;
+
 /// Number of a request, unique within the game that asks.
 pub type Ticket = u64;
 
@@ -108,6 +110,19 @@ pub struct BatchDone {
     pub ids: Vec<LeafId>,
     /// Their evaluations in that order.
     pub outcome: Result<Answer, TicketError>,
+    /// Tells the batcher that a thread is free, when the cache takes this message up (or dies over it): one wake-up of their
+    /// common thread instead of two.
+    pub freed: Option<ThreadFreed>,
+}
+
+/// The duty to tell the batcher that an inference thread has finished a batch; done when it is dropped.
+#[derive(Debug)]
+pub struct ThreadFreed(pub Recipient<WorkerFree>);
+
+impl Drop for ThreadFreed {
+    fn drop(&mut self) {
+        self.0.do_send(WorkerFree);
+    }
 }
 
 impl<G: Game> LeafBatch<G> {
@@ -161,8 +176,8 @@ impl<G: Game> LeafBatch<G> {
     }
 
     /// Reports what became of the leaves.
-    pub fn finish(mut self, outcome: Result<Answer, TicketError>) {
-        self.send(outcome);
+    pub fn finish(mut self, outcome: Result<Answer, TicketError>, freed: Option<ThreadFreed>) {
+        self.send(outcome, freed);
     }
 
     /// Drops the leaves without a report: whoever sent them has given them up already.
@@ -170,18 +185,18 @@ impl<G: Game> LeafBatch<G> {
         self.reply = None;
     }
 
-    fn send(&mut self, outcome: Result<Answer, TicketError>) {
+    fn send(&mut self, outcome: Result<Answer, TicketError>, freed: Option<ThreadFreed>) {
         if let Some(reply) = self.reply.take()
             && !self.ids.is_empty()
         {
-            reply.do_send(BatchDone { ids: std::mem::take(&mut self.ids), outcome });
+            reply.do_send(BatchDone { ids: std::mem::take(&mut self.ids), outcome, freed });
         }
     }
 }
 
 impl<G: Game> Drop for LeafBatch<G> {
     fn drop(&mut self) {
-        self.send(Err(TicketError::Lost));
+        self.send(Err(TicketError::Lost), None);
     }
 }
 
@@ -233,11 +248,11 @@ mod tests {
                 ids.for_each(|id| batch.push(id, leaf(id as u16)));
                 batch
             };
-            batch(0..2).finish(Ok(answer(1, [0, 1])));
+            batch(0..2).finish(Ok(answer(1, [0, 1])), None);
             drop(batch(2..4));
             batch(4..6).discard();
             drop(batch(0..0));
-            batch(0..0).finish(Err(TicketError::Lost));
+            batch(0..0).finish(Err(TicketError::Lost), None);
             let expected = [(vec![0, 1], Ok(answer(1, [0, 1]))), (vec![2, 3], Err(TicketError::Lost))];
             assert_eq!(reports(&mut inbox).await, expected);
         });

@@ -53,12 +53,15 @@ impl<G: Game> Queue<G> {
 
     /// The batch for a thread that has `busy` batches before it, out of `threads` threads; `None` when none is to leave now.
     ///
-    /// A busy thread gets one more batch in advance only if enough for a full batch waits: then waiting cannot
-    /// improve it.
+    /// A busy thread gets one more batch in advance, so that it need not wait for one, if that batch is large enough.
     pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<LeafBatch<G>> {
         let full = self.leaves >= self.policy.max_batch;
         let waited = self.time_left(now).is_none();
-        let leaves_now = self.leaves > 0 && if busy == 0 { full || waited } else { full && busy == 1 };
+        let leaves_now = match busy {
+            0 => self.leaves > 0 && (full || waited),
+            1 => full || waited && self.leaves >= self.policy.min_share,
+            _ => false,
+        };
         if !leaves_now {
             return None;
         }

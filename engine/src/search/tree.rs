@@ -17,6 +17,9 @@ use crate::game::{Action, ActionSet, Game, Outcome, Player};
 /// The root is always the first node.
 pub(super) const ROOT: u32 = 0;
 
+/// Up to this many edges are compared one by one; more are worth vectors.
+const FEW_EDGES: usize = 8;
+
 /// Stands in the place of an opened action's prior, below every real one.
 const OPENED: f32 = -1.0;
 
@@ -203,30 +206,43 @@ impl<G: Game> Tree<G> {
     pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f32) -> Option<u16> {
         let exploration = f64::from(c_puct) * f64::from(visits.max(1)).sqrt();
         let node = &self.nodes[index as usize];
-        let (q, u) = self.edges.scores(node.edges);
-        let best = best_score(q, u, exploration);
-        let tried = || {
-            let mut slots = places_of(best, q, u, exploration);
-            let lowest = |&slot: &usize| self.edges.get(node.edges.at(slot as u16)).action;
-            let slot = if node.ascending { slots.next() } else { slots.min_by_key(lowest) }?;
-            Some(slot as u16)
-        };
-        if node.best_untried <= 0.0 {
-            return tried();
+        let tried = self.best_tried(node, exploration);
+        let (rank, prior) = (node.best_untried_rank, node.best_untried);
+        if prior <= 0.0 {
+            return tried.map(|(_, slot)| slot);
         }
-        let untried = exploration * f64::from(node.best_untried);
-        let rank = node.best_untried_rank;
-        let open_untried = match untried.total_cmp(&best) {
-            std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Less => false,
-            std::cmp::Ordering::Equal => tried().is_none_or(|slot| rank < self.edges.get(node.edges.at(slot)).rank),
-        };
-        if !open_untried {
-            return tried();
+        let untried = exploration * f64::from(prior);
+        if let Some((score, slot)) = tried
+            && (score > untried || score == untried && self.edges.get(node.edges.at(slot)).rank < rank)
+        {
+            return Some(slot);
         }
         let slot = self.open(index, rank, 0.0);
         self.find_best_untried(index);
         Some(slot)
+    }
+
+    /// The best score among a node's edges and the slot of the lowest action that has it.
+    fn best_tried(&self, node: &Node<G>, exploration: f64) -> Option<(f64, u16)> {
+        let (q, u) = self.edges.scores(node.edges);
+        let action = |slot: usize| self.edges.get(node.edges.at(slot as u16)).action;
+        if q.len() <= FEW_EDGES {
+            let mut best = None;
+            for (slot, (q, u)) in q.iter().zip(u).enumerate() {
+                let score = q + exploration * u;
+                let better = best.is_none_or(|(best, at)| {
+                    score > best || score == best && !node.ascending && action(slot) < action(at)
+                });
+                if better {
+                    best = Some((score, slot));
+                }
+            }
+            return best.map(|(score, slot)| (score, slot as u16));
+        }
+        let best = best_score(q, u, exploration);
+        let mut slots = places_of(best, q, u, exploration);
+        let slot = if node.ascending { slots.next() } else { slots.min_by_key(|&slot| action(slot)) }?;
+        Some((best, slot as u16))
     }
 
     /// The node behind an edge, made when there is none yet, and the visits of the edge with virtual losses.

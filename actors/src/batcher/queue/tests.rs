@@ -103,14 +103,19 @@ fn what_waits_is_shared_out_among_threads_but_not_into_crumbs() {
 }
 
 #[test]
-fn a_busy_thread_is_given_a_batch_in_advance_only_when_waiting_cannot_improve_it() {
+fn a_busy_thread_is_given_a_batch_in_advance_once_it_is_worth_running() {
     play(async {
-        let mut stage = Stage::new(POLICY);
-        stage.push(7);
+        let mut stage = Stage::new(BatchPolicy { min_share: 4, ..POLICY });
+        stage.push(3);
         stage.wait(100);
-        assert!(stage.next(1, 1).is_none());
-        stage.push(1);
+        assert!(stage.next(1, 1).is_none(), "too small");
+        stage.push(4);
         assert!(stage.next(2, 1).is_none(), "one in advance is enough");
+        assert_eq!(stage.next(1, 1).unwrap().len(), 7);
+
+        stage.push(4);
+        assert!(stage.next(1, 1).is_none(), "it may still be let wait for a fuller one");
+        stage.push(4);
         assert_eq!(stage.next(1, 1).unwrap().len(), 8);
     });
 }
@@ -127,7 +132,7 @@ fn requests_are_split_and_joined_in_order_with_their_ids() {
         let found: Vec<_> = batches.iter().map(positions).collect();
         assert_eq!(found, [Vec::from_iter(0..8), Vec::from_iter(8..16)]);
         let error = TicketError::Backend("no".to_owned());
-        batches.into_iter().for_each(|batch| batch.finish(Err(error.clone())));
+        batches.into_iter().for_each(|batch| batch.finish(Err(error.clone()), None));
         let ids: Vec<_> = stage.done.take().await.into_iter().map(|done| done.ids).collect();
         assert_eq!(
             ids,

@@ -44,7 +44,7 @@ impl Stage {
     /// Lets model number `generation` evaluate a batch.
     async fn run(&mut self, batch: LeafBatch<Numbers>, generation: u64) {
         let answer = answer(generation, positions(&batch));
-        batch.finish(Ok(answer));
+        batch.finish(Ok(answer), None);
         self.deliver().await;
     }
 
@@ -146,7 +146,7 @@ fn a_failed_leaf_fails_those_who_wait_for_it_and_is_asked_again_later() {
         stage.ask(3, &[3]);
         let second = stage.misses();
         let error = TicketError::Backend("run the network: broken".to_owned());
-        first.finish(Err(error.clone()));
+        first.finish(Err(error.clone()), None);
         stage.deliver().await;
         assert_eq!(stage.answered().await, BTreeMap::from([(1, Err(error.clone())), (2, Err(error))]));
 
