@@ -223,10 +223,10 @@ struct LogFlags {
     /// Least severe level shown, also per module: "info,selfplay_actors=debug"
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// Log batches, items, mean batch, share of time in inference and waits every 5 s (no effect yet)
+    /// Log batches, items, mean batch, share of time in inference and waits every 5 s
     #[arg(long)]
     profile_counters: bool,
-    /// Write one JSON record per model version here: simulations, terminal share, depth, entropy (no effect yet)
+    /// Write one JSON record per model version here: simulations, terminal share, depth, entropy
     #[arg(long, value_name = "DIR")]
     metrics_dir: Option<String>,
 }

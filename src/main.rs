@@ -5,9 +5,9 @@
 //! - [`telemetry`]: the log
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
-//! - [`report`], [`trace`]: what a user sees of games in play and of finished ones
+//! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
 //! - [`stop`]: shutdown file and signals
-//! - [`play`], [`bench`]: the daemon, and its yardstick
+//! - [`play`], [`mod@bench`]: the daemon, and its yardstick
 
 mod agents;
 mod bench;

@@ -72,7 +72,8 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
         crate::telemetry::share_terminal_with(bar.clone());
     }
     // Reports are no reason not to play.
-    let reporter = Reporter::start(stats.clone(), bar).inspect_err(|error| tracing::warn!("no reports: {error}"));
+    let reporter = Reporter::start(stats.clone(), bar, settings.metrics.profile_counters, sizes.inference_threads)
+        .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
     let ending = run_until_stopped(options, settings);
     drop(reporter);
@@ -169,6 +170,7 @@ impl Evaluation {
                 pid: std::process::id(),
                 settings_hash: settings.games_hash(),
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+                metrics_dir: settings.metrics.dir.clone(),
             },
         }
     }

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use selfplay_actors::stats::{Snapshot, Stats};
 
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
+const PROFILE_EVERY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(200);
 
 /// Rates and shares over a span of time.
@@ -49,14 +50,27 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts to report on `stats`, with a bar when one is given.
-    pub(crate) fn start(stats: Arc<Stats>, bar: Option<ProgressBar>) -> std::io::Result<Self> {
+    /// Starts to report on `stats`, with a bar when one is given. `profile`: log where `inference_threads` threads spend their
+    /// time as well.
+    pub(crate) fn start(
+        stats: Arc<Stats>,
+        bar: Option<ProgressBar>,
+        profile: bool,
+        inference_threads: usize,
+    ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
             let mut last = (Instant::now(), stats.snapshot());
+            let mut profiled = last;
             while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if let Some(bar) = &bar {
                     show(bar, &stats.snapshot());
+                }
+                if profile && profiled.0.elapsed() >= PROFILE_EVERY {
+                    let now = stats.snapshot();
+                    let seconds = profiled.0.elapsed().as_secs_f64();
+                    log_profile(&Rates { counts: now.since(&profiled.1), seconds }, inference_threads);
+                    profiled = (Instant::now(), now);
                 }
                 if last.0.elapsed() >= SUMMARY_EVERY {
                     let now = stats.snapshot();
@@ -95,9 +109,27 @@ fn show(bar: &ProgressBar, now: &Snapshot) {
     bar.set_message(format!("{} simulations, {} evaluations", now.simulations, now.evaluations));
 }
 
+/// The line of `--profile-counters`. Times are shares of the span that passed, or per batch.
+fn log_profile(rates: &Rates, inference_threads: usize) {
+    let counts = &rates.counts;
+    let share = |nanoseconds: u64| nanoseconds as f64 / 1e9 / rates.seconds.max(1e-9);
+    tracing::info!(
+        batches = counts.batches,
+        items = counts.evaluations,
+        mean_batch = rounded(rates.mean_batch(), 1),
+        inference_share = rounded(share(counts.inference_ns) / inference_threads.max(1) as f64, 3),
+        batch_wait_ms = rounded(counts.batch_wait_ns as f64 / 1e6 / counts.batches.max(1) as f64, 3),
+        post_processing_share = rounded(share(counts.post_processing_ns), 3),
+        "profile"
+    );
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
+}
+
 fn log(rates: &Rates, now: &Snapshot) {
     let counts = &rates.counts;
-    let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
     tracing::info!(
         games_per_s = rounded(rates.per_second(counts.games_finished), 2),
         evals_per_s = rates.per_second(counts.evaluations).round(),

@@ -69,6 +69,7 @@ impl<G: Game> BatcherActor<G> {
             let Some(batch) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
             self.pool.run(worker, batch);
         }
+        self.stats.batch_wait_ns.add(self.queue.take_waited().as_nanos() as u64);
         if self.timer.is_none()
             && let Some(wait) = self.queue.time_left(Instant::now())
         {

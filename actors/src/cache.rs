@@ -3,7 +3,7 @@
 mod store;
 mod table;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
@@ -75,8 +75,10 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
 
     fn handle(&mut self, mut done: BatchDone, _: &mut Self::Context) {
         done.freed.take(); // The thread's next batch comes first.
+        let begun = Instant::now();
         self.table.complete(done);
         self.forward();
+        self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);
     }
 }
 

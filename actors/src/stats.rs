@@ -93,6 +93,10 @@ stats! {
     evaluations,
     /// Nanoseconds inference threads spent in evaluators, summed over threads.
     inference_ns,
+    /// Nanoseconds the first leaf of each batch waited for a thread, summed over batches.
+    batch_wait_ns,
+    /// Nanoseconds spent on answering games from finished batches.
+    post_processing_ns,
     /// Batches that failed.
     batch_errors,
     /// Requests answered as lost or failed and asked again.

@@ -6,8 +6,11 @@
 #[cfg(test)]
 mod tests;
 
+mod metrics;
+
 use std::{
     collections::VecDeque,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,6 +21,7 @@ use selfplay_engine::{
     replay::{GameArrays, GameMetadata, GameRecord, ReplayStore, Stem, StemClock, StoreError},
 };
 
+use self::metrics::Metrics;
 use crate::{games::Credit, stats::Stats};
 
 /// Wait before a failed write is tried again.
@@ -57,6 +61,8 @@ pub struct Provenance {
     pub settings_hash: String,
     /// Version of the daemon.
     pub daemon_version: String,
+    /// Where records about searches go, one per model version; `None`: nowhere.
+    pub metrics_dir: Option<PathBuf>,
 }
 
 struct Queued<G: Game> {
@@ -77,6 +83,7 @@ pub struct WriterActor<G: Game> {
     queue: VecDeque<Queued<G>>,
     retrying: bool,
     flushing: bool,
+    metrics: Metrics,
 }
 
 impl<G: Game> WriterActor<G> {
@@ -90,6 +97,7 @@ impl<G: Game> WriterActor<G> {
         stats: Arc<Stats>,
     ) -> Self {
         let stems = StemClock::new(provenance.pid);
+        let metrics = Metrics::new(provenance.metrics_dir.clone(), provenance.pid);
         Self {
             game,
             store,
@@ -102,6 +110,7 @@ impl<G: Game> WriterActor<G> {
             queue: VecDeque::new(),
             retrying: false,
             flushing: false,
+            metrics,
         }
     }
 
@@ -155,7 +164,7 @@ impl<G: Game> WriterActor<G> {
         let encoding = self.encoding.ok_or_else(|| WriteFailure::Unfit("no model was ever loaded".to_owned()))?;
         let npz = GameArrays::new(record, &self.game, encoding).and_then(|arrays| arrays.to_npz());
         let npz = npz.map_err(|error| unfit(&error))?;
-        let Provenance { pid, settings_hash, daemon_version } = &self.provenance;
+        let Provenance { pid, settings_hash, daemon_version, .. } = &self.provenance;
         let metadata = GameMetadata::new(record, *pid, settings_hash, daemon_version);
         let yaml = metadata.to_yaml().map_err(|error| unfit(&error))?;
         let bytes = match self.store.write(stem, yaml.as_bytes(), &npz) {
@@ -228,6 +237,7 @@ impl<G: Game> Handler<GameFinished<G>> for WriterActor<G> {
     type Result = ();
 
     fn handle(&mut self, GameFinished(record): GameFinished<G>, ctx: &mut Self::Context) {
+        self.metrics.add(&record);
         self.enqueue(record);
         if !self.retrying {
             self.write_queued(ctx);
@@ -240,6 +250,7 @@ impl<G: Game> Handler<Flush> for WriterActor<G> {
 
     fn handle(&mut self, Flush: Flush, ctx: &mut Self::Context) {
         self.flushing = true;
+        self.metrics.write();
         self.write_queued(ctx);
     }
 }

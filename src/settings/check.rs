@@ -90,8 +90,6 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
         ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows latest.yaml"),
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
-        ("metrics.profile_counters", settings.metrics.profile_counters, "yet"),
-        ("metrics.dir", settings.metrics.dir.is_some(), "yet"),
     ];
     for (key, applies, when) in no_effect {
         if applies {

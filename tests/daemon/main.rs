@@ -12,6 +12,7 @@
 //! - [`continuous`]: beside a trainer that replaces the model
 //! - [`batch`]: a number of games with one model, and what they depend on
 //! - [`agents`]: baselines, traces and other inputs
+//! - [`figures`]: what is reported beside the games when it is asked for
 //! - [`stopping`]: shutdown file and signals
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`commands`]: `show`, `config` and `bench`
@@ -26,6 +27,7 @@ mod commands;
 mod config;
 mod continuous;
 mod daemon;
+mod figures;
 mod games;
 mod numpy;
 mod refusals;

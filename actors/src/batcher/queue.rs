@@ -27,11 +27,12 @@ pub(super) struct Queue<G: Game> {
     policy: BatchPolicy,
     requests: VecDeque<(Instant, LeafBatch<G>)>,
     leaves: usize,
+    waited: Duration,
 }
 
 impl<G: Game> Queue<G> {
     pub(super) fn new(policy: BatchPolicy) -> Self {
-        Self { policy, requests: VecDeque::new(), leaves: 0 }
+        Self { policy, requests: VecDeque::new(), leaves: 0, waited: Duration::ZERO }
     }
 
     pub(super) fn push(&mut self, now: Instant, request: LeafBatch<G>) {
@@ -66,7 +67,13 @@ impl<G: Game> Queue<G> {
             return None;
         }
         let share = self.leaves.div_ceil(threads.max(1)).max(self.policy.min_share);
+        self.waited += self.requests.front().map_or(Duration::ZERO, |&(arrived, _)| now.duration_since(arrived));
         self.take(share.min(self.policy.max_batch).min(self.leaves))
+    }
+
+    /// How long the first leaves of batches have waited, summed over the batches since the last call.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     fn take(&mut self, count: usize) -> Option<LeafBatch<G>> {

@@ -32,7 +32,12 @@ impl Stage {
         let ready = dir.path().join("ready");
         let store = ReplayStore::open(&ready, PID).unwrap();
         let (credits, root, stats) = (Inbox::new(), Inbox::new(), Arc::new(Stats::default()));
-        let provenance = Provenance { pid: PID, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned() };
+        let provenance = Provenance {
+            pid: PID,
+            settings_hash: "5e77".to_owned(),
+            daemon_version: "test".to_owned(),
+            metrics_dir: None,
+        };
         let (to_games, to_root) = (credits.address.clone(), root.address.clone());
         let writer = WriterActor::new(TicTacToe, store, provenance, to_games, to_root, stats.clone()).start();
         writer.do_send(EncodingChosen(MarkPlanes));

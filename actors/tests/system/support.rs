@@ -123,7 +123,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
     pub(crate) fn start_in(self, dir: TempDir) -> Running {
         let stats = Arc::new(Stats::default());
         let pid = std::process::id();
-        let provenance = Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned() };
+        let provenance =
+            Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned(), metrics_dir: None };
         let options = Options {
             plan: GamePlan {
                 game: self.game,

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     evaluation::Leaf,
     game::{Action, ActionSet, Game, Outcome, Player},
+    search::SearchEffort,
 };
 
 /// The arrays that the trainer reads.
@@ -97,7 +98,15 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         Some(_) => (Outcome::Win(Player::Second), EndReason::Win),
         None => (Outcome::Draw, EndReason::Draw),
     };
-    let record = GameRecord { index: 0, seed: 0, model_version: 7, plies: plies.collect(), outcome, end };
+    let record = GameRecord {
+        index: 0,
+        seed: 0,
+        model_version: 7,
+        plies: plies.collect(),
+        outcome,
+        end,
+        effort: SearchEffort::default(),
+    };
     (game, record)
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     evaluation::Leaf,
     game::{Action, Game, Outcome, Player},
+    search::SearchEffort,
 };
 
 /// Why a game ended.
@@ -77,4 +78,6 @@ pub struct GameRecord<G: Game> {
     pub outcome: Outcome,
     /// Why it ended.
     pub end: EndReason,
+    /// What its searches amounted to; after a resumption, since then.
+    pub effort: SearchEffort,
 }

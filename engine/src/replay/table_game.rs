@@ -6,6 +6,7 @@ use super::record::{EndReason, GameRecord, PlyRecord, Target};
 use crate::{
     evaluation::Leaf,
     game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
+    search::SearchEffort,
 };
 
 /// Actions of a [`TableGame`].
@@ -55,6 +56,7 @@ impl TableGame {
             plies: plies.collect(),
             outcome: Outcome::Win(Player::First),
             end: EndReason::Win,
+            effort: SearchEffort::default(),
         }
     }
 }

@@ -38,6 +38,21 @@ impl LeafCounts {
     }
 }
 
+/// What the searches of a game amounted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SearchEffort {
+    /// Simulations by kind.
+    pub leaves: LeafCounts,
+    /// Sum over all simulations of the plies between root and leaf.
+    pub depth_sum: u64,
+    /// The largest of them.
+    pub depth_max: u32,
+    /// Sum over all searched moves of the tree's nodes at the move's end.
+    pub nodes: u64,
+    /// The same of nodes that were evaluated.
+    pub expanded: u64,
+}
+
 /// A gathered path that waits for the evaluation of its last node.
 struct Pending {
     node: u32,
@@ -56,7 +71,7 @@ pub struct Search<G: Game> {
     left: u32,
     pending: Vec<Pending>,
     steps: Vec<Step>,
-    counts: LeafCounts,
+    effort: SearchEffort,
 }
 
 impl<G: Game> Search<G> {
@@ -65,7 +80,7 @@ impl<G: Game> Search<G> {
     pub fn new(game: G, params: SearchParams, penalize_visited: bool) -> Self {
         let mut tree = Tree::new();
         tree.visited = penalize_visited.then(HashSet::new);
-        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), counts: LeafCounts::default() }
+        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), effort: SearchEffort::default() }
     }
 
     /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. Noise is
@@ -119,14 +134,17 @@ impl<G: Game> Search<G> {
                 break;
             };
             self.left -= 1;
+            let depth = self.steps.len() - start;
+            self.effort.depth_sum += depth as u64;
+            self.effort.depth_max = self.effort.depth_max.max(depth as u32);
             if let Status::Ended(outcome) = self.tree.node(node).status {
                 self.count_ended(outcome, start);
                 continue;
             }
             let known = self.pending.iter().find(|pending| pending.node == node).map(|pending| pending.leaf);
             match known {
-                Some(_) => self.counts.duplicate += 1,
-                None => self.counts.evaluated += 1,
+                Some(_) => self.effort.leaves.duplicate += 1,
+                None => self.effort.leaves.evaluated += 1,
             }
             let leaf = known.unwrap_or_else(|| {
                 let node = self.tree.node(node);
@@ -143,8 +161,8 @@ impl<G: Game> Search<G> {
 
     fn count_ended(&mut self, outcome: Outcome, start: usize) {
         match outcome {
-            Outcome::Win(_) => self.counts.won += 1,
-            Outcome::Draw => self.counts.drawn += 1,
+            Outcome::Win(_) => self.effort.leaves.won += 1,
+            Outcome::Draw => self.effort.leaves.drawn += 1,
         }
         self.tree.back_up(&self.steps[start..], f64::from(outcome.value_for(Player::First)), 0);
         self.steps.truncate(start);
@@ -216,7 +234,20 @@ impl<G: Game> Search<G> {
     /// Simulations by kind since the search was made.
     #[must_use]
     pub fn counts(&self) -> LeafCounts {
-        self.counts
+        self.effort.leaves
+    }
+
+    /// All that was done since the search was made.
+    #[must_use]
+    pub fn effort(&self) -> SearchEffort {
+        self.effort
+    }
+
+    /// Ends the search of a move: what it made of the tree enters its effort.
+    pub fn end(&mut self) {
+        let size = self.tree.size();
+        self.effort.nodes += size.nodes as u64;
+        self.effort.expanded += size.expanded as u64;
     }
 
     /// Nodes and bytes of the tree.

@@ -63,6 +63,8 @@ pub(super) struct Step {
 pub struct TreeSize {
     /// Nodes, the root included.
     pub nodes: usize,
+    /// Nodes that were evaluated.
+    pub expanded: usize,
     /// Bytes of nodes, priors and edges (spare capacity of the arenas left out).
     pub bytes: usize,
 }
@@ -71,6 +73,8 @@ pub(super) struct Tree<G: Game> {
     pub(super) nodes: Vec<Node<G>>,
     priors: Vec<f32>,
     edges: Edges,
+    /// Nodes with priors.
+    expanded: usize,
     /// Simulations through the root, its own expansion included.
     pub(super) root_visits: u32,
     /// Virtual losses of all gathered paths.
@@ -89,6 +93,7 @@ impl<G: Game> Tree<G> {
             nodes: Vec::new(),
             priors: Vec::new(),
             edges: Edges::default(),
+            expanded: 0,
             root_visits: 0,
             root_virtual_losses: 0,
             root_value_sum: 0.0,
@@ -102,6 +107,7 @@ impl<G: Game> Tree<G> {
         self.nodes.clear();
         self.priors.clear();
         self.edges.clear();
+        self.expanded = 0;
         self.root_visits = 0;
         self.root_virtual_losses = 0;
         self.root_value_sum = 0.0;
@@ -110,7 +116,7 @@ impl<G: Game> Tree<G> {
 
     pub(super) fn size(&self) -> TreeSize {
         let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>() + self.edges.bytes();
-        TreeSize { nodes: self.nodes.len(), bytes }
+        TreeSize { nodes: self.nodes.len(), expanded: self.expanded, bytes }
     }
 
     pub(super) fn add_node(&mut self, game: &G, state: G::State) -> u32 {
@@ -147,6 +153,7 @@ impl<G: Game> Tree<G> {
         let node = &mut self.nodes[index as usize];
         debug_assert_eq!(node.status, Status::Pending);
         debug_assert_eq!(network_priors.len(), usize::from(node.legal_len));
+        self.expanded += 1;
         node.status = Status::Expanded;
         node.priors = self.priors.len() as u32;
         self.priors.extend_from_slice(network_priors);
@@ -360,6 +367,7 @@ impl<G: Game> Tree<G> {
         let mut node = from.node(index).clone();
         let range = from.prior_range(index);
         if node.status == Status::Expanded {
+            self.expanded += 1;
             node.priors = self.priors.len() as u32;
             self.priors.extend_from_slice(&from.priors[range]);
         }

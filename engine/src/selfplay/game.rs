@@ -217,6 +217,7 @@ impl<G: Game> SelfPlayGame<G> {
         if leaves.len() > before {
             return None;
         }
+        self.search.end();
         let visits = self.search.visits();
         let total: u32 = visits.iter().map(|&(_, visits)| visits).sum();
         let dropped = self.settings.drop_t_on_step.is_some_and(|step| self.game.ply(&self.state) >= step);
@@ -297,6 +298,7 @@ impl<G: Game> SelfPlayGame<G> {
             plies: std::mem::take(&mut self.plies),
             outcome,
             end,
+            effort: self.search.effort(),
         }
     }
 }

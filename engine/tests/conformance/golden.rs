@@ -6,6 +6,7 @@ use selfplay_engine::{
     Action, ActionSet, Game, Leaf, Outcome,
     games::quoridor::{Quoridor, QuoridorEncoding},
     replay::{EndReason, GameArrays, GameRecord, PlyRecord, Target},
+    search::SearchEffort,
 };
 use serde::Deserialize;
 
@@ -69,7 +70,7 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
         limited.play(&mut state, action);
     };
     let end = if outcome == Outcome::Draw { EndReason::Draw } else { EndReason::Win };
-    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, end })
+    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, end, effort: SearchEffort::default() })
 }
 
 fn check_folder(folder: &Path) -> usize {

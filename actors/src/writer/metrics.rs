@@ -1,0 +1,256 @@
+//! Records about the searches of finished games, one JSON file per model version and process (`--metrics-dir`): sums that a
+//! trainer adds up over processes. Losing one costs no game, so a failure is a warning.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use selfplay_engine::{Action, Game, replay::GameRecord, search::SearchEffort};
+use serde::Serialize;
+
+use super::with_sources;
+
+/// Plies that make an opening.
+const OPENING_PLIES: usize = 8;
+/// Versions kept in memory: a game of an older one adds to no record any more.
+const MOST_VERSIONS: usize = 8;
+
+/// The file's contents. Names are those of the trainer's parallel producer.
+#[derive(Debug, Serialize)]
+struct Record {
+    model_version: i64,
+    pid: u32,
+    /// Simulations, those that ended in a won game, and those that ended in a draw.
+    sims: u64,
+    terminal_wins: u64,
+    truncations: u64,
+    max_depth: u32,
+    sum_depth: u64,
+    /// Plies with a search behind them, and sums over them: entropy of the policy in nats, its largest share.
+    moves: u64,
+    sum_root_entropy: f64,
+    sum_top_move_frac: f64,
+    /// Sums over those plies: nodes of the tree, and those that were evaluated.
+    sum_nodes: u64,
+    sum_internal_nodes: u64,
+    games_generated: u64,
+    unique_full: usize,
+    unique_opening: usize,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    efforts: SearchEffort,
+    moves: u64,
+    entropy: f64,
+    top_share: f64,
+    games: u64,
+    /// The action sequences of all games, and of their openings.
+    full: HashSet<Vec<Action>>,
+    openings: HashSet<Vec<Action>>,
+    /// Something was added since the file was written.
+    changed: bool,
+}
+
+impl Sums {
+    fn add<G: Game>(&mut self, game: &GameRecord<G>) {
+        let (sum, effort) = (&mut self.efforts, &game.effort);
+        sum.leaves.evaluated += effort.leaves.evaluated;
+        sum.leaves.duplicate += effort.leaves.duplicate;
+        sum.leaves.won += effort.leaves.won;
+        sum.leaves.drawn += effort.leaves.drawn;
+        sum.depth_sum += effort.depth_sum;
+        sum.depth_max = sum.depth_max.max(effort.depth_max);
+        sum.nodes += effort.nodes;
+        sum.expanded += effort.expanded;
+        let searched = game.plies.iter().filter(|ply| ply.targets.iter().any(|target| target.visits > 0));
+        for ply in searched {
+            let shares = || ply.targets.iter().map(|target| f64::from(target.probability));
+            self.moves += 1;
+            self.entropy -= shares().map(|share| share * share.ln()).sum::<f64>();
+            self.top_share += shares().fold(0.0, f64::max);
+        }
+        let actions: Vec<Action> = game.plies.iter().map(|ply| ply.action).collect();
+        self.openings.insert(actions[..actions.len().min(OPENING_PLIES)].to_vec());
+        self.full.insert(actions);
+        self.games += 1;
+        self.changed = true;
+    }
+}
+
+/// All records of a process. Without a directory it does nothing.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    dir: Option<PathBuf>,
+    pid: u32,
+    versions: BTreeMap<i64, Sums>,
+}
+
+impl Metrics {
+    pub(super) fn new(dir: Option<PathBuf>, pid: u32) -> Self {
+        Self { dir, pid, versions: BTreeMap::new() }
+    }
+
+    /// Counts a finished game under the version it began with. The first game of a new version writes the records so far.
+    pub(super) fn add<G: Game>(&mut self, game: &GameRecord<G>) {
+        if self.dir.is_none() {
+            return;
+        }
+        let version = game.model_version;
+        if !self.versions.contains_key(&version) {
+            self.write();
+            if self.versions.len() == MOST_VERSIONS
+                && self.versions.first_key_value().is_some_and(|(&v, _)| v > version)
+            {
+                return;
+            }
+        }
+        self.versions.entry(version).or_default().add(game);
+        if self.versions.len() > MOST_VERSIONS {
+            self.versions.pop_first();
+        }
+    }
+
+    /// Writes every record that has changed.
+    pub(super) fn write(&mut self) {
+        let Some(dir) = &self.dir else { return };
+        for (&version, sums) in self.versions.iter_mut().filter(|(_, sums)| sums.changed) {
+            let SearchEffort { leaves, depth_sum, depth_max, nodes, expanded } = sums.efforts;
+            let record = Record {
+                model_version: version,
+                pid: self.pid,
+                sims: leaves.total(),
+                terminal_wins: leaves.won,
+                truncations: leaves.drawn,
+                max_depth: depth_max,
+                sum_depth: depth_sum,
+                moves: sums.moves,
+                sum_root_entropy: sums.entropy,
+                sum_top_move_frac: sums.top_share,
+                sum_nodes: nodes,
+                sum_internal_nodes: expanded,
+                games_generated: sums.games,
+                unique_full: sums.full.len(),
+                unique_opening: sums.openings.len(),
+            };
+            match write_record(dir, &record) {
+                Ok(()) => sums.changed = false,
+                Err(error) => {
+                    let reason = with_sources(&error);
+                    tracing::warn!(dir = %dir.display(), version, reason, "cannot write the metrics record");
+                }
+            }
+        }
+    }
+}
+
+/// Writes the file beside its place and renames it.
+fn write_record(dir: &Path, record: &Record) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let path = dir.join(format!("v{}_pid{}.json", record.model_version, record.pid));
+    let temporary = path.with_extension("json.tmp");
+    fs::write(&temporary, serde_json::to_vec(record)?)?;
+    fs::rename(&temporary, &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use selfplay_engine::{
+        Evaluations, Evaluator as _,
+        evaluation::UniformEvaluator,
+        games::tictactoe::TicTacToe,
+        search::{SearchParams, Simulations, SpareTree},
+        selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+    };
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A game of tic-tac-toe with `n` simulations a move, begun under model `version`.
+    fn game(n: u32, index: u64, version: i64) -> GameRecord<TicTacToe> {
+        let search = SearchParams {
+            simulations: Simulations::PerMove(n),
+            c_puct: 1.4,
+            leaf_parallelism: 4,
+            virtual_loss: 3,
+            noise: None,
+        };
+        let settings = PlaySettings {
+            search,
+            temperature: 1.0,
+            drop_t_on_step: None,
+            tree_reuse: false,
+            penalize_visited_states: false,
+            agents: [Agent::Search; 2],
+        };
+        let mut game = SelfPlayGame::new(TicTacToe, Arc::new(settings), 1, index);
+        let (mut leaves, mut spare, mut evaluations) = (Vec::new(), SpareTree::default(), Evaluations::default());
+        loop {
+            leaves.clear();
+            if let Progress::Finished(record) = game.advance(&mut leaves, &mut spare) {
+                return record;
+            }
+            UniformEvaluator.evaluate(&leaves, &mut evaluations).unwrap();
+            game.apply(&evaluations, 1, version);
+        }
+    }
+
+    fn read(dir: &Path, version: i64) -> Value {
+        serde_json::from_slice(&fs::read(dir.join(format!("v{version}_pid7.json"))).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_version_s_record_adds_up_its_games_and_is_written_when_the_next_one_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::new(Some(dir.path().join("new")), 7);
+        let games = [game(50, 0, 3), game(50, 1, 3), game(50, 1, 3)];
+        games.iter().for_each(|game| metrics.add(game));
+        assert!(!dir.path().join("new").exists());
+        metrics.add(&game(50, 2, 4));
+
+        let dir = dir.path().join("new");
+        let record = read(&dir, 3);
+        let plies: usize = games.iter().map(|game| game.plies.len()).sum();
+        assert_eq!(
+            (&record["model_version"], &record["pid"], &record["games_generated"]),
+            (&3.into(), &7.into(), &3.into())
+        );
+        assert_eq!(record["moves"], plies);
+        assert_eq!(record["sims"], 50 * plies);
+        assert_eq!(record["unique_full"], 2, "the second and the third are the same");
+        let (entropy, top) =
+            (record["sum_root_entropy"].as_f64().unwrap(), record["sum_top_move_frac"].as_f64().unwrap());
+        assert!(entropy > 0.0 && entropy < plies as f64 * 9f64.ln(), "{entropy}");
+        assert!(top > plies as f64 / 9.0 && top <= plies as f64, "{top}");
+        assert!(record["terminal_wins"].as_u64().unwrap() > 0);
+        assert!((2..=9).contains(&record["max_depth"].as_u64().unwrap()));
+        assert!(record["sum_internal_nodes"].as_u64() < record["sum_nodes"].as_u64());
+        assert!(!dir.join("v4_pid7.json").exists(), "it is written when it ends");
+
+        // A late game of the old version adds to its record.
+        metrics.add(&game(50, 3, 3));
+        metrics.write();
+        assert_eq!((&read(&dir, 3)["games_generated"], &read(&dir, 4)["games_generated"]), (&4.into(), &1.into()));
+    }
+
+    #[test]
+    fn without_a_directory_nothing_is_kept() {
+        let mut metrics = Metrics::new(None, 7);
+        metrics.add(&game(10, 0, 0));
+        assert!(metrics.versions.is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded_in_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::new(Some(dir.path().to_owned()), 7);
+        (0..20).for_each(|version| metrics.add(&game(5, 0, version)));
+        metrics.add(&game(5, 0, 2));
+        assert_eq!(metrics.versions.len(), MOST_VERSIONS);
+        assert_eq!(read(dir.path(), 2)["games_generated"], 1);
+    }
+}
