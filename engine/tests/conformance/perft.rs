@@ -25,9 +25,13 @@ fn check_counts(board: u32, walls: u32, actions: &[Action], counts: impl IntoIte
     let game = Quoridor::new(board, walls, None).expect("a board in range");
     let state = records::replay(&game, actions);
     for (depth, count) in counts {
-        if count <= MAX_SEQUENCES {
-            assert_eq!(perft(&game, &state, depth), count, "board {board}, {walls} walls, {actions:?}, depth {depth}");
+        if count > MAX_SEQUENCES {
+            println!(
+                "board {board}, {walls} walls, {actions:?}: depth {depth} left out, {count} sequences are too many"
+            );
+            continue;
         }
+        assert_eq!(perft(&game, &state, depth), count, "board {board}, {walls} walls, {actions:?}, depth {depth}");
     }
 }
 
