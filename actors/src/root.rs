@@ -44,7 +44,10 @@ pub struct Fatal {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct GraceOver;
+struct GraceOver {
+    /// Whether games were given any time at all.
+    waited: bool,
+}
 
 /// How the process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +145,7 @@ impl<G: Game> Handler<Drain> for RootSupervisor<G> {
                 "stopping: no new games, waiting for those in play"
             );
             self.games.do_send(DrainGames);
-            ctx.notify_later(GraceOver, grace);
+            ctx.notify_later(GraceOver { waited: !grace.is_zero() }, grace);
         }
     }
 }
@@ -150,9 +153,12 @@ impl<G: Game> Handler<Drain> for RootSupervisor<G> {
 impl<G: Game> Handler<GraceOver> for RootSupervisor<G> {
     type Result = ();
 
-    fn handle(&mut self, GraceOver: GraceOver, _: &mut Self::Context) {
-        if !self.flushing {
-            tracing::warn!("the grace period is over: games still in play are given up");
+    fn handle(&mut self, GraceOver { waited }: GraceOver, _: &mut Self::Context) {
+        const NOTICE: &str = "the grace period is over: games still in play are given up";
+        match (self.flushing, waited) {
+            (true, _) => {}
+            (false, true) => tracing::warn!("{NOTICE}"),
+            (false, false) => tracing::info!("{NOTICE}"),
         }
         self.flush();
     }

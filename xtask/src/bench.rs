@@ -2,6 +2,10 @@
 
 use crate::{command, demo, ort};
 
+/// What `selfplayd bench` measures unless told otherwise.
+const DEFAULT_ARGS: [&str; 4] =
+    ["--config", "configs/bench/5x5.yaml", "--model-path", "configs/demo/b5w3_resnet_2x32.onnx"];
+
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -11,7 +15,7 @@ pub(crate) struct Args {
     /// Run only the benchmarks of the daemon
     #[arg(long)]
     daemon: bool,
-    /// Passed on to `selfplayd bench`
+    /// Passed on to `selfplayd bench` [default: the small network of the demo]
     #[arg(last = true, value_name = "ARGS")]
     rest: Vec<String>,
 }
@@ -24,7 +28,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.engine {
         let library = ort::library()?;
         let daemon = demo::build_daemon()?;
-        command::run(command::command(daemon).arg("bench").args(&args.rest).env("ORT_DYLIB_PATH", library))?;
+        let mut bench = command::command(daemon);
+        bench.arg("bench").env("ORT_DYLIB_PATH", library);
+        if args.rest.is_empty() {
+            bench.args(DEFAULT_ARGS);
+        }
+        command::run(bench.args(&args.rest))?;
     }
     Ok(())
 }
