@@ -121,9 +121,10 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, SwapModel { generation, evaluators }: SwapModel<G>, ctx: &mut Self::Context) {
-        // The cache's mail is in order: it hears of the model before it gets the first answer made by it.
-        self.cache.do_send(ModelChanged(generation));
         self.pool.swap(generation, evaluators);
+        // The cache's mail is in order: it hears of the model before it gets the first answer made by it, because no batch has
+        // been sent since the swap.
+        self.cache.do_send(ModelChanged(generation));
         self.queue.discard();
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version as u64);
@@ -240,6 +241,24 @@ mod tests {
                 assert_eq!(ids, Vec::from_iter(100..111));
                 stage.pool.close();
             }
+        });
+    }
+
+    #[test]
+    fn a_panic_loses_what_is_queued_and_leaves_the_serving_model() {
+        play(async {
+            let policy = BatchPolicy { max_wait: Duration::from_secs(3600), ..POLICY };
+            let mut stage = Stage::new(1, policy);
+            stage.swap(1);
+            stage.ask(1, 0..2);
+            stage.changes.take().await;
+            // A model without evaluators: the loader would refuse it.
+            stage.batcher.do_send(SwapModel { generation: nth(2), evaluators: Vec::new() });
+            assert_eq!(stage.next().await, (vec![0, 1], Err(TicketError::Lost)));
+            assert!(stage.changes.take().await.is_empty(), "nobody hears of a model that did not come into service");
+            stage.ask(1, 4..8);
+            assert_eq!(stage.next().await, (vec![4, 5, 6, 7], Ok(answer(1, [4, 5, 6, 7]))));
+            stage.pool.close();
         });
     }
 

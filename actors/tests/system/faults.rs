@@ -2,13 +2,16 @@
 
 use std::{fs, sync::Arc};
 
-use selfplay_actors::root::Ending;
+use selfplay_actors::{
+    loader::{SyntheticEvaluator, SyntheticSource},
+    root::Ending,
+};
 
 use crate::{
     following::{Trainer, ply_channel},
     fragile::{Faults, Fragile},
     sources::{Shaky, Versions},
-    support::{DEADLINE, Scenario, quoridor},
+    support::{DEADLINE, ENCODING, Scenario, quoridor},
 };
 
 #[test]
@@ -41,6 +44,25 @@ fn rules_that_panic_in_a_game_actor_change_no_game() {
         assert!(played.arrays == healthy.arrays);
         assert!(played.stats.simulations > healthy.stats.simulations, "something was played again");
     }
+}
+
+#[test]
+fn a_cache_that_panics_changes_no_game() {
+    let play = |faults| Scenario::with_game(Fragile::new(quoridor(), faults), 8).play();
+    let healthy = play(Faults::default());
+    let played = play(Faults { hashed_position: vec![200, 2_000, 2_001], ..Faults::default() });
+    assert_eq!((played.ending, played.stats.games_abandoned), (Ending::Clean, 0));
+    assert!(played.stats.retries > 0, "its open requests were lost and asked again");
+    assert!(played.arrays == healthy.arrays);
+}
+
+#[test]
+fn a_writer_that_panics_sets_one_game_aside_and_writes_the_others() {
+    let game = Fragile::new(quoridor(), Faults { encode: vec![5], ..Faults::default() });
+    let kind = SyntheticEvaluator::Uniform;
+    let source = SyntheticSource { kind, game: game.clone(), encoding: ENCODING, threads: 1 };
+    let played = Scenario { source: Box::new(source), ..Scenario::with_game(game, 6) }.play();
+    assert_eq!((played.ending, played.stats.games_abandoned, played.stats.games_written), (Ending::Clean, 1, 5));
 }
 
 #[test]

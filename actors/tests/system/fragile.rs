@@ -1,8 +1,11 @@
 //! Quoridor with rules that panic at chosen calls.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use selfplay_engine::{
@@ -16,6 +19,10 @@ pub(crate) struct Faults {
     pub(crate) start: Vec<u64>,
     pub(crate) play: Vec<u64>,
     pub(crate) legal_actions: Vec<u64>,
+    /// With an evaluator that encodes nothing, only the writer calls it.
+    pub(crate) encode: Vec<u64>,
+    /// The positions made by these calls panic when they are first hashed, which only the cache does.
+    pub(crate) hashed_position: Vec<u64>,
     /// Every call of `play` panics from this one on.
     pub(crate) play_from: Option<u64>,
 }
@@ -25,6 +32,30 @@ struct Calls {
     start: AtomicU64,
     play: AtomicU64,
     legal_actions: AtomicU64,
+    encode: AtomicU64,
+    position: AtomicU64,
+}
+
+/// A position that panics the first time it, or a copy of it, is hashed while its trap is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FragilePosition {
+    position: QuoridorPosition,
+    trap: Option<&'static AtomicBool>,
+}
+
+impl PartialEq for FragilePosition {
+    fn eq(&self, other: &Self) -> bool {
+        self.position == other.position
+    }
+}
+
+impl Eq for FragilePosition {}
+
+impl Hash for FragilePosition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        assert!(!self.trap.is_some_and(|trap| trap.swap(false, Ordering::Relaxed)), "as planned: hashed");
+        self.position.hash(state);
+    }
 }
 
 /// See the module.
@@ -50,7 +81,7 @@ fn call(calls: &AtomicU64, faults: &[u64]) -> u64 {
 
 impl Game for Fragile {
     type State = QuoridorState;
-    type Position = QuoridorPosition;
+    type Position = FragilePosition;
     type Actions = ActionBits<4>;
     type Encoding = QuoridorEncoding;
 
@@ -79,8 +110,11 @@ impl Game for Fragile {
     fn outcome(&self, state: &QuoridorState) -> Option<Outcome> {
         self.game.outcome(state)
     }
-    fn position(&self, state: &QuoridorState) -> QuoridorPosition {
-        self.game.position(state)
+    fn position(&self, state: &QuoridorState) -> FragilePosition {
+        let number = self.calls.position.fetch_add(1, Ordering::Relaxed) + 1;
+        let trapped = self.faults.hashed_position.contains(&number);
+        let trap = trapped.then(|| &*Box::leak(Box::new(AtomicBool::new(true))));
+        FragilePosition { position: self.game.position(state), trap }
     }
     fn turn_action(&self, mover: Player, action: Action) -> Action {
         self.game.turn_action(mover, action)
@@ -100,7 +134,8 @@ impl Game for Fragile {
     fn input_shape(&self, encoding: QuoridorEncoding) -> Vec<usize> {
         self.game.input_shape(encoding)
     }
-    fn encode(&self, encoding: QuoridorEncoding, position: &QuoridorPosition, out: &mut [f32]) {
-        self.game.encode(encoding, position, out);
+    fn encode(&self, encoding: QuoridorEncoding, position: &FragilePosition, out: &mut [f32]) {
+        call(&self.calls.encode, &self.faults.encode);
+        self.game.encode(encoding, &position.position, out);
     }
 }
