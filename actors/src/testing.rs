@@ -2,7 +2,10 @@
 
 use actix::{Actor, Context, Handler, Message, Recipient};
 use selfplay_engine::{
-    Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome, Player, evaluation::EvaluateError,
+    Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome, Player,
+    evaluation::EvaluateError,
+    search::{SearchParams, Simulations},
+    selfplay::{Agent, PlaySettings},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -16,6 +19,25 @@ use crate::ticket::{Answer, Generation};
 pub(crate) fn play<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, test)
+}
+
+/// Both players are `agent`, with `simulations` a move if they search.
+pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
+    let search = SearchParams {
+        simulations: Simulations::PerMove(simulations),
+        c_puct: 1.0,
+        leaf_parallelism: 2,
+        virtual_loss: 1,
+        noise: None,
+    };
+    PlaySettings {
+        search,
+        temperature: 1.0,
+        drop_t_on_step: None,
+        tree_reuse: true,
+        penalize_visited_states: false,
+        agents: [agent; 2],
+    }
 }
 
 /// An address whose mail is collected.

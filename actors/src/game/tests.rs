@@ -3,17 +3,13 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use selfplay_engine::{
-    Evaluations, Evaluator,
-    evaluation::UniformEvaluator,
-    games::tictactoe::TicTacToe,
-    search::{SearchParams, Simulations},
-    selfplay::Agent,
+    Evaluations, Evaluator, evaluation::UniformEvaluator, games::tictactoe::TicTacToe, selfplay::Agent,
 };
 use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    testing::{Inbox, nth, play},
+    testing::{Inbox, nth, play, play_settings},
     ticket::Answer,
 };
 
@@ -27,24 +23,14 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let search = SearchParams {
-            simulations: Simulations::PerMove(8),
-            c_puct: 1.0,
-            leaf_parallelism: 2,
-            virtual_loss: 1,
-            noise: None,
-        };
-        let settings = PlaySettings {
-            search,
-            temperature: 1.0,
-            drop_t_on_step: None,
-            tree_reuse: true,
-            penalize_visited_states: false,
-            agents: [Agent::Search; 2],
-        };
         let stats = Arc::new(Stats::default());
-        let plan =
-            GamePlan { game: TicTacToe, settings: Arc::new(settings), seed: 3, stats: stats.clone(), on_ply: None };
+        let plan = GamePlan {
+            game: TicTacToe,
+            settings: Arc::new(play_settings(8, Agent::Search)),
+            seed: 3,
+            stats: stats.clone(),
+            on_ply: None,
+        };
         let (lookups, finished, free) = (Inbox::new(), Inbox::new(), Inbox::new());
         let addresses = GameAddresses {
             cache: lookups.address.clone(),

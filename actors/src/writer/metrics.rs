@@ -163,31 +163,17 @@ mod tests {
         Evaluations, Evaluator as _,
         evaluation::UniformEvaluator,
         games::tictactoe::TicTacToe,
-        search::{SearchParams, Simulations, SpareTree},
-        selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+        search::SpareTree,
+        selfplay::{Agent, Progress, SelfPlayGame},
     };
     use serde_json::Value;
 
     use super::*;
+    use crate::testing::play_settings;
 
     /// A game of tic-tac-toe with `n` simulations a move, begun under model `version`.
     fn game(n: u32, index: u64, version: i64) -> GameRecord<TicTacToe> {
-        let search = SearchParams {
-            simulations: Simulations::PerMove(n),
-            c_puct: 1.4,
-            leaf_parallelism: 4,
-            virtual_loss: 3,
-            noise: None,
-        };
-        let settings = PlaySettings {
-            search,
-            temperature: 1.0,
-            drop_t_on_step: None,
-            tree_reuse: false,
-            penalize_visited_states: false,
-            agents: [Agent::Search; 2],
-        };
-        let mut game = SelfPlayGame::new(TicTacToe, Arc::new(settings), 1, index);
+        let mut game = SelfPlayGame::new(TicTacToe, Arc::new(play_settings(n, Agent::Search)), 1, index);
         let (mut leaves, mut spare, mut evaluations) = (Vec::new(), SpareTree::default(), Evaluations::default());
         loop {
             leaves.clear();

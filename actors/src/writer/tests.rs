@@ -6,14 +6,14 @@ use actix::Addr;
 use selfplay_engine::{
     games::tictactoe::{MarkPlanes, TicTacToe},
     replay::ReadGame,
-    search::{SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+    search::SpareTree,
+    selfplay::{Agent, Progress, SelfPlayGame},
 };
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::*;
-use crate::testing::{Inbox, play, settle};
+use crate::testing::{Inbox, play, play_settings, settle};
 
 const PID: u32 = 77;
 
@@ -66,23 +66,8 @@ impl Stage {
 
 /// A finished game.
 fn record(index: u64) -> GameRecord<TicTacToe> {
-    let search = SearchParams {
-        simulations: Simulations::PerMove(2),
-        c_puct: 1.0,
-        leaf_parallelism: 1,
-        virtual_loss: 1,
-        noise: None,
-    };
-    let settings = PlaySettings {
-        search,
-        temperature: 1.0,
-        drop_t_on_step: None,
-        tree_reuse: true,
-        penalize_visited_states: false,
-        agents: [Agent::Random; 2],
-    };
     let spare = RefCell::new(SpareTree::default());
-    let mut game = SelfPlayGame::new(TicTacToe, Arc::new(settings), 1, index);
+    let mut game = SelfPlayGame::new(TicTacToe, Arc::new(play_settings(2, Agent::Random)), 1, index);
     match game.advance(&mut Vec::new(), &mut spare.borrow_mut()) {
         Progress::Finished(record) => record,
         Progress::Leaves => unreachable!("random players ask nothing"),

@@ -112,6 +112,8 @@ fn a_busy_thread_is_given_a_batch_in_advance_once_it_is_worth_running() {
         stage.push(4);
         assert!(stage.next(2, 1).is_none(), "one in advance is enough");
         assert_eq!(stage.next(1, 1).unwrap().len(), 7);
+        assert_eq!(stage.queue.take_waited(), Duration::from_millis(100), "as long as the first of its leaves");
+        assert_eq!(stage.queue.take_waited(), Duration::ZERO);
 
         stage.push(4);
         assert!(stage.next(1, 1).is_none(), "it may still be let wait for a fuller one");
