@@ -133,12 +133,24 @@ struct RunFlags {
     /// The trainer's latest.yaml (continuous mode)
     #[arg(long, value_name = "FILE")]
     latest_model_yaml: Option<String>,
+    /// What to follow instead (continuous mode): a directory's newest .onnx, one .onnx file, or a latest.yaml
+    #[arg(long, value_name = "PATH")]
+    model_source: Option<String>,
     /// Stop once this file exists
     #[arg(long, value_name = "FILE")]
     shutdown_file: Option<String>,
-    /// Seconds for running games to end after a stop
-    #[arg(long, value_name = "SECONDS")]
+    /// Seconds for running games to end after a stop; games that take longer go on at the next start
+    #[arg(long, value_name = "SECONDS", visible_alias = "drain-deadline")]
     grace_seconds: Option<f64>,
+    /// Discard the games that earlier processes left unfinished, instead of going on with them
+    #[arg(long)]
+    no_resume: bool,
+    /// Where finished games go at the end if the output directory does not take them
+    #[arg(long, value_name = "DIR")]
+    spool_dir: Option<String>,
+    /// Seconds that writing may fail before the process ends
+    #[arg(long, value_name = "SECONDS")]
+    writer_deadline: Option<f64>,
     /// The ONNX model (batch mode)
     #[arg(long, value_name = "FILE")]
     model_path: Option<String>,
@@ -252,8 +264,12 @@ impl Flags {
             ("--output-dir", "output.dir", text(&run.output_dir)),
             ("--continuous", "daemon.continuous", switch(run.continuous, "true")),
             ("--latest-model-yaml", "model.latest_yaml", text(&run.latest_model_yaml)),
+            ("--model-source", "model.source", text(&run.model_source)),
             ("--shutdown-file", "daemon.shutdown_file", text(&run.shutdown_file)),
             ("--grace-seconds", "daemon.grace_seconds", text(&run.grace_seconds)),
+            ("--no-resume", "journal.resume", switch(run.no_resume, "false")),
+            ("--spool-dir", "output.spool_dir", text(&run.spool_dir)),
+            ("--writer-deadline", "output.writer_deadline_seconds", text(&run.writer_deadline)),
             ("--model-path", "model.path", text(&run.model_path)),
             ("--model-version", "model.version", text(&run.model_version)),
             ("--num-games", "play.num_games", text(&run.num_games)),

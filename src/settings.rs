@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub model: ModelSettings,
     /// Where games go.
     pub output: OutputSettings,
+    /// Games in play, kept across restarts.
+    pub journal: JournalSettings,
     /// When the daemon ends.
     pub daemon: DaemonSettings,
     /// Records beside the games.
@@ -179,6 +181,8 @@ pub(crate) struct InferenceSettings {
     pub eval_max_wait_ms: f64,
     /// The ONNX Runtime library; `None`: `ORT_DYLIB_PATH`, then the usual places.
     pub ort_library: Option<PathBuf>,
+    /// Longest time one call of the network may take, > 0; `None`: any.
+    pub hang_seconds: Option<f64>,
 }
 
 /// What evaluates positions.
@@ -273,8 +277,34 @@ pub(crate) struct ModelSettings {
     pub version: u32,
     /// The trainer's `latest.yaml`; always there in continuous mode.
     pub latest_yaml: Option<PathBuf>,
-    /// How often `latest.yaml` and the shutdown file are looked at, in milliseconds, 10..=500.
+    /// What continuous mode follows instead of `latest_yaml`: such a file, a directory of models, or one model.
+    pub source: Option<PathBuf>,
+    /// Which model of a directory is the newest.
+    pub newest_by: NewestBy,
+    /// How often the source of models and the shutdown file are looked at, in milliseconds, 10..=500.
     pub poll_ms: u64,
+    /// Directories, separated by colons, that models must come from; `None`: any.
+    pub allowed_roots: Option<PathBuf>,
+    /// Largest model, its external data included.
+    pub max_bytes: u64,
+    /// Most that a value or a prior may differ between batch 1 and the largest batch, > 0.
+    pub agreement_tolerance: f64,
+    /// Evaluations of a new model that must all be finite, ≥ 0.
+    pub probation_evaluations: u64,
+    /// Share of non-finite evaluations above which a model is withdrawn later, 0..=1.
+    pub max_nonfinite_rate: f64,
+    /// Longest time that loading a model may take, > 0; `None`: any.
+    pub load_seconds: Option<f64>,
+}
+
+/// What makes a model of a directory the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NewestBy {
+    /// The last number in its name.
+    Name,
+    /// The time it was last changed.
+    Time,
 }
 
 /// `[output]`: where games go.
@@ -283,6 +313,26 @@ pub(crate) struct ModelSettings {
 pub(crate) struct OutputSettings {
     /// The directory that the trainer reads; always there for [`Purpose::Play`].
     pub dir: Option<PathBuf>,
+    /// Where finished games go at the end if `dir` does not take them.
+    pub spool_dir: Option<PathBuf>,
+    /// Free space below which no game starts, in bytes; `None`: 1 GiB or 2% of the file system, whichever is less.
+    pub min_free: Option<u64>,
+    /// How long writing may fail before the process ends, ≥ 0.
+    pub writer_deadline_seconds: f64,
+    /// Most games set aside in `rejected/` by this process.
+    pub max_rejected: u64,
+}
+
+/// `[journal]`: games in play, kept across restarts.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JournalSettings {
+    /// Keep one.
+    pub enabled: bool,
+    /// Go on with the games that an earlier process left unfinished.
+    pub resume: bool,
+    /// How often it is brought to the disk, in milliseconds, 1..=60000.
+    pub sync_ms: u64,
 }
 
 /// `[daemon]`: when the daemon ends.
