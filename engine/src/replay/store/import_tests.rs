@@ -1,0 +1,1 @@
+//! Games on their way from a spool directory into the store.
