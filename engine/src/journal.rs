@@ -4,14 +4,39 @@
 //! Each session appends to a file of its own, `tmp/session_{id}.journal` in the store's directory, which it keeps locked while it
 //! lives. [`open_session`] reads the journals of dead sessions, finishes or removes what they left, and makes a new journal.
 
+mod entry;
+mod import;
+mod kept;
+mod leftovers;
+mod read;
+mod recovery;
+mod report;
+mod restore;
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use thiserror::Error;
 
+use self::{
+    entry::{Entry, ReadTargets, Targets},
+    kept::Kept,
+};
+pub use self::{
+    import::Imported,
+    recovery::open_session,
+    report::{RecoveryEvent, RecoveryReport},
+    restore::{RestoreError, restore_plies},
+};
 use crate::{
     game::{Action, Game},
     replay::{LockError, PlyRecord, SessionId, Stem, StoreError},
@@ -36,13 +61,13 @@ pub enum JournalError {
         source: io::Error,
     },
     /// The journal missed something and is to be written afresh by [`Journal::tend`].
-    #[error("rely on the journal, which missed something: {reason}")]
+    #[error("rely on the journal: {reason}")]
     Unhealthy {
         /// What happened.
         reason: String,
     },
     /// Another process has taken over this session's games, as if this process were dead: it must not go on.
-    #[error("go on with this session: {by} has taken over its games")]
+    #[error("go on with this session: session {by} has taken over its games")]
     TakenOver {
         /// The other session.
         by: SessionId,
@@ -55,7 +80,7 @@ pub enum JournalError {
     Store(#[from] StoreError),
 }
 
-/// What a game's ply is kept as: what the rules cannot tell.
+/// What is kept of a ply: what the rules cannot tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournaledPly {
     /// The action played, game frame.
@@ -71,7 +96,7 @@ pub struct JournaledPly {
 /// A game of a dead session that goes on here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnfinishedGame {
-    /// Its number in this session's journal, where it stands already.
+    /// Its number in this session's journal, where it stands already: it is not to be begun again.
     pub number: JournalNumber,
     /// The seed it was begun with, not necessarily this session's.
     pub seed: u64,
@@ -81,35 +106,6 @@ pub struct UnfinishedGame {
     pub first_version: Option<i64>,
     /// Its completed plies. All of them when it was over: resumed, it is finished at once.
     pub plies: Vec<JournaledPly>,
-}
-
-/// Why plies cannot be played again.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum RestoreError {
-    /// The rules do not allow it.
-    #[error("play ply {ply} again: action {action} is not legal")]
-    Illegal {
-        /// The ply, from 0.
-        ply: usize,
-        /// The action.
-        action: Action,
-    },
-    /// The training policy names an action that is not legal.
-    #[error("restore the policy of ply {ply}: action {action} is not legal")]
-    IllegalTarget {
-        /// The ply, from 0.
-        ply: usize,
-        /// The action, network frame.
-        action: Action,
-    },
-}
-
-/// Plays a journaled game's plies again and makes their records, for [`crate::selfplay::SelfPlayGame::resume`].
-///
-/// # Errors
-/// When the plies are not of this game.
-pub fn restore_plies<G: Game>(_game: &G, _plies: &[JournaledPly]) -> Result<Vec<PlyRecord<G>>, RestoreError> {
-    todo!()
 }
 
 /// What a session is opened with.
@@ -133,10 +129,6 @@ pub struct SessionOptions {
     pub lock_wait: Duration,
 }
 
-/// What was found and done in a directory; printable, one line each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryReport {}
-
 /// A session, ready to play.
 #[derive(Debug)]
 pub struct Recovered {
@@ -144,7 +136,7 @@ pub struct Recovered {
     pub journal: Journal,
     /// Games to go on with.
     pub unfinished: Vec<UnfinishedGame>,
-    /// Lowest number of a game that no known session with our seed has begun.
+    /// Lowest number of a game that no dead session known here has begun with our seed.
     pub next_index: u64,
     /// For [`crate::replay::StemClock::new`]: later than every name in use.
     pub not_before_ms: u64,
@@ -152,81 +144,112 @@ pub struct Recovered {
     pub report: RecoveryReport,
 }
 
-/// Looks after what dead sessions left in `dir`, and begins a new one. Nothing of a live session is touched.
+/// A session's journal: a handle, cheap to clone and shared between threads.
 ///
-/// # Errors
-/// When the directory cannot be locked, read or written; it may be called again.
-pub fn open_session(_dir: &Path, _options: &SessionOptions) -> Result<Recovered, JournalError> {
-    todo!()
+/// Appending never fails and never waits for the disk: what the file does not take, for example because the disk is full, is kept
+/// in memory and reported by [`Journal::sync`], until [`Journal::tend`] gets it into the file.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// The next game's number.
+    numbers: Arc<AtomicU64>,
+    kept: Option<Arc<Kept>>,
 }
 
-/// A session's journal: a handle, cheap to clone and shared between threads.
-#[derive(Clone, Debug)]
-pub struct Journal;
-
 impl Journal {
-    /// A journal that keeps nothing and never fails.
+    /// A journal that keeps nothing and never fails. Its games are numbered all the same.
     #[must_use]
     pub fn disabled() -> Self {
-        todo!()
+        Self::new(None, 0)
     }
+
+    fn new(kept: Option<Arc<Kept>>, numbers: u64) -> Self {
+        Self { numbers: Arc::new(AtomicU64::new(numbers)), kept }
+    }
+
     /// A game begins.
-    pub fn begin(&self, _seed: u64, _index: u64) -> JournalNumber {
-        todo!()
+    #[must_use]
+    pub fn begin(&self, seed: u64, index: u64) -> JournalNumber {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.append(JournalNumber(number), &Entry::Begun { number, seed, index });
+        JournalNumber(number)
     }
+
     /// Ply `index` (from 0) of a game is complete. `first_version`: version of the model that served when the game began.
-    /// A game that goes back to an earlier ply, after a panic, gives that ply again.
-    pub fn ply<G: Game>(
-        &self,
-        _number: JournalNumber,
-        _index: usize,
-        _ply: &PlyRecord<G>,
-        _first_version: Option<i64>,
-    ) {
-        todo!()
+    ///
+    /// A game that goes back to an earlier ply, after a panic, gives that ply again, and those after it count no more.
+    pub fn ply<G: Game>(&self, number: JournalNumber, index: usize, ply: &PlyRecord<G>, first_version: Option<i64>) {
+        let Some(kept) = &self.kept else { return };
+        let entry = Entry::Ply {
+            number: number.0,
+            index: index as u32,
+            first_version,
+            action: ply.action,
+            targets: Targets(&ply.targets),
+            root_value: ply.root_value,
+            model_version: ply.model_version,
+        };
+        kept.append(number.0, &entry);
     }
-    /// The game is over and will be staged as `stem`. To be called before [`crate::replay::ReplayStore::stage`].
-    pub fn staging(&self, _number: JournalNumber, _stem: &Stem) {
-        todo!()
+
+    /// The game is over and will be staged as `stem`. To be called before [`crate::replay::ReplayStore::stage`]; again when it is
+    /// staged under another name.
+    pub fn staging(&self, number: JournalNumber, stem: &Stem) {
+        self.append(number, &Entry::Staging { number: number.0, stem: stem.clone() });
     }
+
     /// The games' files are complete. To be called, and followed by a successful [`Journal::sync`], before they are published.
-    pub fn staged(&self, _games: &[(JournalNumber, Stem)]) {
-        todo!()
+    pub fn staged<'a>(&self, games: impl IntoIterator<Item = (JournalNumber, &'a Stem)>) {
+        for (number, stem) in games {
+            self.append(number, &Entry::Staged { number: number.0, stem: stem.clone() });
+        }
     }
-    /// The game needs nothing more: it was published, given up or lost.
-    pub fn end(&self, _number: JournalNumber) {
-        todo!()
+
+    /// The game needs nothing more: it was published, spooled or given up.
+    pub fn end(&self, number: JournalNumber) {
+        self.append(number, &Entry::End { number: number.0 });
     }
-    /// Brings what was appended to the disk.
+
+    /// Brings what was appended to the disk. Appending goes on meanwhile.
     ///
     /// # Errors
     /// When that fails, or the journal has missed something since the last successful [`Journal::tend`].
     pub fn sync(&self) -> Result<(), JournalError> {
-        todo!()
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.sync())
     }
-    /// Keeps the file in order: writes it afresh when it missed something, was removed, or holds mostly what is over. To be called
-    /// about once a second and before each group of games is staged.
+
+    /// Keeps the file in order: writes it afresh when it missed something, was removed, or holds mostly what is over. To be
+    /// called about once a second, and before each group of games is staged: without its file a session counts as dead.
     ///
     /// # Errors
     /// When it is needed and fails; or another session has taken over.
     pub fn tend(&self) -> Result<(), JournalError> {
-        todo!()
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.tend())
     }
-    /// Size of the file.
+
+    /// Size of the file; 0 for a disabled journal.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        todo!()
+        self.kept.as_ref().map_or(0, |kept| kept.bytes())
     }
+
     /// Whether the file holds everything it was given.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        todo!()
+        self.kept.as_ref().is_none_or(|kept| kept.is_healthy())
     }
-    /// Ends the session: removes the file when nothing is unfinished, else brings it to the disk. Nothing is kept afterwards.
+
+    /// Ends the session: removes the file when nothing is unfinished, else brings it to the disk. Nothing is kept afterwards,
+    /// and the next start takes over what is unfinished.
     ///
     /// # Errors
-    /// When the file can neither be removed nor brought to the disk.
+    /// When the file can neither be removed nor brought to the disk; the call may be made again.
     pub fn close(&self) -> Result<(), JournalError> {
-        todo!()
+        self.kept.as_ref().map_or(Ok(()), |kept| kept.close())
+    }
+
+    fn append(&self, number: JournalNumber, entry: &Entry<ReadTargets>) {
+        if let Some(kept) = &self.kept {
+            kept.append(number.0, entry);
+        }
     }
 }

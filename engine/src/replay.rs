@@ -25,4 +25,4 @@ pub use metadata::{GameMetadata, GameResult, MetadataError};
 pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
 pub use stem::{SessionId, SessionIdError, Stem, StemClock, StemError};
-pub use store::{FreeSpace, Imported, ReplayStore, Staged, StoreError, Unpublished, Written};
+pub use store::{FreeSpace, ReplayStore, Staged, StoreError, Unpublished, Written};

@@ -11,9 +11,6 @@
 //! Whatever dies between two steps, [`crate::journal::open_session`] finishes or removes what it left.
 
 mod error;
-mod import;
-#[cfg(test)]
-mod import_tests;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +22,6 @@ use std::{
 };
 
 pub use error::StoreError;
-pub use import::Imported;
 
 use super::{
     lock::{DirectoryLock, LockError},
@@ -33,7 +29,7 @@ use super::{
 };
 
 /// How long [`ReplayStore::open`] and [`ReplayStore::import_from`] wait for another process that looks after the directory.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A game that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +117,16 @@ impl ReplayStore {
     /// When a directory cannot be created or written to, `tmp` lies on another file system than `dir`, or another process keeps
     /// the directory locked for half a minute.
     pub fn open(dir: impl Into<PathBuf>, session: SessionId) -> Result<Self, StoreError> {
-        let dir = dir.into();
-        let tmp = dir.join("tmp");
-        fs::create_dir_all(&tmp).map_err(|source| StoreError::CreateDirectory { path: tmp.clone(), source })?;
-        let store = Self { dir, tmp };
+        let store = Self::at(dir.into());
+        fs::create_dir_all(&store.tmp)
+            .map_err(|source| StoreError::CreateDirectory { path: store.tmp.clone(), source })?;
         store.probe(session)?;
         Ok(store)
+    }
+
+    /// The store in `dir`, whether it is there or not.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { tmp: dir.join("tmp"), dir }
     }
 
     /// The directory the trainer looks into.
@@ -166,6 +166,10 @@ impl ReplayStore {
     pub fn stage(&self, stem: &Stem, yaml: &[u8], npz: &[u8]) -> Result<Staged, StoreError> {
         self.check_is_new(stem)?;
         self.create_tmp()?;
+        if !self.tmp_file(stem, "npz").exists() {
+            // A YAML file without its part vouches for the archive's part: one of an earlier attempt must not.
+            drop(fs::remove_file(self.tmp_file(stem, "yaml")));
+        }
         let yaml_file = TempFile::write(self.tmp_file(stem, "yaml.part"), yaml)?;
         let npz_file = TempFile::write(self.tmp_file(stem, "npz.part"), npz)?;
         yaml_file.keep();
@@ -302,7 +306,7 @@ impl ReplayStore {
     }
 
     /// Creates `tmp` when somebody removed it, but not the directory around it: that may be a disk that is not mounted.
-    fn create_tmp(&self) -> Result<(), StoreError> {
+    pub(crate) fn create_tmp(&self) -> Result<(), StoreError> {
         match fs::create_dir(&self.tmp) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::CreateDirectory { path: self.tmp.clone(), source })
@@ -332,6 +336,11 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Creates a file, or empties the one that is there, fills it and brings it to the disk. Leaves none when that fails.
+pub(crate) fn write_file(path: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
+    TempFile::write(path, bytes).map(TempFile::keep)
+}
+
 /// The same error once more: one failure of the system may concern a group of games.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
@@ -343,7 +352,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// Moves a file to its place; good too when an earlier attempt, though reported as failed, did so.
-fn rename_once(from: &Path, to: &Path) -> Result<(), StoreError> {
+pub(crate) fn rename_once(from: &Path, to: &Path) -> Result<(), StoreError> {
     match rename(from, to) {
         Err(error) if error.io_kind() == io::ErrorKind::NotFound && matches!(to.try_exists(), Ok(true)) => Ok(()),
         other => other,

@@ -1,1 +1,0 @@
-//! Games on their way from a spool directory into the store.
