@@ -39,8 +39,8 @@ impl ReplayStore {
         let import = Import::new(self, path)?;
         let _own_lock = self.lock(LOCK_WAIT)?;
         let _spool_lock = import.spool.lock(LOCK_WAIT)?;
-        let (copied, skipped, failure) = import.copy()?;
-        import.commit(&copied)?;
+        let Copied { games, skipped, failure } = import.copy()?;
+        import.commit(&games)?;
         import.commit(&skipped)?;
         let games = import.place()?;
         failure.map_or(Ok(Imported { games, skipped }), |error| Err(error.into()))
@@ -56,6 +56,16 @@ pub(super) struct Import<'a> {
     mark: String,
 }
 
+/// What the first step did.
+pub(super) struct Copied {
+    /// Games copied.
+    pub(super) games: Vec<Stem>,
+    /// Games that are here already.
+    skipped: Vec<Stem>,
+    /// What stopped it.
+    failure: Option<StoreError>,
+}
+
 impl<'a> Import<'a> {
     /// `path`: the spool, canonical.
     pub(super) fn new(store: &'a ReplayStore, path: PathBuf) -> Result<Self, JournalError> {
@@ -65,27 +75,27 @@ impl<'a> Import<'a> {
         Ok(Self { store, spool, mark })
     }
 
-    /// Copies games into `tmp`, up to the first failure. Returns those copied, those that are here already, and the failure.
-    pub(super) fn copy(&self) -> Result<(Vec<Stem>, Vec<Stem>, Option<StoreError>), JournalError> {
+    /// Copies games into `tmp`, up to the first failure.
+    pub(super) fn copy(&self) -> Result<Copied, JournalError> {
         let live = recovery::live_sessions(self.store.tmp())?;
         let mut stems = self.publish_in_spool(|stem| !live.contains(&stem.session()))?;
         stems.retain(|stem| self.spool.yaml(stem).exists());
-        let (mut copied, mut skipped, mut failure) = (Vec::new(), Vec::new(), None);
+        let mut copied = Copied { games: Vec::new(), skipped: Vec::new(), failure: None };
         for stem in stems {
             if self.store.npz(&stem).exists() || self.store.tmp_file(&stem, "npz").exists() {
-                skipped.push(stem);
+                copied.skipped.push(stem);
                 continue;
             }
             match self.copy_game(&stem) {
-                Ok(()) => copied.push(stem),
+                Ok(()) => copied.games.push(stem),
                 Err(error) => {
-                    failure = Some(error);
+                    copied.failure = Some(error);
                     break;
                 }
             }
         }
         sync(self.store.tmp())?;
-        Ok((copied, skipped, failure))
+        Ok(copied)
     }
 
     /// Removes games that are copied, or not needed, from the spool.

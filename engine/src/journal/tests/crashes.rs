@@ -91,7 +91,7 @@ fn after_a_crash_at_any_step_the_game_reaches_the_trainer_once() {
             live(&stage, steps);
             let mut seen = if trains_between { stage.train() } else { 0 };
             let recovered = stage.open(2);
-            assert!(recovered.report.discarded() == 0);
+            assert_eq!(recovered.report.discarded(), 0);
             assert_eq!(recovered.next_index, if steps == 0 { 0 } else { 4 }, "{steps} steps");
             seen += if trains_between { stage.train() } else { 0 };
             go_on(&stage, recovered, steps);
@@ -106,14 +106,13 @@ fn after_a_crash_at_any_step_the_game_reaches_the_trainer_once() {
 fn a_crash_during_recovery_does_no_harm() {
     for steps in 0..=STEPS {
         // The new journal is in its place, and nothing was published or removed yet.
-        let (stage, elsewhere) = (Stage::new(), ());
+        let stage = Stage::new();
         live(&stage, steps);
         let copy = stage.copy();
         drop(copy.open(2));
-        let names = ["session_2-0000abcd.journal"];
-        names.iter().for_each(|name| drop(fs::copy(copy.tmp().join(name), stage.tmp().join(name)).unwrap()));
+        let journal = "session_2-0000abcd.journal";
+        fs::copy(copy.tmp().join(journal), stage.tmp().join(journal)).unwrap();
         let recovered = stage.open(3);
-        let () = elsewhere;
         assert!(recovered.unfinished.len() <= 1, "{steps} steps: adopted twice");
         go_on(&stage, recovered, steps);
         assert_eq!(stage.train(), usize::from(steps > 0), "{steps} steps");

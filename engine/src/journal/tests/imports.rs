@@ -35,7 +35,7 @@ fn a_crash_at_any_step_brings_every_game_once() {
         for trains_between in [false, true] {
             let (stage, spool, _) = spooled();
             let import = Import::new(&stage.store, fs::canonicalize(&spool.dir).unwrap()).unwrap();
-            let copied = if steps > 0 { import.copy().unwrap().0 } else { Vec::new() };
+            let copied = if steps > 0 { import.copy().unwrap().games } else { Vec::new() };
             match steps {
                 // Only one of the two has left the spool.
                 1 => fs::remove_file(spool.store.npz(&copied[0])).unwrap(),

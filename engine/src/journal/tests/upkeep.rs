@@ -49,18 +49,6 @@ fn a_journal_that_missed_something_is_completed_when_it_is_closed() {
 }
 
 #[test]
-fn a_torn_entry_is_cut_off_again() {
-    let stage = Stage::new();
-    let journal = stage.open(1).journal;
-    let (_, record) = begin(&journal, 0, 2);
-    let whole = journal.bytes();
-    drop(journal);
-    let path = stage.tmp().join("session_1-0000abcd.journal");
-    assert_eq!(fs::metadata(path).unwrap().len(), whole);
-    assert_eq!(stage.open(2).unfinished[0].plies, all_journaled(&record.plies[..2]));
-}
-
-#[test]
 fn a_removed_tmp_is_made_again_with_all_that_is_unfinished() {
     let stage = Stage::new();
     let journal = stage.open(1).journal;
@@ -96,37 +84,30 @@ fn a_long_journal_is_written_afresh_while_games_go_on() {
     let mut journal = stage.open(1).journal;
     Arc::get_mut(journal.kept.as_mut().unwrap()).unwrap().set_long_bytes(2_000);
     let stop = AtomicBool::new(false);
-    let (appended, longest, rewritten) = std::thread::scope(|scope| {
+    let games = std::thread::scope(|scope| {
         let player = scope.spawn(|| {
-            let mut appended = 0;
-            let mut index = 0;
-            while !stop.load(Ordering::Relaxed) || appended < 200_000 {
-                let before = journal.bytes();
-                let (number, _) = begin(&journal, index, 9);
+            let mut games = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let (number, _) = begin(&journal, games, 9);
                 // One game in 500 stays.
-                if index % 500 > 0 {
+                if games % 500 > 0 {
                     journal.end(number);
                 }
-                appended += journal.bytes().saturating_sub(before);
-                index += 1;
+                games += 1;
             }
-            (appended, index)
+            games
         });
-        let (mut longest, mut rewritten) = (0, 0);
-        while rewritten < 5 || !player.is_finished() {
+        let mut rewritten = 0;
+        while rewritten < 5 {
             let before = journal.bytes();
-            longest = longest.max(before);
             journal.tend().unwrap();
             journal.sync().unwrap();
             rewritten += usize::from(journal.bytes() < before);
-            stop.store(rewritten >= 5, Ordering::Relaxed);
         }
-        let (appended, games) = player.join().unwrap();
-        (appended, games, rewritten + usize::from(longest > 0))
+        stop.store(true, Ordering::Relaxed);
+        player.join().unwrap()
     });
-    assert!(appended > 100_000 && rewritten > 5);
     drop(journal);
-    let games = longest;
     let recovered = stage.open(2);
     let indices: Vec<_> = recovered.unfinished.iter().map(|game| game.index).collect();
     assert_eq!(indices, (0..games).step_by(500).collect::<Vec<_>>());
