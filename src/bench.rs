@@ -16,7 +16,7 @@ use selfplay_actors::{
     root::{Ending, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::replay::ReplayStore;
+use selfplay_engine::replay::{ReplayStore, SessionId};
 use serde::Serialize;
 
 use crate::{
@@ -147,7 +147,7 @@ fn pipeline(settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
 }
 
 fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
+    let store = ReplayStore::open(dir, SessionId::of_this_process()).map_err(failed)?;
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game: rules(settings)?,
