@@ -232,6 +232,18 @@ impl Journal {
         self.kept.as_ref().map_or(0, |kept| kept.bytes())
     }
 
+    /// Whether games are kept at all.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.is_recording())
+    }
+
+    /// Number of games that it keeps for the next start, as things stand.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.unfinished())
+    }
+
     /// Whether the file holds everything it was given.
     #[must_use]
     pub fn is_healthy(&self) -> bool {

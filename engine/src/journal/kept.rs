@@ -156,6 +156,14 @@ impl Kept {
         self.state().length
     }
 
+    pub(super) fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    pub(super) fn unfinished(&self) -> usize {
+        self.state().games.len()
+    }
+
     pub(super) fn is_healthy(&self) -> bool {
         self.state().failure.is_none()
     }
