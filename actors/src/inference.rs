@@ -1,7 +1,9 @@
 //! Inference threads: each owns one evaluator and runs one batch after the other.
 //!
 //! Threads are ours rather than an arbiter's: a batch blocks for milliseconds, and a panic in a native library's wrapper must
-//! cost no more than that batch. The pool outlives restarts of the batcher.
+//! cost no more than that batch. The pool outlives restarts of the batcher. Each thread is a child of the root: a batch that
+//! fails, or a panic of the thread itself, spends from its budget, and it takes no other before it has backed off. A thread
+//! that has spent all (the device is lost: every batch fails) gives up.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +13,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::Recipient;
@@ -19,14 +21,47 @@ use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
 
 use crate::{
     batcher::WorkerFree,
+    health::{Child, ExitReason, Health, Member, Presence},
     stats::Stats,
-    supervision::panic_text,
+    supervision::{Budget, ChildGaveUp, caught, panic_text},
     ticket::{Answer, Generation, LeafBatch, ThreadFreed, TicketError},
 };
 
 enum Command<G: Game> {
-    Run(LeafBatch<G>),
+    Run(LeafBatch<G>, Busy),
     Swap(Generation, Box<dyn Evaluator<G>>),
+}
+
+/// One batch sent and not finished: whatever becomes of it, it is counted off once.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn count(batches: &Arc<AtomicUsize>) -> Self {
+        batches.fetch_add(1, Ordering::AcqRel);
+        Self(batches.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a thread that gave up counts as busy with, so that the others get what is left.
+const NEVER_FREE: usize = usize::MAX / 2;
+
+/// How inference threads are supervised.
+#[derive(Clone, Debug)]
+pub struct ThreadSpec {
+    /// Their row of the table; each has a budget of its own.
+    pub child: &'static Child,
+    /// How long one batch may take; `None`: any time.
+    pub hang_limit: Option<Duration>,
+    /// Where they report how they are.
+    pub health: Arc<Health>,
+    /// Who hears when one gives up.
+    pub parent: Recipient<ChildGaveUp>,
 }
 
 struct Worker<G: Game> {
@@ -49,13 +84,28 @@ impl<G: Game> InferencePool<G> {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub fn start(threads: usize, batcher: &Recipient<WorkerFree>, stats: &Arc<Stats>) -> std::io::Result<Self> {
+    pub fn start(
+        threads: usize,
+        batcher: &Recipient<WorkerFree>,
+        stats: &Arc<Stats>,
+        spec: ThreadSpec,
+    ) -> std::io::Result<Self> {
         let start = |number| {
             let (commands, receiver) = mpsc::channel();
             let busy = Arc::new(AtomicUsize::new(0));
-            let worker = WorkerLoop { busy: busy.clone(), batcher: batcher.clone(), stats: stats.clone(), model: None };
-            let thread =
-                std::thread::Builder::new().name(format!("inference-{number}")).spawn(move || worker.run(&receiver))?;
+            let name = format!("inference-{number}");
+            let member = spec.health.join(spec.child, name.clone(), spec.hang_limit);
+            let worker = WorkerLoop {
+                busy: busy.clone(),
+                batcher: batcher.clone(),
+                stats: stats.clone(),
+                model: None,
+                presence: member.arrive(),
+                budget: Budget::new(spec.child.limits),
+                parent: spec.parent.clone(),
+                member,
+            };
+            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(&receiver))?;
             Ok(Worker { commands: Mutex::new(Some(commands)), busy, thread: Mutex::new(Some(thread)) })
         };
         let workers = (0..threads).map(start).collect::<std::io::Result<_>>()?;
@@ -89,10 +139,7 @@ impl<G: Game> InferencePool<G> {
     /// Queues a batch on a thread. After [`InferencePool::close`] the batch is reported lost.
     pub fn run(&self, worker: usize, batch: LeafBatch<G>) {
         let worker = &self.workers[worker];
-        worker.busy.fetch_add(1, Ordering::AcqRel);
-        if !worker.send(Command::Run(batch)) {
-            worker.busy.fetch_sub(1, Ordering::AcqRel);
-        }
+        worker.send(Command::Run(batch, Busy::count(&worker.busy)));
     }
 
     /// Gives each thread its evaluator of a new model; batches queued before still run on the old one.
@@ -112,6 +159,9 @@ impl<G: Game> InferencePool<G> {
         }
         for worker in &self.workers {
             let thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = &thread {
+                thread.thread().unpark(); // It may be backing off.
+            }
             if thread.is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("an inference thread ended in a panic");
             }
@@ -120,14 +170,13 @@ impl<G: Game> InferencePool<G> {
 }
 
 impl<G: Game> Worker<G> {
-    /// Whether the thread took it. A batch that it cannot take is dropped here, and its drop reports it lost.
-    fn send(&self, command: Command<G>) -> bool {
+    /// A batch that the thread cannot take is dropped here, and its drop reports it lost.
+    fn send(&self, command: Command<G>) {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
         if !sent {
             tracing::debug!("an inference thread is gone");
         }
-        sent
     }
 }
 
@@ -135,27 +184,82 @@ struct WorkerLoop<G: Game> {
     busy: Arc<AtomicUsize>,
     batcher: Recipient<WorkerFree>,
     stats: Arc<Stats>,
+    /// Kept in all failures: a fault of the thread says nothing about its model.
     model: Option<(Generation, Box<dyn Evaluator<G>>)>,
+    member: Arc<Member>,
+    presence: Presence,
+    budget: Budget,
+    parent: Recipient<ChildGaveUp>,
 }
 
+/// The budget of a thread is spent.
+struct GaveUp;
+
 impl<G: Game> WorkerLoop<G> {
+    /// Serves until the pool is closed or the budget is spent. What is queued then is reported lost when `commands` is dropped.
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
+        self.presence.running();
+        loop {
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve(commands)));
+            let spent = match served {
+                Ok(Ok(())) => return,
+                Ok(Err(GaveUp)) => true,
+                // The batch in hand was reported lost when it was dropped, but nobody has told the batcher.
+                Err(payload) => self.back_off(ExitReason::Panicked(caught(payload))).is_err(),
+            };
+            if spent {
+                self.busy.fetch_add(NEVER_FREE, Ordering::AcqRel);
+                return;
+            }
+            self.batcher.do_send(WorkerFree);
+        }
+    }
+
+    fn serve(&mut self, commands: &mpsc::Receiver<Command<G>>) -> Result<(), GaveUp> {
         while let Ok(command) = commands.recv() {
             match command {
                 Command::Swap(generation, evaluator) => {
                     let old = self.model.replace((generation, evaluator));
                     // The thread must outlive whatever a native library does when it lets go of a model.
-                    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
                         tracing::error!("the old model panicked while it was dropped");
                     }
                 }
-                Command::Run(batch) => {
+                Command::Run(batch, busy) => {
+                    let call = self.member.beat().enter();
                     let outcome = self.evaluate(&batch);
-                    self.busy.fetch_sub(1, Ordering::AcqRel);
-                    batch.finish(outcome, Some(ThreadFreed(self.batcher.clone())));
+                    drop(call);
+                    if let Err(TicketError::Backend(error)) = &outcome {
+                        let reason = ExitReason::Failed(error.clone());
+                        batch.finish(outcome, None);
+                        // Busy until it has backed off: the others get what comes.
+                        self.back_off(reason)?;
+                        drop(busy);
+                        self.batcher.do_send(WorkerFree);
+                    } else {
+                        drop(busy);
+                        batch.finish(outcome, Some(ThreadFreed(self.batcher.clone())));
+                    }
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Spends a restart and waits as long as that costs, or until the pool is closed.
+    fn back_off(&mut self, reason: ExitReason) -> Result<(), GaveUp> {
+        let child = self.member.name();
+        let Some(wait) = self.budget.spend(tokio::time::Instant::now()) else {
+            self.presence.stopped(&reason);
+            tracing::error!(%child, %reason, "child has used up its restarts");
+            self.parent.do_send(ChildGaveUp { child, reason });
+            return Err(GaveUp);
+        };
+        self.presence.restarting(&reason);
+        tracing::warn!(%child, %reason, wait_ms = wait.as_millis() as u64, "backing off");
+        std::thread::park_timeout(wait);
+        self.presence.running();
+        Ok(())
     }
 
     fn evaluate(&mut self, batch: &LeafBatch<G>) -> Result<Answer, TicketError> {
@@ -187,7 +291,8 @@ impl<G: Game> WorkerLoop<G> {
 mod tests {
     use super::*;
     use crate::{
-        testing::{FAILS, FORGETS, Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
+        health::State,
+        testing::{CHILD, FAILS, FORGETS, Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
         ticket::BatchDone,
     };
 
@@ -196,14 +301,18 @@ mod tests {
         pool: InferencePool<Numbers>,
         free: Inbox<WorkerFree>,
         done: Inbox<BatchDone>,
+        gave_up: Inbox<ChildGaveUp>,
+        health: Arc<Health>,
         stats: Arc<Stats>,
     }
 
     impl Stage {
         fn new(threads: usize) -> Self {
-            let (free, stats) = (Inbox::new(), Arc::new(Stats::default()));
-            let pool = InferencePool::start(threads, &free.address, &stats).unwrap();
-            Self { pool, free, done: Inbox::new(), stats }
+            let (free, gave_up, stats) = (Inbox::new(), Inbox::<ChildGaveUp>::new(), Arc::new(Stats::default()));
+            let (health, parent) = (Health::new(stats.clone()), gave_up.address.clone());
+            let spec = ThreadSpec { child: &CHILD, hang_limit: None, health: health.clone(), parent };
+            let pool = InferencePool::start(threads, &free.address, &stats, spec).unwrap();
+            Self { pool, free, done: Inbox::new(), gave_up, health, stats }
         }
 
         fn swap(&self, number: u64) {
@@ -329,6 +438,100 @@ mod tests {
             stage.pool.workers[1].busy.store(1, Ordering::Release);
             assert_eq!(stage.pool.least_busy(), Some((1, 1)));
             stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn a_thread_whose_every_batch_fails_gives_up_and_loses_nothing_in_silence() {
+        play(async {
+            let mut stage = Stage::new(1);
+            stage.swap(1);
+            let failures = u16::try_from(CHILD.limits.restarts).unwrap() + 1;
+            (0..failures).for_each(|_| stage.run(0, &[FAILS]));
+            stage.run(0, &[1]);
+            for _ in 0..failures {
+                assert!(matches!(stage.next().await, (_, Err(TicketError::Backend(_)))));
+            }
+            assert_eq!(stage.next().await, (vec![1], Err(TicketError::Lost)), "queued when it gave up");
+            let report = stage.gave_up.next().await;
+            assert_eq!(report.child, "inference-0");
+            assert!(matches!(&report.reason, ExitReason::Failed(text) if text.contains("no luck")), "{report:?}");
+            stage.pool.close();
+            assert!(stage.pool.least_busy().unwrap().1 >= NEVER_FREE);
+            stage.run(0, &[2]);
+            assert_eq!(stage.next().await, (vec![2], Err(TicketError::Lost)));
+            let status = &stage.health.status().children[0];
+            assert_eq!((status.state, status.restarts.error), (State::Stopped, u64::from(CHILD.limits.restarts)));
+            assert_eq!(stage.stats.restarts.get(), u64::from(CHILD.limits.restarts));
+        });
+    }
+
+    #[test]
+    fn while_one_thread_backs_off_the_others_are_preferred() {
+        static SLOW: Child = Child {
+            limits: crate::health::Limits {
+                first_backoff: Duration::from_secs(3600),
+                max_backoff: Duration::from_secs(3600),
+                ..CHILD.limits
+            },
+            ..CHILD
+        };
+        play(async {
+            let (mut done, free) = (Inbox::new(), Inbox::new());
+            let spec = ThreadSpec { child: &SLOW, ..crate::testing::threads() };
+            let pool = InferencePool::start(2, &free.address, &Arc::default(), spec).unwrap();
+            pool.swap(nth(1), vec![Box::new(Model(1)), Box::new(Model(1))]);
+            let mut batch = LeafBatch::new(1, done.address.clone());
+            batch.push(0, leaf(FAILS));
+            pool.run(0, batch);
+            let failed: BatchDone = done.next().await;
+            assert!(failed.outcome.is_err());
+            assert_eq!(pool.least_busy(), Some((1, 0)));
+            pool.close(); // Does not wait for the hour to pass.
+            assert_eq!(pool.workers[0].busy.load(Ordering::Acquire), 0);
+        });
+    }
+
+    /// A panic's payload that panics when it is dropped: it unwinds through whoever caught the first panic.
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("as planned: once more");
+        }
+    }
+
+    /// Answers as model 1 does, but for one position.
+    struct Explosive;
+
+    impl Evaluator<Numbers> for Explosive {
+        fn evaluate(
+            &mut self,
+            leaves: &[selfplay_engine::Leaf<Numbers>],
+            out: &mut Evaluations,
+        ) -> Result<(), selfplay_engine::evaluation::EvaluateError> {
+            if leaves.iter().any(|leaf| leaf.position == PANICS) {
+                std::panic::panic_any(Bomb);
+            }
+            Model(1).evaluate(leaves, out)
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_itself_loses_the_batch_in_hand_and_keeps_thread_and_model() {
+        play(async {
+            let mut stage = Stage::new(1);
+            stage.pool.swap(nth(1), vec![Box::new(Explosive)]);
+            stage.run(0, &[PANICS, 2]);
+            stage.run(0, &[3]);
+            let (ids, outcome) = stage.next().await;
+            assert_eq!((ids, outcome.is_err()), (vec![PANICS.into(), 2], true));
+            assert_eq!(stage.next().await, (vec![3], Ok(answer(1, [3]))));
+            stage.free.next().await;
+            stage.free.next().await;
+            assert_eq!(stage.pool.least_busy(), Some((0, 0)));
+            stage.pool.close();
+            assert_eq!(stage.health.status().children[0].restarts.total(), 1);
         });
     }
 }

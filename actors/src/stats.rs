@@ -101,6 +101,8 @@ stats! {
     batch_errors,
     /// Requests answered as lost or failed and asked again.
     retries,
+    /// Restarts of all children, failed batches included.
+    restarts,
     /// Models taken into service.
     models_loaded,
     /// Models refused.

@@ -12,6 +12,7 @@ use selfplay_actors::{
     batcher::BatchPolicy,
     cache::CacheLimits,
     game::{GamePlan, PlyHook},
+    health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
@@ -49,12 +50,15 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) batching: BatchPolicy,
     pub(crate) cache: CacheLimits,
     pub(crate) on_ply: Option<PlyHook<G>>,
+    pub(crate) journal_keeps_games: bool,
+    pub(crate) hang_limits: HangLimits,
 }
 
 /// What came of it.
 pub(crate) struct Played {
     pub(crate) ending: Ending,
     pub(crate) stats: Snapshot,
+    pub(crate) tree: TreeStatus,
     /// The bytes of each game's arrays, by the game's number.
     pub(crate) arrays: BTreeMap<u64, Vec<u8>>,
     pub(crate) games: BTreeMap<u64, ReadGame>,
@@ -64,6 +68,7 @@ pub(crate) struct Played {
 pub(crate) struct Running {
     pub(crate) controller: Controller,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) health: Arc<Health>,
     ending: mpsc::Receiver<Ending>,
     dir: TempDir,
 }
@@ -104,6 +109,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4 },
             cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
             on_ply: None,
+            journal_keeps_games: false,
+            hang_limits: HangLimits::default(),
         }
     }
 
@@ -122,6 +129,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
 
     pub(crate) fn start_in(self, dir: TempDir) -> Running {
         let stats = Arc::new(Stats::default());
+        let health = Health::new(stats.clone());
         let pid = std::process::id();
         let provenance =
             Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned(), metrics_dir: None };
@@ -143,6 +151,10 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             origin: self.origin,
             store: ReplayStore::open(ready(dir.path()), pid).unwrap(),
             provenance,
+            journal_keeps_games: self.journal_keeps_games,
+            hang_limits: self.hang_limits,
+            health: health.clone(),
+            last_resort: Arc::new(|| eprintln!("the system did not end in time after a hang")),
         };
         let (ended, ending) = mpsc::channel();
         let (started, controller) = mpsc::channel();
@@ -151,7 +163,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             ended.send(outcome.unwrap()).ok();
         });
         let controller = controller.recv_timeout(DEADLINE).expect("the system starts");
-        Running { controller, stats, ending, dir }
+        Running { controller, stats, health, ending, dir }
     }
 
     /// Plays to the end.
@@ -169,6 +181,7 @@ impl Running {
 
     /// Waits for the end and reads what was written: every file must be complete, and nothing else may lie about.
     pub(crate) fn finish(self) -> Played {
+        let health = self.health.clone();
         let (ending, stats, dir) = self.end();
         let (mut arrays, mut games) = (BTreeMap::new(), BTreeMap::new());
         let ready = ready(dir.path());
@@ -184,7 +197,7 @@ impl Running {
         assert_eq!(files.len(), 2 * games.len() + 1, "two files for each game and tmp, no more: {files:?}");
         assert!(names(&ready.join("tmp")).is_empty());
         assert_eq!(stats.games_written, games.len() as u64);
-        Played { ending, stats, arrays, games }
+        Played { ending, stats, tree: health.status(), arrays, games }
     }
 }
 
