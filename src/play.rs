@@ -66,6 +66,10 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     );
     let options = evaluation.options(settings, plan, batch_games, origin(settings), store);
 
+    if signals.any() {
+        tracing::info!("stopping: told so before the first game");
+        return Ok(Exit::Clean);
+    }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
     let quiet = settings.log.format == LogFormat::Human && std::io::stderr().is_terminal() && !settings.play.trace;
     let bar = batch_games.filter(|_| quiet).map(progress_bar);

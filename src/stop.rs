@@ -52,6 +52,11 @@ impl Signals {
         listening.context("failed to listen for signals")?;
         Ok(Self { first, stopping })
     }
+
+    /// Whether one has come already.
+    pub(crate) fn any(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 /// When and how to stop.
