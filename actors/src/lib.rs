@@ -5,7 +5,9 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`stats`]: counters anyone may read
-//! - [`supervision`]: restarts after panics, within a budget
+//! - [`health`]: how every child is doing, and what is written down of it
+//! - [`supervision`]: restarts after panics and errors, within a budget
+//! - [`watchdog`]: notices hangs
 //! - [`ticket`]: requests, batches and the promise of one answer each
 //! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
 //! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
@@ -17,6 +19,7 @@ pub mod batcher;
 pub mod cache;
 pub mod game;
 pub mod games;
+pub mod health;
 pub mod inference;
 pub mod loader;
 pub mod onnx;
@@ -26,4 +29,5 @@ pub mod supervision;
 #[cfg(test)]
 mod testing;
 pub mod ticket;
+pub mod watchdog;
 pub mod writer;
