@@ -18,7 +18,7 @@ use crate::{
     games::GamesSupervisor,
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
-    loader::{LoaderAddresses, ModelLoaderActor},
+    loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
     writer::{WriterActor, WriterAddresses},
@@ -155,14 +155,19 @@ pub(super) async fn start<G: Game>(
     });
 
     // The loader last: everything it may wake is there.
+    let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
         batcher: batcher.recipient(),
+        in_service: Arc::new(move || serving.generation().number),
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),
     };
     let (source, origin) = (options.source, options.origin);
-    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
+    let loader_actor = move || {
+        lower_priority();
+        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats)
+    };
     launch(&own_arbiter(blocking, "thread loader"), loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);
