@@ -3,6 +3,9 @@
 //! Threads are ours rather than an arbiter's: a batch blocks for milliseconds, and a panic in a native library's wrapper must
 //! cost no more than that batch. The pool outlives restarts of the batcher.
 
+#[cfg(test)]
+mod by_hand;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -17,6 +20,8 @@ use std::{
 use actix::Recipient;
 use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
 
+#[cfg(test)]
+pub(crate) use self::by_hand::{HandThread, ThreadStep};
 use crate::{
     batcher::WorkerFree,
     stats::Stats,
@@ -131,6 +136,19 @@ impl<G: Game> Worker<G> {
     }
 }
 
+/// What became of a batch, not yet sent.
+struct Report<G: Game> {
+    batch: LeafBatch<G>,
+    outcome: Result<Answer, TicketError>,
+    freed: ThreadFreed,
+}
+
+impl<G: Game> Report<G> {
+    fn send(self) {
+        self.batch.finish(self.outcome, Some(self.freed));
+    }
+}
+
 struct WorkerLoop<G: Game> {
     busy: Arc<AtomicUsize>,
     batcher: Recipient<WorkerFree>,
@@ -141,20 +159,29 @@ struct WorkerLoop<G: Game> {
 impl<G: Game> WorkerLoop<G> {
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
         while let Ok(command) = commands.recv() {
-            match command {
-                Command::Swap(generation, evaluator) => {
-                    let old = self.model.replace((generation, evaluator));
-                    // The thread must outlive whatever a native library does when it lets go of a model.
-                    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
-                        tracing::error!("the old model panicked while it was dropped");
-                    }
+            if let Some(report) = self.execute(command) {
+                report.send();
+            }
+        }
+    }
+
+    /// Does as told. What is to be reported of a batch is returned: the thread counts as free before anybody hears of it.
+    fn execute(&mut self, command: Command<G>) -> Option<Report<G>> {
+        match command {
+            Command::Swap(generation, evaluator) => {
+                let old = self.model.replace((generation, evaluator));
+                // The thread must outlive whatever a native library does when it lets go of a model.
+                if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+                    tracing::error!("the old model panicked while it was dropped");
                 }
-                Command::Run(batch) => {
-                    let outcome = self.evaluate(&batch);
-                    self.busy.fetch_sub(1, Ordering::AcqRel);
-                    let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
-                    batch.finish(outcome, Some(ThreadFreed { batcher: self.batcher.clone(), tally }));
-                }
+                None
+            }
+            Command::Run(batch) => {
+                let outcome = self.evaluate(&batch);
+                self.busy.fetch_sub(1, Ordering::AcqRel);
+                let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
+                let freed = ThreadFreed { batcher: self.batcher.clone(), tally };
+                Some(Report { batch, outcome, freed })
             }
         }
     }

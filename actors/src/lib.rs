@@ -18,6 +18,8 @@ pub mod cache;
 pub mod game;
 pub mod games;
 pub mod inference;
+#[cfg(test)]
+mod interleave;
 pub mod loader;
 pub mod onnx;
 pub mod root;
