@@ -1,5 +1,7 @@
 //! The batcher actor: collects leaves and hands batches to free inference threads.
 
+#[cfg(test)]
+mod inspect;
 mod probation;
 mod queue;
 
@@ -92,11 +94,14 @@ impl<G: Game> BatcherActor<G> {
         if self.timer.is_none()
             && let Some(wait) = self.queue.time_left(Instant::now())
         {
-            self.timer = Some(ctx.run_later(wait.max(Duration::from_micros(50)), |batcher, ctx| {
-                batcher.timer = None;
-                batcher.dispatch(ctx);
-            }));
+            self.timer = Some(ctx.run_later(wait.max(Duration::from_micros(50)), Self::wake));
         }
+    }
+
+    /// The oldest request has waited long enough.
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.dispatch(ctx);
     }
 }
 

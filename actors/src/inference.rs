@@ -8,6 +8,9 @@
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+mod by_hand;
+
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -22,6 +25,8 @@ use std::{
 use actix::Recipient;
 use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
 
+#[cfg(test)]
+pub(crate) use self::by_hand::{HandThread, ThreadStep};
 use crate::{
     batcher::WorkerFree,
     health::{Child, ExitReason, Health, Member, Presence},
@@ -98,16 +103,7 @@ impl<G: Game> InferencePool<G> {
             let busy = Arc::new(AtomicUsize::new(0));
             let name = format!("inference-{number}");
             let member = spec.health.join(spec.child, name.clone(), spec.hang_limit);
-            let worker = WorkerLoop {
-                busy: busy.clone(),
-                batcher: batcher.clone(),
-                stats: stats.clone(),
-                model: None,
-                presence: member.arrive(),
-                budget: Budget::new(spec.child.limits),
-                parent: spec.parent.clone(),
-                member,
-            };
+            let worker = WorkerLoop::new(&busy, batcher, stats, member, &spec);
             let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(&receiver))?;
             Ok(Worker { commands: Mutex::new(Some(commands)), busy, thread: Mutex::new(Some(thread)) })
         };
@@ -183,6 +179,37 @@ impl<G: Game> Worker<G> {
     }
 }
 
+/// What became of a batch that was run.
+struct Done<G: Game> {
+    batch: LeafBatch<G>,
+    outcome: Result<Answer, TicketError>,
+    busy: Busy,
+}
+
+impl<G: Game> Done<G> {
+    /// Tells the cache of the batch and the batcher that its thread is free: at once, or after a failure and `back_off`.
+    fn tell(
+        self,
+        batcher: Recipient<WorkerFree>,
+        back_off: impl FnOnce(ExitReason) -> Result<(), GaveUp>,
+    ) -> Result<(), GaveUp> {
+        let Self { batch, outcome, busy } = self;
+        if let Err(TicketError::Backend(error)) = &outcome {
+            let reason = ExitReason::Failed(error.clone());
+            batch.finish(outcome, None);
+            // Busy until it has backed off: the others get what comes.
+            back_off(reason)?;
+            drop(busy);
+            batcher.do_send(WorkerFree(Tally::default()));
+        } else {
+            let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
+            drop(busy);
+            batch.finish(outcome, Some(ThreadFreed { batcher, tally }));
+        }
+        Ok(())
+    }
+}
+
 struct WorkerLoop<G: Game> {
     busy: Arc<AtomicUsize>,
     batcher: Recipient<WorkerFree>,
@@ -199,6 +226,25 @@ struct WorkerLoop<G: Game> {
 struct GaveUp;
 
 impl<G: Game> WorkerLoop<G> {
+    fn new(
+        busy: &Arc<AtomicUsize>,
+        batcher: &Recipient<WorkerFree>,
+        stats: &Arc<Stats>,
+        member: Arc<Member>,
+        spec: &ThreadSpec,
+    ) -> Self {
+        Self {
+            busy: busy.clone(),
+            batcher: batcher.clone(),
+            stats: stats.clone(),
+            model: None,
+            presence: member.arrive(),
+            budget: Budget::new(spec.child.limits),
+            parent: spec.parent.clone(),
+            member,
+        }
+    }
+
     /// Serves until the pool is closed or the budget is spent. What is queued then is reported lost when `commands` is dropped.
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
         self.presence.running();
@@ -220,34 +266,30 @@ impl<G: Game> WorkerLoop<G> {
 
     fn serve(&mut self, commands: &mpsc::Receiver<Command<G>>) -> Result<(), GaveUp> {
         while let Ok(command) = commands.recv() {
-            match command {
-                Command::Swap(generation, evaluator) => {
-                    let old = self.model.replace((generation, evaluator));
-                    // The thread must outlive whatever a native library does when it lets go of a model.
-                    if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
-                        tracing::error!("the old model panicked while it was dropped");
-                    }
-                }
-                Command::Run(batch, busy) => {
-                    let call = self.member.beat().enter();
-                    let outcome = self.evaluate(&batch);
-                    drop(call);
-                    if let Err(TicketError::Backend(error)) = &outcome {
-                        let reason = ExitReason::Failed(error.clone());
-                        batch.finish(outcome, None);
-                        // Busy until it has backed off: the others get what comes.
-                        self.back_off(reason)?;
-                        drop(busy);
-                        self.batcher.do_send(WorkerFree(Tally::default()));
-                    } else {
-                        drop(busy);
-                        let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
-                        batch.finish(outcome, Some(ThreadFreed { batcher: self.batcher.clone(), tally }));
-                    }
-                }
+            if let Some(done) = self.execute(command) {
+                done.tell(self.batcher.clone(), |reason| self.back_off(reason))?;
             }
         }
         Ok(())
+    }
+
+    /// Does as told, and returns what is to be told of a batch.
+    fn execute(&mut self, command: Command<G>) -> Option<Done<G>> {
+        match command {
+            Command::Swap(generation, evaluator) => {
+                let old = self.model.replace((generation, evaluator));
+                // The thread must outlive whatever a native library does when it lets go of a model.
+                if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
+                    tracing::error!("the old model panicked while it was dropped");
+                }
+                None
+            }
+            Command::Run(batch, busy) => {
+                let _call = self.member.beat().enter();
+                let outcome = self.evaluate(&batch);
+                Some(Done { batch, outcome, busy })
+            }
+        }
     }
 
     /// Spends a restart and waits as long as that costs, or until the pool is closed.

@@ -21,6 +21,8 @@ pub mod game;
 pub mod games;
 pub mod health;
 pub mod inference;
+#[cfg(test)]
+mod interleave;
 pub mod loader;
 pub mod onnx;
 pub mod root;

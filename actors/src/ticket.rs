@@ -176,6 +176,11 @@ impl<G: Game> LeafBatch<G> {
         &self.leaves
     }
 
+    #[cfg(test)]
+    pub(crate) fn ids(&self) -> &[LeafId] {
+        &self.ids
+    }
+
     /// Number of leaves.
     #[must_use]
     pub fn len(&self) -> usize {

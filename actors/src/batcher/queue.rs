@@ -40,6 +40,11 @@ impl<G: Game> Queue<G> {
         self.requests.push_back((now, request));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.leaves
+    }
+
     /// Drops everything without a report.
     pub(super) fn discard(&mut self) {
         self.leaves = 0;

@@ -72,6 +72,11 @@ impl<G: Game> Store<G> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key<G>, &Known)> {
+        self.entries.iter()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }

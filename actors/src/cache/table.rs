@@ -4,6 +4,8 @@
 //! model, the newest it knew of when it was answered.
 
 #[cfg(test)]
+mod inspect;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

@@ -210,7 +210,7 @@ fn a_flush_reports_what_the_disk_refuses() {
         stage.writer.do_send(Flush);
         let flushed = stage.root.next().await;
         assert_eq!((flushed.lost, flushed.kept, flushed.spooled), (2, 0, 0));
-        assert!(flushed.reason.contains("create file"), "{}", flushed.reason);
+        assert!(flushed.reason.contains("create directory"), "{}", flushed.reason);
     });
 }
 

@@ -141,7 +141,7 @@ fn games_that_cannot_be_written_are_reported() {
     }));
     let (ending, stats, _dir) = scenario.start_in(dir).end();
     assert!(
-        matches!(&ending, Ending::Unwritten { lost: 3, reason, .. } if reason.contains("create file")),
+        matches!(&ending, Ending::Unwritten { lost: 3, reason, .. } if reason.contains("create directory")),
         "{ending:?}"
     );
     assert_eq!((stats.games_finished, stats.games_written), (3, 0));

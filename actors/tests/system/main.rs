@@ -6,6 +6,7 @@
 //! - [`batch`]: so many games are played, and they follow from the seed alone
 //! - [`faults`]: what panics is survived, what keeps panicking is escalated
 //! - [`following`]: models change while games are in play, and games stop when told to
+//! - [`stale`]: thousands of models in a few seconds, and every written game explained by them
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that called them")]
 
@@ -14,4 +15,5 @@ mod faults;
 mod following;
 mod fragile;
 mod sources;
+mod stale;
 mod support;

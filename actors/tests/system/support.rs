@@ -32,6 +32,9 @@ use tempfile::TempDir;
 /// No test waits longer than this for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// All games' randomness.
+pub(crate) const SEED: u64 = 42;
+
 pub(crate) const ENCODING: QuoridorEncoding = QuoridorEncoding::Resnet;
 
 /// Quoridor 5×5, three walls, at most 60 plies.
@@ -152,7 +155,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             plan: GamePlan {
                 game: self.game,
                 settings: Arc::new(self.settings),
-                seed: 42,
+                seed: SEED,
                 journal: journal.clone(),
                 stats: stats.clone(),
                 on_ply: self.on_ply,
