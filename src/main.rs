@@ -55,7 +55,11 @@ fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Resu
     let warnings = resolved.warnings().to_vec();
     let settings = resolved.into_settings()?;
     telemetry::init(&settings.log)?;
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let memory = sizes::machine_memory().and_then(|memory| sizes::memory_warning(&settings, memory));
+    warnings.iter().chain(&memory).for_each(|warning| tracing::warn!("{warning}"));
+    if purpose == Purpose::Play {
+        settings::try_out(&settings)?;
+    }
     Ok(settings)
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the settings as a whole, from files, an environment and flags to the typed settings or the message.
 
 mod mistakes;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
