@@ -20,6 +20,7 @@ mod table_game;
 
 pub use arrays::{GameArrays, POLICY_SUM_TOLERANCE, ReplayError};
 pub use metadata::{GameMetadata, GameResult, MetadataError};
+pub use npy::HeaderError;
 pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
 pub use stem::{Stem, StemClock};
