@@ -1,5 +1,7 @@
 //! `selfplayd bench`: the whole daemon against what the network alone can do, in one process, in turn and repeated.
 
+mod swap;
+
 use std::{
     fs,
     io::Write as _,
@@ -13,11 +15,13 @@ use selfplay_actors::{
     game::GamePlan,
     loader::ModelOrigin,
     onnx::{ModelFile, load_evaluators, raw_throughput},
-    root::{Ending, run},
+    root::{Ending, Options, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::replay::ReplayStore;
+use selfplay_engine::{games::quoridor::Quoridor, replay::ReplayStore};
 use serde::Serialize;
+
+pub(crate) use self::swap::swap;
 
 use crate::{
     agents::play_settings,
@@ -84,7 +88,7 @@ pub(crate) fn bench(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exi
         }
         let span = args.games.map_or_else(|| format!("{} s", args.seconds), |games| format!("{games} games"));
         progress(&format!("round {round} of {}: the whole daemon, {span}", args.rounds));
-        pipelines.push(pipeline(settings, args)?);
+        pipelines.push(in_temporary_dir(|dir| pipeline(dir, settings, args))?);
     }
     let sizes = Evaluation::prepare(settings)?.sizes;
     let ratio = |by: fn(&Pipeline) -> f64, of: fn(&(f64, f64)) -> f64| {
@@ -138,28 +142,55 @@ impl Sample {
     }
 }
 
-/// Plays for a while, or a number of whole games, into a temporary directory.
-fn pipeline(settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let dir = std::env::temp_dir().join(format!("selfplayd-bench-{}", std::process::id()));
-    let measured = pipeline_in(&dir, settings, args);
-    let removed = fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()));
-    measured.and_then(|measured| removed.map(|()| measured))
+/// What is played on: a directory, counters, and everything settled that does not depend on where models come from.
+struct Ground {
+    store: ReplayStore,
+    stats: Arc<Stats>,
+    plan: GamePlan<Quoridor>,
+    evaluation: Evaluation,
 }
 
-fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
-    let stats = Arc::new(Stats::default());
-    let plan = GamePlan {
-        game: rules(settings)?,
-        settings: Arc::new(play_settings(settings)),
-        seed: settings.play.seed.unwrap_or(0),
-        stats: stats.clone(),
-        on_ply: None,
-    };
-    let evaluation = Evaluation::prepare(settings)?;
-    let threads = evaluation.sizes.inference_threads;
+impl Ground {
+    fn new(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
+        let stats = Arc::new(Stats::default());
+        let plan = GamePlan {
+            game: rules(settings)?,
+            settings: Arc::new(play_settings(settings)),
+            seed: settings.play.seed.unwrap_or(0),
+            stats: stats.clone(),
+            on_ply: None,
+        };
+        Ok(Self { store, stats, plan, evaluation: Evaluation::prepare(settings)? })
+    }
+
+    fn options(self, settings: &Settings, num_games: Option<u64>, origin: ModelOrigin) -> Options<Quoridor> {
+        self.evaluation.options(settings, self.plan, num_games, origin, self.store)
+    }
+}
+
+/// Does something in a directory that is removed afterwards.
+fn in_temporary_dir<T>(work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let dir = std::env::temp_dir().join(format!("selfplayd-bench-{}", std::process::id()));
+    fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    let done = work(&dir);
+    let removed = fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()));
+    done.and_then(|done| removed.map(|()| done))
+}
+
+fn check_ending(ending: Ending) -> anyhow::Result<()> {
+    match ending {
+        Ending::Clean => Ok(()),
+        other => bail!("the daemon ended early: {other:?}"),
+    }
+}
+
+/// Plays for a while, or a number of whole games.
+fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
+    let ground = Ground::new(dir, settings)?;
+    let (stats, threads) = (ground.stats.clone(), ground.evaluation.sizes.inference_threads);
     let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
-    let options = evaluation.options(settings, plan, args.games, origin, store);
+    let options = ground.options(settings, args.games, origin);
     let (window, seconds, games) = (stats.clone(), args.seconds, args.games);
     let before = Sample::now(&stats);
     let (samples, taken) = mpsc::channel();
@@ -185,10 +216,7 @@ fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Res
             controller.drain("the measurement is over", Duration::ZERO);
         });
     };
-    match run(options, started).context("failed to run the actor system")? {
-        Ending::Clean => {}
-        other => bail!("the daemon ended early: {other:?}"),
-    }
+    check_ending(run(options, started).context("failed to run the actor system")?)?;
     // A number of games may be over between two looks at the counters.
     let begin = taken.try_recv().unwrap_or(before);
     let end = taken.try_recv().unwrap_or_else(|_| Sample::now(&stats));

@@ -14,7 +14,7 @@ const GUIDE: &str = "\
 Modes:
   batch       plays --num-games games with the model --model-path, then ends
   continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT) and always with the newest model that
-              --latest-model-yaml names
+              --latest-model-yaml names or --model-source holds
 
 Settings, each layer replacing the one before it:
   defaults, --config (the trainer's YAML), --settings, environment SELFPLAYD__SECTION__KEY, flags
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Config(Box<Flags>),
     /// Draw a finished game in the terminal
     Show(ShowArgs),
+    /// Check a model as it is before it may serve: exit code 0 if it may, 1 if not
+    CheckModel(Box<CheckModelArgs>),
     /// Measure evaluations per second, of the network alone and of the whole daemon
     Bench(Box<BenchArgs>),
 }
@@ -65,9 +67,29 @@ pub(crate) struct ShowArgs {
     pub all: bool,
 }
 
+/// Arguments of `check-model`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckModelArgs {
+    /// The ONNX model
+    pub file: PathBuf,
+    /// The checksum that the file must have, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// The settings to check it for: board, device, batch, roots and limits.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
 /// Arguments of `bench`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    /// What to measure instead.
+    #[command(subcommand)]
+    pub what: Option<BenchWhat>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -81,6 +103,30 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub rounds: usize,
     /// The settings to measure.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What `bench` can measure besides speed.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum BenchWhat {
+    /// Measure what play loses while models are swapped
+    Swap(Box<SwapArgs>),
+}
+
+/// Arguments of `bench swap`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SwapArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds between two models
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub every: f64,
+    /// Models to swap in after the first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub swaps: u64,
+    /// The settings to measure; --model-path names the model, which is published again and again.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -310,7 +356,10 @@ fn switch(given: bool, value: &str) -> Option<String> {
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
     let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
-    command.mut_subcommand("config", with_defaults).mut_subcommand("bench", with_defaults)
+    command
+        .mut_subcommand("config", with_defaults)
+        .mut_subcommand("check-model", with_defaults)
+        .mut_subcommand("bench", |bench| with_defaults(bench).mut_subcommand("swap", with_defaults))
 }
 
 fn with_defaults(command: clap::Command) -> clap::Command {
@@ -365,7 +414,7 @@ mod tests {
         insta::assert_snapshot!("help_of_show", help("show"));
         let config = help("config");
         assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: 8]"), "{config}");
-        assert!(help("bench").contains("--model-path"));
+        assert!(help("bench").contains("--model-path") && help("check-model").contains("--model-source"));
     }
 
     #[test]
@@ -421,6 +470,21 @@ mod tests {
         let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
         assert!(bench.json && bench.seconds == 2.5);
         assert_eq!(given(&bench.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
+    }
+
+    #[test]
+    fn a_model_is_checked_and_swaps_are_measured_with_the_settings_of_play() {
+        let cli = parse_from(&["check-model", "m.onnx", "--json", "--config", "x.yaml", "--device", "cpu"]).unwrap();
+        let Some(Command::CheckModel(check)) = cli.command else { panic!("not check-model: {cli:?}") };
+        assert!(check.json && check.file == PathBuf::from("m.onnx") && check.sha256.is_none());
+        assert_eq!(given(&check.flags), [("--device", "inference.device", "cpu".to_owned())]);
+
+        let cli = parse_from(&["bench", "swap", "--every", "0.5", "--model-path", "m.onnx"]).unwrap();
+        let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+        let Some(BenchWhat::Swap(swap)) = bench.what else { panic!("not swap: {bench:?}") };
+        assert_eq!((swap.every, swap.swaps), (0.5, 10));
+        assert_eq!(given(&swap.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
+        assert!(parse_from(&["bench", "--rounds", "2", "swap"]).is_err());
     }
 
     #[test]

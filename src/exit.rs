@@ -9,6 +9,8 @@ use anyhow::anyhow;
 pub(crate) enum Exit {
     /// Everything asked for was done: all games played, or a shutdown that finished in time.
     Clean,
+    /// `check-model` found that the model must not serve.
+    Refused,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
     /// A part failed more often than its restart budget allows. Restarting the process may help.
@@ -24,13 +26,14 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of the codes.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Clean, Self::Usage, Self::Escalation, Self::WriterIo, Self::CutShort, Self::Settings];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Clean, Self::Refused, Self::Usage, Self::Escalation, Self::WriterIo, Self::CutShort, Self::Settings];
 
     /// The number the parent process sees.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
+            Self::Refused => 1,
             Self::Usage => 2,
             Self::Escalation => 70,
             Self::WriterIo => 74,
@@ -43,6 +46,7 @@ impl Exit {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Clean => "all games played, or told to stop and every finished game written",
+            Self::Refused => "check-model: the model must not serve",
             Self::Usage => "the command line is wrong",
             Self::Escalation => "a part failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => "finished games could not be written (disk, permissions)",

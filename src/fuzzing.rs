@@ -48,24 +48,45 @@ fn resolve(trainer: Option<&Path>, own: Option<&Path>, board: bool) -> Result<(S
 mod tests {
     use std::path::PathBuf;
 
-    use proptest::prelude::*;
+    use proptest::{prelude::*, sample::Index};
+    use selfplay_actors::loader::read_any_latest_yaml;
     use tempfile::TempDir;
 
     use super::*;
 
-    /// What fuzzing starts from, and what it found.
-    fn corpus() -> Vec<Vec<u8>> {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/settings");
-        let files = fs::read_dir(dir).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-        let files: Vec<_> = files.collect();
-        assert!(files.len() > 5);
+    /// What fuzzing `target` starts from, and what it found.
+    fn corpus(target: &str) -> Vec<Vec<u8>> {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+        let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        // Fuzzing leaves files of its own beside those that are kept.
+        let kept = names.filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .is_some_and(|name| name.starts_with("seed_") || name.starts_with("found_"))
+        });
+        let files: Vec<_> = kept.map(|path| fs::read(path).unwrap()).collect();
+        assert!(files.len() > 2);
         files
     }
 
     #[test]
-    fn the_corpus_of_settings_is_read_or_refused() {
+    fn the_corpora_are_read_or_refused() {
         let dir = TempDir::new().unwrap();
-        corpus().iter().for_each(|bytes| settings(dir.path(), bytes).unwrap());
+        corpus("settings").iter().for_each(|bytes| settings(dir.path(), bytes).unwrap());
+        corpus("latest_yaml").iter().for_each(|bytes| read_any_latest_yaml(bytes));
+    }
+
+    /// `bytes` with some of them replaced, and the end cut off.
+    fn damaged(mut bytes: Vec<u8>, from: &Index, length: usize, inserted: &str, end: &Index) -> Vec<u8> {
+        let from = from.index(bytes.len() + 1);
+        bytes.splice(from..bytes.len().min(from + length), inserted.bytes());
+        bytes.truncate(end.index(bytes.len() * 2 + 1));
+        bytes
+    }
+
+    fn odd_text() -> impl Strategy<Value = String> {
+        prop_oneof!["[\\[\\]{}:,&*!|>'\"\\-? \t\n#=.~]{1,4}", "[0-9.e_+-]{1,25}", ".{0,4}"]
     }
 
     proptest! {
@@ -73,20 +94,18 @@ mod tests {
 
         #[test]
         fn damaged_settings_are_read_or_refused(
-            file: prop::sample::Index,
-            cut: prop::sample::Index,
-            from: prop::sample::Index,
-            length in 0_usize..8,
-            inserted in prop_oneof!["[\\[\\]{}:,&*!|>'\"\\-? \t\n#=.~]{1,4}", "[0-9.e_+-]{1,25}", ".{0,4}"],
+            file: Index, from: Index, length in 0_usize..8, inserted in odd_text(), end: Index,
         ) {
-            let corpus = corpus();
-            let mut bytes = file.get(&corpus).clone();
-            if !bytes.is_empty() {
-                let from = from.index(bytes.len());
-                bytes.splice(from..bytes.len().min(from + length), inserted.bytes());
-                bytes.truncate(cut.index(bytes.len() * 2 + 1));
-            }
-            settings(TempDir::new().unwrap().path(), &bytes).unwrap();
+            let bytes = file.get(&corpus("settings")).clone();
+            settings(TempDir::new().unwrap().path(), &damaged(bytes, &from, length, &inserted, &end)).unwrap();
+        }
+
+        #[test]
+        fn damaged_news_of_models_are_read_or_refused(
+            file: Index, from: Index, length in 0_usize..8, inserted in odd_text(), end: Index,
+        ) {
+            let bytes = file.get(&corpus("latest_yaml")).clone();
+            read_any_latest_yaml(&damaged(bytes, &from, length, &inserted, &end));
         }
     }
 }

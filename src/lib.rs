@@ -9,10 +9,11 @@
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
 //! - [`stop`]: shutdown file and signals
-//! - [`play`], [`mod@bench`]: the daemon, and its yardstick
+//! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
 
 mod agents;
 mod bench;
+mod check_model;
 mod cli;
 mod exit;
 #[doc(hidden)]
@@ -28,7 +29,7 @@ mod trace;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use cli::{Command, Flags};
+use cli::{BenchWhat, Command, Flags};
 use exit::Exit;
 use settings::{Preset, Purpose, Settings};
 
@@ -39,6 +40,9 @@ pub fn main() -> ExitCode {
         None => load(&cli.flags, Purpose::Play, None).and_then(|settings| play::play(&settings)),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => trace::show(args),
+        Some(Command::CheckModel(args)) => {
+            load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
+        }
         Some(Command::Bench(args)) => measure(args),
     };
     outcome.map_or_else(report, ExitCode::from)
@@ -82,5 +86,8 @@ fn print_config(flags: &Flags) -> anyhow::Result<Exit> {
 /// `selfplayd bench`: measures with a preset under the user's settings.
 fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
     let preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
-    bench::bench(args, &load(&args.flags, Purpose::Bench, Some(preset))?)
+    match &args.what {
+        None => bench::bench(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+    }
 }

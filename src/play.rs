@@ -12,8 +12,8 @@ use rand::RngExt as _;
 use selfplay_actors::{
     cache::CacheLimits,
     game::GamePlan,
-    loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{Device, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
+    loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
+    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
     root::{Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
@@ -195,6 +195,8 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, Load
         threads: sizes.inference_threads,
         max_batch: sizes.batching.max_batch,
         buckets: None,
+        limits: file_limits(settings),
+        agreement_tolerance: settings.model.agreement_tolerance as f32,
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
     Ok((runtime, load))
@@ -224,12 +226,26 @@ pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
 }
 
 fn origin(settings: &Settings) -> ModelOrigin {
-    match &settings.model.latest_yaml {
-        Some(latest_yaml) if settings.daemon.continuous => ModelOrigin::Follow {
-            latest_yaml: latest_yaml.clone(),
-            poll: Duration::from_millis(settings.model.poll_ms),
-        },
-        _ => ModelOrigin::Fixed { path: settings.model.path.clone(), version: settings.model.version.into() },
+    let model = &settings.model;
+    let newest_by = match model.newest_by {
+        crate::settings::NewestBy::Name => NewestBy::Name,
+        crate::settings::NewestBy::Time => NewestBy::Time,
+    };
+    let source = model.source.as_ref().map(|source| Followed::of(source, newest_by));
+    // The settings see to it that there is only one of them.
+    let followed = source.or_else(|| model.latest_yaml.clone().map(Followed::LatestYaml));
+    match followed.filter(|_| settings.daemon.continuous) {
+        Some(followed) => ModelOrigin::Follow { followed, poll: Duration::from_millis(model.poll_ms) },
+        None => ModelOrigin::Fixed { path: model.path.clone(), version: model.version.into() },
+    }
+}
+
+/// Which files may be models.
+fn file_limits(settings: &Settings) -> FileLimits {
+    let roots = settings.model.allowed_roots.iter().flat_map(std::env::split_paths);
+    FileLimits {
+        allowed_roots: roots.filter(|root| !root.as_os_str().is_empty()).collect(),
+        max_bytes: settings.model.max_bytes,
     }
 }
 

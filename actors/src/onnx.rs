@@ -1,9 +1,11 @@
 //! Networks in ONNX files: finding ONNX Runtime, choosing a device, checking a model against the game, evaluating.
 //!
-//! Low to high: `runtime` (the shared library), `device` (what was asked for, what it runs on), `model` (the file),
-//! `session` (one loaded network on one device), `signature` (what a model takes and gives, and whether that fits the game),
-//! `buckets` (batch sizes), `network` (planes in, logits out), `evaluator` (leaves in, evaluations out), `load` (all of it
-//! for one file), `probe` (which device there is), `throughput` (the same sessions with nothing around them, for comparison).
+//! Low to high: `runtime` (the shared library), `device` (what was asked for, what it runs on), `refusal` (what can be wrong
+//! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
+//! `model` and `read` (the file), `session` (one loaded network on one device), `signature` (what a model takes and gives,
+//! and whether that fits the game), `buckets` (batch sizes), `network` (planes in, logits out), `evaluator` (leaves in,
+//! evaluations out), `probe_positions` and `trial` (what a model answers before it serves), `load` (all of it for one file),
+//! `probe` (which device there is), `throughput` (the same sessions with nothing around them, for comparison).
 
 mod buckets;
 mod device;
@@ -12,19 +14,28 @@ mod load;
 mod model;
 mod network;
 mod probe;
+mod probe_positions;
+mod proto;
+mod read;
+mod refusal;
+mod report;
 mod runtime;
 mod session;
 mod signature;
 mod throughput;
+mod trial;
 
 pub use self::{
     buckets::BatchBuckets,
     device::{Device, DeviceError, ParseDeviceError, Provider},
     evaluator::OnnxEvaluator,
-    load::{LoadError, LoadOptions, Loaded, load_evaluators},
-    model::{ModelError, ModelFile},
+    load::{LoadError, LoadOptions, Loaded, check_model, load_evaluators},
+    model::{Checksum, ModelFile},
     network::Network,
     probe::probe_device,
+    read::FileLimits,
+    refusal::ModelError,
+    report::{ModelReport, Step, StepOutcome, StepReport},
     runtime::{LibrarySearch, Runtime, RuntimeError},
     signature::GameDescription,
     throughput::{RawThroughput, raw_throughput},

@@ -16,7 +16,7 @@ use crate::{
     game::{GameActor, GameAddresses, GamePlan},
     games::{DrainGames, GamesDone, GamesSupervisor},
     inference::InferencePool,
-    loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource},
+    loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource, lower_priority},
     supervision::{Budget, ChildGaveUp, ChildSpec, Limits, Mailbox, Restart, SharedBudget, mailbox},
     writer::{Flush, Provenance, WriterActor, WriterFlushed},
 };
@@ -355,14 +355,19 @@ async fn start<G: Game>(
     });
 
     // The loader last: everything it may wake is there.
+    let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
         batcher: batcher.recipient(),
+        in_service: Arc::new(move || serving.generation().number),
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),
     };
     let (source, origin) = (options.source, options.origin);
-    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
+    let loader_actor = move || {
+        lower_priority();
+        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats)
+    };
     launch(&own_arbiter(&mut arbiters), loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);

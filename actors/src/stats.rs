@@ -105,6 +105,12 @@ stats! {
     models_loaded,
     /// Models refused.
     models_refused,
+    /// Models taken out of service because of what they answered.
+    models_withdrawn,
+    /// 1 while a model is checked and made ready, else 0 (gauge).
+    loading,
+    /// Nanoseconds spent on that, for models refused at that point too.
+    loading_ns,
     /// Version of the serving model (gauge), as the two's complement of the trainer's number.
     model_version,
     /// Bytes of replay files written.

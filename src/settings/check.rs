@@ -29,6 +29,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
         check_inputs_and_outputs(settings, &mut found);
         places::check(settings, entries, &mut found);
     }
+    check_model(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
     warn_of_surprises(settings, entries, &mut found);
     found
@@ -84,8 +85,9 @@ fn check_inputs_and_outputs(settings: &Settings, found: &mut Found) {
         found.missing.push(missing("output.dir", "say where finished games go with --output-dir"));
     }
     if settings.daemon.continuous {
-        if settings.model.latest_yaml.is_none() {
-            let remedy = "continuous mode follows the trainer's latest.yaml: name it with --latest-model-yaml";
+        if settings.model.latest_yaml.is_none() && settings.model.source.is_none() {
+            let remedy = "continuous mode follows the trainer's latest.yaml: name it with --latest-model-yaml, or what \
+                          to follow instead with --model-source";
             found.missing.push(missing("model.latest_yaml", remedy));
         }
     } else if settings.model.path.is_none() && settings.inference.evaluator == EvaluatorKind::Onnx {
@@ -95,14 +97,29 @@ fn check_inputs_and_outputs(settings: &Settings, found: &mut Found) {
     }
 }
 
+fn check_model(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let model = &settings.model;
+    if model.latest_yaml.is_some() && model.source.is_some() {
+        let allowed = "\"none\" beside model.latest_yaml, as only one of the two can be followed";
+        found.mistakes.push(entries.refuse("model.source", allowed));
+    }
+    let empty = |roots: &std::path::PathBuf| std::env::split_paths(roots).all(|root| root.as_os_str().is_empty());
+    if model.allowed_roots.as_ref().is_some_and(empty) {
+        let allowed = "directories separated by colons, or \"none\" for any";
+        found.mistakes.push(entries.refuse("model.allowed_roots", allowed));
+    }
+}
+
 fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) {
     let continuous = settings.daemon.continuous;
     let chosen = |key: &str| entries.is_chosen(key);
     let no_effect = [
         ("play.num_games", continuous && chosen("play.num_games"), "in continuous mode"),
-        ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows latest.yaml"),
-        ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows latest.yaml"),
+        ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows new models"),
+        ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows new models"),
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
+        ("model.source", !continuous && settings.model.source.is_some(), "without --continuous"),
+        ("model.newest_by", settings.model.source.is_none() && chosen("model.newest_by"), "without model.source"),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
     ];
     for (key, applies, when) in no_effect {

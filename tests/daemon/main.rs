@@ -13,6 +13,7 @@
 //! - [`batch`]: a number of games with one model, and what they depend on
 //! - [`agents`]: baselines, traces and other inputs
 //! - [`figures`]: what is reported beside the games when it is asked for
+//! - [`models`]: where models may come from, and what is checked before they serve
 //! - [`stopping`]: shutdown file and signals
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`commands`]: `show`, `config` and `bench`
@@ -29,6 +30,7 @@ mod continuous;
 mod daemon;
 mod figures;
 mod games;
+mod models;
 mod numpy;
 mod refusals;
 mod stopping;

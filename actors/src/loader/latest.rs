@@ -1,61 +1,90 @@
 //! The trainer's `latest.yaml` (contract, section 6).
 
 use std::{
-    io,
+    fs, io,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 
-/// Its contents.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub(super) struct Latest {
-    /// Path of the checkpoint, `.pt`.
-    filename: PathBuf,
-    /// The model's version.
-    pub(super) version: i64,
-}
-
-impl Latest {
-    /// The ONNX file beside the checkpoint.
-    pub(super) fn onnx_path(&self) -> PathBuf {
-        match self.filename.extension() {
-            Some(extension) if extension == "pt" => self.filename.with_extension("onnx"),
-            _ => self.filename.clone(),
-        }
-    }
-}
+use super::feed::Candidate;
 
 /// Largest file that is read; the trainer writes some hundred bytes.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// Looks at the file again and again; what it says counts once two looks in a row saw the same.
-#[derive(Debug, Default)]
-pub(super) struct Watch {
-    last: Option<String>,
+/// Its contents. Other keys may stand beside these.
+#[derive(Clone, Debug, Deserialize)]
+struct Latest {
+    /// Path of the checkpoint, `.pt`; the ONNX file lies beside it.
+    filename: PathBuf,
+    /// The model's version, at least 0.
+    version: i64,
+    /// Checksum of the ONNX file, 64 hexadecimal digits.
+    sha256: Option<String>,
 }
 
-impl Watch {
-    /// What the file says; `None` while it is not there or still changing. Once settled, every look says so again.
-    pub(super) fn look(&mut self, path: &Path) -> Result<Option<Latest>, String> {
-        let failed = |reason: &str| format!("failed to read {}: {reason}", path.display());
-        let text = match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MOST_BYTES => return Err(failed("it is far too large")),
-            Ok(_) => std::fs::read_to_string(path),
-            Err(error) => Err(error),
-        };
-        let text = match text {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.last = None;
-                return Ok(None);
-            }
-            Err(error) => return Err(failed(&error.to_string())),
-        };
-        let settled = self.last.as_deref() == Some(&text);
-        let latest = settled.then(|| serde_saphyr::from_str(&text)).transpose();
-        self.last = Some(text);
-        latest.map_err(|error| failed(&error.to_string()))
+/// What the file at `path` says; `None` while it is not there.
+///
+/// # Errors
+/// When it cannot be read or understood, with a sentence that names it.
+pub(super) fn read(path: &Path) -> Result<Option<Candidate>, String> {
+    let failed = |reason: String| format!("failed to read {}: {reason}", path.display());
+    match bytes(path) {
+        Ok(bytes) => parse(&bytes).map(Some).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// At most one byte more than is allowed.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for a writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// # Errors
+/// When these are not the contents of such a file, or only a part of them.
+fn parse(bytes: &[u8]) -> Result<Candidate, String> {
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err("it is far too large".to_owned());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let Latest { filename, version, sha256 } = serde_saphyr::from_str(text).map_err(|error| {
+        // The reason comes first; an excerpt of the file may follow.
+        error.to_string().lines().next().unwrap_or_default().to_owned()
+    })?;
+    if version < 0 {
+        return Err(format!("version {version} is below 0"));
+    }
+    if filename.as_os_str().is_empty() {
+        return Err("filename is empty".to_owned());
+    }
+    if let Some(sum) = sha256.as_ref().filter(|sum| sum.len() != 64 || !sum.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Err(format!("sha256 {sum:?} is not 64 hexadecimal digits"));
+    }
+    let path = match filename.extension() {
+        Some(extension) if extension == "pt" => filename.with_extension("onnx"),
+        _ => filename,
+    };
+    Ok(Candidate { path, version, sha256 })
+}
+
+/// Reads any bytes as such a file: for fuzz targets and the test that repeats their property.
+///
+/// # Panics
+/// When what is understood makes no sense, or the reason why nothing is understood is too long for a log.
+#[doc(hidden)]
+pub fn read_any_latest_yaml(bytes: &[u8]) {
+    match parse(bytes) {
+        Ok(candidate) => assert!(candidate.version >= 0 && !candidate.path.as_os_str().is_empty(), "{candidate:?}"),
+        Err(reason) => assert!(!reason.is_empty() && reason.len() < 4096, "{reason}"),
     }
 }
 
@@ -63,13 +92,9 @@ impl Watch {
 mod tests {
     use super::*;
 
-    fn look_twice(text: &str) -> Result<Option<Latest>, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("latest.yaml");
-        std::fs::write(&path, text).unwrap();
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(&path), Ok(None), "one look is not enough");
-        watch.look(&path)
+    fn understood(text: &str) -> (PathBuf, i64) {
+        let candidate = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+        (candidate.path, candidate.version)
     }
 
     #[test]
@@ -79,50 +104,95 @@ mod tests {
             "version: 3\nfilename: '/runs/a/model_3.pt'\n",
             "filename: \n  /runs/a/model_3.pt\nversion: 3\n",
             "filename: >-\n  /runs/a/model_3.pt\nversion: 3\nextra: [1, 2]\n",
+            "filename: \"/runs/a/model_3.pt\"\nversion: '3'\n",
+            "\u{feff}filename: /runs/a/model_3.pt\nversion: 3\n",
+            "filename: /runs/a/model_3.pt\r\nversion: 3\r\n",
+            "--- # as some write it\n{filename: /runs/a/model_3.pt, version: 3}\n...\n",
+            "# a comment\nfilename: &name /runs/a/model_3.pt\nversion: 3\nold: *name\n",
         ];
         for text in texts {
-            let latest = look_twice(text).unwrap().unwrap();
-            assert_eq!((latest.version, latest.onnx_path()), (3, PathBuf::from("/runs/a/model_3.onnx")), "{text}");
+            assert_eq!(understood(text), (PathBuf::from("/runs/a/model_3.onnx"), 3), "{text}");
         }
     }
 
     #[test]
     fn names_without_pt_are_used_as_they_are() {
         for name in ["/runs/model.onnx", "/runs/model", "models/x.pt.onnx"] {
-            let latest = look_twice(&format!("filename: {name}\nversion: 0\n")).unwrap().unwrap();
-            assert_eq!(latest.onnx_path(), PathBuf::from(name));
+            assert_eq!(understood(&format!("filename: {name}\nversion: 0\n")), (PathBuf::from(name), 0));
         }
     }
 
     #[test]
-    fn half_written_and_broken_files_are_errors_that_name_the_file() {
-        for text in ["filename: /runs/a/mod", "version: x\nfilename: a.pt", "\t- [", "", "filename: a.pt\nversion: 1.5"]
-        {
-            let error = look_twice(text).unwrap_err();
-            assert!(error.contains("latest.yaml"), "{error}");
+    fn a_checksum_is_taken_along() {
+        let sum = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
+        let text = format!("filename: a.pt\nversion: 1\nsha256: {sum}\n");
+        assert_eq!(parse(text.as_bytes()).unwrap().sha256.as_deref(), Some(sum));
+        for wrong in ["abc", "zz23456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789"] {
+            let error = parse(text.replace(sum, wrong).as_bytes()).unwrap_err();
+            assert!(error.contains("64 hexadecimal digits"), "{error}");
         }
     }
 
     #[test]
-    fn an_enormous_file_is_not_read() {
+    fn every_part_of_a_file_cut_off_is_an_error_or_says_the_same() {
+        let text = "filename: /runs/a/model_12.pt\nversion: 1234\n";
+        let cut = |end: usize| parse(&text.as_bytes()[..end]);
+        let whole = cut(text.len()).unwrap();
+        // The last digits of a number cannot be missed by looking at one file; two looks that agree can.
+        let first_digit = text.find("1234").unwrap() + 1;
+        assert!((0..first_digit).all(|end| cut(end).is_err()));
+        assert_eq!(cut(text.len() - 1).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error() {
+        let laughs: String = (1..20).fold("a0: &a0 [x, x]\n".to_owned(), |text, level| {
+            let before = level - 1;
+            let refs = vec![format!("*a{before}"); 10].join(", ");
+            format!("{text}a{level}: &a{level} [{refs}]\n")
+        });
+        let deep = "[".repeat(20_000);
+        for (text, reason) in [
+            ("", ""),
+            ("\t- [", ""),
+            ("filename:\ta.pt\n\tversion: 1\n", ""),
+            ("filename: [a.pt]\nversion: 1", ""),
+            ("filename: a.pt", "version"),
+            ("version: 1", "filename"),
+            ("filename: a.pt\nversion: x", ""),
+            ("filename: a.pt\nversion: 1.5", ""),
+            ("filename: a.pt\nversion: -1", "below 0"),
+            ("filename: a.pt\nversion: 99999999999999999999", ""),
+            ("filename: a.pt\nversion: null", ""),
+            ("filename: ''\nversion: 1", "empty"),
+            ("filename: a.pt\nversion: 1\nversion: 2", "duplicate"),
+            (&format!("{laughs}filename: a.pt\nversion: 1\n"), ""),
+            (&format!("filename: a.pt\nversion: 1\nx: {deep}"), ""),
+        ] {
+            let error = parse(text.as_bytes()).expect_err(&text[..text.len().min(80)]);
+            assert!(error.contains(reason), "{error}");
+            assert!(!error.contains('\n') && !error.is_empty() && error.len() < 500, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error() {
+        assert_eq!(parse(b"filename: \xff\xfe.pt\nversion: 1\n").unwrap_err(), "it is not UTF-8 text");
+        assert_eq!(parse(&b"#".repeat(70_000)).unwrap_err(), "it is far too large");
+        assert!(parse(b"filename: a\0b.pt\nversion: 1\n").is_err());
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_is_no_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("latest.yaml");
-        std::fs::write(&path, "#".repeat(70_000)).unwrap();
-        assert!(Watch::default().look(&path).unwrap_err().contains("too large"));
-    }
-
-    #[test]
-    fn a_changing_file_is_not_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("latest.yaml");
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(&path), Ok(None));
-        for version in 0..5 {
-            std::fs::write(&path, format!("filename: a.pt\nversion: {version}\n")).unwrap();
-            assert_eq!(watch.look(&path), Ok(None));
-        }
-        assert_eq!(watch.look(&path).unwrap().unwrap().version, 4);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(watch.look(&path), Ok(None));
+        assert_eq!(read(&path), Ok(None));
+        assert!(read(dir.path()).unwrap_err().contains("no regular file"));
+        fs::write(&path, "filename: [").unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(error.starts_with(&format!("failed to read {}: ", path.display())), "{error}");
+        // Larger than memory, were it read whole.
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(read(&path).unwrap_err().contains("too large"));
     }
 }

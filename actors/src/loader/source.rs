@@ -1,14 +1,13 @@
 //! What turns a model file into evaluators, one per inference thread.
 
-use std::path::Path;
-
 use selfplay_engine::{
     Evaluator, Game,
     evaluation::{HashEvaluator, HashPriors, UniformEvaluator},
 };
 
+use super::feed::Candidate;
 use crate::{
-    onnx::{LoadError, LoadOptions, ModelFile, Runtime, load_evaluators},
+    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, check_model},
     writer::with_sources,
 };
 
@@ -27,17 +26,38 @@ pub struct LoadedModel<G: Game> {
 pub enum LoadFailure {
     /// This model cannot be used; another may.
     Refused(String),
+    /// The file cannot be read, which may pass.
+    Unreadable(String),
     /// No model can be used: the device demanded is not there.
     Impossible(String),
 }
 
+impl LoadFailure {
+    /// Why, for people.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Refused(reason) | Self::Unreadable(reason) | Self::Impossible(reason) => reason,
+        }
+    }
+}
+
 /// Loads models. Called on the loader's thread; may block.
 pub trait ModelSource<G: Game>: Send {
-    /// Loads and checks the model in the file `path`.
+    /// Checks and reads a file. What it gives is kept for as long as the model may be needed. Without an implementation, a
+    /// model is its path, which is not looked at.
     ///
     /// # Errors
     /// When it cannot be used, with a sentence that says why.
-    fn load(&mut self, path: &Path) -> Result<LoadedModel<G>, LoadFailure>;
+    fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
+        Ok(ModelFile::named(&candidate.path))
+    }
+
+    /// Checks a model that was read, and makes its evaluators.
+    ///
+    /// # Errors
+    /// When it cannot be used, with a sentence that says why.
+    fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<G>, LoadFailure>;
 }
 
 /// ONNX models, run by ONNX Runtime.
@@ -45,26 +65,51 @@ pub struct OnnxSource<G: Game> {
     runtime: Runtime,
     game: G,
     options: LoadOptions,
+    /// Of the file that was read last.
+    report: Option<ModelReport>,
 }
 
 impl<G: Game> OnnxSource<G> {
     /// Models for `game`, loaded as `options` say.
     pub fn new(runtime: Runtime, game: G, options: LoadOptions) -> Self {
-        Self { runtime, game, options }
+        Self { runtime, game, options, report: None }
+    }
+}
+
+/// How long each step took, where somebody wants to know.
+fn log(report: &ModelReport) {
+    for step in &report.steps {
+        tracing::debug!(step = %step.step, outcome = ?step.outcome, seconds = step.seconds, "model checked");
     }
 }
 
 impl<G: Game> ModelSource<G> for OnnxSource<G> {
-    fn load(&mut self, path: &Path) -> Result<LoadedModel<G>, LoadFailure> {
-        let refused = |error: &dyn std::error::Error| LoadFailure::Refused(with_sources(error));
-        let file = ModelFile::read(path).map_err(|error| refused(&error))?;
-        let loaded = load_evaluators(&self.runtime, &self.game, &file, &self.options).map_err(|error| match error {
+    fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
+        let mut report = ModelReport::new(&candidate.path);
+        report.version = Some(candidate.version);
+        let read = ModelFile::check(&candidate.path, candidate.sha256.as_deref(), &self.options.limits, &mut report);
+        if read.is_err() {
+            log(&report);
+        }
+        self.report = Some(report);
+        read.map_err(|error| match error {
+            ModelError::Unreadable { .. } => LoadFailure::Unreadable(with_sources(&error)),
+            error => LoadFailure::Refused(with_sources(&error)),
+        })
+    }
+
+    fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {
+        let report = self.report.take().filter(|report| report.path == model.path());
+        let mut report = report.unwrap_or_else(|| ModelReport::new(model.path()));
+        let loaded = check_model(&self.runtime, &self.game, model, &self.options, &mut report);
+        log(&report);
+        let loaded = loaded.map_err(|error| match error {
             LoadError::Device(error) => LoadFailure::Impossible(with_sources(&error)),
-            error @ LoadError::Model(_) => refused(&error),
+            LoadError::Model(error) => LoadFailure::Refused(with_sources(&error)),
         })?;
         let description = format!(
             "{} ({} input, on {})",
-            path.display(),
+            model.path().display(),
             self.game.encoding_name(loaded.encoding),
             loaded.provider.actual
         );
@@ -99,7 +144,7 @@ pub struct SyntheticSource<G: Game> {
 }
 
 impl<G: Game> ModelSource<G> for SyntheticSource<G> {
-    fn load(&mut self, _: &Path) -> Result<LoadedModel<G>, LoadFailure> {
+    fn load(&mut self, _: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {
         let evaluator = || -> Box<dyn Evaluator<G>> {
             match self.kind {
                 SyntheticEvaluator::Uniform => Box::new(UniformEvaluator),

@@ -2,37 +2,71 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use actix::Addr;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{Inbox, Model, Numbers, play};
+use crate::{
+    onnx::Checksum,
+    supervision,
+    testing::{Inbox, Model, Numbers, play},
+};
 
-/// Says what the model file says: `good`, `impossible`, `2 evaluators`, anything else is a reason to refuse it.
-struct Scripted(Arc<Mutex<Vec<String>>>);
+/// Its own timer never comes into play.
+const NEVER: Duration = Duration::from_secs(1_000_000);
+
+/// Says what the model file says: `good` and what follows it, `impossible`, `2 evaluators`, `panic`; anything else is a reason
+/// to refuse it. Notes which files it reads and which models it loads.
+struct Scripted {
+    reads: Arc<Mutex<Vec<String>>>,
+    loads: Arc<Mutex<Vec<String>>>,
+    contents: std::collections::HashMap<Checksum, String>,
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
 
 impl ModelSource<Numbers> for Scripted {
-    fn load(&mut self, path: &Path) -> Result<LoadedModel<Numbers>, LoadFailure> {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        self.0.lock().unwrap().push(name.to_owned());
-        let count = match fs::read_to_string(path).unwrap_or_else(|_| "there is no such file".to_owned()).as_str() {
-            "good" => 1,
+    fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
+        self.reads.lock().unwrap().push(name(&candidate.path));
+        let text = fs::read_to_string(&candidate.path)
+            .map_err(|_| LoadFailure::Unreadable("there is no such file".to_owned()))?;
+        let model = ModelFile::from_bytes(&candidate.path, text.clone().into_bytes()).unwrap();
+        assert!(candidate.sha256.as_ref().is_none_or(|sum| *sum == model.checksum().to_string()));
+        self.contents.insert(model.content(), text);
+        Ok(model)
+    }
+
+    fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<Numbers>, LoadFailure> {
+        let name = name(model.path());
+        self.loads.lock().unwrap().push(name.clone());
+        let count = match self.contents[&model.content()].as_str() {
+            good if good.starts_with("good") => 1,
             "2 evaluators" => 2,
+            "panic" => panic!("as planned: {name}"),
             "impossible" => return Err(LoadFailure::Impossible("find a GPU".to_owned())),
             reason => return Err(LoadFailure::Refused(reason.to_owned())),
         };
         let evaluators = (0..count).map(|_| Box::new(Model(0)) as Box<dyn selfplay_engine::Evaluator<Numbers>>);
-        Ok(LoadedModel { evaluators: evaluators.collect(), encoding: (), description: name.to_owned() })
+        Ok(LoadedModel { evaluators: evaluators.collect(), encoding: (), description: name })
     }
 }
 
 struct Stage {
     dir: TempDir,
     loader: Addr<ModelLoaderActor<Numbers>>,
+    reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
+    /// The generation that the batcher has taken into service.
+    in_service: Arc<AtomicU64>,
     batcher: Inbox<SwapModel<Numbers>>,
     writer: Inbox<EncodingChosen<Numbers>>,
     games: Inbox<StartGames>,
@@ -43,26 +77,39 @@ struct Stage {
 impl Stage {
     fn new(origin: impl FnOnce(&Path) -> ModelOrigin) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let loads = Arc::default();
+        let (reads, loads) = (Arc::default(), Arc::default());
+        let in_service = Arc::new(AtomicU64::new(u64::MAX));
+        let served = in_service.clone();
         let (batcher, writer, games, root) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
         let addresses = LoaderAddresses {
             batcher: batcher.address.clone(),
+            in_service: Arc::new(move || served.load(Ordering::Relaxed)),
             writer: writer.address.clone(),
             games: games.address.clone(),
             root: root.address.clone(),
         };
         let stats = Arc::new(Stats::default());
-        let source = Box::new(Scripted(Arc::clone(&loads)));
-        let loader = ModelLoaderActor::new(source, origin(dir.path()), 1, addresses, stats.clone()).start();
-        Self { dir, loader, loads, batcher, writer, games, root, stats }
+        let source = Scripted { reads: Arc::clone(&reads), loads: Arc::clone(&loads), contents: Default::default() };
+        let actor = ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, stats.clone());
+        let (loader, mailbox) = supervision::mailbox();
+        let limits = supervision::Limits {
+            restarts: 3,
+            window: Duration::from_secs(60),
+            first_backoff: Duration::from_millis(1),
+            max_backoff: Duration::from_millis(1),
+        };
+        let spec = supervision::ChildSpec {
+            name: "loader",
+            restart: supervision::Restart::Permanent,
+            budget: supervision::Budget::shared(limits),
+            parent: Inbox::new().address,
+        };
+        actix::spawn(mailbox.supervise(actor, spec));
+        Self { dir, loader, reads, loads, in_service, batcher, writer, games, root, stats }
     }
 
-    /// Its own timer never comes into play.
     fn following() -> Self {
-        Self::new(|dir| ModelOrigin::Follow {
-            latest_yaml: dir.join("latest.yaml"),
-            poll: Duration::from_secs(1_000_000),
-        })
+        Self::new(|dir| ModelOrigin::Follow { followed: Followed::LatestYaml(dir.join("latest.yaml")), poll: NEVER })
     }
 
     fn model(&self, version: i64, contents: &str) {
@@ -81,6 +128,27 @@ impl Stage {
             self.loader.send(LookForModel).await.unwrap();
         }
         std::mem::take(&mut *self.loads.lock().unwrap())
+    }
+
+    /// Files read since the last call.
+    fn read(&self) -> Vec<String> {
+        std::mem::take(&mut *self.reads.lock().unwrap())
+    }
+
+    /// A model of these contents is published, and looked at until nothing more happens; returns what was loaded.
+    async fn offer(&mut self, version: i64, contents: &str) -> Vec<String> {
+        self.model(version, contents);
+        self.publish(version);
+        self.look(5).await
+    }
+
+    async fn withdraw(&mut self, number: u64, version: i64) {
+        let generation = Generation { number, version };
+        self.loader.send(ModelWithdrawn { generation, reason: "it answers NaN".to_owned() }).await.unwrap();
+    }
+
+    async fn prove(&mut self, number: u64, version: i64) {
+        self.loader.send(ModelProven { generation: Generation { number, version } }).await.unwrap();
     }
 
     /// Models taken into service since the last call.
@@ -116,7 +184,8 @@ fn a_refused_model_is_left_alone_until_something_about_it_changes() {
     play(async {
         let mut stage = Stage::following();
         stage.publish(1);
-        assert_eq!(stage.look(5).await, ["model_1.onnx"], "its file is not there");
+        assert!(stage.look(5).await.is_empty(), "its file is not there");
+        assert_eq!(stage.read(), ["model_1.onnx"]);
         stage.model(1, "too small");
         assert_eq!(stage.look(5).await, ["model_1.onnx"]);
         stage.model(1, "far too small");
@@ -213,12 +282,242 @@ fn a_fixed_model_is_loaded_once_by_itself_or_the_end() {
 fn it_looks_by_itself_at_the_pace_of_its_poll() {
     play(async {
         let poll = Duration::from_millis(500);
-        let mut stage = Stage::new(|dir| ModelOrigin::Follow { latest_yaml: dir.join("latest.yaml"), poll });
+        let mut stage =
+            Stage::new(|dir| ModelOrigin::Follow { followed: Followed::LatestYaml(dir.join("latest.yaml")), poll });
         tokio::time::sleep(Duration::from_secs(25)).await;
         stage.model(1, "good");
         stage.publish(1);
         let before = Instant::now();
         assert_eq!(stage.batcher.next().await.generation.version, 1);
         assert!(before.elapsed() <= 3 * poll, "{:?}", before.elapsed());
+    });
+}
+
+#[test]
+fn a_refused_model_is_neither_read_nor_tried_again() {
+    play(async {
+        let mut stage = Stage::following();
+        assert_eq!(stage.offer(1, "bad").await, ["model_1.onnx"]);
+        assert_eq!(stage.read(), ["model_1.onnx"]);
+        assert!(stage.look(20).await.is_empty() && stage.read().is_empty());
+        // The same contents under another name and version: read, and known.
+        assert!(stage.offer(2, "bad").await.is_empty());
+        assert_eq!(stage.read(), ["model_2.onnx"]);
+        assert!(stage.look(20).await.is_empty() && stage.read().is_empty());
+        assert_eq!(stage.stats.models_refused.get(), 2);
+        assert_eq!(stage.offer(3, "good").await, ["model_3.onnx"]);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_read_again_after_a_while() {
+    play(async {
+        let mut stage = Stage::following();
+        fs::create_dir(stage.dir.path().join("model_1.onnx")).unwrap();
+        stage.publish(1);
+        assert!(stage.look(20).await.is_empty());
+        assert_eq!(stage.read().len(), 1);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        stage.look(20).await;
+        assert_eq!(stage.read().len(), 1);
+    });
+}
+
+#[test]
+fn a_withdrawn_model_gives_way_to_the_last_proven_one_for_good() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(4, "good").await;
+        stage.prove(1, 4).await;
+        stage.offer(5, "good, it seems").await;
+        stage.offer(6, "good, or so").await;
+        // Neither may be needed any more as a file.
+        for version in 4..=6 {
+            fs::remove_file(stage.dir.path().join(format!("model_{version}.onnx"))).unwrap();
+        }
+        stage.withdraw(3, 6).await;
+        assert_eq!(stage.swaps().await, [(1, 4), (2, 5), (3, 6), (4, 4)], "model 5 never proved itself");
+        assert_eq!((stage.stats.models_withdrawn.get(), stage.stats.models_refused.get()), (1, 0));
+        stage.look(5).await;
+        stage.model(6, "good, or so");
+        stage.look(5).await;
+        assert!(stage.swaps().await.is_empty(), "it is known to be bad");
+        assert!(stage.offer(7, "good, or so").await.is_empty(), "by any name");
+        assert_eq!(stage.offer(8, "good again").await, ["model_8.onnx"]);
+        assert_eq!(stage.swaps().await, [(5, 8)]);
+        stage.withdraw(5, 8).await;
+        assert_eq!(stage.swaps().await, [(6, 4)], "what proved itself is proven still");
+    });
+}
+
+#[test]
+fn a_withdrawal_that_comes_late_changes_nothing_but_what_may_come_back() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.prove(1, 1).await;
+        stage.offer(2, "good too").await;
+        stage.withdraw(1, 1).await;
+        stage.withdraw(1, 1).await;
+        assert_eq!((stage.swaps().await, stage.stats.models_withdrawn.get()), (vec![(1, 1), (2, 2)], 0));
+        stage.withdraw(2, 2).await;
+        assert!(stage.swaps().await.is_empty(), "the one before was withdrawn as well");
+        assert!(stage.offer(3, "good").await.is_empty());
+    });
+}
+
+#[test]
+fn without_a_proven_model_play_waits_for_a_newer_one() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.withdraw(1, 1).await;
+        stage.look(5).await;
+        assert_eq!(stage.swaps().await, [(1, 1)]);
+        stage.offer(2, "good too").await;
+        stage.prove(2, 2).await;
+        // The same network under a newer version is no way back.
+        stage.offer(3, "good too").await;
+        stage.withdraw(3, 3).await;
+        assert_eq!(stage.swaps().await, [(2, 2), (3, 3)]);
+        assert!(stage.root.take().await.is_empty());
+    });
+}
+
+#[test]
+fn without_a_proven_model_a_fixed_one_was_the_last() {
+    play(async {
+        let mut stage = Stage::new(|dir| {
+            fs::write(dir.join("only.onnx"), "good").unwrap();
+            ModelOrigin::Fixed { path: Some(dir.join("only.onnx")), version: 8 }
+        });
+        assert_eq!(stage.swaps().await, [(1, 8)]);
+        stage.withdraw(1, 8).await;
+        let reasons: Vec<_> = stage.root.take().await.into_iter().map(|fatal| fatal.reason).collect();
+        assert_eq!(reasons, ["the model was withdrawn, and there is none that proved itself before it"]);
+        assert!(stage.look(3).await.len() == 1 && stage.swaps().await.is_empty());
+    });
+}
+
+#[test]
+fn a_model_lost_on_its_way_into_service_is_sent_again() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.in_service.store(0, Ordering::Relaxed);
+        stage.offer(3, "good").await;
+        fs::remove_file(stage.dir.path().join("model_3.onnx")).unwrap();
+        assert_eq!((stage.look(5).await.len(), stage.swaps().await), (0, vec![(1, 3)]), "it may be on its way");
+        tokio::time::sleep(ON_ITS_WAY).await;
+        stage.look(5).await;
+        assert_eq!(stage.swaps().await, [(2, 3)]);
+        stage.in_service.store(2, Ordering::Relaxed);
+        stage.look(1).await;
+        tokio::time::sleep(2 * ON_ITS_WAY).await;
+        stage.look(5).await;
+        assert!(stage.swaps().await.is_empty(), "it arrived");
+    });
+}
+
+#[test]
+fn a_fixed_model_that_was_lost_is_sent_again_too() {
+    play(async {
+        let mut stage = Stage::new(|dir| {
+            fs::write(dir.join("only.onnx"), "good").unwrap();
+            ModelOrigin::Fixed { path: Some(dir.join("only.onnx")), version: 8 }
+        });
+        stage.in_service.store(0, Ordering::Relaxed);
+        assert_eq!(stage.swaps().await, [(1, 8)]);
+        let again = stage.batcher.next().await.generation;
+        assert_eq!((again.number, again.version), (2, 8));
+    });
+}
+
+#[test]
+fn a_file_that_makes_the_loader_panic_is_refused_in_the_end() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.model(2, "panic");
+        stage.publish(2);
+        let mut loads = Vec::new();
+        // A panic takes the rest of a round of looks with it.
+        for _ in 0..30 {
+            if stage.loader.send(LookForModel).await.is_ok() {
+                loads.append(&mut stage.loads.lock().unwrap());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(loads.iter().filter(|name| *name == "model_2.onnx").count(), 2);
+        assert_eq!(stage.stats.models_refused.get(), 1);
+        assert_eq!(stage.offer(3, "good too").await, ["model_3.onnx"]);
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 3)]);
+    });
+}
+
+#[test]
+fn a_serving_model_survives_its_file_and_an_idle_touch() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.model(1, "good");
+        stage.look(5).await;
+        fs::remove_file(stage.dir.path().join("model_1.onnx")).unwrap();
+        stage.look(5).await;
+        assert_eq!((stage.swaps().await, stage.stats.models_refused.get()), (vec![(1, 1)], 0));
+        stage.model(1, "good but new");
+        stage.look(5).await;
+        assert_eq!(stage.swaps().await, [(2, 1)], "the same version with other contents");
+    });
+}
+
+#[test]
+fn a_lost_device_is_not_fatal_once_a_model_serves() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.offer(2, "impossible").await;
+        assert!(stage.root.take().await.is_empty());
+        assert_eq!((stage.swaps().await, stage.stats.models_refused.get()), (vec![(1, 1)], 1));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(stage.look(5).await, ["model_2.onnx"], "it is tried again after a while");
+    });
+}
+
+#[test]
+fn directories_and_single_files_are_followed() {
+    play(async {
+        let mut stage =
+            Stage::new(|dir| ModelOrigin::Follow { followed: Followed::of(dir, NewestBy::Name), poll: NEVER });
+        stage.look(3).await;
+        stage.model(3, "good 3");
+        stage.look(3).await;
+        stage.model(12, "bad");
+        stage.look(3).await;
+        stage.model(13, "good 13");
+        stage.look(3).await;
+        assert_eq!(stage.swaps().await, [(1, 3), (2, 13)]);
+
+        let mut stage = Stage::new(|dir| ModelOrigin::Follow {
+            followed: Followed::of(&dir.join("model_7.onnx"), NewestBy::Name),
+            poll: NEVER,
+        });
+        for contents in ["good", "bad", "good too", "good too", "good again"] {
+            stage.model(7, contents);
+            stage.look(3).await;
+        }
+        assert_eq!(stage.swaps().await, [(1, 7), (2, 7), (3, 7)]);
+    });
+}
+
+#[test]
+fn an_announced_checksum_reaches_the_source() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.model(1, "good");
+        let onnx = stage.dir.path().join("model_1.onnx");
+        let sum = Checksum::of(b"good");
+        let text = format!("filename: {}\nversion: 1\nsha256: {sum}\n", onnx.display());
+        fs::write(stage.dir.path().join("latest.yaml"), text).unwrap();
+        assert_eq!(stage.look(3).await, ["model_1.onnx"]);
     });
 }

@@ -1,27 +1,25 @@
 //! From a model file to evaluators that are checked, tried and warm.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use ort::session::Session;
-use selfplay_engine::{
-    evaluation::{EvaluateError, Leaf},
-    game::{ActionSet, Game},
-};
+use selfplay_engine::{evaluation::EvaluateError, game::Game};
 use thiserror::Error;
 
 use super::{
     buckets::BatchBuckets,
     device::{Device, DeviceError, Provider},
     evaluator::OnnxEvaluator,
-    model::{ModelError, ModelFile},
+    model::ModelFile,
     network::Network,
+    read::FileLimits,
+    refusal::ModelError,
+    report::{ModelReport, Step, StepOutcome, passed},
     runtime::Runtime,
     session::{open, settle_device},
     signature::{GameDescription, Layout, Signature},
+    trial::{Differences, Trial},
 };
-
-/// Positions a model is tried with before it is used. More than one, so that outputs that forget the batch are noticed.
-const PROBE_POSITIONS: usize = 4;
 
 /// Why a model is not used.
 #[derive(Debug, Error)]
@@ -46,6 +44,10 @@ pub struct LoadOptions {
     /// Batch sizes to pad to. `None`: [`BatchBuckets::geometric`] on CUDA, [`BatchBuckets::none`] on a CPU. A model of fixed
     /// batch size has this size as its only bucket.
     pub buckets: Option<BatchBuckets>,
+    /// Which files may be models.
+    pub limits: FileLimits,
+    /// Most that a value or a prior may differ between a position alone and in the largest batch.
+    pub agreement_tolerance: f32,
     /// Names the game in errors.
     pub description: GameDescription,
 }
@@ -65,27 +67,47 @@ pub struct Loaded<G: Game> {
     pub max_batch: usize,
 }
 
-/// Checks `model` against `game`, tries it on a few positions and makes one evaluator per inference thread. Blocks for as long
-/// as that takes: milliseconds on a CPU, seconds for the first model on a GPU.
+/// Checks `model` against `game`, tries it on positions of all stages of a game and makes one evaluator per inference thread.
+/// Blocks for as long as that takes: a fraction of a second on a CPU, seconds for the first model on a GPU.
 ///
 /// # Errors
-/// When the model does not fit the game, answers non-finite numbers, or cannot run where it shall.
+/// When the model does not fit the game, answers non-finite numbers or differently in large batches, or cannot run where it
+/// shall.
 pub fn load_evaluators<G: Game>(
     runtime: &Runtime,
     game: &G,
     model: &ModelFile,
     options: &LoadOptions,
 ) -> Result<Loaded<G>, LoadError> {
+    check_model(runtime, game, model, options, &mut ModelReport::new(model.path()))
+}
+
+/// [`load_evaluators`], with the steps from [`Step::Structure`] to [`Step::Warm`] noted in `report`.
+///
+/// # Errors
+/// At the first step that refuses the model.
+pub fn check_model<G: Game>(
+    runtime: &Runtime,
+    game: &G,
+    model: &ModelFile,
+    options: &LoadOptions,
+    report: &mut ModelReport,
+) -> Result<Loaded<G>, LoadError> {
     let loader = Loader { runtime, game, model, options };
-    let ((first, layout), provider) = settle_device(runtime, options.device, |device| loader.first(device))?;
-    let mut evaluators = vec![first];
-    while evaluators.len() < options.threads {
-        let session = open(runtime, model, provider.actual)?;
-        evaluators.push(loader.evaluator(session, &layout, provider.actual)?);
-    }
-    let max_batch = evaluators[0].network_mut().max_batch();
+    // Only what shows whether the device works decides the device: what a model answers there is the model's fault.
+    let attempt = |device| report.step(Step::Structure, || loader.first(device));
+    let ((mut first, layout), provider) = settle_device(runtime, options.device, attempt)?;
+    report.encoding = Some(game.encoding_name(layout.encoding).to_owned());
+    report.provider = Some(provider.actual.to_string());
+    let trial = report.step(Step::Finite, || loader.finite(&mut first))?;
+    report.step(Step::Agreement, || loader.agreement(&trial, &mut first))?;
+    let evaluators = report.step(Step::Warm, || loader.warm(first, &layout, provider.actual))?;
+    let max_batch = trial.batch;
     Ok(Loaded { evaluators, provider, encoding: layout.encoding, fixed_batch: layout.fixed_batch, max_batch })
 }
+
+/// What a step gives and how it ended.
+type Checked<T> = Result<(T, StepOutcome), ModelError>;
 
 struct Loader<'a, G: Game> {
     runtime: &'a Runtime,
@@ -95,22 +117,63 @@ struct Loader<'a, G: Game> {
 }
 
 impl<G: Game> Loader<'_, G> {
-    fn first(&self, device: Device) -> Result<(OnnxEvaluator<G>, Layout<G::Encoding>), ModelError> {
+    /// An evaluator that fits the game and has run once.
+    fn first(&self, device: Device) -> Checked<(OnnxEvaluator<G>, Layout<G::Encoding>)> {
         let session = open(self.runtime, self.model, device)?;
         let signature = Signature::of(&session);
         let layout = signature.layout(self.model.path(), self.game, &self.options.description)?;
-        let mut evaluator = self.evaluator(session, &layout, device)?;
-        probe(self.model.path(), self.game, &mut evaluator)?;
-        Ok((evaluator, layout))
+        let mut evaluator = self.evaluator(session, &layout, device);
+        evaluator.network_mut().run(1, |_, _| ()).map_err(|error| self.failed(&error))?;
+        let batch = layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
+        let detail = format!("{} input, batch size {batch}", self.game.encoding_name(layout.encoding));
+        Ok(((evaluator, layout), passed(detail)))
     }
 
-    /// A warm evaluator.
-    fn evaluator(
+    /// Every number must be finite, those of illegal actions too.
+    fn finite(&self, evaluator: &mut OnnxEvaluator<G>) -> Checked<Trial<G>> {
+        let trial = Trial::new(self.game, evaluator).map_err(|error| self.failed(&error))?;
+        let (count, tried) = (trial.non_finite(), trial.len());
+        if count > 0 {
+            return Err(ModelError::NonFinite { path: self.path(), count, tried });
+        }
+        Ok((trial, passed(format!("on {tried} positions"))))
+    }
+
+    fn agreement(&self, trial: &Trial<G>, evaluator: &mut OnnxEvaluator<G>) -> Checked<()> {
+        let (batch, tolerance) = (trial.batch, self.options.agreement_tolerance);
+        if batch == 1 {
+            return Ok(((), StepOutcome::Skipped("every batch is of one position".to_owned())));
+        }
+        let differences = trial.differences(evaluator).map_err(|error| self.failed(&error))?;
+        let Differences { value, prior } = differences;
+        // NaN is no agreement.
+        if !(value <= tolerance && prior <= tolerance) {
+            return Err(ModelError::Disagrees { path: self.path(), batch, value, prior, tolerance });
+        }
+        let detail = format!("alone and in a batch of {batch}: values within {value:.1e}, priors within {prior:.1e}");
+        Ok(((), passed(detail)))
+    }
+
+    /// An evaluator for every thread, all warm.
+    fn warm(
         &self,
-        session: Session,
+        first: OnnxEvaluator<G>,
         layout: &Layout<G::Encoding>,
         device: Device,
-    ) -> Result<OnnxEvaluator<G>, ModelError> {
+    ) -> Checked<Vec<OnnxEvaluator<G>>> {
+        let mut evaluators = vec![first];
+        while evaluators.len() < self.options.threads {
+            let session = open(self.runtime, self.model, device)?;
+            evaluators.push(self.evaluator(session, layout, device));
+        }
+        for evaluator in &mut evaluators {
+            evaluator.warm().map_err(|error| self.failed(&error))?;
+        }
+        let detail = format!("{} sessions", evaluators.len());
+        Ok((evaluators, passed(detail)))
+    }
+
+    fn evaluator(&self, session: Session, layout: &Layout<G::Encoding>, device: Device) -> OnnxEvaluator<G> {
         let max_batch = self.options.max_batch.max(1);
         let (max_batch, buckets) = match (layout.fixed_batch, &self.options.buckets, device) {
             (Some(batch), _, _) => (batch, BatchBuckets::new([batch])),
@@ -118,46 +181,15 @@ impl<G: Game> Loader<'_, G> {
             (None, None, Device::Cuda(_)) => (max_batch, BatchBuckets::geometric(max_batch)),
             (None, None, Device::Cpu | Device::Auto) => (max_batch, BatchBuckets::none()),
         };
-        let network = Network::new(session, &layout.input, layout.policy, max_batch, buckets);
-        let mut evaluator = OnnxEvaluator::new(self.game.clone(), layout.encoding, network);
-        evaluator.warm().map_err(|error| failed(self.model.path(), &error))?;
-        Ok(evaluator)
+        let network = Network::new(session, self.model, &layout.input, layout.policy, max_batch, buckets);
+        OnnxEvaluator::new(self.game.clone(), layout.encoding, network)
     }
-}
 
-/// Tries the network on the game's first positions: every number must be finite, those of illegal actions too.
-fn probe<G: Game>(path: &Path, game: &G, evaluator: &mut OnnxEvaluator<G>) -> Result<(), ModelError> {
-    let leaves = probe_leaves(game);
-    let policy_len = game.policy_size();
-    let mut count = 0;
-    for part in leaves.chunks(evaluator.network_mut().max_batch()) {
-        evaluator.encode(part);
-        let run = evaluator.network_mut().run(part.len(), |logits, values| {
-            let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
-            let rows = logits.chunks_exact(policy_len).zip(values);
-            rows.filter(|(logits, value)| !finite(logits) || !value.is_finite()).count()
-        });
-        count += run.map_err(|error| failed(path, &error))?;
+    fn path(&self) -> PathBuf {
+        self.model.path().to_owned()
     }
-    match count {
-        0 => Ok(()),
-        _ => Err(ModelError::NonFinite { path: path.into(), count, tried: leaves.len() }),
-    }
-}
 
-/// The start position and those after it when the first legal action is played, then the last, and so on in turn.
-fn probe_leaves<G: Game>(game: &G) -> Vec<Leaf<G>> {
-    let mut state = game.start();
-    let mut leaves = Vec::with_capacity(PROBE_POSITIONS);
-    while leaves.len() < PROBE_POSITIONS && game.outcome(&state).is_none() {
-        let legal = game.legal_actions(&state);
-        leaves.push(Leaf::new(game, &state, &legal));
-        let rank = if leaves.len() % 2 == 1 { 0 } else { legal.len() - 1 };
-        game.play(&mut state, legal.nth(rank));
+    fn failed(&self, error: &EvaluateError) -> ModelError {
+        ModelError::Run { path: self.path(), reason: error.to_string() }
     }
-    leaves
-}
-
-fn failed(path: &Path, error: &EvaluateError) -> ModelError {
-    ModelError::Run { path: path.into(), reason: error.to_string() }
 }

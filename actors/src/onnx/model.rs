@@ -1,34 +1,82 @@
-//! A model file in memory, and everything that can be wrong with one.
+//! A model file in memory.
 
 use std::{
-    fs, io,
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use thiserror::Error;
+use sha2::{Digest as _, Sha256};
 
-/// A model file, read once: every session is built from the same bytes, whatever happens to the file meanwhile.
+use super::{
+    read::{FileLimits, read},
+    refusal::ModelError,
+    report::ModelReport,
+};
+
+/// The SHA-256 of something; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Checksum([u8; 32]);
+
+impl Checksum {
+    /// The checksum of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A file of weights that a model names.
+#[derive(Clone, Debug)]
+pub(super) struct WeightFile {
+    /// As the model writes it.
+    pub(super) location: String,
+    /// Its contents.
+    pub(super) bytes: Arc<[u8]>,
+}
+
+/// A model file and the weights it keeps in other files, read once: every session is built from the same bytes, whatever
+/// happens to the files meanwhile. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
     path: PathBuf,
     bytes: Arc<[u8]>,
+    weights: Arc<[WeightFile]>,
+    checksum: Checksum,
+    content: Checksum,
 }
 
 impl ModelFile {
-    /// Reads the file at `path`.
+    /// Reads the file at `path` and what it keeps beside it, wherever it is and as large as the format allows.
     ///
     /// # Errors
-    /// When it cannot be read or is empty.
-    pub fn read(path: impl Into<PathBuf>) -> Result<Self, ModelError> {
-        let path = path.into();
-        match fs::read(&path) {
-            Ok(bytes) => Self::from_bytes(path, bytes),
-            Err(source) => Err(ModelError::Unreadable { path, source }),
-        }
+    /// When it cannot be read or is no ONNX model.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        Self::check(path, None, &FileLimits::default(), &mut ModelReport::new(path))
     }
 
-    /// A model whose bytes are here already. `path` names it in errors; its folder is where external data is looked for.
+    /// Checks the file at `path`, and reads it and what it keeps beside it: the steps from
+    /// [`Step::Origin`](super::Step::Origin) to [`Step::ExternalData`](super::Step::ExternalData).
+    ///
+    /// # Errors
+    /// At the first step that refuses it.
+    pub fn check(
+        path: &Path,
+        sha256: Option<&str>,
+        limits: &FileLimits,
+        report: &mut ModelReport,
+    ) -> Result<Self, ModelError> {
+        read(path, sha256, limits, report)
+    }
+
+    /// A model whose bytes are here already and that keeps nothing elsewhere. `path` names it in errors.
     ///
     /// # Errors
     /// When there are no bytes.
@@ -37,7 +85,26 @@ impl ModelFile {
         if bytes.is_empty() {
             return Err(ModelError::NotOnnx { path, reason: "the file is empty".to_owned() });
         }
-        Ok(Self { path, bytes })
+        Ok(Self::with_weights(path, bytes, Vec::new()))
+    }
+
+    /// What stands for a model where evaluators need no file: known by its path alone.
+    #[must_use]
+    pub fn named(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = Checksum::of(path.as_os_str().as_encoded_bytes());
+        Self { path, bytes: Arc::default(), weights: Arc::default(), checksum: name, content: name }
+    }
+
+    pub(super) fn with_weights(path: PathBuf, bytes: Arc<[u8]>, weights: Vec<WeightFile>) -> Self {
+        let checksum = Checksum::of(&bytes);
+        let content = if weights.is_empty() {
+            checksum
+        } else {
+            let parts = weights.iter().map(|file| format!("{} {}", Checksum::of(&file.bytes), file.location));
+            Checksum::of(parts.fold(checksum.to_string(), |all, part| all + "\n" + &part).as_bytes())
+        };
+        Self { path, bytes, weights: weights.into(), checksum, content }
     }
 
     /// Where it was read from.
@@ -46,125 +113,26 @@ impl ModelFile {
         &self.path
     }
 
-    /// The file's contents.
+    /// The file's contents; empty for a model that is only [named](ModelFile::named).
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-}
 
-/// What is wrong with a model, both sides of a mismatch named.
-#[derive(Debug, Error)]
-pub enum ModelError {
-    /// The file cannot be read.
-    #[error("read model {}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The bytes are no ONNX model: empty, cut off, or something else altogether.
-    #[error("load model {}: not a complete ONNX model: {reason}", .path.display())]
-    NotOnnx {
-        /// The file.
-        path: PathBuf,
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// The model keeps weights in another file, which is not there or cannot be read.
-    #[error("load model {}: its external data cannot be read, a single file is expected: {reason}", .path.display())]
-    ExternalData {
-        /// The file.
-        path: PathBuf,
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// An ONNX model that this ONNX Runtime cannot run: an unknown operator, a newer opset, a graph that contradicts itself.
-    #[error("load model {}: {reason}", .path.display())]
-    Unsupported {
-        /// The file.
-        path: PathBuf,
-        /// ONNX Runtime's words.
-        reason: String,
-    },
-    /// Inputs or outputs are not the ones expected.
-    #[error(
-        "model {} has {found}; expected the input `input` and the outputs `policy_logits` and `value`", .path.display()
-    )]
-    Names {
-        /// The file.
-        path: PathBuf,
-        /// The model's inputs and outputs.
-        found: String,
-    },
-    /// An input or output holds something other than 32-bit floats.
-    #[error("model {} has `{port}` of type {found}; expected f32", .path.display())]
-    ElementType {
-        /// The file.
-        path: PathBuf,
-        /// Name of the input or output.
-        port: String,
-        /// Its type.
-        found: String,
-    },
-    /// No encoding of the game fits the input.
-    #[error("model {} takes input {found}; the settings say {settings}: expected {expected}", .path.display())]
-    InputShape {
-        /// The file.
-        path: PathBuf,
-        /// The model's input shape, with what it looks like if that is known.
-        found: String,
-        /// The caller's description of the game.
-        settings: String,
-        /// Every input shape that would fit, with the encoding's name.
-        expected: String,
-    },
-    /// An output does not fit the game.
-    #[error("model {} gives `{port}` {found}; the settings say {settings}: expected {expected}", .path.display())]
-    OutputShape {
-        /// The file.
-        path: PathBuf,
-        /// Name of the output.
-        port: &'static str,
-        /// Its shape.
-        found: String,
-        /// The caller's description of the game.
-        settings: String,
-        /// The shape that would fit.
-        expected: String,
-    },
-    /// The model failed on the positions it was tried with.
-    #[error("try model {}: {reason}", .path.display())]
-    Run {
-        /// The file.
-        path: PathBuf,
-        /// What happened.
-        reason: String,
-    },
-    /// The model answered NaN or infinity for positions of this game.
-    #[error("try model {}: {count} of {tried} positions are answered with non-finite numbers", .path.display())]
-    NonFinite {
-        /// The file.
-        path: PathBuf,
-        /// Positions with such an answer.
-        count: usize,
-        /// Positions tried: the start position and some of the first plies.
-        tried: usize,
-    },
-}
+    /// Checksum of the file alone, as a trainer can give it.
+    #[must_use]
+    pub const fn checksum(&self) -> Checksum {
+        self.checksum
+    }
 
-impl ModelError {
-    /// ONNX Runtime's words where there are some, without the model's name.
-    pub(super) fn into_reason(self) -> String {
-        match self {
-            Self::NotOnnx { reason, .. }
-            | Self::ExternalData { reason, .. }
-            | Self::Unsupported { reason, .. }
-            | Self::Run { reason, .. } => reason,
-            other => other.to_string(),
-        }
+    /// What tells this model from any other: the checksum of the file and of everything it keeps in other files.
+    #[must_use]
+    pub const fn content(&self) -> Checksum {
+        self.content
+    }
+
+    pub(super) const fn weights(&self) -> &Arc<[WeightFile]> {
+        &self.weights
     }
 }
 
@@ -178,9 +146,26 @@ mod tests {
         let path = folder.path().join("a.onnx");
         let missing = crate::writer::with_sources(&ModelFile::read(&path).unwrap_err());
         assert!(missing.starts_with(&format!("read model {}: No such file", path.display())), "{missing}");
-        fs::write(&path, "").unwrap();
+        std::fs::write(&path, "").unwrap();
         let empty = ModelFile::read(&path).unwrap_err().to_string();
         let expected = format!("load model {}: not a complete ONNX model: the file is empty", path.display());
         assert_eq!(empty, expected);
+    }
+
+    #[test]
+    fn models_are_told_apart_by_all_they_consist_of() {
+        let model = |bytes: &[u8], weights: &[(&str, &[u8])]| {
+            let file =
+                |&(location, bytes): &(&str, &[u8])| WeightFile { location: location.to_owned(), bytes: bytes.into() };
+            ModelFile::with_weights("m.onnx".into(), bytes.into(), weights.iter().map(file).collect())
+        };
+        let plain = model(b"abc", &[]);
+        let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!((plain.checksum().to_string(), plain.content()), (sha.to_owned(), plain.checksum()));
+        let with = model(b"abc", &[("w", b"1")]);
+        assert_eq!(with.checksum(), plain.checksum());
+        let others = [&plain, &model(b"abc", &[("w", b"2")]), &model(b"abc", &[("v", b"1")])];
+        assert!(others.into_iter().all(|other| other.content() != with.content()));
+        assert_eq!(model(b"abc", &[("w", b"1")]).content(), with.content());
     }
 }

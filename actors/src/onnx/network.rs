@@ -1,5 +1,7 @@
 //! Planes in, logits and values out: one session with its input buffer. Belongs to one thread.
 
+use std::sync::Arc;
+
 use ort::{
     session::{Session, SessionOutputs},
     value::TensorRef,
@@ -9,6 +11,7 @@ use selfplay_engine::evaluation::EvaluateError;
 use super::{
     buckets::BatchBuckets,
     device::one_line,
+    model::{ModelFile, WeightFile},
     signature::{POLICY, VALUE},
 };
 
@@ -17,6 +20,8 @@ use super::{
 #[derive(Debug)]
 pub struct Network {
     session: Session,
+    /// ONNX Runtime may use this memory for as long as the session lives.
+    _weights: Arc<[WeightFile]>,
     /// `max_batch` rows.
     input: Vec<f32>,
     /// Batch size of the current run, then the shape of one position.
@@ -28,10 +33,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network whose session takes rows of shape `row` and gives `policy_len` logits for each. The largest bucket, if there is
+    /// A network whose session, of `model`, takes rows of shape `row` and gives `policy_len` logits for each. The largest bucket, if there is
     /// one, replaces a smaller `max_batch` (0 counts as 1).
     pub(super) fn new(
         session: Session,
+        model: &ModelFile,
         row: &[usize],
         policy_len: usize,
         max_batch: usize,
@@ -40,7 +46,8 @@ impl Network {
         let max_batch = max_batch.max(1).max(buckets.max().unwrap_or(1));
         let row_len = row.iter().product();
         let dims = std::iter::once(0).chain(row.iter().map(|&size| size as i64)).collect();
-        Self { session, input: vec![0.0; max_batch * row_len], dims, row_len, policy_len, max_batch, buckets }
+        let (input, weights) = (vec![0.0; max_batch * row_len], model.weights().clone());
+        Self { session, _weights: weights, input, dims, row_len, policy_len, max_batch, buckets }
     }
 
     /// The largest batch of one run.

@@ -4,18 +4,19 @@ use std::path::Path;
 
 use ort::{
     ErrorCode,
-    session::{
-        Session,
-        builder::{GraphOptimizationLevel, SessionBuilder},
-    },
+    session::{Session, builder::GraphOptimizationLevel},
 };
 
 use super::{
     device::{Device, DeviceError, Provider, cuda_candidate, cuda_provider, one_line},
     load::LoadError,
-    model::{ModelError, ModelFile},
+    model::ModelFile,
+    refusal::ModelError,
     runtime::Runtime,
 };
+
+/// A folder that is not there.
+const NOWHERE: &str = "/dev/null/none";
 
 /// Finds the device for `requested` by making `attempt` on it: only a session that runs shows whether a device works.
 ///
@@ -70,20 +71,15 @@ fn build(runtime: &Runtime, model: &ModelFile, device: Device) -> ort::Result<Se
         .with_parallel_execution(false)?
         .with_intra_op_spinning(false)?
         .with_inter_op_spinning(false)?;
-    builder = with_data_folder(builder, model.path())?;
+    for file in model.weights().iter() {
+        builder = builder.with_external_initializer_file_in_memory(&file.location, file.bytes.clone())?;
+    }
+    // What was not read with the model is not looked for elsewhere, such as in the working directory.
+    builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)?;
     if let Device::Cuda(index) = device {
         builder = builder.with_execution_providers([cuda_provider(index)])?;
     }
     builder.commit_from_memory(model.bytes())
-}
-
-/// A model in memory has no folder; its external data, if any, lies beside its file.
-fn with_data_folder(builder: SessionBuilder, path: &Path) -> ort::Result<SessionBuilder> {
-    let folder = std::path::absolute(path).ok();
-    match folder.as_deref().and_then(Path::parent).and_then(Path::to_str) {
-        Some(folder) => Ok(builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?),
-        None => Ok(builder),
-    }
 }
 
 fn classify(path: &Path, error: &ort::Error) -> ModelError {

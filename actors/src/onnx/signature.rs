@@ -8,7 +8,7 @@ use ort::{
 };
 use selfplay_engine::game::Game;
 
-use super::model::ModelError;
+use super::refusal::ModelError;
 
 const INPUT: &str = "input";
 pub(super) const POLICY: &str = "policy_logits";

@@ -1,8 +1,10 @@
 //! A wrong model is refused with one sentence that names both sides.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
-use selfplay_actors::onnx::{LoadError, ModelError, ModelFile, load_evaluators};
+use selfplay_actors::onnx::{
+    LoadError, ModelError, ModelFile, ModelReport, Step, StepOutcome, check_model, load_evaluators,
+};
 
 use crate::support::{Shapes, data, load, model, options, refusal, runtime};
 
@@ -39,8 +41,8 @@ fn outputs_of_other_sizes_are_refused() {
     );
     assert_eq!(
         refusal(&BOARD_3, "bad_forgets_batch"),
-        "try model bad_forgets_batch.onnx: run the network: output `policy_logits` has shape [1, 17] for a batch of 4; \
-         expected [4, 17]"
+        "try model bad_forgets_batch.onnx: run the network: output `policy_logits` has shape [1, 17] for a batch of 16; \
+         expected [16, 17]"
     );
 }
 
@@ -63,28 +65,115 @@ fn other_element_types_are_refused() {
 
 #[test]
 fn a_model_that_answers_nan_is_refused() {
-    assert_eq!(
-        refusal(&BOARD_3, "bad_nan"),
-        "try model bad_nan.onnx: 4 of 4 positions are answered with non-finite numbers"
+    for name in ["bad_nan", "bad_nan_weights"] {
+        assert_eq!(
+            refusal(&BOARD_3, name),
+            format!("try model {name}.onnx: 64 of 64 positions are answered with non-finite numbers")
+        );
+    }
+}
+
+#[test]
+fn a_model_whose_answers_depend_on_the_batch_is_refused() {
+    let text = refusal(&BOARD_3, "bad_mixes_batch");
+    assert!(
+        text.starts_with("try model bad_mixes_batch.onnx: alone and in a batch of 16, values differ by up to 0."),
+        "{text}"
     );
+    assert!(text.ends_with("priors by up to 0.0000; model.agreement_tolerance is 0.02"), "{text}");
+    // In batches of one it is right, if of no use.
+    let mut alone = options(&BOARD_3);
+    alone.max_batch = 1;
+    assert!(load_evaluators(&runtime(), &BOARD_3, &model("bad_mixes_batch"), &alone).is_ok());
+}
+
+#[test]
+fn operators_of_the_future_are_refused() {
+    let text = refusal(&BOARD_3, "bad_opset");
+    assert!(text.starts_with("load model bad_opset.onnx: ") && text.contains("Opset 999"), "{text}");
+}
+
+#[test]
+fn every_step_is_reported() {
+    let check = |name: &str| {
+        let path = data(&format!("models/{name}.onnx"));
+        let mut report = ModelReport::new(&path);
+        let options = options(&BOARD_3);
+        let checked = ModelFile::check(&path, None, &options.limits, &mut report)
+            .map_err(|_| ())
+            .and_then(|model| check_model(&runtime(), &BOARD_3, &model, &options, &mut report).map_err(|_| ()));
+        let report = report.skipping_the_rest("refused before");
+        assert_eq!(checked.is_ok(), report.accepted());
+        report
+    };
+    let report = check("tiny");
+    assert_eq!((report.encoding.as_deref(), report.provider.as_deref()), (Some("resnet"), Some("cpu")));
+    assert_eq!(report.bytes, Some(637));
+    let passed: Vec<_> = report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Passed(_))).collect();
+    assert_eq!(passed.len(), Step::ALL.len() - 2, "there are no checksum and no external data: {report:?}");
+    for (name, step) in [
+        ("bad_external_data", Step::ExternalData),
+        ("bad_f64", Step::Structure),
+        ("bad_opset", Step::Structure),
+        ("bad_nan", Step::Finite),
+        ("bad_mixes_batch", Step::Agreement),
+    ] {
+        let report = check(name);
+        assert_eq!(report.refusal().map(|(step, _)| step), Some(step), "{name}");
+        let after = report.steps.iter().filter(|report| report.step > step);
+        assert!(after.into_iter().all(|report| matches!(report.outcome, StepOutcome::Skipped(_))), "{name}");
+    }
 }
 
 #[test]
 fn missing_external_data_is_said_to_be_missing() {
-    let text = refusal(&BOARD_3, "bad_external_data");
-    assert!(text.starts_with("load model bad_external_data.onnx: its external data cannot be read"), "{text}");
-    assert!(text.contains("bad_external_data.bin"), "{text}");
+    let path = data("models/bad_external_data.onnx");
+    let text = ModelFile::read(&path).unwrap_err().to_string();
+    let expected =
+        format!("load model {}: its external data cannot be used: `bad_external_data.bin`: No such", path.display());
+    assert!(text.starts_with(&expected), "{text}");
 }
 
-#[test]
-fn external_data_beside_the_model_is_found_from_any_folder() {
+/// A folder with a model and its weights beside it.
+fn with_external_data(weights: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     fs::copy(data("models/bad_external_data.onnx"), &path).unwrap();
-    let weights: Vec<u8> = (0..5 * 17).flat_map(|index| (index as f32 / 100.0).to_le_bytes()).collect();
     fs::write(folder.path().join("bad_external_data.bin"), weights).unwrap();
+    (folder, path)
+}
+
+fn weights(scale: f32) -> Vec<u8> {
+    (0..5 * 17).flat_map(|index| (index as f32 * scale).to_le_bytes()).collect()
+}
+
+#[test]
+fn external_data_is_used_as_it_was_when_it_was_read() {
+    let logits = |model: &ModelFile| {
+        let mut loaded = load_evaluators(&runtime(), &BOARD_3, model, &options(&BOARD_3)).unwrap();
+        let network = loaded.evaluators[0].network_mut();
+        network.rows_mut().fill(1.0);
+        network.run(1, |logits, _| logits.to_vec()).unwrap()
+    };
+    let (folder, path) = with_external_data(&weights(0.01));
+    let first = ModelFile::read(&path).unwrap();
+    let expected = logits(&first);
+    assert!(expected.iter().any(|&logit| logit > 1.0));
+    fs::write(folder.path().join("bad_external_data.bin"), weights(0.02)).unwrap();
+    assert_eq!(logits(&first), expected, "the bytes that were checked are those that are used");
+    let second = ModelFile::read(&path).unwrap();
+    assert!(second.content() != first.content() && second.checksum() == first.checksum());
+    assert!(logits(&second).iter().zip(&expected).all(|(new, old)| (new - 2.0 * old).abs() < 1e-4));
+    drop(folder);
+    assert_eq!(logits(&first), expected, "and they are needed nowhere else");
+}
+
+#[test]
+fn too_little_external_data_is_refused() {
+    let (_folder, path) = with_external_data(&weights(0.01)[..100]);
     let model = ModelFile::read(&path).unwrap();
-    load_evaluators(&runtime(), &BOARD_3, &model, &options(&BOARD_3)).unwrap();
+    let error = load_evaluators(&runtime(), &BOARD_3, &model, &options(&BOARD_3)).unwrap_err();
+    assert!(matches!(error, LoadError::Model(_)), "{error}");
 }
 
 fn refuse_bytes(bytes: Vec<u8>) -> ModelError {

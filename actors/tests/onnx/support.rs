@@ -8,7 +8,8 @@ use std::{
 use ndarray::{Array, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 use selfplay_actors::onnx::{
-    Device, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, Runtime, load_evaluators,
+    Device, FileLimits, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, Runtime,
+    load_evaluators,
 };
 use selfplay_engine::{
     evaluation::{Leaf, mix},
@@ -29,7 +30,7 @@ impl Shapes {
     }
 
     /// First entry of the planes is −1 in this position, whereas no other has a negative entry.
-    pub(crate) const NEGATIVE: u32 = 13;
+    pub(crate) const NEGATIVE: u32 = 1_000_013;
 
     pub(crate) fn leaf(&self, position: u32) -> Leaf<Self> {
         Leaf { position, legal: self.legal_actions(&position) }
@@ -135,7 +136,15 @@ pub(crate) fn model(name: &str) -> ModelFile {
 /// One thread on the CPU.
 pub(crate) fn options(game: &Shapes) -> LoadOptions {
     let description = GameDescription { settings: format!("board {}", game.board), recognise };
-    LoadOptions { device: Device::Cpu, threads: 1, max_batch: 16, buckets: None, description }
+    LoadOptions {
+        device: Device::Cpu,
+        threads: 1,
+        max_batch: 16,
+        buckets: None,
+        limits: FileLimits::default(),
+        agreement_tolerance: 0.02,
+        description,
+    }
 }
 
 fn recognise(row: &[usize]) -> Option<String> {

@@ -104,7 +104,7 @@ fn every_ply_is_traced_once_and_in_order() {
 fn without_a_usable_model_it_says_why_and_ends() {
     let reasons = [LoadFailure::Refused("use it: no".to_owned()), LoadFailure::Impossible("find a GPU: no".to_owned())];
     for failure in reasons {
-        let (LoadFailure::Refused(reason) | LoadFailure::Impossible(reason)) = failure.clone();
+        let reason = failure.reason().to_owned();
         let origin = ModelOrigin::Fixed { path: Some("model.onnx".into()), version: 1 };
         let played = Scenario { source: Box::new(Nothing(failure)), origin, ..Scenario::games(3) }.play();
         assert_eq!((played.ending, played.games.len()), (Ending::Unusable(reason), 0));

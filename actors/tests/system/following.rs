@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use selfplay_actors::{game::PlyHook, loader::ModelOrigin, root::Ending};
+use selfplay_actors::{
+    game::PlyHook,
+    loader::{Followed, ModelOrigin},
+    root::Ending,
+};
 use selfplay_engine::{
     ActionSet, Evaluations, Evaluator, Game,
     games::quoridor::{Quoridor, QuoridorEncoding},
@@ -31,7 +35,8 @@ impl Trainer {
     }
 
     pub(crate) fn origin(&self) -> ModelOrigin {
-        ModelOrigin::Follow { latest_yaml: self.0.path().join("latest.yaml"), poll: Duration::from_millis(1) }
+        let followed = Followed::LatestYaml(self.0.path().join("latest.yaml"));
+        ModelOrigin::Follow { followed, poll: Duration::from_millis(1) }
     }
 
     pub(crate) fn publish(&self, version: i64) {

@@ -1,14 +1,14 @@
 //! Sources whose models depend on the version that the file's name ends in.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use selfplay_actors::loader::{LoadFailure, LoadedModel, ModelSource};
+use selfplay_actors::{
+    loader::{LoadFailure, LoadedModel, ModelSource},
+    onnx::ModelFile,
+};
 use selfplay_engine::{
     Evaluations, Evaluator, Game, Leaf,
     evaluation::{EvaluateError, HashEvaluator, HashPriors},
@@ -30,14 +30,14 @@ pub(crate) struct Versions<G> {
 }
 
 impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Versions<G> {
-    fn load(&mut self, path: &Path) -> Result<LoadedModel<G>, LoadFailure> {
-        let stem = path.file_stem().unwrap().to_str().unwrap();
+    fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {
+        let stem = model.path().file_stem().unwrap().to_str().unwrap();
         let version = stem.strip_prefix("model_").unwrap().parse().unwrap();
         if let Some(place) = self.panics_once_over.iter().position(|&other| other == version) {
             self.panics_once_over.remove(place);
             panic!("as planned: version {version}");
         }
-        let evaluator = || Box::new(model(&self.game, version)) as Box<dyn Evaluator<G>>;
+        let evaluator = || Box::new(self::model(&self.game, version)) as Box<dyn Evaluator<G>>;
         Ok(LoadedModel {
             evaluators: (0..self.threads).map(|_| evaluator()).collect(),
             encoding: ENCODING,
@@ -62,7 +62,7 @@ struct ShakyEvaluator<G: Game> {
 }
 
 impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Shaky<G> {
-    fn load(&mut self, _: &Path) -> Result<LoadedModel<G>, LoadFailure> {
+    fn load(&mut self, _: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {
         let batches = Arc::new(AtomicU64::new(0));
         let evaluator = || -> Box<dyn Evaluator<G>> {
             Box::new(ShakyEvaluator {
@@ -92,7 +92,7 @@ impl<G: Game> Evaluator<G> for ShakyEvaluator<G> {
 pub(crate) struct Nothing(pub(crate) LoadFailure);
 
 impl<G: Game> ModelSource<G> for Nothing {
-    fn load(&mut self, _: &Path) -> Result<LoadedModel<G>, LoadFailure> {
+    fn load(&mut self, _: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {
         Err(self.0.clone())
     }
 }

@@ -354,6 +354,22 @@ fn a_stored_game_is_read_back_from_its_files() {
     assert_eq!(read.actions.unwrap(), arrays.actions);
 }
 
+#[test]
+fn what_fuzzing_found_is_read_or_refused() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/npz");
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (mut good, mut bad) = (0, 0);
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match ReadGame::read(Cursor::new(fs::read(&path).unwrap()), YAML) {
+            Ok(_) => good += 1,
+            Err(error) if name.starts_with("seed_") => panic!("{name}: {error}"),
+            Err(_) => bad += 1,
+        }
+    }
+    assert!(good >= 3, "{good} read, {bad} refused");
+}
+
 /// Plies with a random set of legal actions and random visits of some of them.
 fn plies(actions: Action) -> impl Strategy<Value = Vec<Vec<(bool, u32)>>> {
     let ply = prop::collection::vec((any::<bool>(), prop_oneof![Just(0_u32), 1..1_000_u32]), usize::from(actions));

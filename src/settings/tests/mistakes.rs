@@ -60,12 +60,28 @@ fn continuous_mode_needs_the_latest_model() {
     let given = given().playable().trainer(TRAINER).flag("--continuous", "daemon.continuous", "true");
     assert_eq!(
         only(&given.message()),
-        "model.latest_yaml is missing: continuous mode follows the trainer's latest.yaml: name it with --latest-model-yaml"
+        "model.latest_yaml is missing: continuous mode follows the trainer's latest.yaml: name it with --latest-model-yaml, or \
+         what to follow instead with --model-source"
     );
     let given = given.flag("--latest-model-yaml", "model.latest_yaml", "latest.yaml");
     assert_eq!(given.settings().model.latest_yaml, Some("latest.yaml".into()));
-    let warning = "model.path (flag --model-path) has no effect in continuous mode, which follows latest.yaml";
+    let warning = "model.path (flag --model-path) has no effect in continuous mode, which follows new models";
     assert_eq!(given.warnings(), [warning]);
+}
+
+#[test]
+fn continuous_mode_follows_one_source() {
+    let given = || given().playable().trainer(TRAINER).flag("--continuous", "daemon.continuous", "true");
+    let source = |given: Given| given.flag("--model-source", "model.source", "models");
+    assert_eq!(source(given()).settings().model.source, Some("models".into()));
+    let both = source(given()).flag("--latest-model-yaml", "model.latest_yaml", "latest.yaml");
+    assert_eq!(
+        only(&both.message()),
+        "model.source = models (flag --model-source): must be \"none\" beside model.latest_yaml, as only one of the two \
+         can be followed"
+    );
+    let roots = source(given()).env("SELFPLAYD__MODEL__ALLOWED_ROOTS", ":");
+    assert!(only(&roots.message()).ends_with("must be directories separated by colons, or \"none\" for any"));
 }
 
 #[test]

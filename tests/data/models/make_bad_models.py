@@ -34,12 +34,12 @@ def head(policy=POLICY, kind=np.float32):
     return nodes, weights
 
 
-def write(name, nodes, weights, inputs, outputs, check=True):
+def write(name, nodes, weights, inputs, outputs, check=True, opset=17):
     def ports(shapes):
         return [helper.make_tensor_value_info(port, kind, dims) for port, kind, dims in shapes]
 
     graph = helper.make_graph(nodes, name, ports(inputs), ports(outputs), weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     if check:
         checker.check_model(model)
     save(model, folder / f"{name}.onnx")
@@ -138,6 +138,22 @@ def main():
         nodes.append(helper.make_node("ReduceMean", ["rows"], ["policy_logits"], axes=[0], keepdims=1))
 
     standard("bad_forgets_batch", edit=forget_batch)
+    # The value tells how far a position is from the mean of its batch: 0 when it is alone.
+    standard(
+        "bad_mixes_batch",
+        edit=value_from(
+            constant("ten", [10]),
+            helper.make_node("ReduceMean", ["value_in"], ["mean"], axes=[0], keepdims=1),
+            helper.make_node("Sub", ["value_in", "mean"], ["from_mean"]),
+            helper.make_node("Mul", ["from_mean", "ten"], ["value"]),
+        ),
+    )
+
+    # Weights of a diverged training run.
+    def diverge(nodes, weights):
+        weights[0] = constant("wp", np.full((5, POLICY), np.nan))
+
+    standard("bad_nan_weights", edit=diverge)
     nodes, weights = head()
     nodes[0] = helper.make_node("ReduceMean", ["unfolded"], ["means"], axes=[2, 3], keepdims=0)
     nodes.insert(0, helper.make_node("Reshape", ["input", "planes"], ["unfolded"]))
@@ -151,6 +167,10 @@ def main():
     location = weights[0].external_data.add()
     location.key, location.value = "location", "bad_external_data.bin"
     write("bad_external_data", nodes, weights, [("input", F32, ["batch", *PLANES])], outputs, check=False)
+
+    # Operators of a future that this ONNX Runtime does not know.
+    nodes, weights = head()
+    write("bad_opset", nodes, weights, [("input", F32, ["batch", *PLANES])], outputs, check=False, opset=999)
 
     nodes, weights = head()
     nodes.append(helper.make_node("Identity", ["extra"], ["ignored"]))

@@ -1,0 +1,52 @@
+//! `selfplayd check-model`: everything a model is checked for before it may serve, without playing.
+
+use std::io::Write as _;
+
+use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, StepOutcome};
+
+use crate::{
+    cli::CheckModelArgs,
+    exit::{Exit, failed},
+    play::{prepare_onnx, rules},
+    settings::Settings,
+};
+
+/// Checks and prints: [`Exit::Clean`] for a model that may serve, [`Exit::Refused`] for another.
+///
+/// # Errors
+/// When the settings, ONNX Runtime or the device cannot be used, so that nothing is known of the model.
+pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
+    let game = rules(settings)?;
+    let (runtime, options) = prepare_onnx(settings)?;
+    let mut report = ModelReport::new(&args.file);
+    let file = ModelFile::check(&args.file, args.sha256.as_deref(), &options.limits, &mut report);
+    let checked = file
+        .map_err(LoadError::from)
+        .and_then(|model| onnx::check_model(&runtime, &game, &model, &options, &mut report));
+    if let Err(LoadError::Device(error)) = checked {
+        return Err(failed(error));
+    }
+    let report = report.skipping_the_rest("an earlier step refused the model");
+    let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(if report.accepted() { Exit::Clean } else { Exit::Refused })
+}
+
+fn table(report: &ModelReport) -> String {
+    let mut lines = vec![report.path.display().to_string()];
+    let known = [("sha256", &report.sha256), ("input", &report.encoding), ("ran on", &report.provider)];
+    lines.extend(known.into_iter().filter_map(|(name, value)| Some(format!("{name:<14} {}", value.as_ref()?))));
+    lines.push(String::new());
+    lines.push(format!("{:<14} {:<8} {:>8}  ", "step", "result", "seconds"));
+    for step in &report.steps {
+        let (result, detail) = match &step.outcome {
+            StepOutcome::Passed(detail) => ("passed", detail),
+            StepOutcome::Refused(reason) => ("REFUSED", reason),
+            StepOutcome::Skipped(why) => ("skipped", why),
+        };
+        lines.push(format!("{:<14} {result:<8} {:>8.3}  {detail}", step.step, step.seconds));
+    }
+    let verdict = if report.accepted() { "accepted: it may serve" } else { "refused: it must not serve" };
+    lines.extend([String::new(), verdict.to_owned()]);
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
