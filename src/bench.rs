@@ -18,7 +18,10 @@ use selfplay_actors::{
     root::{Ending, Options, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::{games::quoridor::Quoridor, replay::ReplayStore};
+use selfplay_engine::{
+    games::quoridor::Quoridor,
+    replay::{ReplayStore, SessionId},
+};
 use serde::Serialize;
 
 pub(crate) use self::swap::swap;
@@ -152,7 +155,7 @@ struct Ground {
 
 impl Ground {
     fn new(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
-        let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
+        let store = ReplayStore::open(dir, SessionId::of_this_process()).map_err(failed)?;
         let stats = Arc::new(Stats::default());
         let plan = GamePlan {
             game: rules(settings)?,

@@ -21,7 +21,7 @@ use selfplay_actors::{
 use selfplay_engine::{
     Game as _,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::ReplayStore,
+    replay::{ReplayStore, SessionId},
 };
 
 use crate::{
@@ -48,7 +48,7 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
         on_ply: settings.play.trace.then(|| print_ply(game)),
     };
     let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
-    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
+    let store = ReplayStore::open(dir, SessionId::of_this_process()).map_err(failed)?;
     let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
     let sizes = evaluation.sizes;
     tracing::info!(

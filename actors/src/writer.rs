@@ -18,7 +18,7 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
     Game,
-    replay::{GameArrays, GameMetadata, GameRecord, ReplayStore, Stem, StemClock, StoreError},
+    replay::{GameArrays, GameMetadata, GameRecord, ReplayStore, SessionId, Stem, StemClock, StoreError},
 };
 
 use self::metrics::Metrics;
@@ -96,7 +96,7 @@ impl<G: Game> WriterActor<G> {
         root: Recipient<WriterFlushed>,
         stats: Arc<Stats>,
     ) -> Self {
-        let stems = StemClock::new(provenance.pid);
+        let stems = StemClock::new(SessionId::new(provenance.pid, 0), 0);
         let metrics = Metrics::new(provenance.metrics_dir.clone(), provenance.pid);
         Self {
             game,

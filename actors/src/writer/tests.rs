@@ -30,7 +30,7 @@ impl Stage {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ready = dir.path().join("ready");
-        let store = ReplayStore::open(&ready, PID).unwrap();
+        let store = ReplayStore::open(&ready, SessionId::new(PID, 0)).unwrap();
         let (credits, root, stats) = (Inbox::new(), Inbox::new(), Arc::new(Stats::default()));
         let provenance = Provenance {
             pid: PID,

@@ -20,7 +20,7 @@ use selfplay_actors::{
 use selfplay_engine::{
     Game,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::{GameResult, ReadGame, ReplayStore},
+    replay::{GameResult, ReadGame, ReplayStore, SessionId},
     search::{RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
@@ -141,7 +141,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             cache: self.cache,
             source: self.source,
             origin: self.origin,
-            store: ReplayStore::open(ready(dir.path()), pid).unwrap(),
+            store: ReplayStore::open(ready(dir.path()), SessionId::new(pid, 0)).unwrap(),
             provenance,
         };
         let (ended, ending) = mpsc::channel();
