@@ -280,7 +280,7 @@ pub(crate) struct ModelSettings {
     pub path: Option<PathBuf>,
     /// The version recorded with games of batch mode.
     pub version: u32,
-    /// The trainer's `latest.yaml`; always there in continuous mode.
+    /// The trainer's `latest.yaml`; in continuous mode either this or `source` is there.
     pub latest_yaml: Option<PathBuf>,
     /// What continuous mode follows instead of `latest_yaml`: such a file, a directory of models, or one model.
     pub source: Option<PathBuf>,

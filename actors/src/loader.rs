@@ -206,7 +206,7 @@ impl<G: Game> ModelLoaderActor<G> {
         } else if serving.sent.is_some_and(|sent| sent.elapsed() >= ON_ITS_WAY) {
             let (Kept { generation, model }, proven) = (serving.kept.clone(), serving.proven);
             tracing::warn!(version = generation.version, "a model was lost on its way into service: it is sent again");
-            if let Err(failure) = self.bring(model, generation.version, proven) {
+            if let Err(failure) = self.loading(|loader| loader.bring(model, generation.version, proven)) {
                 tracing::error!(version = generation.version, reason = failure.reason(), "model lost");
                 self.serving = None;
                 self.taken = None;
@@ -216,7 +216,8 @@ impl<G: Game> ModelLoaderActor<G> {
 
     fn load_fixed(&mut self, candidate: Candidate) {
         let version = candidate.version;
-        let brought = self.source.read(&candidate).and_then(|model| self.bring(model, version, false));
+        let brought =
+            self.loading(|loader| loader.source.read(&candidate).and_then(|model| loader.bring(model, version, false)));
         if let Err(failure) = brought {
             self.addresses.root.do_send(Fatal { reason: failure.reason().to_owned() });
         }
@@ -264,7 +265,7 @@ impl<G: Game> ModelLoaderActor<G> {
             return Err(LoadFailure::Refused(format!("the loader panicked over it {times} times")));
         }
         self.begun = Some((sighting.clone(), times + 1));
-        let brought = self.read_and_bring(&sighting.candidate);
+        let brought = self.loading(|loader| loader.read_and_bring(&sighting.candidate));
         self.begun = None; // It did not panic.
         brought
     }
@@ -303,23 +304,19 @@ impl<G: Game> ModelLoaderActor<G> {
         }
     }
 
+    /// Does something that counts as loading.
+    fn loading<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let begun = Instant::now();
+        self.stats.loading.set(1);
+        let done = work(self);
+        self.stats.loading.set(0);
+        self.stats.loading_ns.add(begun.elapsed().as_nanos() as u64);
+        done
+    }
+
     /// Checks a model and puts it into service.
     fn bring(&mut self, model: ModelFile, version: i64, proven: bool) -> Result<(), LoadFailure> {
         let begun = Instant::now();
-        self.stats.loading.set(1);
-        let brought = self.check_and_send(model, version, proven, begun);
-        self.stats.loading.set(0);
-        self.stats.loading_ns.add(begun.elapsed().as_nanos() as u64);
-        brought
-    }
-
-    fn check_and_send(
-        &mut self,
-        model: ModelFile,
-        version: i64,
-        proven: bool,
-        begun: Instant,
-    ) -> Result<(), LoadFailure> {
         let loaded = self.source.load(&model)?;
         if self.encoding.is_some_and(|encoding| encoding != loaded.encoding) {
             let path = model.path().display();
@@ -369,8 +366,9 @@ impl<G: Game> ModelLoaderActor<G> {
         }
         // The same model under another version is no better.
         let before = self.proven.take().filter(|kept| kept.model.content() != content);
-        let back =
-            before.map(|Kept { generation, model }| (generation.version, self.bring(model, generation.version, true)));
+        let back = before.map(|Kept { generation: Generation { version, .. }, model }| {
+            (version, self.loading(|loader| loader.bring(model, version, true)))
+        });
         match back {
             Some((version, Ok(()))) => tracing::warn!(version, "play goes on with the model before it"),
             Some((version, Err(failure))) => {

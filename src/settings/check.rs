@@ -119,7 +119,6 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
         ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows new models"),
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
         ("model.source", !continuous && settings.model.source.is_some(), "without --continuous"),
-        ("model.newest_by", settings.model.source.is_none() && chosen("model.newest_by"), "without model.source"),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
     ];
     for (key, applies, when) in no_effect {

@@ -28,7 +28,7 @@ pub(super) fn probe_positions<G: Game>(game: &G) -> Vec<Leaf<G>> {
         let mut before = None;
         for index in wanted.filter(|&index| index < played.len()) {
             if before.replace(index) != Some(index) && found.len() < PROBE_POSITIONS {
-                found.push(played[index].clone());
+                found.push(played[index]);
             }
         }
         if found.len() == PROBE_POSITIONS {

@@ -41,7 +41,7 @@ impl<G: Game> Trial<G> {
         let leaves = probe_positions(game);
         let batch = evaluator.network_mut().max_batch();
         let rows = leaves.len().next_multiple_of(batch);
-        let filled: Vec<_> = leaves.iter().cycle().take(rows).cloned().collect();
+        let filled: Vec<_> = leaves.iter().cycle().take(rows).copied().collect();
         let together = answers(evaluator, &filled, batch)?;
         Ok(Self { leaves, policy_len: game.policy_size(), batch, together })
     }

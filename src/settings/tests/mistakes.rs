@@ -77,7 +77,7 @@ fn continuous_mode_follows_one_source() {
     let both = source(given()).flag("--latest-model-yaml", "model.latest_yaml", "latest.yaml");
     assert_eq!(
         only(&both.message()),
-        "model.source = models (flag --model-source): must be \"none\" beside model.latest_yaml, as only one of the two \
+        "model.source = \"models\" (flag --model-source): must be \"none\" beside model.latest_yaml, as only one of the two \
          can be followed"
     );
     let roots = source(given()).env("SELFPLAYD__MODEL__ALLOWED_ROOTS", ":");
