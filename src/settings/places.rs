@@ -64,11 +64,6 @@ fn check_shutdown_file(settings: &Settings, entries: &Entries, found: &mut Found
         found.mistakes.push(entries.refuse("daemon.shutdown_file", allowed));
     } else if file.exists() {
         found.warnings.push(format!("daemon.shutdown_file {} exists: play ends before it begins", file.display()));
-    } else if file.parent().is_some_and(|parent| parent != Path::new("") && !parent.is_dir()) {
-        found.warnings.push(format!(
-            "daemon.shutdown_file {} can only appear once its directory does, which is not there now",
-            file.display()
-        ));
     }
 }
 
