@@ -6,17 +6,21 @@
 //! - [`kind`]: what values a key may have
 //! - [`keys`]: the table of keys
 //! - [`mistake`]: what can be wrong, and how it is said
+//! - [`file`]: files, read within bounds and parsed
 //! - [`layer`]: one layer as a flat map of keys to values, read from a file, the environment or flags
 //! - [`trainer`]: the trainer's names for our keys
 //! - [`check`]: what must hold between values
+//! - [`places`]: whether directories and files that are named can be what they are meant to be
 //! - [`resolve`](mod@resolve): all layers put together
 //! - [`show`]: the resolved settings as a commented file
 
 mod check;
+mod file;
 mod keys;
 mod kind;
 mod layer;
 mod mistake;
+mod places;
 mod resolve;
 mod show;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
+pub(crate) use places::try_out;
 pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
 
 /// Everything that can be set. Meaning, range and default of each key are told in `configs/default.toml`.

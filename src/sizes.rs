@@ -1,6 +1,6 @@
-//! What `auto` means: numbers of threads and batch sizes for this machine and device.
+//! What `auto` means: numbers of threads and batch sizes for this machine and device, and whether its memory is enough.
 
-use std::thread::available_parallelism;
+use std::{fs, thread::available_parallelism};
 
 use selfplay_actors::{batcher::BatchPolicy, onnx::Device};
 
@@ -48,5 +48,103 @@ impl Sizes {
             game_threads: chosen(settings.play.threads, game_threads),
             batching: BatchPolicy { max_batch, max_wait, min_share: share.min(max_batch) },
         }
+    }
+}
+
+/// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
+const NODE_BYTES: u64 = 200;
+const ACTION_BYTES: u64 = 6;
+/// Numbers per cell of the largest input, around the board as well: five planes of single precision.
+const PLANES: u64 = 5;
+
+/// What to say where a process by these settings may outgrow the `memory` of the machine, in bytes.
+pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String> {
+    let side = u64::from(settings.game.board_size);
+    let actions = side.pow(2) + 2 * (side - 1).pow(2);
+    let simulations =
+        settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from);
+    let games = u64::from(settings.play.games_per_process);
+    let trees = games.saturating_mul(simulations).saturating_mul(NODE_BYTES + ACTION_BYTES * actions);
+    let cache = if settings.cache.enabled() { settings.cache.max_bytes } else { 0 };
+    let sizes = Sizes::new(settings, Device::Cpu);
+    let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
+    let batches = positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64);
+    let processes = u64::from(settings.play.processes);
+    let total = [trees, cache, batches].into_iter().fold(0, u64::saturating_add).saturating_mul(processes);
+    let mib = |bytes: u64| bytes >> 20;
+    (total > memory).then(|| {
+        format!(
+            "memory may run out: this machine has {} MiB, and what is asked for may need {} MiB in all: per process, {} MiB \
+             for the trees of {games} games with {simulations} simulations, {} MiB for the cache and {} MiB for batches",
+            mib(memory),
+            mib(total),
+            mib(trees),
+            mib(cache),
+            mib(batches),
+        )
+    })
+}
+
+/// Memory that this process can have, in bytes: the machine's, or its control group's where that has less. `None` where the
+/// system does not say.
+pub(crate) fn machine_memory() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(group).min()
+}
+
+/// The total of `/proc/meminfo`.
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::{FlagValue, Purpose, Sources, resolve};
+
+    const GIB: u64 = 1 << 30;
+
+    fn warning(given: &[(&'static str, &str)], memory: u64) -> Option<String> {
+        let board = [("game.board_size", "9"), ("game.max_walls", "10"), ("inference.threads", "2")];
+        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: Some(value.to_owned()) };
+        let flags: Vec<_> = board.iter().chain(given).map(flag).collect();
+        let environment = BTreeMap::new();
+        let sources = Sources { preset: None, trainer: None, own: None, environment: &environment, flags: &flags };
+        memory_warning(&resolve(&sources, Purpose::Bench).into_settings().unwrap(), memory)
+    }
+
+    #[test]
+    fn usual_settings_fit_and_their_multiples_do_not() {
+        assert_eq!(warning(&[("search.mcts_n", "1000")], GIB), None);
+        assert_eq!(warning(&[("search.mcts_n", "1000"), ("play.processes", "2")], GIB), None);
+        assert!(warning(&[("search.mcts_n", "1000"), ("play.processes", "16")], GIB).is_some());
+        let greedy = warning(&[("search.mcts_n", "1000"), ("play.games_per_process", "65536")], GIB).unwrap();
+        assert!(greedy.contains("has 1024 MiB") && greedy.contains("65536 games with 1000 simulations"), "{greedy}");
+        assert!(warning(&[("cache.max_bytes", "2GiB")], GIB).is_some());
+        assert_eq!(warning(&[("cache.max_bytes", "2GiB"), ("cache.max_entries", "0")], GIB), None);
+        assert!(warning(&[("inference.eval_batch_size", "65536")], GIB).is_some());
+    }
+
+    #[test]
+    fn enormous_settings_overflow_nothing() {
+        let most = [
+            ("search.mcts_k", "40000"),
+            ("play.games_per_process", "65536"),
+            ("play.processes", "1024"),
+            ("cache.max_bytes", "9223372036854775807"),
+            ("inference.eval_batch_size", "65536"),
+        ];
+        assert!(warning(&most, u64::MAX - 1).is_some());
+    }
+
+    #[test]
+    fn the_system_says_how_much_memory_it_has() {
+        assert_eq!(total_of("MemTotal:       16309064 kB\nMemFree: 1 kB\n"), Some(16_309_064 << 10));
+        assert_eq!(total_of("nothing of the kind"), None);
+        assert!(machine_memory().is_some_and(|bytes| bytes > 1 << 26));
     }
 }

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 
 pub use self::feed::{Candidate, Followed, NewestBy};
 use self::feed::{Feed, Sighting};
+#[doc(hidden)]
+pub use self::latest::read_any_latest_yaml;
 use self::refusals::Refusals;
 pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource};
 use crate::{

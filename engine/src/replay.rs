@@ -22,6 +22,7 @@ mod table_game;
 pub use arrays::{GameArrays, POLICY_SUM_TOLERANCE, ReplayError};
 pub use lock::LockError;
 pub use metadata::{GameMetadata, GameResult, MetadataError};
+pub use npy::HeaderError;
 pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
 pub use stem::{SessionId, SessionIdError, Stem, StemClock, StemError};

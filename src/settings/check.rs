@@ -1,8 +1,12 @@
 //! What must hold between values; what a single value may be is said by the table of keys.
 
 use super::mistake::Mistake;
+use super::places;
 use super::resolve::Entries;
 use super::{Agent, EvaluatorKind, Purpose, Settings};
+
+/// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
+const LEAST_CACHE: u64 = 4096;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -20,8 +24,10 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     let mut found = Found::default();
     check_rules(settings, entries, &mut found);
     check_search(settings, entries, &mut found);
+    check_cache(settings, entries, &mut found);
     if purpose == Purpose::Play {
         check_inputs_and_outputs(settings, &mut found);
+        places::check(settings, entries, &mut found);
     }
     check_model(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
@@ -63,6 +69,14 @@ fn check_search(settings: &Settings, entries: &Entries, found: &mut Found) {
     } else if search.leaf_parallelism > simulations {
         let allowed = format!("at most search.mcts_n, which is {simulations}");
         found.mistakes.push(entries.refuse("search.leaf_parallelism", allowed));
+    }
+}
+
+fn check_cache(settings: &Settings, entries: &Entries, found: &mut Found) {
+    if (1..LEAST_CACHE).contains(&settings.cache.max_bytes) {
+        let allowed =
+            format!("0, for no cache, or at least {LEAST_CACHE} bytes, as less is too small for any evaluation");
+        found.mistakes.push(entries.refuse("cache.max_bytes", allowed));
     }
 }
 

@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::kind::Kind;
 
+/// No name of a key, ours or the trainer's, has as many bytes.
+const LONGEST_NAME: usize = 100;
+
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
@@ -34,8 +37,9 @@ pub(super) const KEYS: &[Key] = &[
     key("game.max_walls", Kind::Int(0, 64)),
     Key { open_number: Some(-1), ..open("game.max_steps", Kind::Int(1, u32::MAX as i64), "none") },
     key("network.type", Kind::Choice(&["resnet", "mlp"])),
-    open("search.mcts_n", Kind::Int(0, 100_000_000), "none"),
-    key("search.mcts_k", Kind::Int(1, 100_000)),
+    // More simulations than these would overflow the indices of a search tree.
+    open("search.mcts_n", Kind::Int(0, 10_000_000), "none"),
+    key("search.mcts_k", Kind::Int(1, 40_000)),
     key("search.c_puct", Kind::Positive(1000.0)),
     key("search.noise_epsilon", Kind::Real(0.0, 1.0)),
     open("search.noise_alpha", Kind::Positive(1000.0), "auto"),
@@ -130,6 +134,10 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
 
 /// The name most like `wanted`. A name that is right but in the wrong section counts as near.
 pub(super) fn nearest_of<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes time and memory in proportion to the length, and nothing is near to a text like that.
+    if wanted.len() > LONGEST_NAME {
+        return None;
+    }
     let parts = |name: &'_ str| name.rsplit_once('.').map(|(section, key)| (section.to_owned(), key.to_owned()));
     let (section, key) = parts(wanted).unwrap_or_default();
     let likeness = |name: &str| match parts(name) {

@@ -52,7 +52,8 @@ impl Kind {
                 (i128::from(least)..=i128::from(most)).contains(&number)
             }
             Self::Real(least, most) => (least..=most).contains(&real(value)?),
-            Self::Positive(most) => real(value).is_some_and(|number| number > 0.0 && number <= most),
+            // Settings hold single precision, in which smaller numbers are 0.
+            Self::Positive(most) => (f64::from(f32::MIN_POSITIVE)..=most).contains(&real(value)?),
             Self::Flag => matches!(value, ValueKind::Boolean(_)),
             Self::Choice(words) => text(value).is_some_and(|word| words.contains(&word)),
             Self::Path => text(value).is_some_and(|path| !path.is_empty()),
@@ -198,6 +199,7 @@ mod tests {
         assert!(accepts(Kind::Real(0.0, 1.0), 0.0) && accepts(Kind::Real(0.0, 1.0), 1.0));
         assert!(!accepts(Kind::Real(0.0, 1.0), 1.0001) && !accepts(Kind::Real(0.0, 1.0), f64::NAN));
         assert!(!accepts(Kind::Positive(2.0), 0.0) && accepts(Kind::Positive(2.0), 2.0));
+        assert!(!accepts(Kind::Positive(2.0), -0.0) && !accepts(Kind::Positive(2.0), 1e-60));
         assert!(!accepts(Kind::Positive(2.0), f64::INFINITY) && !accepts(Kind::Positive(2.0), f64::NAN));
         assert!(Kind::Int(3, 9).accept(&3.into()).is_some() && Kind::Int(3, 9).accept(&10.into()).is_none());
         assert!(Kind::Int(3, 9).accept(&ValueKind::from(4.0)).is_none());

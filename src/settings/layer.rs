@@ -4,8 +4,8 @@ use config::{ConfigError, FileFormat, Format as _, Map, Source, Value, ValueKind
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::{fs, str};
 
+use super::file::{self, Language};
 use super::keys::{self, KEYS};
 use super::kind::written;
 use super::mistake::Mistake;
@@ -91,9 +91,9 @@ pub(super) fn compiled_in(toml: &str, source: &str) -> Layer {
 /// The file of `--settings`: TOML or YAML by its ending.
 pub(super) fn own_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Layer> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    let format = match extension.as_deref() {
-        Some("toml") => FileFormat::Toml,
-        Some("yaml" | "yml") => FileFormat::Yaml,
+    let language = match extension.as_deref() {
+        Some("toml") => Language::Toml,
+        Some("yaml" | "yml") => Language::Yaml,
         _ => {
             let place = place("--settings", path);
             let reason = "the name of a settings file must end in .toml, .yaml or .yml".to_owned();
@@ -101,7 +101,7 @@ pub(super) fn own_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Layer
             return None;
         }
     };
-    let table = read("--settings", path, format, mistakes)?;
+    let table = read("--settings", path, language, mistakes)?;
     Some(of_ours(table, &path.display().to_string(), mistakes))
 }
 
@@ -109,31 +109,15 @@ pub(super) fn own_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<Layer
 pub(super) fn read(
     flag: &str,
     path: &Path,
-    format: FileFormat,
+    language: Language,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Map<String, Value>> {
-    match parse(path, format) {
-        Ok(table) => Some(table),
-        Err(reason) => {
-            mistakes.push(Mistake::File { place: place(flag, path), reason });
-            None
-        }
-    }
+    let table = file::read(path, language);
+    table.map_err(|reason| mistakes.push(Mistake::File { place: place(flag, path), reason })).ok()
 }
 
-fn parse(path: &Path, format: FileFormat) -> Result<Map<String, Value>, String> {
-    let bytes = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let text = str::from_utf8(&bytes)
-        .map_err(|error| format!("is not UTF-8 text (the first bad byte is number {})", error.valid_up_to() + 1))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let name = if matches!(format, FileFormat::Toml) { "TOML" } else { "YAML" };
-    format.parse(None, text).map_err(|error| match error.downcast_ref::<Box<ConfigError>>().map(Box::as_ref) {
-        Some(ConfigError::Type { .. }) => format!("is not a {name} file of settings: its top level must be sections"),
-        _ => format!("is not valid {name}: {}", error.to_string().trim_end().replace('\n', "\n    ")),
-    })
-}
-
-fn place(flag: &str, path: &Path) -> String {
+/// Where a file was named, and its name.
+pub(super) fn place(flag: &str, path: &Path) -> String {
     format!("{flag} {}", path.display())
 }
 
@@ -173,6 +157,8 @@ fn unknown(key: String, source: String) -> Mistake {
 pub(super) fn flatten(table: Map<String, Value>) -> BTreeMap<String, ValueKind> {
     let mut leaves = BTreeMap::new();
     for (key, value) in table {
+        // A dot within one key is no path: "search.mcts_n" in quotes is not the key of that section.
+        let key = if key.contains('.') { format!("{key:?}") } else { key };
         match value.kind {
             ValueKind::Table(inner) => {
                 leaves.extend(flatten(inner).into_iter().map(|(rest, leaf)| (format!("{key}.{rest}"), leaf)));
@@ -187,7 +173,8 @@ pub(super) fn flatten(table: Map<String, Value>) -> BTreeMap<String, ValueKind> 
 pub(super) fn environment(variables: &BTreeMap<OsString, OsString>, mistakes: &mut Vec<Mistake>) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in variables {
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(ENV_PREFIX)) else {
+        let name = name.to_string_lossy();
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
             continue;
         };
         let source = format!("env {ENV_PREFIX}{rest}");
@@ -200,7 +187,7 @@ pub(super) fn environment(variables: &BTreeMap<OsString, OsString>, mistakes: &m
             Some(text) => layer.set(key.path, key.kind.read(text), source),
             None => mistakes.push(Mistake::Value {
                 key: path,
-                value: value.display().to_string(),
+                value: value.to_string_lossy().into_owned(),
                 source,
                 allowed: "UTF-8 text".to_owned(),
             }),

@@ -52,18 +52,37 @@ impl Mistake {
     }
 }
 
+/// Most characters of a text of the user's that a message repeats.
+const MOST_CHARACTERS: usize = 200;
+
+/// Most mistakes that are told one by one.
+const MOST_MISTAKES: usize = 50;
+
+/// A line of the user's, fit for a terminal: without control characters, and cut where it is long.
+pub(super) fn shortened(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == MOST_CHARACTERS {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    shown
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { place, reason } => write!(f, "{place}: {reason}"),
             Self::Value { key, value, source, allowed } => {
-                write!(f, "{key} = {value} ({source}): must be {allowed}")
+                write!(f, "{} = {} ({source}): must be {allowed}", shortened(key), shortened(value))
             }
             Self::Unknown { key, source, nearest: Some(nearest) } => {
-                write!(f, "{key} ({source}): unknown key, did you mean {nearest}?")
+                write!(f, "{} ({source}): unknown key, did you mean {nearest}?", shortened(key))
             }
             Self::Unknown { key, source, nearest: None } => {
-                write!(f, "{key} ({source}): unknown key; `selfplayd config` lists all keys")
+                write!(f, "{} ({source}): unknown key; `selfplayd config` lists all keys", shortened(key))
             }
             Self::Missing { key, remedy } => write!(f, "{key} is missing: {remedy}"),
         }
@@ -80,7 +99,9 @@ impl fmt::Display for Mistakes {
             [one] => write!(f, "1 mistake in the settings:\n  {one}"),
             all => {
                 write!(f, "{} mistakes in the settings:", all.len())?;
-                all.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+                all.iter().take(MOST_MISTAKES).try_for_each(|mistake| write!(f, "\n  {mistake}"))?;
+                let more = all.len().saturating_sub(MOST_MISTAKES);
+                if more > 0 { write!(f, "\n  and {more} more") } else { Ok(()) }
             }
         }
     }

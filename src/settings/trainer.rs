@@ -4,10 +4,11 @@
 //! mean "not set", as they do for the trainer. Sections that are not about self-play are none of our business; a key of
 //! `self_play` that we do not know is worth a warning, because the user expects something of it.
 
-use config::{FileFormat, ValueKind};
+use config::ValueKind;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::file::Language;
 use super::keys;
 use super::kind::written;
 use super::layer::{self, Layer};
@@ -55,7 +56,12 @@ pub(super) fn our_name(theirs: &str) -> Option<&'static str> {
 
 /// Reads the file of `--config`.
 pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>, warnings: &mut Vec<String>) -> Option<Layer> {
-    let table = layer::read("--config", path, FileFormat::Yaml, mistakes)?;
+    let table = layer::read("--config", path, Language::Yaml, mistakes)?;
+    if table.is_empty() {
+        let reason = "is empty; the trainer writes quoridor, alphazero and self_play there".to_owned();
+        mistakes.push(Mistake::File { place: layer::place("--config", path), reason });
+        return None;
+    }
     let mut values = layer::flatten(table);
     values.retain(|_, value| *value != ValueKind::Nil);
     let file = path.display().to_string();

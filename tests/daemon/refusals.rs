@@ -1,6 +1,6 @@
 //! What cannot work is said at once, with the reason and the exit code.
 
-use std::{fs, path::Path};
+use std::{ffi::OsString, fs, os::unix::ffi::OsStringExt as _, path::Path};
 
 use tempfile::TempDir;
 
@@ -79,11 +79,72 @@ fn an_onnx_runtime_that_is_not_there() {
 }
 
 #[test]
-fn an_output_directory_that_is_none() {
+fn directories_and_files_that_cannot_be_used() {
     let dir = TempDir::new().unwrap();
-    let file = dir.path().join("games");
+    let (file, held, elsewhere) = (dir.path().join("file"), dir.path().join("held"), dir.path().join("elsewhere"));
     fs::write(&file, "").unwrap();
-    able(dir.path()).run().exited_with(UNUSABLE).within(AT_ONCE).said(&["failed to create directory", "games/tmp"]);
+    fs::create_dir(&held).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink("/proc", elsewhere.join("tmp")).unwrap();
+    let below = file.join("below");
+    let null = Path::new("/dev/null/games");
+    for (flag, path, said) in [
+        ("--output-dir", file.as_path(), "file is no directory"),
+        ("--output-dir", &below, "file is no directory"),
+        ("--output-dir", null, "/dev/null is no directory"),
+        ("--output-dir", &elsewhere, "elsewhere/tmp is on another: remove that link or mount"),
+        ("--output-dir", Path::new("/proc/games"), "failed to create directory /proc/games/tmp"),
+        ("--spool-dir", &below, "file is no directory"),
+        ("--spool-dir", Path::new("/proc/spool"), "output.spool_dir /proc/spool: takes no files"),
+        ("--metrics-dir", &file, "file is no directory"),
+        ("--metrics-dir", Path::new("/proc/metrics"), "metrics.dir /proc/metrics: takes no files"),
+        ("--shutdown-file", &held, "a directory is there already"),
+    ] {
+        let config = Config::QUICK.write(dir.path());
+        let daemon = Daemon::new().option("--config", config).args("--evaluator uniform --num-games 1");
+        let daemon =
+            if flag == "--output-dir" { daemon } else { daemon.option("--output-dir", dir.path().join("games")) };
+        let ended = daemon.option(flag, path).run().exited_with(UNUSABLE).within(AT_ONCE).said(&[said]);
+        assert_eq!(ended.out, "", "{flag} {}", path.display());
+    }
+    let same = able(dir.path()).option("--spool-dir", dir.path().join("games")).run();
+    same.exited_with(UNUSABLE).said(&["output.spool_dir", "must be another directory than output.dir and its tmp"]);
+}
+
+#[test]
+fn a_shutdown_file_that_is_there_already_is_obeyed_and_said() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(".shutdown");
+    fs::write(&file, "").unwrap();
+    let daemon =
+        Daemon::playing(&Config::SLOW.write(dir.path()), &dir.path().join("games")).args("--evaluator uniform");
+    let daemon = daemon.args("--num-games 1 --grace-seconds 0").option("--shutdown-file", file);
+    daemon.run().within(AT_ONCE).said(&[".shutdown exists: play ends before it begins"]);
+}
+
+#[test]
+fn files_of_settings_that_are_none() {
+    let dir = TempDir::new().unwrap();
+    let pipe = dir.path().join("pipe.yaml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let large = dir.path().join("large.yaml");
+    fs::File::create(&large).unwrap().set_len(100_000_000).unwrap();
+    let laughter = dir.path().join("laughter.yaml");
+    let laughs = (1..10).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")));
+    fs::write(&laughter, format!("a0: &a0 [x,x,x,x,x,x,x,x,x]\n{}", laughs.collect::<String>())).unwrap();
+    let deep = dir.path().join("deep.yaml");
+    fs::write(&deep, "- ".repeat(100_000)).unwrap();
+    for (path, said) in [
+        (pipe.as_path(), "pipe.yaml: is not a regular file"),
+        (dir.path(), "cannot be read: Is a directory"),
+        (&large, "large.yaml: is larger than the 1024 KiB that settings may have"),
+        (&laughter, "laughter.yaml: is not valid YAML"),
+        (&deep, "deep.yaml: is not valid YAML"),
+    ] {
+        let daemon = Daemon::playing(path, &dir.path().join("games"));
+        daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&["1 mistake in the settings", said]);
+    }
+    assert!(!dir.path().join("games").exists(), "nothing is touched");
 }
 
 #[test]
@@ -114,4 +175,6 @@ fn a_command_line_that_is_wrong() {
     Daemon::new().args("--num-gmaes 3").run().exited_with(USAGE).said(&["--num-gmaes", "--num-games"]);
     Daemon::new().args("--evaluator tarot").run().exited_with(USAGE).said(&["tarot", "onnx", "uniform", "hash"]);
     Daemon::new().args("--num-games many").run().exited_with(USAGE).said(&["many"]);
+    let path = OsString::from_vec(b"games\xff".to_vec());
+    Daemon::new().option("--output-dir", path).run().exited_with(USAGE).said(&["invalid UTF-8"]);
 }

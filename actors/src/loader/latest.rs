@@ -76,6 +76,18 @@ fn parse(bytes: &[u8]) -> Result<Candidate, String> {
     Ok(Candidate { path, version, sha256 })
 }
 
+/// Reads any bytes as such a file: for fuzz targets and the test that repeats their property.
+///
+/// # Panics
+/// When what is understood makes no sense, or the reason why nothing is understood is too long for a log.
+#[doc(hidden)]
+pub fn read_any_latest_yaml(bytes: &[u8]) {
+    match parse(bytes) {
+        Ok(candidate) => assert!(candidate.version >= 0 && !candidate.path.as_os_str().is_empty(), "{candidate:?}"),
+        Err(reason) => assert!(!reason.is_empty() && reason.len() < 4096, "{reason}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

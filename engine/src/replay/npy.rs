@@ -1,85 +1,83 @@
 //! One array out of an `.npz` archive, checked before it is believed.
 
+mod header;
+
 use std::io::{self, Read, Seek};
 
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
-use ndarray_npy::npy::header::{Header, ReadHeaderError};
 use zip::{ZipArchive, result::ZipError};
 
+pub use self::header::HeaderError;
+use self::header::{Header, MOST_BYTES};
 use super::read::ReadError;
 
-/// Longest array read, in bytes: far beyond any game, so that a damaged or hostile file cannot fill the memory.
-const MAX_ARRAY_BYTES: u64 = 1 << 30;
-/// Longest header read. numpy's own are 128 bytes; the parser recurses, so depth must be bounded.
-const MAX_HEADER_BYTES: usize = 1024;
+/// Most bytes of all arrays of a game: far beyond any game, so that a damaged or hostile file cannot fill the memory.
+const MAX_GAME_BYTES: u64 = 1 << 30;
 
-/// An array as it lies in the file.
-pub(super) struct RawArray {
-    name: &'static str,
-    descr: String,
-    fortran: bool,
-    shape: Vec<usize>,
-    data: Vec<u8>,
+/// The arrays of a game in their archive.
+pub(super) struct Arrays<R> {
+    archive: ZipArchive<R>,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
-impl RawArray {
-    /// Reads member `<name>.npy`, or `None` when the archive has none.
-    pub(super) fn read<R: Read + Seek>(
-        archive: &mut ZipArchive<R>,
-        name: &'static str,
-    ) -> Result<Option<Self>, ReadError> {
+impl<R: Read + Seek> Arrays<R> {
+    /// Opens the archive.
+    pub(super) fn open(file: R) -> Result<Self, ReadError> {
+        let archive = ZipArchive::new(file).map_err(ReadError::Archive)?;
+        // Readers differ in which of two arrays of one name they take.
+        if archive.has_duplicate_names() {
+            return Err(ReadError::Duplicate);
+        }
+        Ok(Self { archive, left: MAX_GAME_BYTES })
+    }
+
+    /// Reads member `<name>.npy`, whose elements must be readable as `T`, into an array in C order; `None` when the archive
+    /// has no such member. Memory is asked for only as data arrive, and never more than the shape in the header needs.
+    pub(super) fn read<T: Element>(&mut self, name: &'static str) -> Result<Option<ArrayD<T>>, ReadError> {
         let failed = |source: io::Error| ReadError::Member { name, source };
-        let mut bytes = Vec::new();
-        match archive.by_name(&format!("{name}.npy")) {
-            Ok(member) => member.take(MAX_ARRAY_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?,
+        let mut member = match self.archive.by_name(&format!("{name}.npy")) {
+            Ok(member) => member,
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(ZipError::Io(source)) => return Err(failed(source)),
             Err(source) => return Err(failed(io::Error::new(io::ErrorKind::InvalidData, source))),
         };
-        if bytes.len() as u64 > MAX_ARRAY_BYTES {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "longer than 1 GiB")));
-        }
-        Self::parse(name, bytes).map(Some)
-    }
-
-    /// Splits an `.npy` file into header and data.
-    fn parse(name: &'static str, mut bytes: Vec<u8>) -> Result<Self, ReadError> {
-        let mut rest = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
-        let header = Header::from_reader(&mut rest).map_err(|source| match source {
-            ReadHeaderError::Io(_) if bytes.len() > MAX_HEADER_BYTES => ReadError::LongHeader { name },
-            source => ReadError::Header { name, source },
-        })?;
-        let start = bytes.len().min(MAX_HEADER_BYTES) - rest.len();
-        let descr = header.type_descriptor.as_string().cloned().unwrap_or_else(|| header.type_descriptor.to_string());
-        bytes.drain(..start);
-        Ok(Self { name, descr, fortran: header.layout.is_fortran(), shape: header.shape, data: bytes })
-    }
-
-    /// The elements as an array in C order, when the element type is `T`.
-    pub(super) fn into_array<T: Element>(self) -> Result<ArrayD<T>, ReadError> {
-        let Some(parse) = T::reader(&self.descr) else {
-            return Err(ReadError::Type { name: self.name, expected: T::TYPES, found: self.descr });
+        let size = member.size();
+        let mut data = Vec::new();
+        (&mut member).take(MOST_BYTES as u64).read_to_end(&mut data).map_err(failed)?;
+        let header = Header::read(&data).map_err(|source| ReadError::Header { name, source })?;
+        let Some((width, parse)) = T::reader(&header.descr) else {
+            return Err(ReadError::Type { name, expected: T::TYPES, found: header.descr });
         };
-        let length_error = || ReadError::Length { name: self.name, shape: self.shape.clone(), bytes: self.data.len() };
-        // The width is the number at the end of `<f4`, `|i1`, …
-        let width = usize::from(self.descr.as_bytes()[self.descr.len() - 1] - b'0');
-        let wanted = self.shape.iter().try_fold(width, |product, &axis| product.checked_mul(axis));
-        if wanted != Some(self.data.len()) {
-            return Err(length_error());
+        let length_error = |bytes| ReadError::Length { name, shape: header.shape.clone(), bytes };
+        let declared = size.saturating_sub(header.end as u64);
+        let wanted = header.shape.iter().try_fold(width, |product, &axis| product.checked_mul(axis));
+        let wanted = wanted.filter(|&wanted| wanted as u64 == declared).ok_or_else(|| length_error(declared))?;
+        self.left = self.left.checked_sub(declared).ok_or(ReadError::Large { name, bytes: declared })?;
+
+        // One byte more than is wanted, so that the end of the data is seen and their checksum compared.
+        let missing = (header.end + wanted + 1).saturating_sub(data.len());
+        member.take(missing as u64).read_to_end(&mut data).map_err(failed)?;
+        let data = &data[header.end..];
+        if data.len() != wanted {
+            return Err(length_error(data.len() as u64));
         }
-        let elements = self.data.chunks_exact(width).map(parse).collect();
-        let shape = IxDyn(&self.shape).set_f(self.fortran);
-        let array = ArrayD::from_shape_vec(shape, elements).map_err(|_| length_error())?;
-        Ok(if self.fortran { array.as_standard_layout().into_owned() } else { array })
+        let elements = data.chunks_exact(width).map(parse).collect();
+        let shape = IxDyn(&header.shape).set_f(header.fortran);
+        let array = ArrayD::from_shape_vec(shape, elements).map_err(|_| length_error(declared))?;
+        Ok(Some(if header.fortran { array.as_standard_layout().into_owned() } else { array }))
     }
 }
+
+/// Bytes per element, and what turns them into a value.
+type Reader<T> = (usize, fn(&[u8]) -> T);
 
 /// An element type that can be read from some of numpy's types.
 pub(super) trait Element: Copy + 'static {
     /// The numpy types accepted, for messages.
     const TYPES: &'static str;
-    /// What turns the bytes of one element of type `descr` into a value; `None` when that type is not accepted.
-    fn reader(descr: &str) -> Option<fn(&[u8]) -> Self>;
+    /// How many bytes an element of type `descr` has, and what turns them into a value; `None` when that type is not accepted.
+    fn reader(descr: &str) -> Option<Reader<Self>>;
 }
 
 /// The bytes of one element of `N` bytes.
@@ -91,32 +89,32 @@ fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
 
 impl Element for f32 {
     const TYPES: &'static str = "<f4";
-    fn reader(descr: &str) -> Option<fn(&[u8]) -> Self> {
-        (descr == "<f4").then_some(|bytes| Self::from_le_bytes(fixed(bytes)))
+    fn reader(descr: &str) -> Option<Reader<Self>> {
+        (descr == "<f4").then_some((4, |bytes| Self::from_le_bytes(fixed(bytes))))
     }
 }
 
 impl Element for i32 {
     const TYPES: &'static str = "<i4";
-    fn reader(descr: &str) -> Option<fn(&[u8]) -> Self> {
-        (descr == "<i4").then_some(|bytes| Self::from_le_bytes(fixed(bytes)))
+    fn reader(descr: &str) -> Option<Reader<Self>> {
+        (descr == "<i4").then_some((4, |bytes| Self::from_le_bytes(fixed(bytes))))
     }
 }
 
 impl Element for i64 {
     const TYPES: &'static str = "<i8";
-    fn reader(descr: &str) -> Option<fn(&[u8]) -> Self> {
-        (descr == "<i8").then_some(|bytes| Self::from_le_bytes(fixed(bytes)))
+    fn reader(descr: &str) -> Option<Reader<Self>> {
+        (descr == "<i8").then_some((8, |bytes| Self::from_le_bytes(fixed(bytes))))
     }
 }
 
 /// Whether an action is legal: producers write the 0 or 1 as different types.
 impl Element for bool {
     const TYPES: &'static str = "<f4, |i1, |u1 or |b1";
-    fn reader(descr: &str) -> Option<fn(&[u8]) -> Self> {
+    fn reader(descr: &str) -> Option<Reader<Self>> {
         match descr {
-            "<f4" => Some(|bytes| f32::from_le_bytes(fixed(bytes)) != 0.0),
-            "|i1" | "|u1" | "|b1" => Some(|bytes| bytes[0] != 0),
+            "<f4" => Some((4, |bytes| f32::from_le_bytes(fixed(bytes)) != 0.0)),
+            "|i1" | "|u1" | "|b1" => Some((1, |bytes| bytes[0] != 0)),
             _ => None,
         }
     }

@@ -7,14 +7,16 @@ use std::{
 };
 
 use ndarray::{Array, Array1, Array2, ArrayD, Axis, Dimension};
-use ndarray_npy::npy::header::ReadHeaderError;
 use thiserror::Error;
-use zip::{ZipArchive, result::ZipError};
+use zip::result::ZipError;
 
 use super::{
     metadata::{GameMetadata, MetadataError},
-    npy::{Element, RawArray},
+    npy::{Arrays, Element, HeaderError},
 };
+
+/// Longest YAML file read, in bytes; ours have some hundred.
+const MAX_YAML_BYTES: u64 = 64 << 10;
 
 /// Why a game cannot be read.
 #[derive(Debug, Error)]
@@ -34,6 +36,9 @@ pub enum ReadError {
     /// The file is not a zip archive, or its end is missing.
     #[error("read the archive of a game")]
     Archive(#[source] ZipError),
+    /// The archive has two members of one name.
+    #[error("read the archive of a game: it has two members of one name")]
+    Duplicate,
     /// An array that the trainer needs is not there.
     #[error("find array {name}: the archive has no such member")]
     Missing {
@@ -49,20 +54,22 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
-    /// An array does not begin like an `.npy` file.
+    /// An array does not begin like an `.npy` file of numbers.
     #[error("read the header of array {name}")]
     Header {
         /// Name of the array, without `.npy`.
         name: &'static str,
-        /// What went wrong.
+        /// What is wrong with it.
         #[source]
-        source: ReadHeaderError,
+        source: HeaderError,
     },
-    /// An array's header is far longer than any array of numbers needs.
-    #[error("read the header of array {name}: it is too long")]
-    LongHeader {
+    /// The arrays are larger than those of any game.
+    #[error("read array {name}: with its {bytes} bytes the game has more than 1 GiB")]
+    Large {
         /// Name of the array, without `.npy`.
         name: &'static str,
+        /// Its bytes.
+        bytes: u64,
     },
     /// An array's elements have another type than the contract says.
     #[error("use array {name}: its elements are {found}, not {expected}")]
@@ -82,7 +89,7 @@ pub enum ReadError {
         /// The shape in its header.
         shape: Vec<usize>,
         /// Bytes after the header.
-        bytes: usize,
+        bytes: u64,
     },
     /// An array's shape does not fit the other arrays, or the game's length in the metadata.
     #[error("use array {name}: its shape is {found:?}, not {expected}")]
@@ -93,6 +100,16 @@ pub enum ReadError {
         expected: String,
         /// The shape found.
         found: Vec<usize>,
+    },
+    /// An entry is infinite or no number.
+    #[error("use array {name}: entry {value} of ply {ply} is not finite")]
+    NotFinite {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// Number of the ply, from 0.
+        ply: usize,
+        /// The entry.
+        value: f32,
     },
     /// A mover is neither 0 nor 1, or an action is no policy index.
     #[error("use array {name}: entry {value} of ply {ply} is out of range")]
@@ -140,8 +157,11 @@ impl ReadGame {
     /// When either file is missing, or is not what the contract says; see [`ReadError`].
     pub fn open(npz: &Path) -> Result<Self, ReadError> {
         let yaml = npz.with_extension("yaml");
-        let text = fs::read_to_string(&yaml).map_err(|source| ReadError::File { path: yaml, source })?;
-        let file = File::open(npz).map_err(|source| ReadError::File { path: npz.to_owned(), source })?;
+        let mut text = String::new();
+        let read = open_regular(&yaml).and_then(|file| file.take(MAX_YAML_BYTES + 1).read_to_string(&mut text));
+        let checked = read.and_then(|bytes| if bytes as u64 > MAX_YAML_BYTES { Err(too_long()) } else { Ok(()) });
+        checked.map_err(|source| ReadError::File { path: yaml, source })?;
+        let file = open_regular(npz).map_err(|source| ReadError::File { path: npz.to_owned(), source })?;
         Self::read(BufReader::new(file), &text)
     }
 
@@ -151,18 +171,18 @@ impl ReadGame {
     /// When either is not what the contract says; see [`ReadError`].
     pub fn read(npz: impl Read + Seek, yaml: &str) -> Result<Self, ReadError> {
         let metadata = GameMetadata::from_yaml(yaml)?;
-        let mut archive = ZipArchive::new(npz).map_err(ReadError::Archive)?;
+        let mut arrays = Arrays::open(npz)?;
         let game = Self {
             metadata,
-            input_arrays: required(&mut archive, "input_arrays")?,
-            policies: required(&mut archive, "policies").and_then(|array| ranked("policies", array))?,
-            action_masks: required(&mut archive, "action_masks").and_then(|array| ranked("action_masks", array))?,
-            values: required(&mut archive, "values").and_then(|array| ranked("values", array))?,
-            players: required(&mut archive, "players").and_then(|array| ranked("players", array))?,
-            actions: optional(&mut archive, "actions")?,
-            root_values: optional(&mut archive, "root_values")?,
-            visit_counts: optional(&mut archive, "visit_counts")?,
-            model_versions: optional(&mut archive, "model_versions")?,
+            input_arrays: required(&mut arrays, "input_arrays")?,
+            policies: required(&mut arrays, "policies").and_then(|array| ranked("policies", array))?,
+            action_masks: required(&mut arrays, "action_masks").and_then(|array| ranked("action_masks", array))?,
+            values: required(&mut arrays, "values").and_then(|array| ranked("values", array))?,
+            players: required(&mut arrays, "players").and_then(|array| ranked("players", array))?,
+            actions: optional(&mut arrays, "actions")?,
+            root_values: optional(&mut arrays, "root_values")?,
+            visit_counts: optional(&mut arrays, "visit_counts")?,
+            model_versions: optional(&mut arrays, "model_versions")?,
         };
         game.check()?;
         Ok(game)
@@ -196,25 +216,43 @@ impl ReadGame {
         self.root_values.iter().try_for_each(|array| shaped("root_values", &[plies], array))?;
         self.visit_counts.iter().try_for_each(|array| shaped("visit_counts", &[plies, actions], array))?;
         self.model_versions.iter().try_for_each(|array| shaped("model_versions", &[plies], array))?;
+        finite("input_arrays", &self.input_arrays)?;
+        finite("policies", &self.policies)?;
+        finite("values", &self.values)?;
+        self.root_values.iter().try_for_each(|array| finite("root_values", array))?;
         below("players", 2, &self.players)?;
         self.actions.iter().try_for_each(|array| below("actions", actions, array))
     }
 }
 
+/// Opens a file. Opening a pipe would wait for its writer, perhaps for ever.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_file() {
+        return File::open(path);
+    }
+    Err(if metadata.is_dir() {
+        io::ErrorKind::IsADirectory.into()
+    } else {
+        io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+    })
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "too long for a game's metadata")
+}
+
 /// Reads an array that every producer writes.
-fn required<T: Element, R: Read + Seek>(
-    archive: &mut ZipArchive<R>,
-    name: &'static str,
-) -> Result<ArrayD<T>, ReadError> {
-    RawArray::read(archive, name)?.ok_or(ReadError::Missing { name })?.into_array()
+fn required<T: Element, R: Read + Seek>(arrays: &mut Arrays<R>, name: &'static str) -> Result<ArrayD<T>, ReadError> {
+    arrays.read(name)?.ok_or(ReadError::Missing { name })
 }
 
 /// Reads an array that only this daemon writes.
 fn optional<T: Element, D: Dimension, R: Read + Seek>(
-    archive: &mut ZipArchive<R>,
+    arrays: &mut Arrays<R>,
     name: &'static str,
 ) -> Result<Option<Array<T, D>>, ReadError> {
-    RawArray::read(archive, name)?.map(|raw| ranked(name, raw.into_array()?)).transpose()
+    arrays.read(name)?.map(|array| ranked(name, array)).transpose()
 }
 
 /// Fixes the number of dimensions.
@@ -230,6 +268,14 @@ fn shaped<T, D: Dimension>(name: &'static str, expected: &[usize], array: &Array
         return Ok(());
     }
     Err(ReadError::Shape { name, expected: format!("{expected:?}"), found: array.shape().to_vec() })
+}
+
+/// Checks that all entries are numbers.
+fn finite<D: Dimension>(name: &'static str, array: &Array<f32, D>) -> Result<(), ReadError> {
+    let Some(at) = array.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let row = array.len() / array.shape().first().copied().unwrap_or(1).max(1);
+    let value = array.iter().nth(at).copied().unwrap_or(f32::NAN);
+    Err(ReadError::NotFinite { name, ply: at / row.max(1), value })
 }
 
 /// Checks that all entries are indices below `limit`.

@@ -174,22 +174,110 @@ fn lengths_that_do_not_fit_the_shape_are_errors_before_memory_is_asked_for() {
 #[test]
 fn headers_that_are_no_headers_are_errors() {
     let archive = Archive::python();
-    let nested = |depth: usize| "(".repeat(depth);
-    for bytes in [
-        Vec::new(),
-        b"\x93NUMPY".to_vec(),
-        b"not an array".to_vec(),
-        raw("", &[]),
-        raw("[]", &[]),
-        raw("{'descr': '<f4', 'fortran_order': False}", &[]),
-        raw("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", &[]),
-        raw(&nested(1_000), &[]),
+    let short = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
+    let far = [b"\x93NUMPY\x02\x00\xff\xff\xff\x7f".as_slice(), short.as_bytes()].concat();
+    let nest = |count: usize| format!("{}{}", "[".repeat(count), "]".repeat(count));
+    for (bytes, reason) in [
+        (Vec::new(), "the file ends within it"),
+        (b"\x93NUMPY".to_vec(), "the file ends within it"),
+        (b"not an array".to_vec(), "it does not begin like an .npy file"),
+        (raw("", &[]), "it is not a dictionary of descr, fortran_order and shape"),
+        (raw(&nest(400), &[]), "it is not a dictionary of descr, fortran_order and shape"),
+        (raw(&nest(30_000), &[]), "it is too long"),
+        (far, "it is too long"),
     ] {
         let error = archive.clone().with("values", bytes.clone()).read().unwrap_err();
-        assert!(matches!(error, ReadError::Header { name: "values", .. }), "{bytes:?}: {error}");
+        assert!(matches!(&error, ReadError::Header { name: "values", .. }), "{bytes:?}: {error}");
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), reason, "{bytes:?}");
     }
-    let error = archive.with("values", raw(&nested(60_000), &[])).read().unwrap_err();
-    assert!(matches!(error, ReadError::LongHeader { name: "values" }), "{error}");
+}
+
+#[test]
+fn entries_that_are_no_numbers_are_named() {
+    let archive = Archive::python();
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let row = Array1::from_vec(vec![0.0, value]);
+        let plane = Array2::from_shape_vec((2, 3), vec![0.0, 0.0, 1.0, 0.0, value, 1.0]).unwrap();
+        for (name, bytes) in [
+            ("values", npy(&row)),
+            ("root_values", npy(&row)),
+            ("policies", npy(&plane)),
+            ("input_arrays", npy(&plane)),
+        ] {
+            let error = archive.clone().with(name, bytes).error();
+            assert_eq!(error, format!("use array {name}: entry {value} of ply 1 is not finite"));
+        }
+    }
+}
+
+#[test]
+fn two_members_of_one_name_are_an_error() {
+    // Written under a name of the same length, and then renamed in both places that hold it.
+    let bytes = Archive::python().with("valuez", npy(&Array1::<f32>::zeros(2))).zipped(CompressionMethod::Stored);
+    let mut renamed = bytes.clone();
+    for start in 0..bytes.len() - 6 {
+        if &bytes[start..start + 6] == b"valuez" {
+            renamed[start + 5] = b's';
+        }
+    }
+    assert!(ReadGame::read(Cursor::new(bytes), YAML).is_ok(), "other members are nobody's business");
+    assert!(matches!(ReadGame::read(Cursor::new(renamed), YAML), Err(ReadError::Duplicate)));
+}
+
+/// Where the central directory's entry for `name` begins.
+fn entry_of(archive: &[u8], name: &str) -> usize {
+    let named = (0..archive.len()).rfind(|&at| archive[at..].starts_with(name.as_bytes())).unwrap();
+    let entry = named - 46;
+    assert!(archive[entry..].starts_with(b"PK\x01\x02"));
+    entry
+}
+
+#[test]
+fn members_that_cannot_be_unpacked_are_named() {
+    let encrypt = |archive: &mut [u8], entry: usize| archive[entry + 8] |= 1;
+    let compress_oddly = |archive: &mut [u8], entry: usize| archive[entry + 10] = 12;
+    for damage in [encrypt as fn(&mut [u8], usize), compress_oddly] {
+        let mut bytes = Archive::python().zipped(CompressionMethod::Deflated);
+        let entry = entry_of(&bytes, "policies.npy");
+        damage(&mut bytes, entry);
+        let error = ReadGame::read(Cursor::new(bytes), YAML).unwrap_err();
+        assert!(matches!(error, ReadError::Member { name: "policies", .. }), "{error}");
+    }
+}
+
+#[test]
+fn sizes_that_the_archive_claims_are_not_believed() {
+    // The directory claims a terabyte or nothing: neither agrees with the shape.
+    for claimed in [0_u32, 1, u32::MAX - 1] {
+        let mut bytes = Archive::python().zipped(CompressionMethod::Deflated);
+        let entry = entry_of(&bytes, "policies.npy");
+        bytes[entry + 24..entry + 28].copy_from_slice(&claimed.to_le_bytes());
+        let error = ReadGame::read(Cursor::new(bytes), YAML).unwrap_err();
+        let named =
+            matches!(error, ReadError::Length { name: "policies", .. } | ReadError::Member { name: "policies", .. });
+        assert!(named, "{claimed}: {error}");
+    }
+}
+
+#[test]
+fn bombs_are_not_unpacked() {
+    // Much more data than the shape asks for, and a shape that asks for more than any game has.
+    let mut small = raw("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", &[]);
+    small.resize(64 << 20, 0);
+    let bytes = Archive::python().with("policies", small).zipped(CompressionMethod::Deflated);
+    assert!(bytes.len() < 1 << 20);
+    let error = ReadGame::read(Cursor::new(bytes), YAML).unwrap_err();
+    assert!(matches!(error, ReadError::Length { name: "policies", .. }), "{error}");
+
+    let rows = (1_u64 << 30) / 8 + 1;
+    let shape = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, 2), }}");
+    let header = raw(&shape, &[]);
+    let size = header.len() as u64 + rows * 8;
+    let mut bytes = Archive::python().with("policies", header).zipped(CompressionMethod::Stored);
+    let entry = entry_of(&bytes, "policies.npy");
+    bytes[entry + 24..entry + 28].copy_from_slice(&(size as u32).to_le_bytes());
+    let error = ReadGame::read(Cursor::new(bytes), YAML).unwrap_err();
+    assert!(matches!(error, ReadError::Large { name: "policies", bytes } if bytes == rows * 8), "{error}");
 }
 
 #[test]
@@ -228,8 +316,27 @@ fn missing_files_and_broken_metadata_are_errors() {
     assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path == npz));
     fs::write(&npz, b"").unwrap();
     assert!(matches!(ReadGame::open(&npz), Err(ReadError::Archive(_))));
-    fs::write(npz.with_extension("yaml"), "creator: '1'\n").unwrap();
-    assert!(matches!(ReadGame::open(&npz), Err(ReadError::Metadata(_))));
+    for yaml in ["", "creator: '1'\n", "model_version: 1\ngame_len", "a: &a [*a]\n", &"[".repeat(60_000)] {
+        fs::write(npz.with_extension("yaml"), yaml).unwrap();
+        assert!(matches!(ReadGame::open(&npz), Err(ReadError::Metadata(_))), "{yaml:.20}");
+    }
+    for yaml in [b"creator: \xff".to_vec(), " ".repeat(1 << 20).into_bytes()] {
+        fs::write(npz.with_extension("yaml"), yaml).unwrap();
+        assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path.ends_with("game.yaml")));
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let root = TempDir::new().unwrap();
+    let npz = root.path().join("game.npz");
+    let yaml = npz.with_extension("yaml");
+    fs::create_dir(&yaml).unwrap();
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path == yaml));
+    fs::remove_dir(&yaml).unwrap();
+    fs::write(&yaml, YAML).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &npz, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(matches!(ReadGame::open(&npz), Err(ReadError::File { path, .. }) if path == npz));
 }
 
 #[test]
@@ -245,6 +352,22 @@ fn a_stored_game_is_read_back_from_its_files() {
     let read = ReadGame::open(&written.npz).unwrap();
     assert_eq!(read.metadata, metadata);
     assert_eq!(read.actions.unwrap(), arrays.actions);
+}
+
+#[test]
+fn what_fuzzing_found_is_read_or_refused() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/npz");
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (mut good, mut bad) = (0, 0);
+    for path in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match ReadGame::read(Cursor::new(fs::read(&path).unwrap()), YAML) {
+            Ok(_) => good += 1,
+            Err(error) if name.starts_with("seed_") => panic!("{name}: {error}"),
+            Err(_) => bad += 1,
+        }
+    }
+    assert!(good >= 3, "{good} read, {bad} refused");
 }
 
 /// Plies with a random set of legal actions and random visits of some of them.

@@ -203,3 +203,179 @@ dir = 'm'
     given.settings();
     insta::assert_snapshot!(given.warnings().join("\n"));
 }
+
+/// Calls `with` on a thread with as little stack as any the daemon has, so that unbounded recursion shows.
+fn on_a_small_stack(with: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(1 << 20).spawn(with).unwrap().join().unwrap();
+}
+
+#[test]
+fn files_made_to_exhaust_stack_or_memory_are_refused() {
+    on_a_small_stack(|| {
+        let laughs = (1..10).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")));
+        let laughter = format!("a0: &a0 [x,x,x,x,x,x,x,x,x]\n{}", laughs.collect::<String>());
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 10_000].join(","));
+        let (nested, dots) = (|open: &str| format!("a: {}", open.repeat(100_000)), vec!["a"; 100_000].join("."));
+        let trainers =
+            [nested("["), nested("{a: "), nested("- ").replacen("a: ", "", 1), "? ".repeat(100_000), laughter, long];
+        for yaml in trainers {
+            let message = given().playable().trainer(&yaml).message();
+            let only = only(&message);
+            assert!(only.starts_with("--config run/config.yaml: is not valid YAML: "), "{only}");
+            assert!(only.len() < 1_000, "{only}");
+        }
+        for toml in [
+            format!("a = {}", "[".repeat(100_000)),
+            "a = ".to_owned() + &"{a=".repeat(100_000),
+            dots.clone() + " = 1",
+            format!("[{dots}]"),
+        ] {
+            let message = given().playable().trainer(TRAINER).own("mine.toml", &toml).message();
+            let only = only(&message);
+            assert!(only.starts_with("--settings run/mine.toml: is not valid TOML: "), "{only}");
+            assert!(only.len() < 1_000, "{only}");
+        }
+    });
+}
+
+#[test]
+fn enormous_files_are_refused_unread() {
+    let given = given().playable().trainer("");
+    let file = fs::File::options().write(true).open(given.trainer.as_ref().unwrap()).unwrap();
+    // A hole: the file has a terabyte, and the disk need not.
+    file.set_len(1 << 40).unwrap();
+    let message = "--config run/config.yaml: is larger than the 1024 KiB that settings may have";
+    assert_eq!(only(&given.message()), message);
+
+    let padded = |bytes: usize| format!("{TRAINER}#{}", " ".repeat(bytes - TRAINER.len() - 1));
+    self::given().playable().trainer(padded(1 << 20)).settings();
+    assert_eq!(only(&self::given().playable().trainer(padded((1 << 20) + 1)).message()), message);
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let mut given = given().playable();
+    let pipe = given.dir.path().join("pipe.yaml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for (path, name) in [(pipe, "run/pipe.yaml"), ("/dev/zero".into(), "/dev/zero")] {
+        given.trainer = Some(path);
+        let message = format!("--config {name}: is not a regular file, but a pipe, a socket or a device");
+        assert_eq!(only(&given.message()), message);
+    }
+}
+
+#[test]
+fn half_written_and_odd_files_give_one_clear_error_each() {
+    let trainers: [(&str, &[u8]); 12] = [
+        ("empty", b""),
+        ("blank", b"\xef\xbb\xbf# nothing\r\n"),
+        ("null", b"~\n"),
+        ("a word", b"quoridor\n"),
+        ("half a key", b"quoridor:\n  board_size: 5\n  max_wal"),
+        ("half a list", b"quoridor: {board_size: 5}\ntraining: [1, 2"),
+        ("half a text", b"quoridor: {board_size: 5}\nrun_id: 'abc\n"),
+        ("zeros", &[0; 4096]),
+        ("UTF-16", b"\xff\xfeq\0u\0o\0r\0"),
+        ("an unknown anchor", b"quoridor: *rules\n"),
+        ("an alias of itself", b"quoridor: &a {board_size: *a}\n"),
+        ("a section as key", b"{a: b}: 1\n"),
+    ];
+    let mut messages = String::new();
+    for (what, content) in trainers {
+        let given = given().trainer(content).playable();
+        messages.push_str(&format!("{what}: {}\n", only(&given.message())));
+    }
+    insta::assert_snapshot!(messages);
+}
+
+#[test]
+fn files_in_other_dress_are_read_alike() {
+    let plain = given().playable().trainer(TRAINER).settings();
+    let anchors = TRAINER.replace("board_size: 5", "board_size: &five 5") + "other: *five\nlast: !!python/tuple [1]\n";
+    let merged = format!("rules: &rules {{board_size: 5, max_walls: 3}}\n{TRAINER}")
+        .replace("quoridor: {board_size: 5, max_walls: 3,", "quoridor: {<<: *rules,");
+    let large = format!("{TRAINER}large: [18446744073709551615, 99999999999999999999999, .nan]\n3: {{true: 1}}\n");
+    for yaml in [format!("\u{feff}{TRAINER}"), TRAINER.replace('\n', "\r\n"), anchors, merged, large] {
+        assert_eq!(given().playable().trainer(&yaml).settings(), plain, "{yaml}");
+    }
+}
+
+#[test]
+fn numbers_that_are_none_of_ours_are_refused_by_their_key() {
+    let numbers = [
+        ("mcts_n: 300", "mcts_n: 99999999999999999999999999", "search.mcts_n = 1e26"),
+        ("mcts_n: 300", "mcts_n: 18446744073709551615", "search.mcts_n = 18446744073709551615"),
+        ("mcts_n: 300", "mcts_n: 10000001", "search.mcts_n = 10000001"),
+        ("mcts_n: 300", "mcts_n: '300'", "search.mcts_n = \"300\""),
+        ("mcts_n: 300", "mcts_n: >-\n    300", "search.mcts_n = \"300\""),
+        ("mcts_n: 300", "mcts_n: 3e2", "search.mcts_n = 300.0"),
+        ("mcts_n: 300", "mcts_n: true", "search.mcts_n = true"),
+        ("mcts_n: 300", "mcts_n: -0.0", "search.mcts_n = -0.0"),
+        ("mcts_c_puct: 1.2", "mcts_c_puct: .nan", "search.c_puct = NaN"),
+        ("mcts_c_puct: 1.2", "mcts_c_puct: -.inf", "search.c_puct = -inf"),
+        ("mcts_c_puct: 1.2", "mcts_c_puct: 1e999", "search.c_puct = inf"),
+        ("mcts_c_puct: 1.2", "mcts_c_puct: -0.0", "search.c_puct = -0.0"),
+        ("mcts_c_puct: 1.2", "mcts_c_puct: 1e-60", "search.c_puct = 1e-60"),
+        ("mcts_c_puct: 1.2", "temperature: .nan", "search.temperature = NaN"),
+        ("board_size: 5", "board_size: 2", "game.board_size = 2"),
+        ("board_size: 5", "board_size: 12", "game.board_size = 12"),
+        ("max_walls: 3", "max_walls: 65", "game.max_walls = 65"),
+        ("max_walls: 3", "max_walls: -1", "game.max_walls = -1"),
+        ("max_steps: 200", "max_steps: 0", "game.max_steps = 0"),
+        ("parallel_games: 16", "parallel_games: 0", "play.games_per_process = 0"),
+        ("parallel_games: 16", "eval_batch_size: 0", "inference.eval_batch_size = 0"),
+        ("parallel_games: 16", "eval_cache_max_size: -1", "cache.max_entries = -1"),
+        ("mcts_n: 300", "mcts_k: 0", "search.mcts_k = 0"),
+    ];
+    for (good, bad, named) in numbers {
+        let message = given().playable().trainer(TRAINER.replace(good, bad)).message();
+        let only = only(&message);
+        assert!(only.starts_with(&format!("{named} (run/config.yaml: ")) && only.contains(": must be "), "{only}");
+    }
+}
+
+#[test]
+fn a_cache_too_small_for_any_evaluation_is_refused() {
+    let with = |bytes: &str| given().playable().trainer(TRAINER).env("SELFPLAYD__CACHE__MAX_BYTES", bytes);
+    for small in ["1", "4095B"] {
+        let message = with(small).message();
+        assert!(only(&message).contains("must be 0, for no cache, or at least 4096 bytes"), "{message}");
+    }
+    assert!(!with("0").settings().cache.enabled());
+    assert!(with("4KiB").settings().cache.enabled());
+}
+
+#[test]
+fn names_with_dots_or_control_characters_are_no_keys() {
+    let own = "\"search.mcts_n\" = 5\n\"a\\u001b[31m\" = 1\n";
+    let message = given().playable().trainer(TRAINER).own("mine.toml", own).message();
+    assert!(message.contains("\"search.mcts_n\" (run/mine.toml): unknown key"), "{message}");
+    assert!(message.contains("a\\u{1b}[31m (run/mine.toml)"), "{message}");
+
+    let yaml = TRAINER.replace("quoridor: {board_size: 5,", "quoridor.board_size: 7\nquoridor: {board_size: 5,");
+    assert_eq!(given().playable().trainer(yaml).settings().game.board_size, 5);
+}
+
+#[test]
+fn messages_stay_short_whatever_they_quote() {
+    let long = |length: usize| "k".repeat(length);
+    let own = format!("{} = 1\n[log]\nlevel = '{}'\n[search]\n{} = 1\n", long(300_000), long(300_000), long(99));
+    let message = given().playable().trainer(TRAINER).own("mine.toml", &own).message();
+    assert!(message.starts_with("3 mistakes in the settings:\n") && message.len() < 2_000, "{message}");
+
+    let many: String = (0..10_000).map(|n| format!("k{n} = 1\n")).collect();
+    let message = given().playable().trainer(TRAINER).own("mine.toml", &many).message();
+    assert!(message.starts_with("10000 mistakes in the settings:\n"), "{message}");
+    assert!(message.ends_with("\n  and 9950 more") && message.len() < 10_000, "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_in_the_environment_that_are_not_utf8_are_unknown_keys() {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let mut given = given().playable().trainer(TRAINER);
+    given.environment.insert(OsString::from_vec(b"SELFPLAYD__LOG__LEV\xff".to_vec()), "info".into());
+    let message = given.message();
+    assert!(only(&message).starts_with("log.lev\u{fffd} (env SELFPLAYD__LOG__LEV\u{fffd}): unknown key"), "{message}");
+}

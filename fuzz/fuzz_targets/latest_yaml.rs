@@ -1,0 +1,7 @@
+//! Any bytes as the trainer's `latest.yaml`: refused with a short message, or understood.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| selfplay_actors::loader::read_any_latest_yaml(bytes));
