@@ -152,6 +152,7 @@ impl<G: Game> GameActor<G> {
 
     /// Plays until evaluations are needed or the game is over.
     fn go_on(&mut self) {
+        crate::faults::hit(crate::faults::Point::Game);
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());

@@ -5,6 +5,7 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`stats`]: counters anyone may read
+//! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`supervision`]: restarts after panics, within a budget
 //! - [`ticket`]: requests, batches and the promise of one answer each
 //! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
@@ -15,6 +16,7 @@
 
 pub mod batcher;
 pub mod cache;
+pub mod faults;
 pub mod game;
 pub mod games;
 pub mod inference;

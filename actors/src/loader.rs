@@ -230,6 +230,7 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         if let ModelOrigin::Follow { poll, .. } = self.origin {
             ctx.notify_later(LookForModel, poll);
         }
+        crate::faults::hit(crate::faults::Point::Loader);
         self.look();
     }
 }

@@ -239,6 +239,7 @@ impl<G: Game> Handler<GameFinished<G>> for WriterActor<G> {
     fn handle(&mut self, GameFinished(record): GameFinished<G>, ctx: &mut Self::Context) {
         self.metrics.add(&record);
         self.enqueue(record);
+        crate::faults::hit(crate::faults::Point::Writer);
         if !self.retrying {
             self.write_queued(ctx);
         }

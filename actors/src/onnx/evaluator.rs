@@ -52,6 +52,7 @@ impl<G: Game> OnnxEvaluator<G> {
 
 impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        crate::faults::batch()?;
         out.clear();
         let policy_len = self.network.policy_len();
         let mut non_finite = 0;
@@ -60,6 +61,7 @@ impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
             non_finite += self.network.run(part.len(), |logits, values| {
                 let rows = logits.chunks_exact(policy_len).zip(values);
                 let finite = part.iter().zip(rows).map(|(leaf, (logits, &value))| {
+                    let value = crate::faults::value(value);
                     // An infinite value must not be clamped into a plausible one.
                     let value = if value.is_finite() { value.clamp(-1.0, 1.0) } else { value };
                     out.push_logits(value, logits, &leaf.legal)
