@@ -46,7 +46,9 @@ pub enum Point {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FaultsError {
     /// An item has another form.
-    #[error("read {VARIABLE}: {item:?} is neither <point>=<fault>/<n> nor <point>=<fault>@<n>, with n at least 1, nor seed=<n>")]
+    #[error(
+        "read {VARIABLE}: {item:?} is neither <point>=<fault>/<n> nor <point>=<fault>@<n>, with n at least 1, nor seed=<n>"
+    )]
     Form {
         /// The item.
         item: String,

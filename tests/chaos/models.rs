@@ -32,15 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const BAD: [Self; 7] = [
-        Self::Empty,
-        Self::Truncated,
-        Self::Garbage,
-        Self::Nan,
-        Self::OtherBoard,
-        Self::OtherLayout,
-        Self::Missing,
-    ];
+    pub(crate) const BAD: [Self; 7] =
+        [Self::Empty, Self::Truncated, Self::Garbage, Self::Nan, Self::OtherBoard, Self::OtherLayout, Self::Missing];
 
     fn is_good(self) -> bool {
         matches!(self, Self::Good | Self::Constant)

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Games of a few seconds, so that most are in play when something happens.
-const CONFIG: Config = Config { simulations: 48, games: 6, ..Config::QUICK };
+const CONFIG: Config = Config { simulations: 300, games: 6, ..Config::QUICK };
 
 /// Daemons that share the directory.
 const DAEMONS: usize = 2;
@@ -199,7 +199,9 @@ impl Storm {
         let now = Instant::now();
         match fault {
             Fault::GoodModel | Fault::BadModel | Fault::MangledLatest if self.idle.is_some() => return false,
-            Fault::GoodModel => drop(self.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good })),
+            Fault::GoodModel => {
+                drop(self.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good }))
+            }
             Fault::BadModel => drop(self.models.publish(self.random.pick(&Kind::BAD))),
             Fault::MangledLatest => {
                 self.models.mangle(self.random.pick(&Mangled::ALL));
@@ -232,7 +234,9 @@ impl Storm {
         match &mut self.slots[slot] {
             Slot::Runs(session) if fault == Fault::Kill => session.signal(Signal::KILL),
             // A second signal would cut the end short.
-            Slot::Runs(session) if fault == Fault::Terminate && !session.told.terminated => session.signal(Signal::TERM),
+            Slot::Runs(session) if fault == Fault::Terminate && !session.told.terminated => {
+                session.signal(Signal::TERM)
+            }
             Slot::Runs(session) if fault == Fault::Freeze && !session.told.killed => {
                 session.signal(Signal::STOP);
                 if let Slot::Runs(session) = std::mem::replace(&mut self.slots[slot], Slot::Waits(until)) {
@@ -288,7 +292,8 @@ impl Storm {
     }
 
     fn reckon(&self) {
-        let faults: String = self.faults.iter().map(|(fault, count)| format!("  {:<34}{count:>9}\n", format!("{fault:?}"))).collect();
+        let faults: String =
+            self.faults.iter().map(|(fault, count)| format!("  {:<34}{count:>9}\n", format!("{fault:?}"))).collect();
         eprintln!("{faults}{}", self.books.table(&self.ingest));
         assert_eq!(self.site.leftovers(), [""; 0]);
         assert_eq!(self.site.processes(), [0; 0]);
