@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use rand::RngExt as _;
 use selfplay_actors::{
+    batcher::ProbationLimits,
     cache::CacheLimits,
     game::GamePlan,
     loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
@@ -156,6 +157,10 @@ impl Evaluation {
             game_threads: self.sizes.game_threads,
             inference_threads: self.sizes.inference_threads,
             batching: self.sizes.batching,
+            probation: ProbationLimits {
+                evaluations: settings.model.probation_evaluations,
+                max_flawed_rate: settings.model.max_nonfinite_rate,
+            },
             cache: CacheLimits {
                 max_bytes: usize::try_from(settings.cache.max_bytes).unwrap_or(usize::MAX),
                 max_entries: if settings.cache.enabled() {

@@ -1,5 +1,6 @@
 //! The batcher actor: collects leaves and hands batches to free inference threads.
 
+mod probation;
 mod queue;
 
 use std::{sync::Arc, time::Duration};
@@ -8,13 +9,17 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, SpawnHand
 use selfplay_engine::{Evaluator, Game};
 use tokio::time::Instant;
 
-pub use self::queue::BatchPolicy;
-use self::queue::Queue;
+pub use self::{probation::ProbationLimits, queue::BatchPolicy};
+use self::{
+    probation::{Probation, Verdict},
+    queue::Queue,
+};
 use crate::{
     cache::ModelChanged,
     inference::InferencePool,
+    loader::{ModelProven, ModelWithdrawn},
     stats::Stats,
-    ticket::{Generation, LeafBatch},
+    ticket::{Generation, LeafBatch, Tally},
 };
 
 /// Leaves to evaluate. Sent by the cache; what becomes of them is reported as the batch says.
@@ -26,7 +31,7 @@ pub struct Evaluate<G: Game>(pub LeafBatch<G>);
 /// [`ThreadFreed`](crate::ticket::ThreadFreed).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct WorkerFree;
+pub struct WorkerFree(pub Tally);
 
 /// A loaded, checked and warmed model takes over: one evaluator per inference thread. Sent by the model loader; the cache is
 /// told before the first batch runs on it.
@@ -39,13 +44,25 @@ pub struct SwapModel<G: Game> {
     pub evaluators: Vec<Box<dyn Evaluator<G>>>,
 }
 
+/// Whom the batcher tells of models.
+#[derive(Clone)]
+pub struct BatcherAddresses {
+    /// Hears of a model before its first batch.
+    pub cache: Recipient<ModelChanged>,
+    /// Hears that a model answers well enough to go back to it.
+    pub proven: Recipient<ModelProven>,
+    /// Hears that a model must be replaced.
+    pub withdrawn: Recipient<ModelWithdrawn>,
+}
+
 /// See the module.
 pub struct BatcherActor<G: Game> {
     pool: Arc<InferencePool<G>>,
     policy: BatchPolicy,
-    cache: Recipient<ModelChanged>,
+    addresses: BatcherAddresses,
     stats: Arc<Stats>,
     queue: Queue<G>,
+    probation: Probation,
     timer: Option<SpawnHandle>,
 }
 
@@ -54,16 +71,18 @@ impl<G: Game> BatcherActor<G> {
     pub fn new(
         pool: Arc<InferencePool<G>>,
         policy: BatchPolicy,
-        cache: Recipient<ModelChanged>,
+        limits: ProbationLimits,
+        addresses: BatcherAddresses,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { pool, policy, cache, stats, queue: Queue::new(policy), timer: None }
+        let (queue, probation) = (Queue::new(policy), Probation::new(limits));
+        Self { pool, policy, addresses, stats, queue, probation, timer: None }
     }
 
     /// Hands out batches while threads are free and the policy lets a batch leave.
     fn dispatch(&mut self, ctx: &mut Context<Self>) {
-        if self.pool.generation().number == 0 {
-            return; // No model yet: leaves wait.
+        if self.pool.generation().number == 0 || self.probation.is_withdrawn() {
+            return; // No model, or none to be trusted: leaves wait for the next.
         }
         while let Some((worker, busy)) = self.pool.least_busy() {
             let Some(batch) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
@@ -77,6 +96,25 @@ impl<G: Game> BatcherActor<G> {
                 batcher.timer = None;
                 batcher.dispatch(ctx);
             }));
+        }
+    }
+}
+
+impl<G: Game> BatcherActor<G> {
+    /// Judges the serving model by another batch of its answers.
+    fn judge(&mut self, tally: Tally) {
+        let generation = self.pool.generation();
+        if tally.generation != generation.number {
+            return; // Of a model that is gone already, or of none.
+        }
+        match self.probation.judge(tally) {
+            Some(Verdict::Proven) => self.addresses.proven.do_send(ModelProven { generation }),
+            Some(Verdict::Withdrawn(reason)) => {
+                self.stats.models_withdrawn.add(1);
+                tracing::error!(version = generation.version, reason, "model withdrawn");
+                self.addresses.withdrawn.do_send(ModelWithdrawn { generation, reason });
+            }
+            None => {}
         }
     }
 }
@@ -102,7 +140,7 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
             batch.discard();
             // The cache asks again when it hears of the new model. Mostly it has by now; but had the notice been lost in a
             // panic of the cache, no other would ever come.
-            self.cache.do_send(ModelChanged(self.pool.generation()));
+            self.addresses.cache.do_send(ModelChanged(self.pool.generation()));
         } else {
             self.queue.push(Instant::now(), batch);
         }
@@ -113,8 +151,9 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
 impl<G: Game> Handler<WorkerFree> for BatcherActor<G> {
     type Result = ();
 
-    fn handle(&mut self, WorkerFree: WorkerFree, ctx: &mut Self::Context) {
+    fn handle(&mut self, WorkerFree(tally): WorkerFree, ctx: &mut Self::Context) {
         crate::faults::hit(crate::faults::Point::Batcher);
+        self.judge(tally);
         self.dispatch(ctx);
     }
 }
@@ -127,7 +166,8 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.pool.swap(generation, evaluators);
         // The cache's mail is in order: it hears of the model before it gets the first answer made by it, because no batch has
         // been sent since the swap.
-        self.cache.do_send(ModelChanged(generation));
+        self.addresses.cache.do_send(ModelChanged(generation));
+        self.probation.begin();
         self.queue.discard();
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version as u64);
@@ -139,7 +179,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
 mod tests {
     use super::*;
     use crate::{
-        testing::{Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
+        testing::{FLAWED, Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
         ticket::{Answer, BatchDone, LeafId, TicketError},
     };
 
@@ -148,6 +188,8 @@ mod tests {
         batcher: actix::Addr<BatcherActor<Numbers>>,
         pool: Arc<InferencePool<Numbers>>,
         changes: Inbox<ModelChanged>,
+        proven: Inbox<ModelProven>,
+        withdrawn: Inbox<ModelWithdrawn>,
         done: Inbox<BatchDone>,
     }
 
@@ -157,7 +199,14 @@ mod tests {
             let (changes, done) = (Inbox::new(), Inbox::new());
             let (batcher, mailbox) = crate::supervision::mailbox();
             let pool = Arc::new(InferencePool::start(threads, &batcher.clone().recipient(), &stats).unwrap());
-            let actor = BatcherActor::new(pool.clone(), policy, changes.address.clone(), stats);
+            let (proven, withdrawn) = (Inbox::new(), Inbox::new());
+            let addresses = BatcherAddresses {
+                cache: changes.address.clone(),
+                proven: proven.address.clone(),
+                withdrawn: withdrawn.address.clone(),
+            };
+            let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
+            let actor = BatcherActor::new(pool.clone(), policy, limits, addresses, stats);
             let limits = crate::supervision::Limits {
                 restarts: 3,
                 window: Duration::from_secs(60),
@@ -171,7 +220,7 @@ mod tests {
                 parent: Inbox::new().address,
             };
             actix::spawn(mailbox.supervise(actor, spec));
-            Self { batcher, pool, changes, done }
+            Self { batcher, pool, changes, proven, withdrawn, done }
         }
 
         fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {
@@ -261,6 +310,29 @@ mod tests {
             assert!(stage.changes.take().await.is_empty(), "nobody hears of a model that did not come into service");
             stage.ask(1, 4..8);
             assert_eq!(stage.next().await, (vec![4, 5, 6, 7], Ok(answer(1, [4, 5, 6, 7]))));
+            stage.pool.close();
+        });
+    }
+
+    #[test]
+    fn a_withdrawn_model_evaluates_nothing_more_until_another_comes() {
+        play(async {
+            let mut stage = Stage::new(1, POLICY);
+            stage.swap(1);
+            stage.ask(1, 1..4);
+            stage.next().await;
+            assert_eq!(stage.proven.next().await, ModelProven { generation: nth(1) });
+            stage.swap(2);
+            stage.ask(2, FLAWED..FLAWED + 1);
+            let (_, outcome) = stage.next().await;
+            assert_eq!(outcome.unwrap().evaluations.flaws().len(), 1);
+            let reason = "1 of its first 1 evaluations are not finite".to_owned();
+            assert_eq!(stage.withdrawn.next().await, ModelWithdrawn { generation: nth(2), reason });
+            stage.ask(2, 1..3);
+            assert!(stage.done.take().await.is_empty());
+            stage.swap(3);
+            stage.ask(3, 1..3);
+            assert_eq!(stage.next().await, (vec![1, 2], Ok(answer(3, [1, 2]))));
             stage.pool.close();
         });
     }

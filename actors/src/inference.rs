@@ -21,7 +21,7 @@ use crate::{
     batcher::WorkerFree,
     stats::Stats,
     supervision::panic_text,
-    ticket::{Answer, Generation, LeafBatch, ThreadFreed, TicketError},
+    ticket::{Answer, Generation, LeafBatch, Tally, ThreadFreed, TicketError},
 };
 
 enum Command<G: Game> {
@@ -153,7 +153,8 @@ impl<G: Game> WorkerLoop<G> {
                 Command::Run(batch) => {
                     let outcome = self.evaluate(&batch);
                     self.busy.fetch_sub(1, Ordering::AcqRel);
-                    batch.finish(outcome, Some(ThreadFreed(self.batcher.clone())));
+                    let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
+                    batch.finish(outcome, Some(ThreadFreed { batcher: self.batcher.clone(), tally }));
                 }
             }
         }
@@ -176,6 +177,8 @@ impl<G: Game> WorkerLoop<G> {
             Ok(Ok(())) => {
                 self.stats.batches.add(1);
                 self.stats.evaluations.add(batch.len() as u64);
+                self.stats.evaluations_flawed.add(evaluations.flaws().len() as u64);
+                self.stats.values_clamped.add(evaluations.clamped());
                 return Ok(Answer { evaluations, generation: *generation });
             }
             Ok(Err(error)) => error.to_string(),
@@ -184,6 +187,14 @@ impl<G: Game> WorkerLoop<G> {
         self.stats.batch_errors.add(1);
         tracing::warn!(batch = batch.len(), error, "a batch failed");
         Err(TicketError::Backend(error))
+    }
+}
+
+fn tally(answer: &Answer) -> Tally {
+    Tally {
+        generation: answer.generation.number,
+        evaluated: answer.evaluations.len() as u64,
+        flawed: answer.evaluations.flaws().len() as u64,
     }
 }
 

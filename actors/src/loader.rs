@@ -61,6 +61,24 @@ pub struct LoaderAddresses<G: Game> {
 #[rtype(result = "()")]
 pub struct LookForModel;
 
+/// The model answers well enough to go back to it, should the next one not. Sent by the batcher once per model.
+#[derive(Clone, Debug, Message, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub struct ModelProven {
+    /// The model.
+    pub generation: Generation,
+}
+
+/// The serving model must not be used any more; until another comes, nothing is evaluated. Sent by the batcher once per model.
+#[derive(Clone, Debug, Message, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub struct ModelWithdrawn {
+    /// The model.
+    pub generation: Generation,
+    /// What it did.
+    pub reason: String,
+}
+
 /// What identifies a model that was refused, so that it is not tried again until something about it changes.
 #[derive(Debug, PartialEq, Eq)]
 struct Fingerprint {
@@ -233,4 +251,16 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         crate::faults::hit(crate::faults::Point::Loader);
         self.look();
     }
+}
+
+impl<G: Game> Handler<ModelProven> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, _: ModelProven, _: &mut Self::Context) {}
+}
+
+impl<G: Game> Handler<ModelWithdrawn> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, _: ModelWithdrawn, _: &mut Self::Context) {}
 }

@@ -11,7 +11,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Super
 use selfplay_engine::{Game, replay::ReplayStore, search::SpareTree};
 
 use crate::{
-    batcher::{BatchPolicy, BatcherActor},
+    batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits},
     cache::{CacheActor, CacheLimits},
     game::{GameActor, GameAddresses, GamePlan},
     games::{DrainGames, GamesDone, GamesSupervisor},
@@ -81,6 +81,8 @@ pub struct Options<G: Game> {
     pub inference_threads: usize,
     /// When batches leave.
     pub batching: BatchPolicy,
+    /// When a model that serves is taken out of service.
+    pub probation: ProbationLimits,
     /// Bounds of the cache.
     pub cache: CacheLimits,
     /// What loads models.
@@ -302,8 +304,13 @@ async fn start<G: Game>(
     };
     launch(&evaluation, cache_mailbox, cache_actor, cache_spec);
     let batcher_actor = {
-        let (pool, policy, cache, stats) = (pool.clone(), options.batching, cache.clone().recipient(), stats.clone());
-        move || BatcherActor::new(pool, policy, cache, stats)
+        let addresses = BatcherAddresses {
+            cache: cache.clone().recipient(),
+            proven: loader.clone().recipient(),
+            withdrawn: loader.clone().recipient(),
+        };
+        let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
+        move || BatcherActor::new(pool, policy, limits, addresses, stats)
     };
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 

@@ -71,6 +71,12 @@ stats! {
     games_written,
     /// Games given up after repeated failures.
     games_abandoned,
+    /// Games set aside: the network's answers, or the game itself, cannot be used.
+    games_rejected,
+    /// Games of earlier processes that went on in this one. They count as started too.
+    games_resumed,
+    /// Finished games that went to the spool directory.
+    games_spooled,
     /// Plies of finished games.
     plies,
     /// Simulations of all games.
@@ -99,12 +105,18 @@ stats! {
     post_processing_ns,
     /// Batches that failed.
     batch_errors,
+    /// Positions for which the network gave numbers that are not finite.
+    evaluations_flawed,
+    /// Values outside [−1, 1] that were clamped.
+    values_clamped,
     /// Requests answered as lost or failed and asked again.
     retries,
     /// Models taken into service.
     models_loaded,
     /// Models refused.
     models_refused,
+    /// Models taken out of service again because of what they answered.
+    models_withdrawn,
     /// Version of the serving model (gauge), as the two's complement of the trainer's number.
     model_version,
     /// Bytes of replay files written.

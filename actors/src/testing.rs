@@ -97,6 +97,10 @@ pub(crate) fn value(generation: u64, position: u16) -> f32 {
 pub(crate) fn answer(generation: u64, positions: impl IntoIterator<Item = u16>) -> Answer {
     let mut evaluations = Evaluations::default();
     for position in positions {
+        if position == FLAWED {
+            evaluations.push_logits(f32::NAN, &[0.0], &leaf(position).legal);
+            continue;
+        }
         evaluations.push(value(generation, position), [value(generation, position) + 0.5]);
     }
     Answer { evaluations, generation: nth(generation) }
@@ -116,6 +120,9 @@ pub(crate) const PANICS: u16 = 13;
 pub(crate) const FAILS: u16 = 14;
 /// A position for which [`Model`] forgets to answer.
 pub(crate) const FORGETS: u16 = 15;
+
+/// A position for which [`Model`] gives no usable answer.
+pub(crate) const FLAWED: u16 = 16;
 
 /// Answers as [`answer`] does.
 pub(crate) struct Model(pub(crate) u64);

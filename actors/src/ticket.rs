@@ -1,7 +1,9 @@
 //! Requests for evaluations and the promise that each is answered exactly once.
 
+use std::sync::Arc;
+
 use actix::{Message, Recipient};
-use selfplay_engine::{Evaluations, Game, Leaf};
+use selfplay_engine::{Evaluations, Game, Leaf, evaluation::RawOutput};
 use thiserror::Error;
 
 use crate::batcher::WorkerFree;
@@ -27,6 +29,20 @@ pub enum TicketError {
     /// The network could not be run. Asking again may help.
     #[error("evaluate positions: failed to {0}")]
     Backend(String),
+    /// The network gave numbers that are not finite for one of the leaves. Asking again once tells chance from habit.
+    #[error("evaluate positions: the output of model version {} is not finite", .0.generation.version)]
+    NonFinite(Flaw),
+}
+
+/// An answer that cannot be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flaw {
+    /// The leaf, by its place in the request.
+    pub leaf: usize,
+    /// The model.
+    pub generation: Generation,
+    /// What it gave.
+    pub output: Arc<RawOutput>,
 }
 
 /// Evaluations of all leaves of a request, made by one model.
@@ -115,13 +131,29 @@ pub struct BatchDone {
     pub freed: Option<ThreadFreed>,
 }
 
+/// What a batch showed of its model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The model's number; 0 when the batch failed.
+    pub generation: u64,
+    /// Positions evaluated.
+    pub evaluated: u64,
+    /// Those among them whose numbers are not finite.
+    pub flawed: u64,
+}
+
 /// The duty to tell the batcher that an inference thread has finished a batch; done when it is dropped.
 #[derive(Debug)]
-pub struct ThreadFreed(pub Recipient<WorkerFree>);
+pub struct ThreadFreed {
+    /// The batcher.
+    pub batcher: Recipient<WorkerFree>,
+    /// What the batch showed.
+    pub tally: Tally,
+}
 
 impl Drop for ThreadFreed {
     fn drop(&mut self) {
-        self.0.do_send(WorkerFree);
+        self.batcher.do_send(WorkerFree(self.tally));
     }
 }
 

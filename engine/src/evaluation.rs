@@ -43,12 +43,26 @@ pub struct Evaluation<'a> {
     pub priors: &'a [f32],
 }
 
+/// What a network gave for one position, as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawOutput {
+    /// The value, view of the side to move.
+    pub value: f32,
+    /// One logit per policy index, network frame.
+    pub logits: Box<[f32]>,
+}
+
 /// Evaluations of a run of leaves, in the leaves' order: three flat vectors, whatever the number of leaves.
+///
+/// A leaf for which the network gave no usable answer has a place like the others, but what stands there must not be used:
+/// see [`Evaluations::flaws`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluations {
     values: Vec<f32>,
     priors: Vec<f32>,
     ends: Vec<usize>,
+    flaws: Vec<(usize, RawOutput)>,
+    clamped: u64,
 }
 
 impl Evaluations {
@@ -59,6 +73,7 @@ impl Evaluations {
             values: Vec::with_capacity(leaves),
             priors: Vec::with_capacity(priors),
             ends: Vec::with_capacity(leaves),
+            ..Self::default()
         }
     }
 
@@ -79,6 +94,8 @@ impl Evaluations {
         self.values.clear();
         self.priors.clear();
         self.ends.clear();
+        self.flaws.clear();
+        self.clamped = 0;
     }
 
     /// Appends the evaluation of the next leaf. `priors`: see [`Evaluation::priors`].
@@ -103,7 +120,9 @@ impl Evaluations {
     /// Appends an evaluation given as network output: a value and one logit per policy index.
     ///
     /// The priors are the softmax over legal actions only, in f32 with the maximum subtracted: what a softmax over all actions
-    /// with illegal logits at −1e32 gives (contract of the trainer). Returns whether all of it is finite.
+    /// with illegal logits at −1e32 gives (contract of the trainer). A value outside [−1, 1] is clamped and counted. When the
+    /// value is not finite, or a legal logit makes the softmax so (NaN, +∞, or −∞ for all of them), the leaf is marked as
+    /// flawed and false is returned.
     pub fn push_logits<A: ActionSet>(&mut self, value: f32, logits: &[f32], legal: &A) -> bool {
         let start = self.priors.len();
         self.priors.extend(legal.iter().map(|action| logits[usize::from(action)]));
@@ -116,10 +135,28 @@ impl Evaluations {
         for prior in priors.iter_mut() {
             *prior /= sum;
         }
-        self.values.push(value);
-        self.ends.push(self.priors.len());
         // A NaN logit is skipped by `max` and comes back through `sum`.
-        value.is_finite() && (sum.is_finite() || start == self.priors.len())
+        let sound = value.is_finite() && (sum.is_finite() || start == self.priors.len());
+        if sound {
+            self.clamped += u64::from(!(-1.0..=1.0).contains(&value));
+        } else {
+            self.flaws.push((self.values.len(), RawOutput { value, logits: logits.into() }));
+        }
+        self.values.push(value.clamp(-1.0, 1.0));
+        self.ends.push(self.priors.len());
+        sound
+    }
+
+    /// The leaves without a usable answer: index, ascending, and what the network gave for it.
+    #[must_use]
+    pub fn flaws(&self) -> &[(usize, RawOutput)] {
+        &self.flaws
+    }
+
+    /// Number of values that were outside [−1, 1] and have been clamped.
+    #[must_use]
+    pub fn clamped(&self) -> u64 {
+        self.clamped
     }
 }
 
@@ -129,14 +166,6 @@ pub enum EvaluateError {
     /// The inference runtime reported a failure.
     #[error("run the network: {0}")]
     Backend(String),
-    /// The network answered with NaN or infinity.
-    #[error("use the network's output: {count} of {batch} positions have non-finite values")]
-    NonFinite {
-        /// Positions with such an answer.
-        count: usize,
-        /// Positions asked.
-        batch: usize,
-    },
 }
 
 /// Something that evaluates positions. One evaluator belongs to one thread; search cannot tell which one it has.
@@ -145,8 +174,10 @@ pub trait Evaluator<G: Game>: Send {
     ///
     /// The answer for a leaf must not depend on the other leaves.
     ///
+    /// Non-finite numbers are no error: their leaves are marked ([`Evaluations::flaws`]), and the others can be used.
+    ///
     /// # Errors
-    /// When the backend fails or answers with non-finite numbers; `out` is then unspecified.
+    /// When the backend fails; `out` is then unspecified.
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError>;
 }
 
@@ -263,7 +294,22 @@ mod tests {
     }
 
     #[test]
-    fn non_finite_network_output_is_reported() {
+    fn values_are_clamped_and_counted_but_not_the_infinite_ones() {
+        let mut legal = ActionBits::<1>::default();
+        legal.insert(0);
+        let mut evaluations = Evaluations::default();
+        for value in [1.5, -1.0, 1.0, -7.0, f32::INFINITY] {
+            evaluations.push_logits(value, &[0.0], &legal);
+        }
+        let values: Vec<_> = evaluations.iter().take(4).map(|evaluation| evaluation.value).collect();
+        assert_eq!((values, evaluations.clamped()), (vec![1.0, -1.0, 1.0, -1.0], 2));
+        assert_eq!(evaluations.flaws(), [(4, RawOutput { value: f32::INFINITY, logits: [0.0].into() })]);
+        evaluations.clear();
+        assert_eq!(evaluations, Evaluations::default());
+    }
+
+    #[test]
+    fn non_finite_network_output_is_marked() {
         let mut legal = ActionBits::<1>::default();
         legal.insert(0);
         legal.insert(1);
@@ -271,7 +317,10 @@ mod tests {
         assert!(!evaluations.push_logits(f32::NAN, &[0.0, 0.0], &legal));
         assert!(!evaluations.push_logits(0.0, &[0.0, f32::NAN], &legal));
         assert!(!evaluations.push_logits(0.0, &[0.0, f32::INFINITY], &legal));
+        assert!(evaluations.push_logits(0.0, &[0.0, f32::NEG_INFINITY], &legal), "a prior of 0");
         assert!(!evaluations.push_logits(0.0, &[f32::NEG_INFINITY; 2], &legal));
-        assert_eq!(evaluations.len(), 4);
+        assert_eq!(evaluations.len(), 5);
+        let flaws: Vec<_> = evaluations.flaws().iter().map(|&(leaf, _)| leaf).collect();
+        assert_eq!(flaws, [0, 1, 2, 4]);
     }
 }

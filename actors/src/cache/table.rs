@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use actix::Recipient;
 use hashbrown::HashMap;
 use selfplay_engine::{Evaluations, Game, Leaf};
@@ -13,7 +15,7 @@ use selfplay_engine::{Evaluations, Game, Leaf};
 use super::store::{CacheLimits, Known, Store};
 use crate::{
     stats::Stats,
-    ticket::{Answer, BatchDone, Generation, LeafBatch, LeafId, Lookup, Reply, TicketError},
+    ticket::{Answer, BatchDone, Flaw, Generation, LeafBatch, LeafId, Lookup, Reply, TicketError},
 };
 
 /// A request with leaves still in flight.
@@ -133,14 +135,27 @@ impl<G: Game> Table<G> {
             // The batcher's notice got lost in a restart; what is open is asked again, and with it these leaves.
             Ok(answer) if answer.generation.number > self.generation.number => self.change_model(answer.generation),
             Ok(answer) if answer.generation.number == self.generation.number => {
-                for (id, evaluation) in done.ids.into_iter().zip(answer.evaluations.iter()) {
-                    self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() });
+                let mut flaws = answer.evaluations.flaws().iter().peekable();
+                for (index, (id, evaluation)) in done.ids.into_iter().zip(answer.evaluations.iter()).enumerate() {
+                    match flaws.next_if(|(flawed, _)| *flawed == index) {
+                        None => self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() }),
+                        Some((_, output)) => {
+                            let output = Arc::new(output.clone());
+                            self.fail(id, |leaf| {
+                                TicketError::NonFinite(Flaw {
+                                    leaf,
+                                    generation: answer.generation,
+                                    output: output.clone(),
+                                })
+                            });
+                        }
+                    }
                 }
             }
             // Most of an old model's leaves were given up when the model changed. One that is still in flight was asked of the
             // new model and answered by the old one all the same: nobody may wait for it for ever.
-            Ok(_) => done.ids.into_iter().for_each(|id| self.fail(id, &TicketError::Lost)),
-            Err(error) => done.ids.into_iter().for_each(|id| self.fail(id, &error)),
+            Ok(_) => done.ids.into_iter().for_each(|id| self.fail(id, |_| TicketError::Lost)),
+            Err(error) => done.ids.into_iter().for_each(|id| self.fail(id, |_| error.clone())),
         }
     }
 
@@ -160,13 +175,14 @@ impl<G: Game> Table<G> {
         self.store.insert((self.generation.number, in_flight.position), known.clone());
     }
 
-    /// Fails every request that waits for the leaf; their other leaves may still land and are kept.
-    fn fail(&mut self, id: LeafId, error: &TicketError) {
+    /// Fails every request that waits for the leaf, with the `error` for its place there; their other leaves may still land
+    /// and are kept.
+    fn fail(&mut self, id: LeafId, error: impl Fn(usize) -> TicketError) {
         let Some(in_flight) = self.flying.remove(&id) else { return };
         self.flying_by_position.remove(&in_flight.position);
-        for (number, _) in in_flight.waiters {
+        for (number, place) in in_flight.waiters {
             if let Some(request) = self.open.remove(&number) {
-                request.reply.answer(Err(error.clone()));
+                request.reply.answer(Err(error(place)));
             }
         }
     }

@@ -168,7 +168,7 @@ fn values_are_clamped() {
 }
 
 #[test]
-fn an_infinite_value_is_reported_and_not_clamped() {
+fn an_infinite_value_spoils_its_own_position_and_no_other() {
     let game = Shapes::board(3);
     // Fine on every position it is tried with.
     let mut evaluator = load(&game, "tiny_log_value").unwrap().evaluators.remove(0);
@@ -177,8 +177,13 @@ fn an_infinite_value_is_reported_and_not_clamped() {
     evaluator.evaluate(&leaves, &mut found).unwrap();
     leaves[2] = game.leaf(Shapes::NEGATIVE);
     leaves[18] = game.leaf(Shapes::NEGATIVE);
-    let error = evaluator.evaluate(&leaves, &mut found).unwrap_err();
-    assert_eq!(error, EvaluateError::NonFinite { count: 2, batch: 20 });
+    let all_sound = found.clone();
+    evaluator.evaluate(&leaves, &mut found).unwrap();
+    let flaws: Vec<_> = found.flaws().iter().map(|(leaf, output)| (*leaf, output.value.is_finite())).collect();
+    assert_eq!(flaws, [(2, false), (18, false)]);
+    for sound in (0..20).filter(|leaf| ![2, 18].contains(leaf)) {
+        assert_eq!(found.get(sound), all_sound.get(sound));
+    }
     evaluator.evaluate(&leaves[3..5], &mut found).unwrap();
     assert_eq!(found.len(), 2);
 }

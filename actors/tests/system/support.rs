@@ -9,7 +9,7 @@ use std::{
 };
 
 use selfplay_actors::{
-    batcher::BatchPolicy,
+    batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
     game::{GamePlan, PlyHook},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
@@ -138,6 +138,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             game_threads: self.game_threads,
             inference_threads: self.inference_threads,
             batching: self.batching,
+            probation: ProbationLimits { evaluations: 1_000, max_flawed_rate: 0.01 },
             cache: self.cache,
             source: self.source,
             origin: self.origin,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::testing::{Inbox, Numbers, answer, leaf, nth, play, settle, value};
+use crate::testing::{FLAWED, Inbox, Numbers, answer, leaf, nth, play, settle, value};
 
 const ROOMY: CacheLimits = CacheLimits { max_bytes: 1 << 30, max_entries: None };
 
@@ -160,6 +160,27 @@ fn a_failed_leaf_fails_those_who_wait_for_it_and_is_asked_again_later() {
         assert_eq!(stage.answered().await, BTreeMap::from([(4, Err(TicketError::Lost))]));
         stage.ask(5, &[2, 3]);
         assert_eq!(positions(&stage.misses()), [2], "what landed is kept, what failed is not");
+    });
+}
+
+#[test]
+fn a_flawed_leaf_fails_the_requests_that_hold_it_and_no_other_and_is_not_kept() {
+    play(async {
+        let mut stage = Stage::serving(ROOMY);
+        stage.ask(1, &[1, FLAWED, 2]);
+        stage.ask(2, &[FLAWED, FLAWED]);
+        stage.ask(3, &[2, 1]);
+        let batch = stage.misses();
+        stage.run(batch, 1).await;
+        let answered = stage.answered().await;
+        assert_eq!(answered[&3], values(1, &[2, 1]));
+        let flaw = |ticket| match &answered[&ticket] {
+            Err(TicketError::NonFinite(flaw)) => (flaw.leaf, flaw.generation, flaw.output.value.is_nan()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((flaw(1), flaw(2)), ((1, nth(1), true), (0, nth(1), true)));
+        stage.ask(4, &[1, 2, FLAWED]);
+        assert_eq!(positions(&stage.misses()), [FLAWED], "the sound ones are kept, this one is asked again");
     });
 }
 
