@@ -96,6 +96,11 @@ impl Books {
         }
     }
 
+    /// Games that a later process went on with.
+    pub(crate) fn resumed(&self) -> usize {
+        self.resumed.len()
+    }
+
     /// For people.
     pub(crate) fn table(&self, ingest: &Ingest) -> String {
         let mut table = String::new();

@@ -1,7 +1,7 @@
 //! Breaks the real `selfplayd` in every way a training run may meet, and checks that the books balance.
 //!
 //! What the tests are made of:
-//! - [`random`]: seeded choices
+//! - [`random`], [`mod@pause`]: seeded choices, and time that passes
 //! - [`site`]: the directories of a training run, on a small disk where possible, and what can happen to them
 //! - [`models`]: good and bad models, handed over properly and otherwise
 //! - [`session`]: one daemon process, its signals, log and end
@@ -20,6 +20,7 @@
 mod books;
 mod ingest;
 mod models;
+mod pause;
 mod random;
 mod scenarios;
 mod session;

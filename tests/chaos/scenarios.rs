@@ -1,33 +1,290 @@
-//! One fault each.
+//! One fault each. Every test ends with all games played to their end and the books in balance.
+
+use std::{fs, time::Duration};
 
 use crate::{
     books::Books,
     config::Config,
     ingest::Ingest,
-    models::{Kind, Models},
-    session::Launch,
+    models::{Kind, Mangled, Models},
+    pause::pause,
+    session::{Ended, Launch, Session, Signal},
     site::Site,
     wait,
 };
 
-#[test]
-fn a_daemon_killed_goes_on_with_its_games_exactly_once() {
-    let mut site = Site::new(Config { simulations: 100, games: 6, ..Config::QUICK }, false);
-    let (mut models, mut ingest, mut books) = (Models::new(&site), Ingest::new(), Books::default());
-    models.publish(Kind::Good);
-    for _ in 0..3 {
-        let daemon = Launch::plain().start(&mut site, &models);
-        let before = ingest.taken().len();
-        wait::until("some games", || {
-            ingest.round(&site, &models);
-            (ingest.taken().len() > before).then_some(())
-        });
-        books.enter(&daemon.kill());
+/// Games that take about a second, so that some are in play when something happens.
+const CONFIG: Config = Config { simulations: 200, games: 6, ..Config::QUICK };
+
+/// A training run with one good model, and all that is known about it.
+struct Run {
+    site: Site,
+    models: Models,
+    ingest: Ingest,
+    books: Books,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self::on(Site::new(CONFIG, false))
     }
-    let mut last = Launch::plain().start(&mut site, &models);
-    last.says("model in service");
-    books.enter(&last.terminate().exited_with(0));
-    ingest.round(&site, &models);
-    books.balance(&ingest);
-    assert_eq!(site.leftovers(), [""; 0]);
+
+    fn on(site: Site) -> Self {
+        let mut models = Models::new(&site);
+        models.publish(Kind::Good);
+        Self { site, models, ingest: Ingest::new(), books: Books::default() }
+    }
+
+    fn start(&mut self, launch: &Launch) -> Session {
+        launch.start(&mut self.site, &self.models)
+    }
+
+    fn ingest(&mut self) {
+        self.ingest.round(&self.site, &self.models);
+    }
+
+    /// Takes games until there are `more`.
+    fn takes(&mut self, more: usize) {
+        let enough = self.ingest.taken().len() + more;
+        wait::until(&format!("{more} more games"), || {
+            self.ingest();
+            (self.ingest.taken().len() >= enough).then_some(())
+        });
+    }
+
+    /// Takes games until `daemon` has ended, and enters what it did.
+    fn takes_to_the_end(&mut self, mut daemon: Session) -> Ended {
+        let ended = wait::until("the end of a daemon", || {
+            self.ingest();
+            daemon.ended()
+        });
+        self.ingest();
+        self.books.enter(&ended);
+        ended
+    }
+
+    /// Plays all unfinished games to their end with a daemon without faults, and checks the books.
+    fn ends_in_peace(mut self) {
+        let version = self.models.publish(Kind::Good);
+        let mut last = self.start(&Launch::plain());
+        last.says("model in service");
+        last.signal(Signal::TERM);
+        let ended = self.takes_to_the_end(last).exited_with(0);
+        assert!(ended.log.saying("model in service").any(|line| line["version"] == version), "{}", ended.log.tail());
+        assert_eq!(self.site.leftovers(), [""; 0]);
+        assert_eq!(self.site.processes(), [0; 0]);
+        self.books.balance(&self.ingest);
+    }
+}
+
+#[test]
+fn games_of_killed_daemons_go_on_exactly_once() {
+    let mut run = Run::new();
+    for _ in 0..3 {
+        // Two that share the directory, and both want what dead ones left.
+        let daemons = [(); 2].map(|()| run.start(&Launch::plain()));
+        run.takes(4);
+        for daemon in daemons {
+            run.books.enter(&daemon.kill());
+        }
+    }
+    assert!(run.books.resumed() > 0, "killed in the middle of games, and none went on");
+    run.ends_in_peace();
+}
+
+#[test]
+fn sigterm_keeps_games_that_outlast_the_grace_period() {
+    let mut run = Run::new();
+    for _ in 0..3 {
+        let daemon = run.start(&Launch::plain().grace(0.1));
+        run.takes(2);
+        let ended = daemon.terminate().exited_with(0);
+        let unfinished = ended.log.saying("books").next().unwrap()["games_unfinished"].as_u64().unwrap();
+        assert!(unfinished > 0, "none was in play: {}", ended.log.tail());
+        run.books.enter(&ended);
+    }
+    assert!(run.books.resumed() > 0);
+    run.ends_in_peace();
+}
+
+/// Plays with a fault that comes again and again, until it has come `times` times, and then to an end in peace.
+fn survives(faults: &str, times: usize) -> Ended {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain().faults(faults));
+    wait::until(&format!("{times} times {faults}"), || {
+        run.ingest();
+        let ended = daemon.ended();
+        assert!(ended.is_none(), "{faults}: {}", ended.unwrap().log.tail());
+        (daemon.log().saying("fault injected").count() >= times).then_some(())
+    });
+    // Play goes on afterwards.
+    run.takes(3);
+    daemon.signal(Signal::TERM);
+    let ended = run.takes_to_the_end(daemon);
+    run.ends_in_peace();
+    ended
+}
+
+#[test]
+fn a_panic_of_a_game_actor() {
+    survives("game=panic/200", 2).exited_with(0);
+}
+
+#[test]
+fn a_panic_of_the_cache() {
+    survives("cache=panic/300", 2).exited_with(0);
+}
+
+#[test]
+fn a_panic_of_the_batcher() {
+    survives("batcher=panic/300", 2).exited_with(0);
+}
+
+#[test]
+fn a_panic_of_the_writer() {
+    survives("writer=panic/4", 2);
+}
+
+#[test]
+fn a_panic_of_the_loader() {
+    survives("loader=panic/4", 2).exited_with(0);
+}
+
+#[test]
+fn a_panic_of_an_inference_thread() {
+    survives("thread=panic/150", 2).exited_with(0);
+}
+
+#[test]
+fn panics_and_errors_of_the_network() {
+    survives("inference=panic/100,evaluator=error/100", 6).exited_with(0);
+}
+
+#[test]
+fn answers_that_are_no_numbers() {
+    // The model is on probation and withdrawn at the first; the next is proven before.
+    let mut run = Run::new();
+    let launch = Launch::plain().setting("model.probation_evaluations", "0").setting("model.max_nonfinite_rate", "0.5");
+    let mut daemon = run.start(&launch.faults("evaluator=nan/5000"));
+    wait::until("answers that are no numbers", || {
+        run.ingest();
+        (daemon.log().saying("fault injected").count() >= 3).then_some(())
+    });
+    run.takes(3);
+    daemon.signal(Signal::TERM);
+    run.takes_to_the_end(daemon);
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_call_that_hangs_ends_the_process_and_its_games_go_on() {
+    let mut run = Run::new();
+    let daemon = run.start(&Launch::plain().faults("inference=hang@300").setting("inference.hang_seconds", "1"));
+    let ended = run.takes_to_the_end(daemon).exited_with(70);
+    assert!(ended.log.has_injections());
+    assert!(ended.log.lines.iter().any(|line| line.to_string().contains("inference-")), "{}", ended.log.tail());
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_process_that_was_suspended_does_not_hang() {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain().setting("inference.hang_seconds", "1"));
+    run.takes(1);
+    for _ in 0..2 {
+        daemon.signal(Signal::STOP);
+        pause(Duration::from_millis(2500));
+        daemon.signal(Signal::CONT);
+        run.takes(2);
+    }
+    daemon.signal(Signal::TERM);
+    run.takes_to_the_end(daemon).exited_with(0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_full_disk() {
+    let site = Site::new(CONFIG, true);
+    if !site.has_disk() {
+        return;
+    }
+    let mut run = Run::on(site);
+    let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0"));
+    run.takes(2);
+    run.site.fill_disk();
+    daemon.says("cannot write game");
+    run.ingest();
+    run.site.empty_disk();
+    run.takes(CONFIG.games as usize + 3);
+    daemon.signal(Signal::TERM);
+    run.takes_to_the_end(daemon).exited_with(0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_directory_that_goes_away_and_comes_back() {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain());
+    run.takes(2);
+    run.site.take_directory();
+    daemon.says("cannot write game");
+    run.site.give_directory_back();
+    run.takes(CONFIG.games as usize + 3);
+    daemon.signal(Signal::TERM);
+    run.takes_to_the_end(daemon).exited_with(0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_temporary_directory_that_is_removed() {
+    let mut run = Run::new();
+    let daemon = run.start(&Launch::plain());
+    run.takes(2);
+    // While it is worked in, it may not be empty for long enough.
+    let tmp = run.site.ready().join("tmp");
+    wait::until("the removal of tmp", || (fs::remove_dir_all(&tmp).is_ok()).then_some(()));
+    run.takes(CONFIG.games as usize + 3);
+    // What is in play by now is kept anew.
+    run.books.enter(&daemon.kill());
+    run.ends_in_peace();
+}
+
+#[test]
+fn bad_models_of_every_kind() {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain());
+    run.takes(1);
+    for kind in Kind::BAD {
+        let version = run.models.publish(kind);
+        // A name without a file is waited for.
+        if kind != Kind::Missing {
+            wait::until(&format!("the refusal of {kind:?}"), || {
+                run.ingest();
+                let refused = |line: &serde_json::Value| line["version"] == version && line["level"] == "ERROR";
+                daemon.log().lines.iter().any(refused).then_some(())
+            });
+        }
+        run.takes(1);
+    }
+    for how in Mangled::ALL {
+        run.models.mangle(how);
+        run.takes(2);
+    }
+    let version = run.models.publish(Kind::Constant);
+    wait::until("the next good model", || {
+        run.ingest();
+        let in_service = daemon.log().saying("model in service").any(|line| line["version"] == version);
+        in_service.then_some(())
+    });
+    daemon.signal(Signal::TERM);
+    run.takes_to_the_end(daemon).exited_with(0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn faults_that_cannot_be_read_are_refused() {
+    let mut run = Run::new();
+    let daemon = run.start(&Launch::plain().faults("cash=panic/3"));
+    let ended = daemon.wait().exited_with(78);
+    assert!(ended.log.others.iter().any(|line| line.contains("\"cash=panic/3\" names no point")), "{:?}", ended.log);
 }

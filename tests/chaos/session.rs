@@ -94,10 +94,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal; a process that has just ended does not mind.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.told.killed |= signal == Signal::KILL;
@@ -123,7 +119,7 @@ impl Session {
     /// Whether it has ended.
     pub(crate) fn ended(&mut self) -> Option<Ended> {
         let status = self.child.try_wait().unwrap()?;
-        Some(Ended { status, log: self.log(), told: self.told, launch: self.launch.clone(), pid: self.child.id() })
+        Some(Ended { status, log: self.log(), told: self.told, launch: self.launch.clone() })
     }
 
     /// Waits for its end.
@@ -159,7 +155,6 @@ pub(crate) struct Ended {
     pub(crate) log: Log,
     pub(crate) told: Told,
     pub(crate) launch: Launch,
-    pub(crate) pid: u32,
 }
 
 impl Ended {

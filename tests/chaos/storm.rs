@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -12,6 +11,7 @@ use crate::{
     config::Config,
     ingest::Ingest,
     models::{Kind, Mangled, Models},
+    pause::pause,
     random::Random,
     session::{Ended, Launch, Session, Signal},
     site::Site,
@@ -137,7 +137,7 @@ impl Storm {
                 eprintln!("{left} s left: {} games taken, {faults} faults", self.ingest.taken().len());
                 progress = Instant::now() + PROGRESS;
             }
-            pause();
+            pause(TICK);
         }
     }
 
@@ -200,9 +200,11 @@ impl Storm {
         match fault {
             Fault::GoodModel | Fault::BadModel | Fault::MangledLatest if self.idle.is_some() => return false,
             Fault::GoodModel => {
-                drop(self.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good }))
+                self.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good });
             }
-            Fault::BadModel => drop(self.models.publish(self.random.pick(&Kind::BAD))),
+            Fault::BadModel => {
+                self.models.publish(self.random.pick(&Kind::BAD));
+            }
             Fault::MangledLatest => {
                 self.models.mangle(self.random.pick(&Mangled::ALL));
                 self.mangled = Some(now + self.random.millis(200, 2000));
@@ -318,11 +320,4 @@ fn judge(ended: &Ended) {
     };
     let how = format!("{:?}, signal {:?}, {told:?}, {:?}", ended.code(), ended.signal(), ended.launch);
     assert!(expected, "a daemon ended as it should not: {how}:\n{}", ended.log.tail());
-}
-
-/// Waits for a tick.
-fn pause() {
-    // Nothing is ever sent: a receiver is a timer that lints allow.
-    let (_sender, ticks) = mpsc::channel::<()>();
-    ticks.recv_timeout(TICK).ok();
 }
