@@ -43,12 +43,20 @@ impl Run {
         self.ingest.round(&self.site, &self.models);
     }
 
-    /// Takes games until there are `more`.
-    fn takes(&mut self, more: usize) {
+    /// Takes games until there are `more`, while `daemon` goes on.
+    fn takes(&mut self, more: usize, daemon: &mut Session) {
         let enough = self.ingest.taken().len() + more;
-        wait::until(&format!("{more} more games"), || {
+        self.takes_until(&format!("{more} more games"), daemon, |run, _| run.ingest.taken().len() >= enough);
+    }
+
+    /// Takes games until something is true, while `daemon` goes on.
+    fn takes_until(&mut self, what: &str, daemon: &mut Session, is_true: impl Fn(&Self, &Session) -> bool) {
+        wait::until(what, || {
             self.ingest();
-            (self.ingest.taken().len() >= enough).then_some(())
+            if let Some(ended) = daemon.ended() {
+                panic!("it ended, and there was no {what}:\n{}", ended.log.tail());
+            }
+            is_true(self, daemon).then_some(())
         });
     }
 
@@ -82,8 +90,8 @@ fn games_of_killed_daemons_go_on_exactly_once() {
     let mut run = Run::new();
     for _ in 0..3 {
         // Two that share the directory, and both want what dead ones left.
-        let daemons = [(); 2].map(|()| run.start(&Launch::plain()));
-        run.takes(4);
+        let mut daemons = [(); 2].map(|()| run.start(&Launch::plain()));
+        run.takes(4, &mut daemons[0]);
         for daemon in daemons {
             run.books.enter(&daemon.kill());
         }
@@ -96,8 +104,8 @@ fn games_of_killed_daemons_go_on_exactly_once() {
 fn sigterm_keeps_games_that_outlast_the_grace_period() {
     let mut run = Run::new();
     for _ in 0..3 {
-        let daemon = run.start(&Launch::plain().grace(0.1));
-        run.takes(2);
+        let mut daemon = run.start(&Launch::plain().grace(0.1));
+        run.takes(2, &mut daemon);
         let ended = daemon.terminate().exited_with(0);
         let unfinished = ended.log.saying("books").next().unwrap()["games_unfinished"].as_u64().unwrap();
         assert!(unfinished > 0, "none was in play: {}", ended.log.tail());
@@ -107,18 +115,13 @@ fn sigterm_keeps_games_that_outlast_the_grace_period() {
     run.ends_in_peace();
 }
 
-/// Plays with a fault that comes again and again, until it has come `times` times, and then to an end in peace.
-fn survives(faults: &str, times: usize) -> Ended {
+/// Plays until all of `faults` have come, each once, then goes on for some games, and ends in peace.
+fn survives(faults: &[&str]) -> Ended {
     let mut run = Run::new();
-    let mut daemon = run.start(&Launch::plain().faults(faults));
-    wait::until(&format!("{times} times {faults}"), || {
-        run.ingest();
-        let ended = daemon.ended();
-        assert!(ended.is_none(), "{faults}: {}", ended.unwrap().log.tail());
-        (daemon.log().saying("fault injected").count() >= times).then_some(())
-    });
-    // Play goes on afterwards.
-    run.takes(3);
+    let mut daemon = run.start(&Launch::plain().faults(&faults.join(",")));
+    let came = |_: &Run, daemon: &Session| daemon.log().saying("fault injected").count() >= faults.len();
+    run.takes_until("all of the faults", &mut daemon, came);
+    run.takes(3, &mut daemon);
     daemon.signal(Signal::TERM);
     let ended = run.takes_to_the_end(daemon);
     run.ends_in_peace();
@@ -126,53 +129,62 @@ fn survives(faults: &str, times: usize) -> Ended {
 }
 
 #[test]
-fn a_panic_of_a_game_actor() {
-    survives("game=panic/200", 2).exited_with(0);
+fn panics_of_game_actors() {
+    survives(&["game=panic@9", "game=panic@100", "game=panic@1000"]).exited_with(0);
 }
 
 #[test]
-fn a_panic_of_the_cache() {
-    survives("cache=panic/300", 2).exited_with(0);
+fn panics_of_the_cache() {
+    survives(&["cache=panic@5", "cache=panic@500", "cache=panic@800"]).exited_with(0);
 }
 
 #[test]
-fn a_panic_of_the_batcher() {
-    survives("batcher=panic/300", 2).exited_with(0);
+fn panics_of_the_batcher() {
+    survives(&["batcher=panic@5", "batcher=panic@500", "batcher=panic@501"]).exited_with(0);
 }
 
 #[test]
-fn a_panic_of_the_writer() {
-    survives("writer=panic/4", 2);
+fn panics_of_the_writer() {
+    // The game in its hands is set aside.
+    let ended = survives(&["writer=panic@1", "writer=panic@5"]);
+    assert!(matches!(ended.code(), Some(0 | 70)), "{}", ended.log.tail());
 }
 
 #[test]
-fn a_panic_of_the_loader() {
-    survives("loader=panic/4", 2).exited_with(0);
+fn panics_of_the_loader() {
+    survives(&["loader=panic@1", "loader=panic@4", "loader=panic@5"]).exited_with(0);
 }
 
 #[test]
-fn a_panic_of_an_inference_thread() {
-    survives("thread=panic/150", 2).exited_with(0);
+fn panics_of_inference_threads() {
+    survives(&["thread=panic@20", "thread=panic@200", "thread=panic@201"]).exited_with(0);
 }
 
 #[test]
 fn panics_and_errors_of_the_network() {
-    survives("inference=panic/100,evaluator=error/100", 6).exited_with(0);
+    survives(&["inference=panic@50", "inference=panic@51", "evaluator=error@100", "evaluator=error@400"])
+        .exited_with(0);
 }
 
 #[test]
 fn answers_that_are_no_numbers() {
-    // The model is on probation and withdrawn at the first; the next is proven before.
+    // After its probation a model is allowed some.
     let mut run = Run::new();
-    let launch = Launch::plain().setting("model.probation_evaluations", "0").setting("model.max_nonfinite_rate", "0.5");
-    let mut daemon = run.start(&launch.faults("evaluator=nan/5000"));
-    wait::until("answers that are no numbers", || {
-        run.ingest();
-        (daemon.log().saying("fault injected").count() >= 3).then_some(())
-    });
-    run.takes(3);
+    let launch = Launch::plain().setting("model.probation_evaluations", "0");
+    let mut daemon = run.start(&launch.faults("evaluator=nan@3000,evaluator=nan@3001,evaluator=nan@6000"));
+    let came = |_: &Run, daemon: &Session| daemon.log().saying("fault injected").count() >= 3;
+    run.takes_until("answers that are no numbers", &mut daemon, came);
+    run.takes(3, &mut daemon);
     daemon.signal(Signal::TERM);
-    run.takes_to_the_end(daemon);
+    run.takes_to_the_end(daemon).exited_with(0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_child_that_keeps_panicking_ends_the_process_and_the_games_go_on() {
+    let mut run = Run::new();
+    let daemon = run.start(&Launch::plain().faults("cache=panic/100"));
+    run.takes_to_the_end(daemon).exited_with(70);
     run.ends_in_peace();
 }
 
@@ -190,12 +202,12 @@ fn a_call_that_hangs_ends_the_process_and_its_games_go_on() {
 fn a_process_that_was_suspended_does_not_hang() {
     let mut run = Run::new();
     let mut daemon = run.start(&Launch::plain().setting("inference.hang_seconds", "1"));
-    run.takes(1);
+    run.takes(1, &mut daemon);
     for _ in 0..2 {
         daemon.signal(Signal::STOP);
         pause(Duration::from_millis(2500));
         daemon.signal(Signal::CONT);
-        run.takes(2);
+        run.takes(2, &mut daemon);
     }
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
@@ -210,12 +222,12 @@ fn a_full_disk() {
     }
     let mut run = Run::on(site);
     let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0"));
-    run.takes(2);
+    run.takes(2, &mut daemon);
     run.site.fill_disk();
     daemon.says("cannot write game");
     run.ingest();
     run.site.empty_disk();
-    run.takes(CONFIG.games as usize + 3);
+    run.takes(CONFIG.games as usize + 3, &mut daemon);
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
     run.ends_in_peace();
@@ -225,11 +237,11 @@ fn a_full_disk() {
 fn a_directory_that_goes_away_and_comes_back() {
     let mut run = Run::new();
     let mut daemon = run.start(&Launch::plain());
-    run.takes(2);
+    run.takes(2, &mut daemon);
     run.site.take_directory();
     daemon.says("cannot write game");
     run.site.give_directory_back();
-    run.takes(CONFIG.games as usize + 3);
+    run.takes(CONFIG.games as usize + 3, &mut daemon);
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
     run.ends_in_peace();
@@ -238,12 +250,12 @@ fn a_directory_that_goes_away_and_comes_back() {
 #[test]
 fn a_temporary_directory_that_is_removed() {
     let mut run = Run::new();
-    let daemon = run.start(&Launch::plain());
-    run.takes(2);
+    let mut daemon = run.start(&Launch::plain());
+    run.takes(2, &mut daemon);
     // While it is worked in, it may not be empty for long enough.
     let tmp = run.site.ready().join("tmp");
     wait::until("the removal of tmp", || (fs::remove_dir_all(&tmp).is_ok()).then_some(()));
-    run.takes(CONFIG.games as usize + 3);
+    run.takes(CONFIG.games as usize + 3, &mut daemon);
     // What is in play by now is kept anew.
     run.books.enter(&daemon.kill());
     run.ends_in_peace();
@@ -253,29 +265,25 @@ fn a_temporary_directory_that_is_removed() {
 fn bad_models_of_every_kind() {
     let mut run = Run::new();
     let mut daemon = run.start(&Launch::plain());
-    run.takes(1);
+    run.takes(1, &mut daemon);
     for kind in Kind::BAD {
         let version = run.models.publish(kind);
         // A name without a file is waited for.
         if kind != Kind::Missing {
-            wait::until(&format!("the refusal of {kind:?}"), || {
-                run.ingest();
-                let refused = |line: &serde_json::Value| line["version"] == version && line["level"] == "ERROR";
-                daemon.log().lines.iter().any(refused).then_some(())
-            });
+            let refused = |line: &serde_json::Value| line["version"] == version && line["level"] == "ERROR";
+            let is_refused = |_: &Run, daemon: &Session| daemon.log().lines.iter().any(refused);
+            run.takes_until(&format!("refusal of {kind:?}"), &mut daemon, is_refused);
         }
-        run.takes(1);
+        run.takes(1, &mut daemon);
     }
     for how in Mangled::ALL {
         run.models.mangle(how);
-        run.takes(2);
+        run.takes(2, &mut daemon);
     }
     let version = run.models.publish(Kind::Constant);
-    wait::until("the next good model", || {
-        run.ingest();
-        let in_service = daemon.log().saying("model in service").any(|line| line["version"] == version);
-        in_service.then_some(())
-    });
+    let serves =
+        |_: &Run, daemon: &Session| daemon.log().saying("model in service").any(|line| line["version"] == version);
+    run.takes_until("good model", &mut daemon, serves);
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
     run.ends_in_peace();
