@@ -16,13 +16,13 @@ use selfplay_actors::{
     root::{Ending, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::replay::ReplayStore;
 use serde::Serialize;
 
 use crate::{
     agents::play_settings,
     cli::BenchArgs,
     exit::{Exit, failed},
+    output,
     play::{Evaluation, prepare_onnx, rules},
     report::Rates,
     settings::{EvaluatorKind, Settings},
@@ -147,19 +147,21 @@ fn pipeline(settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
 }
 
 fn pipeline_in(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
     let stats = Arc::new(Stats::default());
+    let (game, seed) = (rules(settings)?, settings.play.seed.unwrap_or(0));
+    let opened = output::open(settings, dir, game, seed, args.games)?;
     let plan = GamePlan {
-        game: rules(settings)?,
+        game,
         settings: Arc::new(play_settings(settings)),
-        seed: settings.play.seed.unwrap_or(0),
+        seed,
+        journal: opened.output.journal.clone(),
         stats: stats.clone(),
         on_ply: None,
     };
     let evaluation = Evaluation::prepare(settings)?;
     let threads = evaluation.sizes.inference_threads;
     let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
-    let options = evaluation.options(settings, plan, args.games, origin, store);
+    let options = evaluation.options(settings, plan, opened, origin);
     let (window, seconds, games) = (stats.clone(), args.seconds, args.games);
     let before = Sample::now(&stats);
     let (samples, taken) = mpsc::channel();

@@ -7,12 +7,14 @@
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
 //! - [`stop`]: shutdown file and signals
+//! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@bench`]: the daemon, and its yardstick
 
 mod agents;
 mod bench;
 mod cli;
 mod exit;
+mod output;
 mod play;
 mod report;
 mod settings;

@@ -22,12 +22,12 @@ use selfplay_actors::{
 use selfplay_engine::{
     Game as _,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::ReplayStore,
 };
 
 use crate::{
     agents::play_settings,
     exit::{Exit, failed},
+    output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     sizes::Sizes,
@@ -41,17 +41,18 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
+    let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
+    let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
+    let opened = output::open(settings, dir, game, seed, batch_games)?;
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game,
         settings: Arc::new(play_settings(settings)),
         seed,
+        journal: opened.output.journal.clone(),
         stats: stats.clone(),
         on_ply: settings.play.trace.then(|| print_ply(game)),
     };
-    let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
-    let store = ReplayStore::open(dir, std::process::id()).map_err(failed)?;
-    let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
     let sizes = evaluation.sizes;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -65,7 +66,7 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
         output = %dir.display(),
         "selfplayd starts"
     );
-    let options = evaluation.options(settings, plan, batch_games, origin(settings), store);
+    let options = evaluation.options(settings, plan, opened, origin(settings));
 
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
     let quiet = settings.log.format == LogFormat::Human && std::io::stderr().is_terminal() && !settings.play.trace;
@@ -77,15 +78,16 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
     let reporter = Reporter::start(stats.clone(), bar, settings.metrics.profile_counters, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
+    let journal = options.plan.journal.clone();
     let ending = run_until_stopped(options, settings);
+    journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
     if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
         // The games are safe: whether anybody reads the summary changes nothing.
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
-    } else {
-        tracing::info!(games_written = rates.counts.games_written, "selfplayd ends");
     }
+    log_books(&rates.counts);
     Ok(exit(ending, &rates.counts))
 }
 
@@ -146,14 +148,14 @@ impl Evaluation {
         self,
         settings: &Settings,
         plan: GamePlan<Quoridor>,
-        num_games: Option<u64>,
+        opened: Opened,
         origin: ModelOrigin,
-        store: ReplayStore,
     ) -> Options<Quoridor> {
         Options {
             plan,
             games_at_once: settings.play.games_per_process as usize,
-            num_games,
+            quota: opened.quota,
+            resumable: opened.resumable,
             game_threads: self.sizes.game_threads,
             inference_threads: self.sizes.inference_threads,
             batching: self.sizes.batching,
@@ -171,7 +173,7 @@ impl Evaluation {
             },
             source: self.source,
             origin,
-            store,
+            output: opened.output,
             provenance: Provenance {
                 pid: std::process::id(),
                 settings_hash: settings.games_hash(),
@@ -258,10 +260,31 @@ fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
     )
 }
 
+/// What became of every game: started = finished + rejected + abandoned + unfinished, and finished = written + unfit + spooled
+/// + those that the next line reports as kept or lost.
+fn log_books(counts: &Snapshot) {
+    tracing::info!(
+        games_started = counts.games_started,
+        games_resumed = counts.games_resumed,
+        games_finished = counts.games_finished,
+        games_rejected = counts.games_rejected,
+        games_abandoned = counts.games_abandoned,
+        games_unfinished = counts.games_started.saturating_sub(counts.games_ended()),
+        games_written = counts.games_written,
+        games_unfit = counts.games_unfit,
+        games_spooled = counts.games_spooled,
+        "books"
+    );
+}
+
 fn exit(ending: Ending, counts: &Snapshot) -> Exit {
     match ending {
-        Ending::Clean if counts.games_abandoned > 0 => {
-            tracing::error!(games = counts.games_abandoned, "games were given up or set aside");
+        Ending::Clean if counts.games_abandoned + counts.games_unfit > 0 => {
+            tracing::error!(
+                given_up = counts.games_abandoned,
+                unfit = counts.games_unfit,
+                "games were given up or set aside"
+            );
             Exit::Escalation
         }
         Ending::Clean => Exit::Clean,
@@ -273,8 +296,14 @@ fn exit(ending: Ending, counts: &Snapshot) -> Exit {
             tracing::error!(reason, "gave up");
             Exit::Escalation
         }
-        Ending::GamesLost { count, reason } => {
-            tracing::error!(games = count, reason, "finished games could not be written");
+        Ending::Unwritten { lost, kept, spooled, reason } => {
+            tracing::error!(
+                lost,
+                kept_for_the_next_start = kept,
+                spooled,
+                reason,
+                "finished games could not be written"
+            );
             Exit::WriterIo
         }
     }

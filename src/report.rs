@@ -137,7 +137,7 @@ fn log(rates: &Rates, now: &Snapshot) {
         mean_batch = rounded(rates.mean_batch(), 1),
         cache_hit_rate = rounded(rates.hit_rate(), 3),
         games_written = now.games_written,
-        in_play = now.games_started.saturating_sub(now.games_finished + now.games_abandoned),
+        in_play = now.games_started.saturating_sub(now.games_ended()),
         model = now.model_version as i64,
         "summary"
     );

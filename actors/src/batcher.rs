@@ -320,7 +320,7 @@ mod tests {
             let mut stage = Stage::new(1, POLICY);
             stage.swap(1);
             stage.ask(1, 1..4);
-            stage.next().await;
+            assert_eq!(stage.next().await, (vec![1, 2, 3], Ok(answer(1, [1, 2, 3]))));
             assert_eq!(stage.proven.next().await, ModelProven { generation: nth(1) });
             stage.swap(2);
             stage.ask(2, FLAWED..FLAWED + 1);

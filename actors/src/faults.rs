@@ -8,6 +8,7 @@
 //! | point | hit by | faults |
 //! |---|---|---|
 //! | `game`, `cache`, `batcher`, `writer`, `loader` | every message that makes the actor work | `panic` |
+//! | `format` | every game that the writer turns into the bytes of files | `panic` |
 //! | `thread` | every command an inference thread takes, outside the guard around the evaluator | `panic` |
 //! | `inference` | every batch, inside that guard | `panic`, `hang` |
 //! | `evaluator` | every batch for `error`, every position for `nan` | `error`, `nan` |
@@ -32,6 +33,8 @@ pub enum Point {
     Batcher,
     /// The writer actor.
     Writer,
+    /// The writer actor, with a game in its hands.
+    Format,
     /// The loader actor.
     Loader,
     /// An inference thread, outside its guard against panics of evaluators.
@@ -72,11 +75,12 @@ pub enum FaultsError {
     Absent,
 }
 
-const POINTS: [(&str, Point, &[&str]); 8] = [
+const POINTS: [(&str, Point, &[&str]); 9] = [
     ("game", Point::Game, &["panic"]),
     ("cache", Point::Cache, &["panic"]),
     ("batcher", Point::Batcher, &["panic"]),
     ("writer", Point::Writer, &["panic"]),
+    ("format", Point::Format, &["panic"]),
     ("loader", Point::Loader, &["panic"]),
     ("thread", Point::Thread, &["panic"]),
     ("inference", Point::Inference, &["panic", "hang"]),

@@ -8,6 +8,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
     Game, Leaf,
+    journal::{Journal, JournalNumber},
     replay::{GameRecord, PlyRecord},
     search::SpareTree,
     selfplay::{PlaySettings, Progress, SelfPlayGame},
@@ -15,8 +16,8 @@ use selfplay_engine::{
 
 use crate::{
     stats::Stats,
-    ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
-    writer::GameFinished,
+    ticket::{Evaluated, Flaw, Lookup, Reply, Ticket, TicketError},
+    writer::{GameFinished, GameRejected, Nonsense},
 };
 
 /// How often a request is asked again before its game is given up, and how often a game may be resumed after a panic.
@@ -28,9 +29,29 @@ const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(2);
 /// Starts a game in a free slot. Sent by the games' supervisor, which hears [`SlotFree`] when the game is over.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct PlayGame {
-    /// Number of the game: with the seed it fixes all its randomness.
+pub enum PlayGame<G: Game> {
+    /// A new game with this number: with the seed it fixes all its randomness.
+    New {
+        /// The number.
+        index: u64,
+    },
+    /// A game that an earlier process began.
+    Resumed(Box<ResumedGame<G>>),
+}
+
+/// A game of an earlier process, up to its last completed ply.
+#[derive(Debug)]
+pub struct ResumedGame<G: Game> {
+    /// Its number in our journal, which holds it already.
+    pub number: JournalNumber,
+    /// The seed of the process that began it.
+    pub seed: u64,
+    /// Its number under that seed.
     pub index: u64,
+    /// Version of the model that served when it began; `None` before its first evaluation.
+    pub first_version: Option<i64>,
+    /// What was played.
+    pub plies: Vec<PlyRecord<G>>,
 }
 
 /// A slot has nothing to play. Sent by its game actor to the games' supervisor.
@@ -41,10 +62,19 @@ pub struct SlotFree {
     pub slot: usize,
     /// Number of the game that ended.
     pub index: u64,
-    /// Whether it was finished and handed to the writer; else it was given up.
-    pub finished: bool,
-    /// Why it was given up; empty when it was finished.
-    pub reason: String,
+    /// How it ended.
+    pub end: GameEnd,
+}
+
+/// How a game left its slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GameEnd {
+    /// Over, and handed to the writer.
+    Finished,
+    /// Set aside: the network answered one of its positions with nonsense twice.
+    Rejected,
+    /// Given up after repeated failures, for this reason.
+    GivenUp(String),
 }
 
 /// What every game of a process is played with.
@@ -55,6 +85,8 @@ pub struct GamePlan<G: Game> {
     pub settings: Arc<PlaySettings>,
     /// The process's seed.
     pub seed: u64,
+    /// Keeps every ply, so that games outlive the process.
+    pub journal: Journal,
     /// Counters.
     pub stats: Arc<Stats>,
     /// Whom to tell of every finished ply, for traces.
@@ -70,6 +102,7 @@ impl<G: Game> Clone for GamePlan<G> {
             game: self.game.clone(),
             settings: self.settings.clone(),
             seed: self.seed,
+            journal: self.journal.clone(),
             stats: self.stats.clone(),
             on_ply: self.on_ply.clone(),
         }
@@ -82,23 +115,34 @@ pub struct GameAddresses<G: Game> {
     pub cache: Recipient<Lookup<G>>,
     /// Finished games.
     pub writer: Recipient<GameFinished<G>>,
+    /// Games set aside.
+    pub rejects: Recipient<GameRejected<G>>,
     /// Free slots.
     pub supervisor: Recipient<SlotFree>,
 }
 
 impl<G: Game> Clone for GameAddresses<G> {
     fn clone(&self) -> Self {
-        Self { cache: self.cache.clone(), writer: self.writer.clone(), supervisor: self.supervisor.clone() }
+        Self {
+            cache: self.cache.clone(),
+            writer: self.writer.clone(),
+            rejects: self.rejects.clone(),
+            supervisor: self.supervisor.clone(),
+        }
     }
 }
 
 /// The game a slot was told to play; outlives panics, of its very first steps too.
-#[derive(Default)]
-struct Assigned {
+struct Assigned<G: Game> {
+    number: JournalNumber,
+    seed: u64,
     index: u64,
+    /// What an earlier process played of it.
+    plies: Vec<PlyRecord<G>>,
+    first_version: Option<i64>,
     resumes: u32,
-    /// Plies already traced.
-    traced: usize,
+    /// Plies already in the journal, and traced.
+    noted: usize,
 }
 
 /// The game in play.
@@ -107,6 +151,8 @@ struct Playing<G: Game> {
     /// Leaves of the request that is out.
     asked: Vec<Leaf<G>>,
     retries: u32,
+    /// The model that answered this request with nonsense once already.
+    nonsense: Option<u64>,
     /// Simulations already counted.
     counted: u64,
 }
@@ -120,7 +166,7 @@ pub struct GameActor<G: Game> {
     spare: Rc<RefCell<SpareTree<G>>>,
     own: Recipient<Evaluated>,
     ticket: Ticket,
-    assigned: Option<Assigned>,
+    assigned: Option<Assigned<G>>,
     playing: Option<Playing<G>>,
 }
 
@@ -136,17 +182,33 @@ impl<G: Game> GameActor<G> {
         Self { slot, plan, addresses, spare, own: own.clone().recipient(), ticket: 0, assigned: None, playing: None }
     }
 
-    fn begin(&mut self, index: u64) {
-        self.plan.stats.games_started.add(1);
-        self.assigned = Some(Assigned { index, ..Assigned::default() });
-        self.play_on_from(index, Vec::new(), None);
+    fn begin(&mut self, game: PlayGame<G>) {
+        let GamePlan { seed, journal, stats, .. } = &self.plan;
+        stats.games_started.add(1);
+        let assigned = match game {
+            PlayGame::New { index } => {
+                let (seed, number) = (*seed, journal.begin(*seed, index));
+                tracing::debug!(seed, game = index, "game begun");
+                Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0 }
+            }
+            PlayGame::Resumed(game) => {
+                stats.games_resumed.add(1);
+                let ResumedGame { number, seed, index, first_version, plies } = *game;
+                tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
+                Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0 }
+            }
+        };
+        let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
+        self.assigned = Some(assigned);
+        self.play_on_from(plies, first_version);
     }
 
-    /// Plays game `index` on from its first `plies`.
-    fn play_on_from(&mut self, index: u64, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
-        let GamePlan { game, settings, seed, .. } = &self.plan;
-        let game = SelfPlayGame::resume(game.clone(), settings.clone(), *seed, index, plies, first_version);
-        self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, counted: 0 });
+    /// Plays the assigned game on from its first `plies`.
+    fn play_on_from(&mut self, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
+        let Some(&Assigned { seed, index, .. }) = self.assigned.as_ref() else { return };
+        let GamePlan { game, settings, .. } = &self.plan;
+        let game = SelfPlayGame::resume(game.clone(), settings.clone(), seed, index, plies, first_version);
+        self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, counted: 0 });
         self.go_on();
     }
 
@@ -159,14 +221,11 @@ impl<G: Game> GameActor<G> {
         let total = playing.game.counts().total();
         self.plan.stats.simulations.add(total - playing.counted);
         playing.counted = total;
-        if let (Some(hook), Some(assigned)) = (&self.plan.on_ply, &mut self.assigned) {
-            assigned.trace(
-                hook,
-                match &progress {
-                    Progress::Leaves => playing.game.plies(),
-                    Progress::Finished(record) => &record.plies,
-                },
-            );
+        if let Some(assigned) = &mut self.assigned {
+            match &progress {
+                Progress::Leaves => assigned.note(&self.plan, playing.game.plies(), playing.game.first_version()),
+                Progress::Finished(record) => assigned.note(&self.plan, &record.plies, Some(record.model_version)),
+            }
         }
         match progress {
             Progress::Leaves => self.ask(),
@@ -184,20 +243,42 @@ impl<G: Game> GameActor<G> {
     fn finish(&mut self, record: GameRecord<G>) {
         self.plan.stats.games_finished.add(1);
         self.plan.stats.plies.add(record.plies.len() as u64);
-        self.addresses.writer.do_send(GameFinished(record));
-        self.leave(true, String::new());
+        if let Some(Assigned { number, .. }) = self.assigned {
+            self.addresses.writer.do_send(GameFinished { number, record });
+        }
+        self.leave(GameEnd::Finished);
     }
 
     fn give_up(&mut self, reason: String) {
         self.plan.stats.games_abandoned.add(1);
-        self.leave(false, reason);
+        if let Some(Assigned { number, seed, index, .. }) = self.assigned {
+            self.plan.journal.end(number);
+            tracing::error!(seed, game = index, reason, "game given up");
+        }
+        self.leave(GameEnd::GivenUp(reason));
     }
 
-    fn leave(&mut self, finished: bool, reason: String) {
+    fn leave(&mut self, end: GameEnd) {
         self.playing = None;
         if let Some(Assigned { index, .. }) = self.assigned.take() {
-            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index, finished, reason });
+            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index, end });
         }
+    }
+
+    /// The network answered one of the leaves with nonsense: the first time it is asked again, the second time the game is set
+    /// aside. Another model gets another chance.
+    fn doubt(&mut self, flaw: Flaw, ctx: &mut Context<Self>) {
+        let (Some(playing), Some(assigned)) = (&mut self.playing, &self.assigned) else { return };
+        if playing.nonsense.replace(flaw.generation.number) != Some(flaw.generation.number) {
+            self.plan.stats.retries.add(1);
+            ctx.run_later(FIRST_RETRY_WAIT, |actor, _| actor.ask());
+            return;
+        }
+        let Some(&leaf) = playing.asked.get(flaw.leaf) else { return };
+        let nonsense = Nonsense { leaf, generation: flaw.generation, output: flaw.output };
+        let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
+        self.addresses.rejects.do_send(GameRejected { number: assigned.number, seed, index, plies, nonsense });
+        self.leave(GameEnd::Rejected);
     }
 
     /// Asks again after a wait that doubles, or gives the game up.
@@ -219,20 +300,23 @@ impl<G: Game> GameActor<G> {
         if assigned.resumes > MOST_RESUMES {
             return self.give_up(format!("panicked again after {MOST_RESUMES} resumptions"));
         }
-        let index = assigned.index;
-        let played = self.playing.as_ref().map(|playing| &playing.game);
-        let plies = played.map(|game| game.plies().to_vec()).unwrap_or_default();
-        let first_version = played.and_then(SelfPlayGame::first_version);
-        self.play_on_from(index, plies, first_version);
+        let (plies, first_version) = match &self.playing {
+            Some(Playing { game, .. }) => (game.plies().to_vec(), game.first_version()),
+            None => (assigned.plies.clone(), assigned.first_version), // It panicked in its very first steps.
+        };
+        self.play_on_from(plies, first_version);
     }
 }
 
-impl Assigned {
-    /// Tells `hook` of every ply it has not heard of.
-    fn trace<G: Game>(&mut self, hook: &PlyHook<G>, plies: &[PlyRecord<G>]) {
-        while self.traced < plies.len() {
-            self.traced += 1;
-            hook(self.index, &plies[..self.traced]);
+impl<G: Game> Assigned<G> {
+    /// Brings every ply that is not there yet to the journal, and tells the plan's hook of it.
+    fn note(&mut self, plan: &GamePlan<G>, plies: &[PlyRecord<G>], first_version: Option<i64>) {
+        while let Some(ply) = plies.get(self.noted) {
+            plan.journal.ply(self.number, self.noted, ply, first_version);
+            self.noted += 1;
+            if let Some(hook) = &plan.on_ply {
+                hook(self.index, &plies[..self.noted]);
+            }
         }
     }
 }
@@ -249,11 +333,11 @@ impl<G: Game> Supervised for GameActor<G> {
     }
 }
 
-impl<G: Game> Handler<PlayGame> for GameActor<G> {
+impl<G: Game> Handler<PlayGame<G>> for GameActor<G> {
     type Result = ();
 
-    fn handle(&mut self, PlayGame { index }: PlayGame, _: &mut Self::Context) {
-        self.begin(index);
+    fn handle(&mut self, game: PlayGame<G>, _: &mut Self::Context) {
+        self.begin(game);
     }
 }
 
@@ -268,11 +352,13 @@ impl<G: Game> Handler<Evaluated> for GameActor<G> {
             Ok(answer) => {
                 if let Some(playing) = &mut self.playing {
                     playing.retries = 0;
+                    playing.nonsense = None;
                     let generation = answer.generation;
                     playing.game.apply(&answer.evaluations, generation.number, generation.version);
                 }
                 self.go_on();
             }
+            Err(TicketError::NonFinite(flaw)) => self.doubt(flaw, ctx),
             Err(error) => self.retry(&error, ctx),
         }
     }

@@ -1,13 +1,13 @@
 //! The games' supervisor: as many game actors as games are played at once, spread over threads, and the order in which games
 //! start. A game starts only against a credit of the writer, so that finished games never pile up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use actix::{Actor, Addr, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 use crate::{
-    game::{GameActor, PlayGame, SlotFree},
+    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree},
     supervision::ChildGaveUp,
 };
 
@@ -26,6 +26,11 @@ pub struct DrainGames;
 #[rtype(result = "()")]
 pub struct Credit;
 
+/// Whether games may start: not while the disk has too little room. Sent by the writer when that changes.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct HoldStarts(pub bool);
+
 /// No game is in play and none will start. Sent to the root.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -37,56 +42,96 @@ pub struct GamesDone {
 /// Which games to play, and who may play now. Plain state: no actor.
 #[derive(Debug)]
 pub(crate) struct Schedule {
+    /// Games of earlier processes that wait for a slot.
+    resumable: usize,
     next_index: u64,
-    /// Games to start in all; `None` without end.
-    limit: Option<u64>,
+    /// New games still to start; `None` without end.
+    left: Option<u64>,
     credits: u64,
     /// Free slots per thread.
     free: Vec<BTreeSet<usize>>,
     active: u64,
     abandoned: u64,
     started: bool,
+    held: bool,
     draining: bool,
 }
 
+/// What a slot is to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The first of the games that wait.
+    Resumed,
+    /// The new game of this number.
+    New(u64),
+}
+
+/// How many games to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Number of the first new game: those below have been begun under this seed before.
+    pub first_index: u64,
+    /// Games in all, those of earlier processes among them, which are always played; `None` without end.
+    pub limit: Option<u64>,
+}
+
 impl Schedule {
-    /// `slots` games at once, spread evenly over `threads`; the writer may have `credits` games in play or in its queue.
-    pub(crate) fn new(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Self {
+    /// `slots` games at once, spread evenly over `threads`; the writer may have `credits` games in play or in its queue. The
+    /// `resumable` games come first.
+    pub(crate) fn new(slots: usize, threads: usize, credits: u64, quota: Quota, resumable: usize) -> Self {
         let mut free = vec![BTreeSet::new(); threads];
         for slot in 0..slots {
             free[slot % threads].insert(slot);
         }
-        Self { next_index: 0, limit, credits, free, active: 0, abandoned: 0, started: false, draining: false }
+        Self {
+            resumable,
+            next_index: quota.first_index,
+            left: quota.limit.map(|limit| limit.saturating_sub(resumable as u64)),
+            credits,
+            free,
+            active: 0,
+            abandoned: 0,
+            started: false,
+            held: false,
+            draining: false,
+        }
     }
 
     /// The next game to start and its slot: on the thread with the fewest games in play.
-    pub(crate) fn next(&mut self) -> Option<(usize, u64)> {
-        let exhausted = self.limit.is_some_and(|limit| self.next_index >= limit);
-        if !self.started || self.draining || exhausted || self.credits == 0 {
+    pub(crate) fn next(&mut self) -> Option<(usize, Next)> {
+        if !self.started || self.held || self.draining || self.is_exhausted() || self.credits == 0 {
             return None;
         }
         let thread = self.free.iter_mut().max_by_key(|free| free.len())?;
         let slot = thread.pop_first()?;
         self.credits -= 1;
         self.active += 1;
+        if self.resumable > 0 {
+            self.resumable -= 1;
+            return Some((slot, Next::Resumed));
+        }
+        self.left = self.left.map(|left| left - 1);
         self.next_index += 1;
-        Some((slot, self.next_index - 1))
+        Some((slot, Next::New(self.next_index - 1)))
     }
 
-    pub(crate) fn slot_free(&mut self, slot: usize, finished: bool) {
+    pub(crate) fn slot_free(&mut self, slot: usize, end: &GameEnd) {
         let threads = self.free.len();
         self.free[slot % threads].insert(slot);
         self.active -= 1;
-        if !finished {
-            self.abandoned += 1;
-            self.credits += 1; // The writer will never hear of it.
+        self.abandoned += u64::from(matches!(end, GameEnd::GivenUp(_)));
+        if *end != GameEnd::Finished {
+            self.credits += 1; // The writer will give none for it.
         }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.resumable == 0 && self.left == Some(0)
     }
 
     /// Whether nothing is in play and nothing will be.
     pub(crate) fn is_done(&self) -> bool {
-        let exhausted = self.limit.is_some_and(|limit| self.next_index >= limit);
-        self.active == 0 && (self.draining || exhausted)
+        self.active == 0 && (self.draining || self.is_exhausted())
     }
 }
 
@@ -94,29 +139,38 @@ impl Schedule {
 pub struct GamesSupervisor<G: Game> {
     actors: Vec<Addr<GameActor<G>>>,
     schedule: Schedule,
+    resumable: VecDeque<ResumedGame<G>>,
     root: Recipient<GamesDone>,
     escalate: Recipient<ChildGaveUp>,
     told: bool,
 }
 
 impl<G: Game> GamesSupervisor<G> {
-    /// Plays `limit` games (`None`: without end) on `actors`, of which number i lives on thread i % `threads`.
+    /// Plays `resumable` games and then new ones on `actors`, of which number i lives on thread i % `threads`.
     pub fn new(
         actors: Vec<Addr<GameActor<G>>>,
         threads: usize,
         credits: u64,
-        limit: Option<u64>,
+        quota: Quota,
+        resumable: Vec<ResumedGame<G>>,
         root: Recipient<GamesDone>,
         escalate: Recipient<ChildGaveUp>,
     ) -> Self {
-        let schedule = Schedule::new(actors.len(), threads, credits, limit);
-        Self { actors, schedule, root, escalate, told: false }
+        let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
+        Self { actors, schedule, resumable: resumable.into(), root, escalate, told: false }
     }
 
     fn go_on(&mut self) {
-        while let Some((slot, index)) = self.schedule.next() {
-            tracing::debug!(game = index, slot, "game starts");
-            self.actors[slot].do_send(PlayGame { index });
+        while let Some((slot, next)) = self.schedule.next() {
+            let game = match next {
+                Next::New(index) => PlayGame::New { index },
+                Next::Resumed => match self.resumable.pop_front() {
+                    Some(game) => PlayGame::Resumed(Box::new(game)),
+                    None => continue, // The schedule counts them.
+                },
+            };
+            tracing::debug!(?next, slot, "game starts");
+            self.actors[slot].do_send(game);
         }
         if self.schedule.is_done() && !self.told {
             self.told = true;
@@ -149,6 +203,15 @@ impl<G: Game> Handler<DrainGames> for GamesSupervisor<G> {
     }
 }
 
+impl<G: Game> Handler<HoldStarts> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, HoldStarts(held): HoldStarts, _: &mut Self::Context) {
+        self.schedule.held = held;
+        self.go_on();
+    }
+}
+
 impl<G: Game> Handler<Credit> for GamesSupervisor<G> {
     type Result = ();
 
@@ -162,12 +225,11 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
     type Result = ();
 
     fn handle(&mut self, free: SlotFree, _: &mut Self::Context) {
-        self.schedule.slot_free(free.slot, free.finished);
-        if !free.finished {
-            tracing::error!(game = free.index, reason = free.reason, "game given up");
+        self.schedule.slot_free(free.slot, &free.end);
+        if let GameEnd::GivenUp(last) = free.end {
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {
-                let reason = format!("{} games given up, the last: {}", self.schedule.abandoned, free.reason);
+                let reason = format!("{} games given up, the last: {last}", self.schedule.abandoned);
                 self.escalate.do_send(ChildGaveUp { child: "games", reason });
             }
         }
@@ -184,7 +246,14 @@ mod tests {
     };
 
     fn started(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Schedule {
-        Schedule { started: true, ..Schedule::new(slots, threads, credits, limit) }
+        let quota = Quota { first_index: 0, limit };
+        Schedule { started: true, ..Schedule::new(slots, threads, credits, quota, 0) }
+    }
+
+    const OVER: GameEnd = GameEnd::Finished;
+
+    fn lost() -> GameEnd {
+        GameEnd::GivenUp("no luck".to_owned())
     }
 
     #[test]
@@ -193,49 +262,72 @@ mod tests {
         let begun: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
         let games: Vec<_> = begun.iter().map(|&(_, game)| game).collect();
         let threads: Vec<_> = begun.iter().map(|&(slot, _)| slot % 2).collect();
-        assert_eq!(games, [0, 1, 2, 3]);
+        assert_eq!(games, [0, 1, 2, 3].map(Next::New));
         assert_eq!(threads.iter().filter(|&&thread| thread == 0).count(), 2);
-        schedule.slot_free(3, true);
-        schedule.slot_free(1, true);
-        schedule.slot_free(2, true);
-        assert_eq!(schedule.next().map(|(slot, game)| (slot % 2, game)), Some((1, 4)));
+        schedule.slot_free(3, &OVER);
+        schedule.slot_free(1, &OVER);
+        schedule.slot_free(2, &OVER);
+        assert_eq!(schedule.next().map(|(slot, game)| (slot % 2, game)), Some((1, Next::New(4))));
     }
 
     #[test]
     fn without_credit_nothing_starts_and_a_lost_game_gives_its_credit_back() {
         let mut schedule = started(4, 1, 1, None);
-        assert_eq!(schedule.next(), Some((0, 0)));
+        assert_eq!(schedule.next(), Some((0, Next::New(0))));
         assert_eq!(schedule.next(), None);
-        schedule.slot_free(0, true);
+        schedule.slot_free(0, &OVER);
         assert_eq!(schedule.next(), None, "the game waits in the writer's queue");
         schedule.credits += 1;
-        assert_eq!(schedule.next(), Some((0, 1)));
-        schedule.slot_free(0, false);
-        assert_eq!(schedule.next(), Some((0, 2)));
+        assert_eq!(schedule.next(), Some((0, Next::New(1))));
+        schedule.slot_free(0, &lost());
+        assert_eq!(schedule.next(), Some((0, Next::New(2))));
     }
 
     #[test]
     fn it_is_done_after_the_last_game_or_when_drained() {
         let mut schedule = started(2, 1, 10, Some(1));
         assert!(!schedule.is_done());
-        assert_eq!(schedule.next(), Some((0, 0)));
+        assert_eq!(schedule.next(), Some((0, Next::New(0))));
         assert_eq!(schedule.next(), None);
         assert!(!schedule.is_done());
-        schedule.slot_free(0, true);
+        schedule.slot_free(0, &OVER);
         assert!(schedule.is_done());
 
         let mut endless = started(2, 1, 10, None);
-        assert_eq!(endless.next(), Some((0, 0)));
+        assert_eq!(endless.next(), Some((0, Next::New(0))));
         endless.draining = true;
         assert_eq!(endless.next(), None);
         assert!(!endless.is_done());
-        endless.slot_free(0, true);
+        endless.slot_free(0, &OVER);
         assert!(endless.is_done());
     }
 
     #[test]
     fn nothing_starts_before_a_model_is_there() {
-        assert_eq!(Schedule::new(2, 1, 10, None).next(), None);
+        let quota = Quota { first_index: 0, limit: None };
+        assert_eq!(Schedule::new(2, 1, 10, quota, 1).next(), None);
+    }
+
+    #[test]
+    fn nothing_starts_while_it_is_held() {
+        let mut schedule = Schedule { held: true, ..started(1, 1, 1, None) };
+        assert_eq!(schedule.next(), None);
+        schedule.held = false;
+        assert_eq!(schedule.next(), Some((0, Next::New(0))));
+    }
+
+    #[test]
+    fn games_of_earlier_processes_come_first_all_of_them_and_count() {
+        let play = |limit| {
+            let quota = Quota { first_index: 7, limit: Some(limit) };
+            let mut schedule = Schedule { started: true, ..Schedule::new(9, 1, 9, quota, 2) };
+            let games: Vec<_> = std::iter::from_fn(|| schedule.next()).map(|(_, next)| next).collect();
+            (0..games.len()).for_each(|slot| schedule.slot_free(slot, &OVER));
+            assert!(schedule.is_done());
+            games
+        };
+        assert_eq!(play(4), [Next::Resumed, Next::Resumed, Next::New(7), Next::New(8)]);
+        assert_eq!(play(1), [Next::Resumed; 2]);
     }
 
     #[test]
@@ -244,20 +336,22 @@ mod tests {
             let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
             let (slots, _mailboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
             let (done, escalate) = (root.address.clone(), escalations.address.clone());
-            let games = GamesSupervisor::new(slots, 1, 4, Some(10), done, escalate).start();
+            let games = {
+                let quota = Quota { first_index: 0, limit: Some(10) };
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), done, escalate).start()
+            };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
                 assert!(escalations.take().await.is_empty());
-                let reason = "no luck".to_owned();
-                games.do_send(SlotFree { slot, index: index as u64, finished: false, reason });
+                games.do_send(SlotFree { slot, index: index as u64, end: lost() });
             }
             let reasons: Vec<_> = escalations.take().await.into_iter().map(|report| report.reason).collect();
             assert_eq!(reasons, ["3 games given up, the last: no luck"]);
             assert!(root.take().await.is_empty());
             games.do_send(DrainGames);
-            games.do_send(SlotFree { slot: 0, index: 3, finished: true, reason: String::new() });
+            games.do_send(SlotFree { slot: 0, index: 3, end: OVER });
             assert!(root.take().await.is_empty(), "slot 1 is still playing");
-            games.do_send(SlotFree { slot: 1, index: 4, finished: true, reason: String::new() });
+            games.do_send(SlotFree { slot: 1, index: 4, end: OVER });
             games.do_send(Credit);
             assert_eq!(root.take().await.iter().map(|done| done.abandoned).collect::<Vec<_>>(), [3], "told once");
         });

@@ -8,17 +8,17 @@ use std::{
 };
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Supervised, System};
-use selfplay_engine::{Game, replay::ReplayStore, search::SpareTree};
+use selfplay_engine::{Game, search::SpareTree};
 
 use crate::{
     batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits},
     cache::{CacheActor, CacheLimits},
-    game::{GameActor, GameAddresses, GamePlan},
-    games::{DrainGames, GamesDone, GamesSupervisor},
+    game::{GameActor, GameAddresses, GamePlan, ResumedGame},
+    games::{DrainGames, GamesDone, GamesSupervisor, Quota},
     inference::InferencePool,
     loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource},
     supervision::{Budget, ChildGaveUp, ChildSpec, Limits, Mailbox, Restart, SharedBudget, mailbox},
-    writer::{Flush, Provenance, WriterActor, WriterFlushed},
+    writer::{Flush, Output, Provenance, WriterActor, WriterAddresses, WriterFlushed},
 };
 
 /// How long arbiters and inference threads may take to end once everything is written.
@@ -58,10 +58,14 @@ pub enum Ending {
     Unusable(String),
     /// A child used up its restarts.
     Escalated(String),
-    /// Finished games could not be written.
-    GamesLost {
-        /// How many.
-        count: u64,
+    /// Finished games could not be written to the output directory.
+    Unwritten {
+        /// Nobody has these.
+        lost: u64,
+        /// The journal has these: the next start writes them.
+        kept: u64,
+        /// The spool directory has these: the next start brings them to the output directory.
+        spooled: u64,
         /// Why.
         reason: String,
     },
@@ -73,8 +77,10 @@ pub struct Options<G: Game> {
     pub plan: GamePlan<G>,
     /// Games at once.
     pub games_at_once: usize,
-    /// Games in all; `None` without end.
-    pub num_games: Option<u64>,
+    /// How many games to play.
+    pub quota: Quota,
+    /// Games of earlier processes to go on with.
+    pub resumable: Vec<ResumedGame<G>>,
     /// Threads that advance games.
     pub game_threads: usize,
     /// Inference threads; the source makes as many evaluators per model.
@@ -90,7 +96,7 @@ pub struct Options<G: Game> {
     /// Where models come from.
     pub origin: ModelOrigin,
     /// Where games go.
-    pub store: ReplayStore,
+    pub output: Output,
     /// What is written with them.
     pub provenance: Provenance,
 }
@@ -180,9 +186,9 @@ impl<G: Game> Handler<GamesDone> for RootSupervisor<G> {
 impl<G: Game> Handler<WriterFlushed> for RootSupervisor<G> {
     type Result = ();
 
-    fn handle(&mut self, WriterFlushed { lost, reason }: WriterFlushed, _: &mut Self::Context) {
-        if lost > 0 {
-            self.end(Ending::GamesLost { count: lost, reason });
+    fn handle(&mut self, WriterFlushed { lost, kept, spooled, reason }: WriterFlushed, _: &mut Self::Context) {
+        if lost + kept + spooled > 0 {
+            self.end(Ending::Unwritten { lost, kept, spooled, reason });
         }
         self.end(Ending::Clean);
         System::current().stop();
@@ -272,7 +278,7 @@ async fn start<G: Game>(
     ending: Arc<Mutex<Option<Ending>>>,
     started: impl FnOnce(Controller) + 'static,
 ) -> std::io::Result<Tree<G>> {
-    let Options { plan, games_at_once, num_games, game_threads, inference_threads, .. } = options;
+    let Options { plan, games_at_once, quota, resumable, game_threads, inference_threads, .. } = options;
     let stats = plan.stats.clone();
 
     // Every address exists before any actor: nothing has to be told of another afterwards.
@@ -315,15 +321,22 @@ async fn start<G: Game>(
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 
     let writer_actor = {
-        let (game, store, provenance) = (plan.game.clone(), options.store, options.provenance);
-        let (credits, root, stats) = (games.clone().recipient(), root.clone().recipient(), stats.clone());
-        move || WriterActor::new(game, store, provenance, credits, root, stats)
+        let addresses = WriterAddresses {
+            credits: games.clone().recipient(),
+            holds: games.clone().recipient(),
+            flushed: root.clone().recipient(),
+            escalate: root.clone().recipient(),
+        };
+        let (game, output, provenance) = (plan.game.clone(), options.output, options.provenance);
+        let stats = stats.clone();
+        move || WriterActor::new(game, output, provenance, addresses, stats)
     };
     launch(&own_arbiter(&mut arbiters), writer_mailbox, writer_actor, writer_spec);
 
     let addresses = GameAddresses {
         cache: cache.recipient(),
         writer: writer.clone().recipient(),
+        rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
     };
     let mut per_arbiter: Vec<Vec<_>> = game_arbiters.iter().map(|_| Vec::new()).collect();
@@ -346,7 +359,8 @@ async fn start<G: Game>(
         slots,
         game_arbiters.len(),
         credits,
-        num_games,
+        quota,
+        resumable,
         root.clone().recipient(),
         root.clone().recipient(),
     );

@@ -62,6 +62,14 @@ macro_rules! stats {
     };
 }
 
+impl Snapshot {
+    /// Games that left their slots: finished, set aside or given up.
+    #[must_use]
+    pub fn games_ended(&self) -> u64 {
+        self.games_finished + self.games_rejected + self.games_abandoned
+    }
+}
+
 stats! {
     /// Games started.
     games_started,
@@ -71,8 +79,10 @@ stats! {
     games_written,
     /// Games given up after repeated failures.
     games_abandoned,
-    /// Games set aside: the network's answers, or the game itself, cannot be used.
+    /// Games set aside in play: the network answered one of their positions with nonsense twice.
     games_rejected,
+    /// Finished games set aside: they break the replay format, or the writer panicked over them.
+    games_unfit,
     /// Games of earlier processes that went on in this one. They count as started too.
     games_resumed,
     /// Finished games that went to the spool directory.

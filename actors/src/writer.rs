@@ -1,15 +1,16 @@
 //! The writer actor: turns finished games into files, on a thread of its own, and gives a credit for each game that is safe.
 //!
-//! A game that cannot be written stays queued and is tried again; credits bound the queue, because without them no new game
-//! starts.
+//! Games are written in groups, so that they share what it costs to bring them to the disk. A game that cannot be written
+//! stays queued and is tried again; credits bound the queue, because without them no new game starts.
 
 #[cfg(test)]
 mod tests;
 
 mod metrics;
+mod queue;
+mod rejects;
 
 use std::{
-    collections::VecDeque,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -18,19 +19,39 @@ use std::{
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
     Game,
-    replay::{GameArrays, GameMetadata, GameRecord, ReplayStore, Stem, StemClock, StoreError},
+    journal::{Journal, JournalNumber},
+    replay::{GameRecord, ReplayStore, StemClock},
+};
+use tokio::time::Instant;
+
+pub use self::rejects::{GameRejected, Nonsense};
+use self::{
+    metrics::Metrics,
+    queue::{Files, Queue, Rescued},
+    rejects::Rejects,
+};
+use crate::{
+    games::{Credit, HoldStarts},
+    stats::Stats,
+    supervision::ChildGaveUp,
 };
 
-use self::metrics::Metrics;
-use crate::{games::Credit, stats::Stats};
-
-/// Wait before a failed write is tried again.
+/// Longest time a finished game waits for others to share its synchronisations with.
+const GROUP_WAIT: Duration = Duration::from_millis(200);
+/// Wait before a failed write is tried again, and between two looks at the disk.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
+/// How often the log repeats that writing fails, or that there is too little room.
+const REMINDER: Duration = Duration::from_secs(30);
 
 /// A game is over. Sent by its game actor; answered by a [`Credit`] to the games' supervisor once the game is on disk.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct GameFinished<G: Game>(pub GameRecord<G>);
+pub struct GameFinished<G: Game> {
+    /// Its number in the journal.
+    pub number: JournalNumber,
+    /// The game.
+    pub record: GameRecord<G>,
+}
 
 /// How positions are laid out in the files: as the network takes them. Sent by the loader before the first game starts.
 #[derive(Debug, Message)]
@@ -43,12 +64,16 @@ pub struct EncodingChosen<G: Game>(pub G::Encoding);
 pub struct Flush;
 
 /// The queue is empty, or writing has failed for good. Sent to the root.
-#[derive(Debug, Message)]
+#[derive(Debug, Default, Message, PartialEq, Eq)]
 #[rtype(result = "()")]
 pub struct WriterFlushed {
-    /// Games that could not be written.
+    /// Finished games that could not be written, and that the journal does not keep either.
     pub lost: u64,
-    /// Why not; empty when none was lost.
+    /// Finished games that could not be written but are kept by the journal: the next start writes them.
+    pub kept: u64,
+    /// Finished games in the spool directory: the next start brings them to the output directory.
+    pub spooled: u64,
+    /// Why; empty when all is written.
     pub reason: String,
 }
 
@@ -65,136 +90,221 @@ pub struct Provenance {
     pub metrics_dir: Option<PathBuf>,
 }
 
-struct Queued<G: Game> {
-    stem: Stem,
-    record: GameRecord<G>,
+/// Where games go, and what to do when they cannot.
+#[derive(Debug)]
+pub struct Output {
+    /// The directory of the trainer.
+    pub store: ReplayStore,
+    /// Names of games.
+    pub stems: StemClock,
+    /// Holds games until they are written.
+    pub journal: Journal,
+    /// How often it is brought to the disk.
+    pub sync: Duration,
+    /// Where finished games go at the end if `store` does not take them.
+    pub spool: Option<ReplayStore>,
+    /// How long writing may fail.
+    pub deadline: Duration,
+    /// Free space below which no game starts, in bytes; `None`: 1 GiB or 2% of the file system, whichever is less.
+    pub min_free: Option<u64>,
+    /// Most files in `rejected/`.
+    pub max_rejected: u64,
+}
+
+/// Whom the writer tells.
+#[derive(Clone)]
+pub struct WriterAddresses {
+    /// Hears of every game that is safe.
+    pub credits: Recipient<Credit>,
+    /// Hears when there is too little room.
+    pub holds: Recipient<HoldStarts>,
+    /// Hears that all is written.
+    pub flushed: Recipient<WriterFlushed>,
+    /// Hears that writing has failed for too long.
+    pub escalate: Recipient<ChildGaveUp>,
+}
+
+/// Since when something is wrong, and when that was last said.
+#[derive(Debug)]
+struct Trouble {
+    since: Instant,
+    said: Option<Instant>,
+}
+
+impl Trouble {
+    fn new() -> Self {
+        Self { since: Instant::now(), said: None }
+    }
+
+    /// Whether it is time to say it (again).
+    fn is_news(&mut self) -> bool {
+        let news = self.said.is_none_or(|said| said.elapsed() >= REMINDER);
+        if news {
+            self.said = Some(Instant::now());
+        }
+        news
+    }
 }
 
 /// See the module.
 pub struct WriterActor<G: Game> {
-    game: G,
-    store: ReplayStore,
-    provenance: Provenance,
-    credits: Recipient<Credit>,
-    root: Recipient<WriterFlushed>,
+    files: Files<G>,
+    output: Output,
+    addresses: WriterAddresses,
     stats: Arc<Stats>,
-    encoding: Option<G::Encoding>,
-    stems: StemClock,
-    queue: VecDeque<Queued<G>>,
-    retrying: bool,
-    flushing: bool,
+    queue: Queue<G>,
+    rejects: Rejects,
     metrics: Metrics,
+    /// A write is due: of a group, or again after a failure.
+    scheduled: bool,
+    flushing: bool,
+    failing: Option<Trouble>,
+    holding: Option<Trouble>,
+    escalated: bool,
 }
 
 impl<G: Game> WriterActor<G> {
     /// A writer with an empty queue.
-    pub fn new(
-        game: G,
-        store: ReplayStore,
-        provenance: Provenance,
-        credits: Recipient<Credit>,
-        root: Recipient<WriterFlushed>,
-        stats: Arc<Stats>,
-    ) -> Self {
-        let stems = StemClock::new(provenance.pid);
+    pub fn new(game: G, output: Output, provenance: Provenance, addresses: WriterAddresses, stats: Arc<Stats>) -> Self {
         let metrics = Metrics::new(provenance.metrics_dir.clone(), provenance.pid);
+        let rejects = Rejects::new(output.store.dir().join("rejected"), output.max_rejected);
         Self {
-            game,
-            store,
-            provenance,
-            credits,
-            root,
+            files: Files { game, provenance, encoding: None },
+            output,
+            addresses,
             stats,
-            encoding: None,
-            stems,
-            queue: VecDeque::new(),
-            retrying: false,
-            flushing: false,
+            queue: Queue::default(),
+            rejects,
             metrics,
+            scheduled: false,
+            flushing: false,
+            failing: None,
+            holding: None,
+            escalated: false,
         }
     }
 
-    fn enqueue(&mut self, record: GameRecord<G>) {
-        // A clock before 1970 counts as 1970; the names stay in order all the same.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let stem = self.stems.next(now.as_millis() as u64, record.index);
-        self.queue.push_back(Queued { stem, record });
+    fn enqueue(&mut self, GameFinished { number, record }: GameFinished<G>) {
+        self.metrics.add(&record);
+        let stem = self.output.stems.next(unix_ms(), record.index);
+        self.queue.push(number, stem, record);
     }
 
-    /// Writes what is queued, up to the first failure.
-    fn write_queued(&mut self, ctx: &mut Context<Self>) {
-        let mut failure = None;
-        while let Some(queued) = self.queue.front() {
-            match self.write(queued) {
-                Ok(()) => {}
-                Err(WriteFailure::Unfit(reason)) => {
-                    // Trying again cannot help, and the trainer must not see it.
-                    tracing::error!(game = queued.record.index, reason, "game set aside: it breaks the replay format");
-                    self.stats.games_abandoned.add(1);
-                }
-                Err(WriteFailure::Store(reason)) => {
-                    self.stats.write_errors.add(1);
-                    tracing::error!(
-                        game = queued.record.index,
-                        waiting = self.queue.len(),
-                        reason,
-                        "cannot write game"
-                    );
-                    failure = Some(reason);
-                    break;
-                }
-            }
-            self.queue.pop_front();
-            self.credits.do_send(Credit);
-        }
-        if self.flushing {
-            let lost = self.queue.len() as u64;
-            self.root.do_send(WriterFlushed { lost, reason: failure.unwrap_or_default() });
-        } else if failure.is_some() && !self.retrying {
-            self.retrying = true;
-            ctx.run_later(RETRY_WAIT, |writer, ctx| {
-                writer.retrying = false;
-                writer.write_queued(ctx);
+    fn schedule(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.scheduled, true) {
+            ctx.run_later(wait, |writer, ctx| {
+                writer.scheduled = false;
+                writer.write(ctx);
             });
         }
     }
 
-    fn write(&self, Queued { stem, record }: &Queued<G>) -> Result<(), WriteFailure> {
-        let unfit = |error: &dyn std::error::Error| WriteFailure::Unfit(with_sources(error));
-        let encoding = self.encoding.ok_or_else(|| WriteFailure::Unfit("no model was ever loaded".to_owned()))?;
-        let npz = GameArrays::new(record, &self.game, encoding).and_then(|arrays| arrays.to_npz());
-        let npz = npz.map_err(|error| unfit(&error))?;
-        let Provenance { pid, settings_hash, daemon_version, .. } = &self.provenance;
-        let metadata = GameMetadata::new(record, *pid, settings_hash, daemon_version);
-        let yaml = metadata.to_yaml().map_err(|error| unfit(&error))?;
-        let bytes = match self.store.write(stem, yaml.as_bytes(), &npz) {
-            Ok(written) => written.bytes,
-            // The game is visible and complete: writing it again would show it twice.
-            Err(error @ (StoreError::NotDurable { .. } | StoreError::Exists { .. })) => {
-                tracing::warn!(game = record.index, reason = with_sources(&error), "game may not survive a power loss");
-                0
+    /// Writes what is queued, up to the first failure, which it returns.
+    fn write(&mut self, ctx: &mut Context<Self>) -> Option<String> {
+        crate::faults::hit(crate::faults::Point::Writer);
+        let outcome = self.queue.commit(&self.files, &self.output);
+        for (number, reason) in outcome.unfit {
+            // Trying again cannot help, and the trainer must not see it.
+            self.set_aside(number, &reason);
+        }
+        for bytes in &outcome.written {
+            self.stats.bytes_written.add(*bytes);
+            self.stats.games_written.add(1);
+            self.addresses.credits.do_send(Credit);
+        }
+        match &outcome.failure {
+            None => {
+                if self.failing.take().is_some() {
+                    tracing::info!("games can be written again");
+                }
             }
-            Err(error) => return Err(WriteFailure::Store(with_sources(&error))),
+            Some(reason) => self.note_failure(reason, ctx),
+        }
+        outcome.failure
+    }
+
+    fn note_failure(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        self.stats.write_errors.add(1);
+        let deadline = self.output.deadline;
+        let trouble = self.failing.get_or_insert_with(Trouble::new);
+        if trouble.is_news() {
+            let left = deadline.saturating_sub(trouble.since.elapsed());
+            tracing::error!(waiting = self.queue.len(), reason, gives_up_in_s = left.as_secs(), "cannot write games");
+        }
+        if self.flushing {
+            return; // Whoever flushes decides what becomes of them.
+        }
+        if trouble.since.elapsed() >= deadline && !std::mem::replace(&mut self.escalated, true) {
+            let reason = format!("games could not be written for {} s: {reason}", deadline.as_secs_f64());
+            self.addresses.escalate.do_send(ChildGaveUp { child: "writer", reason });
+        }
+        self.schedule(RETRY_WAIT, ctx);
+    }
+
+    /// Writes what is queued for the last time, and reports what became of it.
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        self.flushing = true;
+        self.metrics.write();
+        let failure = self.write(ctx);
+        let rescued = self.queue.rescue(&self.files, &self.output);
+        self.stats.games_spooled.add(rescued.spooled);
+        let reason = [failure, rescued.failure].into_iter().flatten().collect::<Vec<_>>().join("; then ");
+        let Rescued { lost, kept, spooled, .. } = rescued;
+        self.addresses.flushed.do_send(WriterFlushed { lost, kept, spooled, reason });
+    }
+
+    /// A finished game that cannot be expressed in the trainer's format, or over which the writer panicked.
+    fn set_aside(&mut self, number: JournalNumber, game: &queue::Unfit) {
+        tracing::error!(seed = game.seed, game = game.index, reason = game.reason, "game set aside: it breaks the replay format");
+        self.rejects.keep(unix_ms(), game.seed, game.index, &game.to_json());
+        self.output.journal.end(number);
+        self.stats.games_unfit.add(1);
+        self.addresses.credits.do_send(Credit);
+    }
+
+    /// Looks after the journal and the room on the disk.
+    fn tend(&mut self) {
+        if let Err(error) = self.output.journal.tend() {
+            tracing::warn!(
+                reason = with_sources(&error),
+                "the journal cannot be kept: a crash would lose games in play"
+            );
+        }
+        let shortage = self.shortage();
+        if shortage.is_some() != self.holding.is_some() {
+            self.addresses.holds.do_send(HoldStarts(shortage.is_some()));
+        }
+        match shortage {
+            None => {
+                if self.holding.take().is_some() {
+                    tracing::info!("games start again");
+                }
+            }
+            Some(reason) => {
+                if self.holding.get_or_insert_with(Trouble::new).is_news() {
+                    tracing::warn!(reason, "no new games start");
+                }
+            }
+        }
+    }
+
+    /// Why no game should start, as far as the disk is concerned.
+    fn shortage(&self) -> Option<String> {
+        const GIB: u64 = 1 << 30;
+        let space = match self.output.store.free_space() {
+            Ok(space) => space,
+            Err(error) => return Some(format!("failed to {}", with_sources(&error))),
         };
-        self.stats.bytes_written.add(bytes);
-        self.stats.games_written.add(1);
-        tracing::debug!(
-            game = record.index,
-            file = stem.as_str(),
-            plies = record.plies.len(),
-            outcome = ?record.outcome,
-            model = record.model_version,
-            "game written"
-        );
-        Ok(())
+        let floor = self.output.min_free.unwrap_or((space.total / 50).min(GIB));
+        let dir = self.output.store.dir().display();
+        (space.free < floor)
+            .then(|| format!("{} bytes are free for {dir}, less than output.min_free = {floor}", space.free))
     }
 }
 
-enum WriteFailure {
-    /// The game itself cannot be expressed.
-    Unfit(String),
-    /// The disk refused it.
-    Store(String),
+fn unix_ms() -> u64 {
+    // A clock before 1970 counts as 1970; the names stay in order all the same.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// An error's text with those of its sources.
@@ -210,18 +320,29 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 
 impl<G: Game> Actor for WriterActor<G> {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.output.sync, |writer, _| {
+            // The journal says itself when it is in trouble, see `tend`.
+            writer.output.journal.sync().ok();
+        });
+        ctx.run_interval(RETRY_WAIT, |writer, _| writer.tend());
+        self.tend();
+    }
 }
 
 impl<G: Game> Supervised for WriterActor<G> {
     /// The queue survives: only the game in hand may be unfit for whatever made the writer panic, so it is set aside.
     fn restarting(&mut self, ctx: &mut Self::Context) {
-        if let Some(queued) = self.queue.pop_front() {
-            tracing::error!(game = queued.record.index, "game set aside: the writer panicked over it");
-            self.stats.games_abandoned.add(1);
-            self.credits.do_send(Credit);
+        if let Some((number, unfit)) = self.queue.drop_in_hand() {
+            self.set_aside(number, &unfit);
         }
-        self.retrying = false;
-        self.write_queued(ctx);
+        self.scheduled = false;
+        if self.flushing {
+            self.flush(ctx);
+        } else if !self.queue.is_empty() {
+            self.schedule(GROUP_WAIT, ctx);
+        }
     }
 }
 
@@ -229,20 +350,30 @@ impl<G: Game> Handler<EncodingChosen<G>> for WriterActor<G> {
     type Result = ();
 
     fn handle(&mut self, EncodingChosen(encoding): EncodingChosen<G>, _: &mut Self::Context) {
-        self.encoding = Some(encoding);
+        self.files.encoding = Some(encoding);
     }
 }
 
 impl<G: Game> Handler<GameFinished<G>> for WriterActor<G> {
     type Result = ();
 
-    fn handle(&mut self, GameFinished(record): GameFinished<G>, ctx: &mut Self::Context) {
-        self.metrics.add(&record);
-        self.enqueue(record);
+    fn handle(&mut self, game: GameFinished<G>, ctx: &mut Self::Context) {
+        self.enqueue(game);
         crate::faults::hit(crate::faults::Point::Writer);
-        if !self.retrying {
-            self.write_queued(ctx);
-        }
+        self.schedule(GROUP_WAIT, ctx);
+    }
+}
+
+impl<G: Game> Handler<GameRejected<G>> for WriterActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, game: GameRejected<G>, _: &mut Self::Context) {
+        let version = game.nonsense.generation.version;
+        tracing::error!(seed = game.seed, game = game.index, version, "game set aside: the network's output for it is not finite");
+        let json = game.to_json(&self.files.game, self.files.encoding);
+        self.rejects.keep(unix_ms(), game.seed, game.index, &json);
+        self.output.journal.end(game.number);
+        self.stats.games_rejected.add(1);
     }
 }
 
@@ -250,8 +381,6 @@ impl<G: Game> Handler<Flush> for WriterActor<G> {
     type Result = ();
 
     fn handle(&mut self, Flush: Flush, ctx: &mut Self::Context) {
-        self.flushing = true;
-        self.metrics.write();
-        self.write_queued(ctx);
+        self.flush(ctx);
     }
 }

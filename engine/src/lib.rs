@@ -1,6 +1,7 @@
 //! The pure half of selfplayd: rules, encoding, search, self-play of one game, and the replay format.
 //!
-//! Nothing in this crate knows a thread, a clock, a channel or a network runtime; the manifest has no such dependency.
+//! Nothing in this crate knows a thread, a clock, a channel or a network runtime; the manifest has no such dependency. (One
+//! exception: the wait for another process that looks after the same directory has a limit.)
 //! Modules in dependency order, low to high:
 //!
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
@@ -8,11 +9,13 @@
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
+//! - [`journal`]: what survives the death of the process, and what the next start makes of it
 //! - [`selfplay`]: one game from its first ply to its record
 
 pub mod evaluation;
 pub mod game;
 pub mod games;
+pub mod journal;
 pub mod replay;
 pub mod search;
 pub mod selfplay;

@@ -4,12 +4,13 @@
 //! its two files; [`ReplayStore`] puts the files where the trainer looks; [`ReadGame`] reads them back.
 
 mod arrays;
+pub(crate) mod lock;
 mod metadata;
 mod npy;
 mod read;
 mod record;
-mod stem;
-mod store;
+pub(crate) mod stem;
+pub(crate) mod store;
 
 #[cfg(test)]
 mod golden;
@@ -19,8 +20,9 @@ mod read_tests;
 mod table_game;
 
 pub use arrays::{GameArrays, POLICY_SUM_TOLERANCE, ReplayError};
+pub use lock::LockError;
 pub use metadata::{GameMetadata, GameResult, MetadataError};
 pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
-pub use stem::{Stem, StemClock};
-pub use store::{ReplayStore, StoreError, Written};
+pub use stem::{SessionId, SessionIdError, Stem, StemClock, StemError};
+pub use store::{FreeSpace, ReplayStore, Staged, StoreError, Unpublished, Written};

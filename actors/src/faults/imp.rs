@@ -195,7 +195,7 @@ mod tests {
         }
         assert!(
             refusal("cash=panic/3").ends_with(
-                "names no point; there are game, cache, batcher, writer, loader, thread, inference, evaluator"
+                "names no point; there are game, cache, batcher, writer, format, loader, thread, inference, evaluator"
             )
         );
         assert!(refusal("cache=hang/3").ends_with("it has panic"));

@@ -3,7 +3,10 @@
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use selfplay_engine::{
-    Evaluations, Evaluator, evaluation::UniformEvaluator, games::tictactoe::TicTacToe, selfplay::Agent,
+    Evaluations, Evaluator,
+    evaluation::{RawOutput, UniformEvaluator},
+    games::tictactoe::TicTacToe,
+    selfplay::Agent,
 };
 use tokio::time::Instant;
 
@@ -17,29 +20,48 @@ struct Stage {
     slot: Addr<GameActor<TicTacToe>>,
     lookups: Inbox<Lookup<TicTacToe>>,
     finished: Inbox<GameFinished<TicTacToe>>,
+    rejected: Inbox<GameRejected<TicTacToe>>,
     free: Inbox<SlotFree>,
+    journal: Journal,
     stats: Arc<Stats>,
 }
 
 impl Stage {
     fn new() -> Self {
         let stats = Arc::new(Stats::default());
+        let journal = Journal::disabled();
         let plan = GamePlan {
             game: TicTacToe,
-            settings: Arc::new(play_settings(8, Agent::Search)),
+            // A game that goes on starts with an empty tree: with tree reuse it would be another.
+            settings: Arc::new(PlaySettings { tree_reuse: false, ..play_settings(8, Agent::Search) }),
             seed: 3,
+            journal: journal.clone(),
             stats: stats.clone(),
             on_ply: None,
         };
-        let (lookups, finished, free) = (Inbox::new(), Inbox::new(), Inbox::new());
+        let (lookups, finished, rejected, free) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
         let addresses = GameAddresses {
             cache: lookups.address.clone(),
             writer: finished.address.clone(),
+            rejects: rejected.address.clone(),
             supervisor: free.address.clone(),
         };
         let spare = Rc::new(RefCell::new(SpareTree::default()));
         let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, spare, &ctx.address()));
-        Self { slot, lookups, finished, free, stats }
+        Self { slot, lookups, finished, rejected, free, journal, stats }
+    }
+
+    /// The game in play, to its end.
+    async fn served(&mut self) -> GameRecord<TicTacToe> {
+        loop {
+            for lookup in self.lookups.take().await {
+                serve(lookup);
+            }
+            if let Some(finished) = self.finished.take().await.pop() {
+                self.free.take().await;
+                return finished.record;
+            }
+        }
     }
 }
 
@@ -54,7 +76,7 @@ fn serve(Lookup { leaves, reply }: Lookup<TicTacToe>) {
 fn a_game_is_played_with_one_request_out_at_a_time() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame { index: 9 });
+        stage.slot.do_send(PlayGame::New { index: 9 });
         loop {
             let mut lookups = stage.lookups.take().await;
             match (lookups.pop(), lookups.len()) {
@@ -64,9 +86,9 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
             }
         }
         let finished = stage.finished.take().await;
-        assert_eq!(finished.iter().map(|game| game.0.index).collect::<Vec<_>>(), [9]);
+        assert_eq!(finished.iter().map(|game| game.record.index).collect::<Vec<_>>(), [9]);
         let free = stage.free.take().await;
-        assert_eq!((free.len(), free[0].slot, free[0].index, free[0].finished), (1, 5, 9, true));
+        assert_eq!((free.len(), free[0].slot, free[0].index, &free[0].end), (1, 5, 9, &GameEnd::Finished));
         assert_eq!((stage.stats.games_started.get(), stage.stats.games_finished.get()), (1, 1));
     });
 }
@@ -75,7 +97,7 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
 fn failed_requests_are_asked_again_alike_after_growing_waits_and_in_the_end_given_up() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0 });
         let mut asked = Vec::new();
         for retry in 0..=MOST_RETRIES {
             let before = Instant::now();
@@ -90,16 +112,64 @@ fn failed_requests_are_asked_again_alike_after_growing_waits_and_in_the_end_give
         }
         assert!(asked.iter().all(|leaves| *leaves == asked[0]));
         let free = stage.free.next().await;
-        assert!(
-            !free.finished
-                && free.reason.contains("12 times: failed to evaluate positions: failed to run the network: no")
-        );
+        let GameEnd::GivenUp(reason) = free.end else { panic!("{free:?}") };
+        assert!(reason.contains("12 times: failed to evaluate positions: failed to run the network: no"), "{reason}");
         assert!(stage.lookups.take().await.is_empty() && stage.finished.take().await.is_empty());
         assert_eq!((stage.stats.retries.get(), stage.stats.games_abandoned.get()), (12, 1));
 
-        stage.slot.do_send(PlayGame { index: 1 });
+        stage.slot.do_send(PlayGame::New { index: 1 });
         serve(stage.lookups.next().await);
         let _second = stage.lookups.next().await;
+    });
+}
+
+/// Answers with nonsense for the first leaf.
+fn spoil(Lookup { reply, .. }: Lookup<TicTacToe>, generation: u64) {
+    let output = Arc::new(RawOutput { value: f32::NAN, logits: [0.0; 9].into() });
+    reply.answer(Err(TicketError::NonFinite(Flaw { leaf: 0, generation: nth(generation), output })));
+}
+
+#[test]
+fn nonsense_is_asked_again_once_and_then_the_game_is_set_aside() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.slot.do_send(PlayGame::New { index: 4 });
+        // Once is forgiven, again and again; so is a second time by another model.
+        for _ in 0..3 {
+            spoil(stage.lookups.next().await, 1);
+            serve(stage.lookups.next().await);
+        }
+        spoil(stage.lookups.next().await, 1);
+        spoil(stage.lookups.next().await, 2);
+        assert!(stage.rejected.take().await.is_empty());
+        let last = stage.lookups.next().await;
+        let leaves = format!("{:?}", last.leaves[0]);
+        spoil(last, 2);
+        let rejected = stage.rejected.next().await;
+        assert_eq!((rejected.seed, rejected.index, rejected.nonsense.generation), (3, 4, nth(2)));
+        assert!(format!("{:?}", rejected.nonsense.leaf) == leaves && rejected.nonsense.output.value.is_nan());
+        assert_eq!(stage.free.next().await.end, GameEnd::Rejected);
+        assert!(stage.finished.take().await.is_empty() && stage.lookups.take().await.is_empty());
+    });
+}
+
+#[test]
+fn a_game_of_an_earlier_process_goes_on_as_if_it_had_never_stopped() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.slot.do_send(PlayGame::New { index: 6 });
+        let whole = stage.served().await;
+        for played in 0..=whole.plies.len() {
+            let (number, seed) = (stage.journal.begin(3, 6), 3);
+            let plies = whole.plies[..played].to_vec();
+            let first_version = (played > 0).then_some(whole.model_version);
+            let resumed = ResumedGame { number, seed, index: 6, first_version, plies };
+            stage.slot.do_send(PlayGame::Resumed(Box::new(resumed)));
+            let again = stage.served().await;
+            let told = |record: &GameRecord<TicTacToe>| format!("{:?}{:?}", record.plies, record.model_version);
+            assert_eq!(told(&again), told(&whole), "from ply {played}");
+        }
+        assert_eq!(stage.stats.games_resumed.get(), whole.plies.len() as u64 + 1);
     });
 }
 
@@ -107,7 +177,7 @@ fn failed_requests_are_asked_again_alike_after_growing_waits_and_in_the_end_give
 fn an_answer_lets_a_game_forget_its_failures() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0 });
         for _ in 0..3 {
             for _ in 0..MOST_RETRIES {
                 drop(stage.lookups.next().await);
@@ -122,7 +192,7 @@ fn an_answer_lets_a_game_forget_its_failures() {
 fn answers_to_other_requests_are_ignored() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0 });
         let lookup = stage.lookups.next().await;
         for ticket in [0, 2, 77] {
             stage.slot.do_send(Evaluated { ticket, outcome: Err(TicketError::Lost) });

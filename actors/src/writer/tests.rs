@@ -5,7 +5,8 @@ use std::{cell::RefCell, fs, path::PathBuf};
 use actix::Addr;
 use selfplay_engine::{
     games::tictactoe::{MarkPlanes, TicTacToe},
-    replay::ReadGame,
+    journal::{SessionOptions, open_session},
+    replay::{ReadGame, SessionId},
     search::SpareTree,
     selfplay::{Agent, Progress, SelfPlayGame},
 };
@@ -13,35 +14,86 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::*;
-use crate::testing::{Inbox, play, play_settings, settle};
-
-const PID: u32 = 77;
+use crate::testing::{Inbox, play, play_settings};
 
 struct Stage {
-    _dir: TempDir,
+    dir: TempDir,
     ready: PathBuf,
     writer: Addr<WriterActor<TicTacToe>>,
+    journal: Journal,
     credits: Inbox<Credit>,
+    holds: Inbox<HoldStarts>,
     root: Inbox<WriterFlushed>,
+    escalations: Inbox<ChildGaveUp>,
     stats: Arc<Stats>,
 }
 
 impl Stage {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A stage whose output is changed before the writer gets it.
+    fn with(change: impl FnOnce(&mut Output)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ready = dir.path().join("ready");
-        let store = ReplayStore::open(&ready, PID).unwrap();
-        let (credits, root, stats) = (Inbox::new(), Inbox::new(), Arc::new(Stats::default()));
+        let session = SessionId::of_this_process();
+        let store = ReplayStore::open(&ready, session).unwrap();
+        let options = SessionOptions {
+            session,
+            seed: 1,
+            settings_hash: "5e77".to_owned(),
+            daemon_version: "test".to_owned(),
+            journal: true,
+            resume: true,
+            spool: Some(dir.path().join("spool")),
+            lock_wait: Duration::from_secs(10),
+        };
+        let journal = open_session(&ready, &options).unwrap().journal;
+        let mut output = Output {
+            store,
+            stems: StemClock::new(session, 0),
+            journal: journal.clone(),
+            sync: Duration::from_secs(1),
+            spool: None,
+            deadline: Duration::from_secs(60),
+            min_free: Some(0),
+            max_rejected: 3,
+        };
+        change(&mut output);
+        let (credits, holds, root, escalations) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
+        let addresses = WriterAddresses {
+            credits: credits.address.clone(),
+            holds: holds.address.clone(),
+            flushed: root.address.clone(),
+            escalate: escalations.address.clone(),
+        };
         let provenance = Provenance {
-            pid: PID,
+            pid: 77,
             settings_hash: "5e77".to_owned(),
             daemon_version: "test".to_owned(),
             metrics_dir: None,
         };
-        let (to_games, to_root) = (credits.address.clone(), root.address.clone());
-        let writer = WriterActor::new(TicTacToe, store, provenance, to_games, to_root, stats.clone()).start();
+        let stats = Arc::new(Stats::default());
+        let writer = WriterActor::new(TicTacToe, output, provenance, addresses, stats.clone()).start();
         writer.do_send(EncodingChosen(MarkPlanes));
-        Self { _dir: dir, ready, writer, credits, root, stats }
+        Self { dir, ready, writer, journal, credits, holds, root, escalations, stats }
+    }
+
+    /// Hands over a finished game.
+    fn finish(&self, record: GameRecord<TicTacToe>) {
+        let number = self.journal.begin(record.seed, record.index);
+        for (index, ply) in record.plies.iter().enumerate() {
+            self.journal.ply(number, index, ply, Some(record.model_version));
+        }
+        self.writer.do_send(GameFinished { number, record });
+    }
+
+    /// Waits for as many games to be safe.
+    async fn credits(&mut self, count: usize) {
+        for _ in 0..count {
+            self.credits.next().await;
+        }
     }
 
     /// Puts a file in the directory's place.
@@ -78,12 +130,14 @@ fn record(index: u64) -> GameRecord<TicTacToe> {
 fn every_game_is_written_in_order_for_a_credit_each() {
     play(async {
         let mut stage = Stage::new();
-        (0..5).for_each(|index| stage.writer.do_send(GameFinished(record(index))));
-        assert_eq!(stage.credits.take().await.len(), 5);
+        (0..5).for_each(|index| stage.finish(record(index)));
+        assert!(stage.credits.take().await.is_empty(), "a group is waited for");
+        let before = Instant::now();
+        stage.credits(5).await;
+        assert!(before.elapsed() <= GROUP_WAIT + Duration::from_millis(1));
         assert_eq!(stage.written(), [0, 1, 2, 3, 4]);
         stage.writer.do_send(Flush);
-        let flushed = stage.root.take().await;
-        assert_eq!((flushed.len(), flushed[0].lost, flushed[0].reason.as_str()), (1, 0, ""));
+        assert_eq!(stage.root.take().await, [WriterFlushed::default()]);
         assert_eq!(stage.stats.games_written.get(), 5);
         let bytes: u64 = fs::read_dir(&stage.ready)
             .unwrap()
@@ -96,44 +150,106 @@ fn every_game_is_written_in_order_for_a_credit_each() {
 }
 
 #[test]
+fn more_than_a_group_is_written_at_once() {
+    play(async {
+        let mut stage = Stage::new();
+        (0..150).for_each(|index| stage.finish(record(index)));
+        stage.credits(150).await;
+        assert_eq!(stage.written(), Vec::from_iter(0..150));
+    });
+}
+
+#[test]
 fn games_the_disk_refuses_wait_and_are_written_when_it_recovers() {
     play(async {
         let mut stage = Stage::new();
-        stage.writer.do_send(GameFinished(record(0)));
-        assert_eq!(stage.credits.take().await.len(), 1);
+        stage.finish(record(0));
+        stage.credits(1).await;
         stage.break_disk();
-        (1..4).for_each(|index| stage.writer.do_send(GameFinished(record(index))));
-        assert!(stage.credits.take().await.is_empty());
-        assert_eq!(stage.stats.write_errors.get(), 1, "one failure is enough to know");
-        tokio::time::sleep(RETRY_WAIT * 5 + RETRY_WAIT / 2).await;
+        (1..4).for_each(|index| stage.finish(record(index)));
+        tokio::time::sleep(GROUP_WAIT + RETRY_WAIT * 5 + RETRY_WAIT / 2).await;
         let errors = stage.stats.write_errors.get();
         assert!((5..=6).contains(&errors), "{errors}");
         assert!(stage.credits.take().await.is_empty());
 
         stage.mend_disk();
         let before = Instant::now();
-        for _ in 1..4 {
-            stage.credits.next().await;
-        }
+        stage.credits(3).await;
         assert!(before.elapsed() <= 2 * RETRY_WAIT);
         assert_eq!(stage.written(), [1, 2, 3]);
-        stage.writer.do_send(GameFinished(record(4)));
-        settle().await;
+        stage.finish(record(4));
+        stage.credits(1).await;
         assert_eq!(stage.written(), [1, 2, 3, 4]);
+        assert!(stage.escalations.take().await.is_empty());
+    });
+}
+
+#[test]
+fn when_writing_fails_for_too_long_it_escalates_once() {
+    play(async {
+        let mut stage = Stage::with(|output| output.deadline = Duration::from_secs(10));
+        stage.break_disk();
+        let before = Instant::now();
+        stage.finish(record(0));
+        let report = stage.escalations.next().await;
+        let waited = before.elapsed().as_secs_f64();
+        assert!((10.0..12.0).contains(&waited), "{waited}");
+        assert!(report.child == "writer" && report.reason.contains("for 10 s: failed to create"), "{report:?}");
+        tokio::time::sleep(RETRY_WAIT * 60).await;
+        assert!(stage.escalations.take().await.is_empty());
     });
 }
 
 #[test]
 fn a_flush_reports_what_the_disk_refuses() {
     play(async {
-        let mut stage = Stage::new();
+        let mut stage = Stage::with(|output| output.journal = Journal::disabled());
         stage.break_disk();
-        stage.writer.do_send(GameFinished(record(0)));
-        stage.writer.do_send(GameFinished(record(1)));
+        stage.finish(record(0));
+        stage.finish(record(1));
         stage.writer.do_send(Flush);
         let flushed = stage.root.next().await;
-        assert_eq!(flushed.lost, 2);
+        assert_eq!((flushed.lost, flushed.kept, flushed.spooled), (2, 0, 0));
         assert!(flushed.reason.contains("create file"), "{}", flushed.reason);
+    });
+}
+
+#[test]
+fn at_the_end_the_spool_directory_takes_what_the_disk_refuses() {
+    play(async {
+        let spool_root = tempfile::tempdir().unwrap();
+        let spool = spool_root.path().join("spool");
+        let session = SessionId::of_this_process();
+        let mut stage = Stage::with(|output| output.spool = Some(ReplayStore::open(&spool, session).unwrap()));
+        stage.break_disk();
+        (0..3).for_each(|index| stage.finish(record(index)));
+        stage.writer.do_send(Flush);
+        let flushed = stage.root.next().await;
+        assert_eq!((flushed.lost, flushed.kept, flushed.spooled), (0, 0, 3));
+        assert_eq!(stage.stats.games_spooled.get(), 3);
+        stage.ready = spool;
+        assert_eq!(stage.written(), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn no_game_starts_while_there_is_too_little_room_or_no_directory() {
+    play(async {
+        let mut stage = Stage::with(|output| output.min_free = Some(u64::MAX));
+        assert_eq!(stage.holds.take().await.iter().map(|hold| hold.0).collect::<Vec<_>>(), [true]);
+        stage.finish(record(0));
+        stage.credits(1).await;
+        assert_eq!(stage.written(), [0], "what is finished is written all the same");
+        tokio::time::sleep(RETRY_WAIT * 5).await;
+        assert!(stage.holds.take().await.is_empty(), "said once");
+
+        let mut stage = Stage::new();
+        assert!(stage.holds.take().await.is_empty());
+        let elsewhere = stage.dir.path().join("elsewhere");
+        fs::rename(&stage.ready, &elsewhere).unwrap();
+        assert!(stage.holds.next().await.0);
+        fs::rename(&elsewhere, &stage.ready).unwrap();
+        assert!(!stage.holds.next().await.0);
     });
 }
 
@@ -143,10 +259,13 @@ fn a_game_that_breaks_the_format_is_set_aside_and_gives_its_credit_back() {
         let mut stage = Stage::new();
         let mut unfit = record(0);
         unfit.plies[1].targets[0].probability = 0.5;
-        stage.writer.do_send(GameFinished(unfit));
-        stage.writer.do_send(GameFinished(record(1)));
-        assert_eq!(stage.credits.take().await.len(), 2);
+        stage.finish(unfit);
+        stage.finish(record(1));
+        stage.credits(2).await;
         assert_eq!(stage.written(), [1]);
-        assert_eq!((stage.stats.games_abandoned.get(), stage.stats.games_written.get()), (1, 1));
+        assert_eq!((stage.stats.games_unfit.get(), stage.stats.games_written.get()), (1, 1));
+        let rejected: Vec<_> = fs::read_dir(stage.ready.join("rejected")).unwrap().collect();
+        let kept = fs::read_to_string(rejected[0].as_ref().unwrap().path()).unwrap();
+        assert!(rejected.len() == 1 && kept.contains("its policy sums to"), "{kept}");
     });
 }

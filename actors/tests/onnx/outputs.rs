@@ -5,7 +5,7 @@ use std::time::Duration;
 use ndarray::{Array1, Array2, Array4, ArrayView4};
 use selfplay_actors::onnx::{BatchBuckets, OnnxEvaluator, load_evaluators, raw_throughput};
 use selfplay_engine::{
-    evaluation::{EvaluateError, Evaluations, Evaluator},
+    evaluation::{Evaluations, Evaluator},
     game::{ActionSet, Game},
 };
 

@@ -62,7 +62,7 @@ fn a_writer_that_panics_sets_one_game_aside_and_writes_the_others() {
     let kind = SyntheticEvaluator::Uniform;
     let source = SyntheticSource { kind, game: game.clone(), encoding: ENCODING, threads: 1 };
     let played = Scenario { source: Box::new(source), ..Scenario::with_game(game, 6) }.play();
-    assert_eq!((played.ending, played.stats.games_abandoned, played.stats.games_written), (Ending::Clean, 1, 5));
+    assert_eq!((played.ending, played.stats.games_unfit, played.stats.games_written), (Ending::Clean, 1, 5));
 }
 
 #[test]
@@ -123,6 +123,9 @@ fn games_that_cannot_be_written_are_reported() {
         }
     }));
     let (ending, stats, _dir) = scenario.start_in(dir).end();
-    assert!(matches!(&ending, Ending::GamesLost { count: 3, reason } if reason.contains("create file")), "{ending:?}");
+    assert!(
+        matches!(&ending, Ending::Unwritten { lost: 3, reason, .. } if reason.contains("create file")),
+        "{ending:?}"
+    );
     assert_eq!((stats.games_finished, stats.games_written), (3, 0));
 }

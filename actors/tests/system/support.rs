@@ -12,15 +12,17 @@ use selfplay_actors::{
     batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
     game::{GamePlan, PlyHook},
+    games::Quota,
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
-    writer::Provenance,
+    writer::{Output, Provenance},
 };
 use selfplay_engine::{
     Game,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::{GameResult, ReadGame, ReplayStore},
+    journal::{SessionOptions, open_session},
+    replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
     search::{RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
@@ -123,6 +125,19 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
     pub(crate) fn start_in(self, dir: TempDir) -> Running {
         let stats = Arc::new(Stats::default());
         let pid = std::process::id();
+        let session = SessionId::of_this_process();
+        let store = ReplayStore::open(ready(dir.path()), session).unwrap();
+        let options = SessionOptions {
+            session,
+            seed: 42,
+            settings_hash: "5e77".to_owned(),
+            daemon_version: "test".to_owned(),
+            journal: true,
+            resume: true,
+            spool: None,
+            lock_wait: DEADLINE,
+        };
+        let journal = open_session(&ready(dir.path()), &options).unwrap().journal;
         let provenance =
             Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned(), metrics_dir: None };
         let options = Options {
@@ -130,11 +145,13 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 game: self.game,
                 settings: Arc::new(self.settings),
                 seed: 42,
+                journal: journal.clone(),
                 stats: stats.clone(),
                 on_ply: self.on_ply,
             },
             games_at_once: self.games_at_once,
-            num_games: self.num_games,
+            quota: Quota { first_index: 0, limit: self.num_games },
+            resumable: Vec::new(),
             game_threads: self.game_threads,
             inference_threads: self.inference_threads,
             batching: self.batching,
@@ -142,13 +159,24 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             cache: self.cache,
             source: self.source,
             origin: self.origin,
-            store: ReplayStore::open(ready(dir.path()), pid).unwrap(),
+            output: Output {
+                store,
+                stems: StemClock::new(session, 0),
+                journal,
+                sync: Duration::from_secs(1),
+                spool: None,
+                deadline: DEADLINE,
+                min_free: Some(0),
+                max_rejected: 10,
+            },
             provenance,
         };
         let (ended, ending) = mpsc::channel();
         let (started, controller) = mpsc::channel();
         std::thread::spawn(move || {
+            let journal = options.plan.journal.clone();
             let outcome = run(options, move |controller| started.send(controller).unwrap());
+            journal.close().ok(); // The directory may be gone.
             ended.send(outcome.unwrap()).ok();
         });
         let controller = controller.recv_timeout(DEADLINE).expect("the system starts");
@@ -173,7 +201,8 @@ impl Running {
         let (ending, stats, dir) = self.end();
         let (mut arrays, mut games) = (BTreeMap::new(), BTreeMap::new());
         let ready = ready(dir.path());
-        let files = names(&ready);
+        let mut files = names(&ready);
+        files.retain(|name| name != "rejected");
         for npz in files.iter().filter(|name| name.ends_with(".npz")) {
             let path = ready.join(npz);
             let game = ReadGame::open(&path).unwrap();
@@ -183,7 +212,7 @@ impl Running {
             games.insert(index, game);
         }
         assert_eq!(files.len(), 2 * games.len() + 1, "two files for each game and tmp, no more: {files:?}");
-        assert!(names(&ready.join("tmp")).is_empty());
+        assert!(names(&ready.join("tmp")).iter().all(|name| is_kept(name)));
         assert_eq!(stats.games_written, games.len() as u64);
         Played { ending, stats, arrays, games }
     }
@@ -206,6 +235,11 @@ fn check_game(game: &ReadGame) {
 
 fn ready(dir: &Path) -> PathBuf {
     dir.join("ready")
+}
+
+/// What may stay in `tmp/`: the lock of those who start, and the journal of games given up by a stop.
+fn is_kept(name: &str) -> bool {
+    name.starts_with('.') || name.ends_with(".journal")
 }
 
 fn names(dir: &Path) -> Vec<String> {

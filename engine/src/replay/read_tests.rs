@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
-    GameArrays, GameMetadata, ReadError, ReadGame, ReplayStore, StemClock, Target,
+    GameArrays, GameMetadata, ReadError, ReadGame, ReplayStore, SessionId, StemClock, Target,
     table_game::{TableGame, small_game, target},
 };
 use crate::game::Action;
@@ -235,11 +235,11 @@ fn missing_files_and_broken_metadata_are_errors() {
 #[test]
 fn a_stored_game_is_read_back_from_its_files() {
     let root = TempDir::new().unwrap();
-    let store = ReplayStore::open(root.path(), 9).unwrap();
+    let store = ReplayStore::open(root.path(), SessionId::new(9, 0)).unwrap();
     let (game, record) = small_game();
     let arrays = GameArrays::new(&record, &game, ()).unwrap();
     let metadata = GameMetadata::new(&record, 9, "00e1", "0.1.0");
-    let stem = StemClock::new(9).next(1, record.index);
+    let stem = StemClock::new(SessionId::new(9, 0), 0).next(1, record.index);
     let yaml = metadata.to_yaml().unwrap();
     let written = store.write(&stem, yaml.as_bytes(), &arrays.to_npz().unwrap()).unwrap();
     let read = ReadGame::open(&written.npz).unwrap();

@@ -1,138 +1,108 @@
 //! Puts finished games where the trainer looks for them, never half-written (contract, section 5).
 //!
 //! The trainer takes every `*.npz` in the directory and dies when the YAML file beside it is missing or the archive is torn.
-//! So both files are written and synchronised under `tmp/`, and renamed into place one after the other, the archive last.
+//! So a game takes these steps, the ones that wait for the disk shared by a group of games:
+//!
+//! 1. [`ReplayStore::stage`]: `tmp/stem.yaml.part` and `tmp/stem.npz.part` are written and synchronised;
+//! 2. [`ReplayStore::complete`]: both lose their `.part`, the archive last, and `tmp/` is synchronised;
+//! 3. [`ReplayStore::publish`]: the YAML files are renamed into place, the directory is synchronised, the archives follow, and
+//!    the directory is synchronised again.
+//!
+//! Whatever dies between two steps, [`crate::journal::open_session`] finishes or removes what it left.
+
+mod error;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use thiserror::Error;
+pub use error::StoreError;
 
-use super::stem::Stem;
+use super::{
+    lock::{DirectoryLock, LockError},
+    stem::{SessionId, Stem},
+};
 
-/// Why a directory cannot hold games, or a game was not stored.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// A directory cannot be created.
-    #[error("create directory {path}")]
-    CreateDirectory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A directory cannot be listed.
-    #[error("list directory {path}")]
-    List {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be created.
-    #[error("create file {path}")]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be written to: most often the disk is full.
-    #[error("write file {path}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file or directory cannot be brought to the disk.
-    #[error("synchronise {path} with the disk")]
-    Sync {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file cannot be moved to its place.
-    #[error("rename {from} to {to}")]
-    Rename {
-        /// Where it is.
-        from: PathBuf,
-        /// Where it belongs.
-        to: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A leftover cannot be removed.
-    #[error("remove {path}")]
-    Remove {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A game of that name is there already.
-    #[error("store a game as {path}: there is one already")]
-    Exists {
-        /// The archive that exists.
-        path: PathBuf,
-    },
-    /// The game is stored and the trainer can see it, but a power cut may still lose it. It must not be written again.
-    #[error("make {npz} durable")]
-    NotDurable {
-        /// The archive.
-        npz: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl StoreError {
-    /// What the system said.
-    #[must_use]
-    pub fn io_kind(&self) -> io::ErrorKind {
-        match self {
-            Self::CreateDirectory { source, .. }
-            | Self::List { source, .. }
-            | Self::Create { source, .. }
-            | Self::Write { source, .. }
-            | Self::Sync { source, .. }
-            | Self::Rename { source, .. }
-            | Self::Remove { source, .. }
-            | Self::NotDurable { source, .. } => source.kind(),
-            Self::Exists { .. } => io::ErrorKind::AlreadyExists,
-        }
-    }
-
-    /// Whether room on the disk would help: the same game can be written again later.
-    #[must_use]
-    pub fn is_disk_full(&self) -> bool {
-        let full = matches!(self.io_kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        full && !matches!(self, Self::NotDurable { .. })
-    }
-}
+/// How long [`ReplayStore::open`] and [`ReplayStore::import_from`] wait for another process that looks after the directory.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A game that was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
+    /// Its name.
+    pub stem: Stem,
     /// Where the archive is, until the trainer takes it away. The YAML file lies beside it.
     pub npz: PathBuf,
     /// Size of both files.
     pub bytes: u64,
 }
 
-/// The directory where the trainer looks for games. One store, and one thread, per process and directory.
+/// A game whose files are in `tmp/`. They stay there when it is dropped, for the next start to find.
+#[derive(Debug)]
+pub struct Staged {
+    stem: Stem,
+    bytes: u64,
+    step: Step,
+}
+
+/// How far a game has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Parts,
+    Complete,
+    YamlPlaced,
+    NpzPlaced,
+}
+
+impl Staged {
+    /// A game whose complete files lie in `tmp/`, or its archive there and its YAML file in place.
+    pub(crate) const fn found(stem: Stem, bytes: u64, yaml_placed: bool) -> Self {
+        Self { stem, bytes, step: if yaml_placed { Step::YamlPlaced } else { Step::Complete } }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn stem(&self) -> &Stem {
+        &self.stem
+    }
+
+    /// Size of both files.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether [`ReplayStore::complete`] has succeeded: from here on no crash loses the game.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.step >= Step::Complete
+    }
+}
+
+/// A game that could not be published, to be published again.
+#[derive(Debug)]
+pub struct Unpublished {
+    /// The game.
+    pub staged: Staged,
+    /// Why not.
+    pub error: StoreError,
+}
+
+/// Room on a file system, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeSpace {
+    /// What this user may still write.
+    pub free: u64,
+    /// Size of the whole.
+    pub total: u64,
+}
+
+/// The directory where the trainer looks for games. Any number of processes may share it, each with a store of its own.
 #[derive(Debug)]
 pub struct ReplayStore {
     dir: PathBuf,
@@ -140,19 +110,23 @@ pub struct ReplayStore {
 }
 
 impl ReplayStore {
-    /// Opens `dir` for games of process `pid`: creates it and `dir/tmp` as needed, checks that files can be written to `tmp`
-    /// and renamed into `dir`, and removes what an earlier process of the same id left in `tmp`.
+    /// Opens `dir` for games of `session`: creates it and `dir/tmp` as needed, and checks that files can be written to `tmp`
+    /// and renamed into `dir`.
     ///
     /// # Errors
-    /// When a directory cannot be created, written to or listed, or `tmp` lies on another file system than `dir`.
-    pub fn open(dir: impl Into<PathBuf>, pid: u32) -> Result<Self, StoreError> {
-        let dir = dir.into();
-        let tmp = dir.join("tmp");
-        fs::create_dir_all(&tmp).map_err(|source| StoreError::CreateDirectory { path: tmp.clone(), source })?;
-        let store = Self { dir, tmp };
-        store.remove_leftovers(pid)?;
-        store.probe(pid)?;
+    /// When a directory cannot be created or written to, `tmp` lies on another file system than `dir`, or another process keeps
+    /// the directory locked for half a minute.
+    pub fn open(dir: impl Into<PathBuf>, session: SessionId) -> Result<Self, StoreError> {
+        let store = Self::at(dir.into());
+        fs::create_dir_all(&store.tmp)
+            .map_err(|source| StoreError::CreateDirectory { path: store.tmp.clone(), source })?;
+        store.probe(session)?;
         Ok(store)
+    }
+
+    /// The store in `dir`, whether it is there or not.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { tmp: dir.join("tmp"), dir }
     }
 
     /// The directory the trainer looks into.
@@ -169,239 +143,251 @@ impl ReplayStore {
     /// When any step fails. Then nothing is left in `tmp`, no archive is visible, and the same call may be made again; but for
     /// [`StoreError::NotDurable`], when the game is visible, and [`StoreError::Exists`], when another game has its name.
     pub fn write(&self, stem: &Stem, yaml: &[u8], npz: &[u8]) -> Result<Written, StoreError> {
-        let name = |ending: &str| format!("{stem}.{ending}");
-        let target = self.dir.join(name("npz"));
-        if matches!(target.try_exists(), Ok(true)) {
-            return Err(StoreError::Exists { path: target });
+        let mut staged = [self.stage(stem, yaml, npz)?];
+        let completed = self.complete(&mut staged);
+        let published = completed.and_then(|()| {
+            let published = self.publish(staged.into()).pop();
+            // One game went in.
+            published.expect("an answer per game").map_err(|unpublished| unpublished.error)
+        });
+        if !matches!(published, Ok(_) | Err(StoreError::NotDurable { .. })) {
+            for ending in ["yaml.part", "npz.part", "yaml", "npz"] {
+                // The error that led here is the one to report.
+                drop(fs::remove_file(self.tmp_file(stem, ending)));
+            }
         }
-        let yaml_file = TempFile::write(self.tmp.join(name("yaml")), yaml)?;
-        let npz_file = TempFile::write(self.tmp.join(name("npz")), npz)?;
-        yaml_file.rename(self.dir.join(name("yaml")))?;
+        published
+    }
+
+    /// Writes a game's files to `tmp` and brings them to the disk, where they do not count before [`ReplayStore::complete`].
+    ///
+    /// # Errors
+    /// When a file cannot be written, and then none is left; or a game of that name is visible already.
+    pub fn stage(&self, stem: &Stem, yaml: &[u8], npz: &[u8]) -> Result<Staged, StoreError> {
+        self.check_is_new(stem)?;
+        self.create_tmp()?;
+        if !self.tmp_file(stem, "npz").exists() {
+            // A YAML file without its part vouches for the archive's part: one of an earlier attempt must not.
+            drop(fs::remove_file(self.tmp_file(stem, "yaml")));
+        }
+        let yaml_file = TempFile::write(self.tmp_file(stem, "yaml.part"), yaml)?;
+        let npz_file = TempFile::write(self.tmp_file(stem, "npz.part"), npz)?;
+        yaml_file.keep();
+        npz_file.keep();
+        Ok(Staged { stem: stem.clone(), bytes: (yaml.len() + npz.len()) as u64, step: Step::Parts })
+    }
+
+    /// Makes staged games count: from here on a crash does not lose them.
+    ///
+    /// # Errors
+    /// The first one met; every game was tried, and the call may be made again.
+    pub fn complete(&self, games: &mut [Staged]) -> Result<(), StoreError> {
+        let mut failure = None;
+        let mut renamed = Vec::new();
+        for game in games.iter_mut().filter(|game| game.step == Step::Parts) {
+            let files = ["yaml", "npz"].map(|ending| {
+                (self.tmp_file(&game.stem, &format!("{ending}.part")), self.tmp_file(&game.stem, ending))
+            });
+            match files.into_iter().try_for_each(|(from, to)| rename_once(&from, &to)) {
+                Ok(()) => renamed.push(game),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if !renamed.is_empty() {
+            sync_directory(&self.tmp).map_err(|source| StoreError::Sync { path: self.tmp.clone(), source })?;
+        }
+        for game in renamed {
+            game.step = Step::Complete;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Shows complete games to the trainer, in their order, and brings that to the disk. One answer per game, in order.
+    ///
+    /// A game that failed can be given again. [`StoreError::NotDurable`] says that it is visible all the same: another call only
+    /// synchronises. After an error of kind `NotFound` its files are gone, and it must be staged again.
+    pub fn publish(&self, games: Vec<Staged>) -> Vec<Result<Written, Unpublished>> {
+        let mut games: Vec<_> = games.into_iter().map(|game| (game, None)).collect();
+        self.for_each(&mut games, |game| self.place_yaml(game));
         // From here on an error leaves the YAML file where it is: without an archive the trainer never looks at it, whereas an
         // archive without it, should the system report a rename as failed that took place, would end the trainer.
-        sync_directory(&self.dir).map_err(|source| StoreError::Sync { path: self.dir.clone(), source })?;
-        npz_file.rename(target.clone())?;
-        sync_directory(&self.dir).map_err(|source| StoreError::NotDurable { npz: target.clone(), source })?;
-        Ok(Written { npz: target, bytes: (yaml.len() + npz.len()) as u64 })
-    }
-
-    /// Moves a small file through `tmp` into the directory and removes it.
-    fn probe(&self, pid: u32) -> Result<(), StoreError> {
-        let name = format!(".probe_{pid}");
-        let target = self.dir.join(&name);
-        TempFile::write(self.tmp.join(&name), b"selfplayd\n")?.rename(target.clone())?;
-        fs::remove_file(&target).map_err(|source| StoreError::Remove { path: target, source })
-    }
-
-    /// Removes the files in `tmp` whose name says that process `pid` wrote them.
-    fn remove_leftovers(&self, pid: u32) -> Result<(), StoreError> {
-        let failed = |source| StoreError::List { path: self.tmp.clone(), source };
-        for entry in fs::read_dir(&self.tmp).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if !entry.file_name().to_str().is_some_and(|name| is_ours(name, pid)) {
-                continue;
-            }
-            match fs::remove_file(entry.path()) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::Remove { path: entry.path(), source });
+        if games.iter().any(|(game, failure)| failure.is_none() && game.step == Step::YamlPlaced) {
+            let synced = sync_directory(&self.dir);
+            self.for_each(&mut games, |game| match &synced {
+                Err(source) if game.step == Step::YamlPlaced => {
+                    Err(StoreError::Sync { path: self.dir.clone(), source: again(source) })
                 }
-                _ => {}
-            }
+                _ => Ok(()),
+            });
+        }
+        self.for_each(&mut games, |game| self.place_npz(game));
+        if games.iter().any(|(game, _)| game.step == Step::NpzPlaced) {
+            let synced = sync_directory(&self.dir);
+            self.for_each(&mut games, |game| match &synced {
+                Err(source) => Err(StoreError::NotDurable { npz: self.npz(&game.stem), source: again(source) }),
+                Ok(()) => Ok(()),
+            });
+        }
+        let answer = |(staged, failure): (Staged, Option<StoreError>)| match failure {
+            Some(error) => Err(Unpublished { staged, error }),
+            None => Ok(Written { npz: self.npz(&staged.stem), stem: staged.stem, bytes: staged.bytes }),
+        };
+        games.into_iter().map(answer).collect()
+    }
+
+    /// Room on the file system of the directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be asked, for example because it is gone.
+    pub fn free_space(&self) -> Result<FreeSpace, StoreError> {
+        let stat = rustix::fs::statvfs(&self.dir)
+            .map_err(|source| StoreError::FreeSpace { path: self.dir.clone(), source: source.into() })?;
+        Ok(FreeSpace {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Where the archive belongs.
+    pub(crate) fn npz(&self, stem: &Stem) -> PathBuf {
+        self.dir.join(format!("{stem}.npz"))
+    }
+
+    /// Where the YAML file belongs.
+    pub(crate) fn yaml(&self, stem: &Stem) -> PathBuf {
+        self.dir.join(format!("{stem}.yaml"))
+    }
+
+    /// The directory of unfinished files.
+    pub(crate) fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
+    pub(crate) fn tmp_file(&self, stem: &Stem, ending: &str) -> PathBuf {
+        self.tmp.join(format!("{stem}.{ending}"))
+    }
+
+    /// Takes the lock under which processes look after what others left.
+    pub(crate) fn lock(&self, wait: Duration) -> Result<DirectoryLock, LockError> {
+        DirectoryLock::take(&self.tmp, wait)
+    }
+
+    /// Does one step for all games that have not failed yet.
+    fn for_each(
+        &self,
+        games: &mut [(Staged, Option<StoreError>)],
+        mut step: impl FnMut(&mut Staged) -> Result<(), StoreError>,
+    ) {
+        for (game, failure) in games.iter_mut().filter(|(_, failure)| failure.is_none()) {
+            *failure = step(game).err();
+        }
+    }
+
+    fn place_yaml(&self, game: &mut Staged) -> Result<(), StoreError> {
+        if game.step == Step::Complete {
+            self.check_is_new(&game.stem)?;
+            rename_once(&self.tmp_file(&game.stem, "yaml"), &self.yaml(&game.stem))?;
+            game.step = Step::YamlPlaced;
         }
         Ok(())
     }
-}
 
-/// Whether process `pid` writes files of this name to `tmp`.
-fn is_ours(name: &str, pid: u32) -> bool {
-    name == format!(".probe_{pid}")
-        || name
-            .strip_suffix(".npz")
-            .or_else(|| name.strip_suffix(".yaml"))
-            .is_some_and(|stem| stem.starts_with("game_") && stem.ends_with(&format!("_{pid}")))
+    fn place_npz(&self, game: &mut Staged) -> Result<(), StoreError> {
+        if game.step == Step::YamlPlaced {
+            rename_once(&self.tmp_file(&game.stem, "npz"), &self.npz(&game.stem))?;
+            game.step = Step::NpzPlaced;
+        }
+        Ok(())
+    }
+
+    fn check_is_new(&self, stem: &Stem) -> Result<(), StoreError> {
+        let path = self.npz(stem);
+        if matches!(path.try_exists(), Ok(true)) { Err(StoreError::Exists { path }) } else { Ok(()) }
+    }
+
+    /// Creates `tmp` when somebody removed it, but not the directory around it: that may be a disk that is not mounted.
+    pub(crate) fn create_tmp(&self) -> Result<(), StoreError> {
+        match fs::create_dir(&self.tmp) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(StoreError::CreateDirectory { path: self.tmp.clone(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves a small file through `tmp` into the directory and removes it.
+    fn probe(&self, session: SessionId) -> Result<(), StoreError> {
+        // Held so that nobody takes the file for a leftover. A file system without locks is no reason not to store games.
+        let _lock = match self.lock(LOCK_WAIT) {
+            Err(error @ LockError::Busy { .. }) => return Err(error.into()),
+            other => other.ok(),
+        };
+        let name = format!(".probe_{session}");
+        let (from, to) = (self.tmp.join(&name), self.dir.join(&name));
+        let probe = TempFile::write(from.clone(), b"selfplayd\n")?;
+        rename(&from, &to)?;
+        probe.keep();
+        fs::remove_file(&to).map_err(|source| StoreError::Remove { path: to, source })
+    }
 }
 
 /// Brings the directory's entries to the disk.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// A complete and synchronised file that is removed when it is dropped before it was renamed.
+/// Creates a file, or empties the one that is there, fills it and brings it to the disk. Leaves none when that fails.
+pub(crate) fn write_file(path: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
+    TempFile::write(path, bytes).map(TempFile::keep)
+}
+
+/// The same error once more: one failure of the system may concern a group of games.
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
+}
+
+/// Moves a file to its place, over what is there.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(|source| StoreError::Rename { from: from.to_owned(), to: to.to_owned(), source })
+}
+
+/// Moves a file to its place; good too when an earlier attempt, though reported as failed, did so.
+pub(crate) fn rename_once(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match rename(from, to) {
+        Err(error) if error.io_kind() == io::ErrorKind::NotFound && matches!(to.try_exists(), Ok(true)) => Ok(()),
+        other => other,
+    }
+}
+
+/// A complete and synchronised file that is removed when it is dropped before it was kept.
 struct TempFile {
     path: PathBuf,
-    renamed: bool,
+    kept: bool,
 }
 
 impl TempFile {
-    /// Creates the file, which must not exist, and fills it.
+    /// Creates the file, or empties what an earlier attempt left, and fills it.
     fn write(path: PathBuf, bytes: &[u8]) -> Result<Self, StoreError> {
-        let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+        let mut file = match OpenOptions::new().write(true).create(true).truncate(true).open(&path) {
             Ok(file) => file,
             Err(source) => return Err(StoreError::Create { path, source }),
         };
-        let temp = Self { path, renamed: false };
+        let temp = Self { path, kept: false };
         file.write_all(bytes).map_err(|source| StoreError::Write { path: temp.path.clone(), source })?;
         file.sync_all().map_err(|source| StoreError::Sync { path: temp.path.clone(), source })?;
         Ok(temp)
     }
 
-    /// Moves the file to its place, over what is there.
-    fn rename(mut self, to: PathBuf) -> Result<(), StoreError> {
-        match fs::rename(&self.path, &to) {
-            Ok(()) => {
-                self.renamed = true;
-                Ok(())
-            }
-            Err(source) => Err(StoreError::Rename { from: self.path.clone(), to, source }),
-        }
+    fn keep(mut self) {
+        self.kept = true;
     }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if !self.renamed {
+        if !self.kept {
             // The error that led here is the one to report.
             drop(fs::remove_file(&self.path));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tempfile::TempDir;
-
-    use super::{super::stem::StemClock, *};
-
-    const PID: u32 = 77;
-
-    fn opened() -> (TempDir, ReplayStore) {
-        let root = TempDir::new().unwrap();
-        let store = ReplayStore::open(root.path().join("deep/ready"), PID).unwrap();
-        (root, store)
-    }
-
-    fn stem() -> Stem {
-        StemClock::new(PID).next(1_000, 5)
-    }
-
-    /// Names of all files and directories under `dir`, sorted.
-    fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_game_is_two_files_and_nothing_is_left_over() {
-        let (_root, store) = opened();
-        assert_eq!(names(store.dir()), ["tmp"]);
-        let written = store.write(&stem(), b"yaml", b"arrays").unwrap();
-        let npz = store.dir().join("game_0000000001000_0005_77.npz");
-        assert_eq!(written, Written { npz: npz.clone(), bytes: 10 });
-        assert_eq!(fs::read(&npz).unwrap(), b"arrays");
-        assert_eq!(fs::read(npz.with_extension("yaml")).unwrap(), b"yaml");
-        assert_eq!(names(store.dir()).len(), 3);
-        assert!(names(&store.dir().join("tmp")).is_empty());
-    }
-
-    #[test]
-    fn a_game_is_never_overwritten() {
-        let (_root, store) = opened();
-        store.write(&stem(), b"yaml", b"first").unwrap();
-        let error = store.write(&stem(), b"yaml", b"second").unwrap_err();
-        assert!(matches!(&error, StoreError::Exists { path } if fs::read(path).unwrap() == b"first"));
-        assert_eq!(error.io_kind(), io::ErrorKind::AlreadyExists);
-    }
-
-    #[test]
-    fn opening_removes_what_this_process_id_left_and_nothing_else() {
-        let (_root, store) = opened();
-        let tmp = store.dir().join("tmp");
-        let others = ["game_1_0001_177.npz", "game_1_0001_7.yaml", "model_77.npz", "game_1_0001_77.txt"];
-        for name in ["game_1_0001_77.npz", "game_1_0001_77.yaml", ".probe_77"].iter().chain(&others) {
-            fs::write(tmp.join(name), b"torn").unwrap();
-        }
-        ReplayStore::open(store.dir(), PID).unwrap();
-        let mut expected = others.to_vec();
-        expected.sort_unstable();
-        assert_eq!(names(&tmp), expected);
-    }
-
-    #[test]
-    fn a_file_in_the_place_of_the_directory_is_an_error() {
-        let root = TempDir::new().unwrap();
-        let file = root.path().join("ready");
-        fs::write(&file, b"").unwrap();
-        let error = ReplayStore::open(&file, PID).unwrap_err();
-        assert!(matches!(error, StoreError::CreateDirectory { .. }));
-        assert_eq!(error.to_string(), format!("create directory {}", file.join("tmp").display()));
-    }
-
-    #[test]
-    fn a_file_in_the_place_of_tmp_is_an_error() {
-        let root = TempDir::new().unwrap();
-        fs::write(root.path().join("tmp"), b"").unwrap();
-        let error = ReplayStore::open(root.path(), PID).unwrap_err();
-        assert!(matches!(error, StoreError::CreateDirectory { .. }));
-        assert_eq!(error.io_kind(), io::ErrorKind::AlreadyExists);
-    }
-
-    #[test]
-    fn directories_that_do_not_take_files_are_found_at_once() {
-        let (_root, store) = opened();
-        // A directory stands where the probe goes: first in `tmp`, where it counts as a leftover, then at its goal.
-        let obstacle = store.dir().join("tmp/.probe_77");
-        fs::create_dir(&obstacle).unwrap();
-        assert!(
-            matches!(ReplayStore::open(store.dir(), PID), Err(StoreError::Remove { path, .. }) if path == obstacle)
-        );
-        fs::remove_dir(&obstacle).unwrap();
-        fs::create_dir(store.dir().join(".probe_77")).unwrap();
-        assert!(matches!(ReplayStore::open(store.dir(), PID), Err(StoreError::Rename { .. })));
-        assert!(names(&store.dir().join("tmp")).is_empty());
-    }
-
-    #[test]
-    fn a_directory_that_went_away_is_an_error() {
-        let (_root, store) = opened();
-        fs::remove_dir_all(store.dir()).unwrap();
-        let error = store.write(&stem(), b"yaml", b"arrays").unwrap_err();
-        assert!(matches!(&error, StoreError::Create { path, .. } if path.ends_with("game_0000000001000_0005_77.yaml")));
-        assert_eq!(error.io_kind(), io::ErrorKind::NotFound);
-        assert!(!error.is_disk_full());
-    }
-
-    #[test]
-    fn a_failure_at_any_step_leaves_no_archive_and_no_temporary_file() {
-        // A directory, not empty, in the place of each file in turn makes its creation or its rename fail.
-        for obstacle in ["tmp/{}.yaml", "tmp/{}.npz", "{}.yaml"] {
-            let (_root, store) = opened();
-            let blocked = store.dir().join(obstacle.replace("{}", stem().as_str()));
-            fs::create_dir_all(blocked.join("full")).unwrap();
-            store.write(&stem(), b"yaml", b"arrays").unwrap_err();
-            fs::remove_dir_all(&blocked).unwrap();
-            assert_eq!(names(store.dir()), ["tmp"], "{obstacle}");
-            assert!(names(&store.dir().join("tmp")).is_empty(), "{obstacle}");
-            store.write(&stem(), b"yaml", b"arrays").unwrap();
-        }
-    }
-
-    #[test]
-    fn a_full_disk_is_told_from_other_failures() {
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
-        assert!(StoreError::Write { path: PathBuf::new(), source: full() }.is_disk_full());
-        assert!(StoreError::Sync { path: PathBuf::new(), source: full() }.is_disk_full());
-        // The game is visible: writing it again would give it to the trainer twice.
-        assert!(!StoreError::NotDurable { npz: PathBuf::new(), source: full() }.is_disk_full());
-        assert!(!StoreError::Exists { path: PathBuf::new() }.is_disk_full());
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_system_s_word_for_a_full_disk_is_understood() {
-        let mut file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let source = file.write_all(b"arrays").unwrap_err();
-        assert!(StoreError::Write { path: PathBuf::new(), source }.is_disk_full());
     }
 }

@@ -1,0 +1,260 @@
+//! Finished games on their way to the disk: plain state, no actor and no clock.
+//!
+//! Invariants: games are published in the order in which they were finished; a game leaves the queue when it is visible to
+//! the trainer, or unfit for it; the journal hears of every step before the step that must not be lost without it.
+
+use std::{collections::VecDeque, io::ErrorKind};
+
+use selfplay_engine::{
+    Game,
+    journal::JournalNumber,
+    replay::{GameArrays, GameMetadata, GameRecord, ReplayStore, Staged, Stem, StoreError, Unpublished},
+};
+use serde_json::{Value, json};
+
+use super::{Output, Provenance, with_sources};
+
+/// Most games that are written as one group.
+const LARGEST_GROUP: usize = 64;
+
+/// What turns games into the bytes of files.
+pub(super) struct Files<G: Game> {
+    pub(super) game: G,
+    pub(super) provenance: Provenance,
+    pub(super) encoding: Option<G::Encoding>,
+}
+
+impl<G: Game> Files<G> {
+    /// The metadata and the arrays; the reason if the game cannot be expressed.
+    fn of(&self, record: &GameRecord<G>) -> Result<(String, Vec<u8>), String> {
+        let encoding = self.encoding.ok_or_else(|| "no model was ever loaded".to_owned())?;
+        let npz = GameArrays::new(record, &self.game, encoding).and_then(|arrays| arrays.to_npz());
+        let npz = npz.map_err(|error| with_sources(&error))?;
+        let Provenance { pid, settings_hash, daemon_version, .. } = &self.provenance;
+        let yaml = GameMetadata::new(record, *pid, settings_hash, daemon_version).to_yaml();
+        Ok((yaml.map_err(|error| with_sources(&error))?, npz))
+    }
+}
+
+/// A game that cannot be written, ever.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    pub(super) index: u64,
+    pub(super) seed: u64,
+    model_version: i64,
+    actions: Vec<u16>,
+    pub(super) reason: String,
+}
+
+impl Unfit {
+    fn new<G: Game>(record: &GameRecord<G>, reason: String) -> Self {
+        let actions = record.plies.iter().map(|ply| ply.action).collect();
+        Self { index: record.index, seed: record.seed, model_version: record.model_version, actions, reason }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "reason": self.reason,
+            "seed": self.seed,
+            "game_index": self.index,
+            "model_version": self.model_version,
+            "actions_played": self.actions,
+        })
+    }
+}
+
+struct Finished<G: Game> {
+    number: JournalNumber,
+    stem: Stem,
+    record: GameRecord<G>,
+    /// Its files under `tmp/`, complete and synchronised.
+    staged: Option<Staged>,
+}
+
+impl<G: Game> Finished<G> {
+    /// Its files will do for another attempt, unless they are gone.
+    fn keep(&mut self, staged: Staged, error: &StoreError) {
+        self.staged = (error.io_kind() != ErrorKind::NotFound).then_some(staged);
+    }
+}
+
+/// What came of an attempt to write.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Bytes of each game that is now visible to the trainer.
+    pub(super) written: Vec<u64>,
+    pub(super) unfit: Vec<(JournalNumber, Unfit)>,
+    /// Why there are games left.
+    pub(super) failure: Option<String>,
+}
+
+/// What became of the games that could not be written.
+#[derive(Debug, Default)]
+pub(super) struct Rescued {
+    pub(super) lost: u64,
+    pub(super) kept: u64,
+    pub(super) spooled: u64,
+    /// Why the spool directory did not take them.
+    pub(super) failure: Option<String>,
+}
+
+pub(super) struct Queue<G: Game> {
+    games: VecDeque<Finished<G>>,
+    /// The game that is being turned into bytes, by its place: whatever panics meanwhile, panics over this game.
+    in_hand: Option<usize>,
+}
+
+impl<G: Game> Default for Queue<G> {
+    fn default() -> Self {
+        Self { games: VecDeque::new(), in_hand: None }
+    }
+}
+
+impl<G: Game> Queue<G> {
+    pub(super) fn push(&mut self, number: JournalNumber, stem: Stem, record: GameRecord<G>) {
+        self.games.push_back(Finished { number, stem, record, staged: None });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.games.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.games.is_empty()
+    }
+
+    /// Takes out the game over which the last call panicked, if it was one.
+    pub(super) fn drop_in_hand(&mut self) -> Option<(JournalNumber, Unfit)> {
+        let Finished { number, record, .. } = self.games.remove(self.in_hand.take()?)?;
+        Some((number, Unfit::new(&record, "the writer panicked over it".to_owned())))
+    }
+
+    /// Writes everything, group by group, up to the first failure.
+    pub(super) fn commit(&mut self, files: &Files<G>, output: &Output) -> Outcome {
+        let mut outcome = Outcome::default();
+        while !self.games.is_empty() && outcome.failure.is_none() {
+            let staged = self.stage(files, output, &mut outcome);
+            // Those before the one that failed may still be written.
+            if let Err(reason) = self.publish(staged, output, &mut outcome) {
+                outcome.failure.get_or_insert(reason);
+            }
+        }
+        outcome
+    }
+
+    /// Brings the files of a group to `tmp/`; returns the number of games that are there, from the front of the queue.
+    fn stage(&mut self, files: &Files<G>, output: &Output, outcome: &mut Outcome) -> usize {
+        let mut place = 0;
+        while place < self.games.len().min(LARGEST_GROUP) {
+            if self.games[place].staged.is_some() {
+                place += 1;
+                continue;
+            }
+            self.in_hand = Some(place);
+            crate::faults::hit(crate::faults::Point::Format);
+            let bytes = files.of(&self.games[place].record);
+            self.in_hand = None;
+            let game = &mut self.games[place];
+            let (yaml, npz) = match bytes {
+                Ok(bytes) => bytes,
+                Err(reason) => {
+                    outcome.unfit.push((game.number, Unfit::new(&game.record, reason)));
+                    self.games.remove(place);
+                    continue;
+                }
+            };
+            output.journal.staging(game.number, &game.stem);
+            match output.store.stage(&game.stem, yaml.as_bytes(), &npz) {
+                Ok(staged) => game.staged = Some(staged),
+                Err(error) => {
+                    outcome.failure = Some(failed(&error));
+                    break;
+                }
+            }
+            place += 1;
+        }
+        place
+    }
+
+    /// Moves the first `count` games, which are staged, into place.
+    fn publish(&mut self, count: usize, output: &Output, outcome: &mut Outcome) -> Result<(), String> {
+        let mut staged: Vec<_> = self.games.iter_mut().take(count).filter_map(|game| game.staged.take()).collect();
+        if let Err(error) = output.store.complete(&mut staged) {
+            self.games.iter_mut().zip(staged).for_each(|(game, staged)| game.keep(staged, &error));
+            return Err(failed(&error));
+        }
+        output.journal.staged(self.games.iter().take(count).map(|game| (game.number, &game.stem)));
+        // Should the journal fail here, a crash within the next steps may show these games twice; not to write them would be
+        // worse. The journal's own trouble is told by whoever tends it.
+        output.journal.sync().ok();
+        let mut failure = Ok(());
+        let mut place = 0;
+        for published in output.store.publish(staged) {
+            let bytes = match published {
+                Ok(written) => written.bytes,
+                // The game is visible and complete: writing it again would show it twice.
+                Err(Unpublished {
+                    error: error @ (StoreError::NotDurable { .. } | StoreError::Exists { .. }), ..
+                }) => {
+                    let index = self.games[place].record.index;
+                    tracing::warn!(game = index, reason = with_sources(&error), "game may not survive a power loss");
+                    0
+                }
+                Err(Unpublished { staged, error }) => {
+                    self.games[place].keep(staged, &error);
+                    place += 1;
+                    failure = failure.and_then(|()| Err(failed(&error)));
+                    continue;
+                }
+            };
+            let Some(Finished { number, stem, record, .. }) = self.games.remove(place) else { break };
+            output.journal.end(number);
+            outcome.written.push(bytes);
+            tracing::debug!(
+                game = record.index,
+                file = stem.as_str(),
+                plies = record.plies.len(),
+                outcome = ?record.outcome,
+                model = record.model_version,
+                "game written"
+            );
+        }
+        failure
+    }
+
+    /// At the very end: brings what could not be written to the spool directory, and counts what the journal keeps.
+    pub(super) fn rescue(&mut self, files: &Files<G>, output: &Output) -> Rescued {
+        let mut report = Rescued::default();
+        let journal = &output.journal;
+        let kept = journal.is_recording() && journal.tend().and_then(|()| journal.sync()).is_ok();
+        for Finished { number, stem, record, .. } in self.games.drain(..) {
+            match output.spool.as_ref().map(|spool| spool_game(spool, files, &stem, &record)) {
+                Some(Ok(())) => {
+                    // What it left in `tmp/` is removed by the next start, which looks into the spool directory first.
+                    output.journal.end(number);
+                    report.spooled += 1;
+                    continue;
+                }
+                Some(Err(reason)) => report.failure = Some(reason),
+                None => {}
+            }
+            if kept { report.kept += 1 } else { report.lost += 1 }
+        }
+        report
+    }
+}
+
+fn failed(error: &StoreError) -> String {
+    format!("failed to {}", with_sources(error))
+}
+
+fn spool_game<G: Game>(
+    spool: &ReplayStore,
+    files: &Files<G>,
+    stem: &Stem,
+    record: &GameRecord<G>,
+) -> Result<(), String> {
+    let (yaml, npz) = files.of(record)?;
+    let written = spool.write(stem, yaml.as_bytes(), &npz);
+    written.map(drop).map_err(|error| failed(&error))
+}
