@@ -11,11 +11,12 @@ pub(crate) enum Exit {
     Clean,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
-    /// A part failed more often than its restart budget allows. Restarting the process may help.
+    /// A part failed more often than its restart budget allows, or hangs. Restarting the process may help.
     Escalation,
     /// Finished games could not be written: disk full, directory gone, permission denied.
     WriterIo,
-    /// A second signal cut the shutdown short: running games and games not yet written were abandoned.
+    /// The shutdown was cut short, by the end of the grace period, which left games that nothing keeps, or by a second signal,
+    /// which left games that were not written too.
     CutShort,
     /// What the daemon was given cannot be used: the settings, or the model, device, directory or file that they name.
     /// Restarting does not help: the message names each mistake and where it came from.
@@ -44,9 +45,11 @@ impl Exit {
         match self {
             Self::Clean => "all games played, or told to stop and every finished game written",
             Self::Usage => "the command line is wrong",
-            Self::Escalation => "a part failed beyond its restart budget; restarting the process may help",
+            Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => "finished games could not be written (disk, permissions)",
-            Self::CutShort => "a second signal cut the shutdown short; games not yet written are lost",
+            Self::CutShort => {
+                "the grace period was over before the games, or a second signal ended them; they are lost without a journal"
+            }
             Self::Settings => "the settings, or the model, device or directory that they name, cannot be used",
         }
     }

@@ -33,12 +33,18 @@ use settings::{Preset, Purpose, Settings};
 fn main() -> ExitCode {
     let cli = cli::parse();
     let outcome = match &cli.command {
-        None => load(&cli.flags, Purpose::Play, None).and_then(|settings| play::play(&settings)),
+        None => daemon(&cli.flags),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => trace::show(args),
         Some(Command::Bench(args)) => measure(args),
     };
     outcome.map_or_else(report, ExitCode::from)
+}
+
+/// Plays; signals are heard from the first moment on.
+fn daemon(flags: &Flags) -> anyhow::Result<Exit> {
+    let signals = stop::Signals::catch()?;
+    play::play(&load(flags, Purpose::Play, None)?, signals)
 }
 
 /// Says why the process ends, and with which code.

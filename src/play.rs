@@ -13,6 +13,7 @@ use selfplay_actors::{
     batcher::ProbationLimits,
     cache::CacheLimits,
     game::GamePlan,
+    health::{HangLimits, Health},
     loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
     onnx::{Device, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
     root::{Ending, Options, run},
@@ -31,12 +32,12 @@ use crate::{
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     sizes::Sizes,
-    stop::Stopper,
+    stop::{Signals, Stopper},
     trace::print_ply,
 };
 
-/// Plays as `settings` say until there is nothing left to play or something stops it.
-pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
+/// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
+pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
@@ -68,6 +69,10 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
     );
     let options = evaluation.options(settings, plan, opened, origin(settings));
 
+    if signals.any() {
+        tracing::info!("stopping: told so before the first game");
+        return Ok(Exit::Clean);
+    }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
     let quiet = settings.log.format == LogFormat::Human && std::io::stderr().is_terminal() && !settings.play.trace;
     let bar = batch_games.filter(|_| quiet).map(progress_bar);
@@ -75,13 +80,15 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
         crate::telemetry::share_terminal_with(bar.clone());
     }
     // Reports are no reason not to play.
-    let reporter = Reporter::start(stats.clone(), bar, settings.metrics.profile_counters, sizes.inference_threads)
+    let (profile, health) = (settings.metrics.profile_counters, options.health.clone());
+    let reporter = Reporter::start(stats.clone(), health.clone(), bar, profile, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
     let journal = options.plan.journal.clone();
-    let ending = run_until_stopped(options, settings);
+    let ending = run_until_stopped(options, settings, signals);
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
+    health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
     if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
         // The games are safe: whether anybody reads the summary changes nothing.
@@ -91,15 +98,15 @@ pub(crate) fn play(settings: &Settings) -> anyhow::Result<Exit> {
     Ok(exit(ending, &rates.counts))
 }
 
-fn run_until_stopped(options: Options<Quoridor>, settings: &Settings) -> Ending {
-    let shutdown_file = settings.daemon.shutdown_file.clone();
-    let poll = Duration::from_millis(settings.model.poll_ms);
-    let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
-    let started = move |controller| match Stopper::new(shutdown_file, poll, grace) {
-        Ok(stopper) => {
-            actix::spawn(stopper.watch(controller));
-        }
-        Err(error) => tracing::error!("{error:#}: only the end of the games stops this process"),
+fn run_until_stopped(options: Options<Quoridor>, settings: &Settings, signals: Signals) -> Ending {
+    let stopper = Stopper {
+        signals,
+        shutdown_file: settings.daemon.shutdown_file.clone(),
+        poll: Duration::from_millis(settings.model.poll_ms),
+        grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
+    };
+    let started = move |controller| {
+        actix::spawn(stopper.watch(controller));
     };
     run(options, started)
         .unwrap_or_else(|error| Ending::Escalated(format!("the actor system: no thread to run on: {error}")))
@@ -151,6 +158,7 @@ impl Evaluation {
         opened: Opened,
         origin: ModelOrigin,
     ) -> Options<Quoridor> {
+        let health = Health::new(plan.stats.clone());
         Options {
             plan,
             games_at_once: settings.play.games_per_process as usize,
@@ -180,7 +188,23 @@ impl Evaluation {
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
                 metrics_dir: settings.metrics.dir.clone(),
             },
+            journal_keeps_games: settings.journal.enabled,
+            hang_limits: hang_limits(settings),
+            health,
+            last_resort: Arc::new(|| std::process::exit(Exit::Escalation.code().into())),
         }
+    }
+}
+
+/// How long calls that may block may take.
+fn hang_limits(settings: &Settings) -> HangLimits {
+    /// A write that takes longer than its deadline may still get on; only one that takes this long too hangs.
+    const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(60);
+    let deadline = Duration::from_secs_f64(settings.output.writer_deadline_seconds);
+    HangLimits {
+        inference: settings.inference.hang_seconds.map(Duration::from_secs_f64),
+        load: settings.model.load_seconds.map(Duration::from_secs_f64),
+        write: Some(deadline.max(LEAST_FOR_A_WRITE)),
     }
 }
 
@@ -295,6 +319,14 @@ fn exit(ending: Ending, counts: &Snapshot) -> Exit {
         Ending::Escalated(reason) => {
             tracing::error!(reason, "gave up");
             Exit::Escalation
+        }
+        Ending::DrainDeadline { given_up } => {
+            tracing::error!(games = given_up, "the grace period was over before the games: they are lost");
+            Exit::CutShort
+        }
+        Ending::WriterGaveUp(reason) => {
+            tracing::error!(reason, "gave up writing games");
+            Exit::WriterIo
         }
         Ending::Unwritten { lost, kept, spooled, reason } => {
             tracing::error!(

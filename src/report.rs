@@ -7,7 +7,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use selfplay_actors::stats::{Snapshot, Stats};
+use selfplay_actors::{
+    health::Health,
+    stats::{Snapshot, Stats},
+};
 
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 const PROFILE_EVERY: Duration = Duration::from_secs(5);
@@ -50,10 +53,11 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts to report on `stats`, with a bar when one is given. `profile`: log where `inference_threads` threads spend their
+    /// Starts to report on `stats`, and on `health` when something happened to a child, with a bar when one is given. `profile`: log where `inference_threads` threads spend their
     /// time as well.
     pub(crate) fn start(
         stats: Arc<Stats>,
+        health: Arc<Health>,
         bar: Option<ProgressBar>,
         profile: bool,
         inference_threads: usize,
@@ -62,6 +66,7 @@ impl Reporter {
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
             let mut last = (Instant::now(), stats.snapshot());
             let mut profiled = last;
+            let mut events = 0;
             while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if let Some(bar) = &bar {
                     show(bar, &stats.snapshot());
@@ -76,6 +81,9 @@ impl Reporter {
                     let now = stats.snapshot();
                     if bar.is_none() {
                         log(&Rates { counts: now.since(&last.1), seconds: last.0.elapsed().as_secs_f64() }, &now);
+                    }
+                    if std::mem::replace(&mut events, health.events()) != health.events() {
+                        health.status().log();
                     }
                     last = (Instant::now(), now);
                 }

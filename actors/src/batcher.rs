@@ -198,7 +198,9 @@ mod tests {
             let stats = Arc::new(Stats::default());
             let (changes, done) = (Inbox::new(), Inbox::new());
             let (batcher, mailbox) = crate::supervision::mailbox();
-            let pool = Arc::new(InferencePool::start(threads, &batcher.clone().recipient(), &stats).unwrap());
+            let pool = Arc::new(
+                InferencePool::start(threads, &batcher.clone().recipient(), &stats, crate::testing::threads()).unwrap(),
+            );
             let (proven, withdrawn) = (Inbox::new(), Inbox::new());
             let addresses = BatcherAddresses {
                 cache: changes.address.clone(),
@@ -207,18 +209,7 @@ mod tests {
             };
             let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
             let actor = BatcherActor::new(pool.clone(), policy, limits, addresses, stats);
-            let limits = crate::supervision::Limits {
-                restarts: 3,
-                window: Duration::from_secs(60),
-                first_backoff: Duration::from_millis(1),
-                max_backoff: Duration::from_millis(1),
-            };
-            let spec = crate::supervision::ChildSpec {
-                name: "batcher",
-                restart: crate::supervision::Restart::Permanent,
-                budget: crate::supervision::Budget::shared(limits),
-                parent: Inbox::new().address,
-            };
+            let spec = crate::testing::supervised();
             actix::spawn(mailbox.supervise(actor, spec));
             Self { batcher, pool, changes, proven, withdrawn, done }
         }

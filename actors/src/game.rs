@@ -77,6 +77,25 @@ pub enum GameEnd {
     GivenUp(String),
 }
 
+/// Leave the game in play as it is. Sent by the games' supervisor; answered by [`SlotStopped`], which follows the game's
+/// [`GameFinished`] if it was over by then.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopGame {
+    /// Where the answer goes.
+    pub reply: Recipient<SlotStopped>,
+}
+
+/// A slot plays nothing any more. Sent by its game actor to the games' supervisor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SlotStopped {
+    /// The slot.
+    pub slot: usize,
+    /// Whether a game was in play.
+    pub unfinished: bool,
+}
+
 /// What every game of a process is played with.
 pub struct GamePlan<G: Game> {
     /// The rules.
@@ -338,6 +357,16 @@ impl<G: Game> Handler<PlayGame<G>> for GameActor<G> {
 
     fn handle(&mut self, game: PlayGame<G>, _: &mut Self::Context) {
         self.begin(game);
+    }
+}
+
+impl<G: Game> Handler<StopGame> for GameActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, StopGame { reply }: StopGame, _: &mut Self::Context) {
+        self.playing = None;
+        let unfinished = self.assigned.take().is_some();
+        reply.do_send(SlotStopped { slot: self.slot, unfinished });
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use actix::{Actor, Addr, Context, Handler, Message, Recipient, Supervised};
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 use crate::{
-    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree},
+    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame},
+    health::ExitReason,
     supervision::ChildGaveUp,
 };
 
@@ -20,6 +21,19 @@ pub struct StartGames;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct DrainGames;
+
+/// The games in play are given up now. Sent by the root; answered by [`GamesStopped`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopGames;
+
+/// No game is in play any more, and every game that was finished is on its way to the writer. Sent to the root.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GamesStopped {
+    /// Games that were in play.
+    pub unfinished: u64,
+}
 
 /// One game is safe on disk: another may start. Sent by the writer.
 #[derive(Debug, Message)]
@@ -141,8 +155,13 @@ pub struct GamesSupervisor<G: Game> {
     schedule: Schedule,
     resumable: VecDeque<ResumedGame<G>>,
     root: Recipient<GamesDone>,
+    stopped: Recipient<GamesStopped>,
     escalate: Recipient<ChildGaveUp>,
     told: bool,
+    /// Slots that have not said yet that they stopped.
+    stopping: Option<BTreeSet<usize>>,
+    /// Games that the other slots had in play.
+    unfinished: u64,
 }
 
 impl<G: Game> GamesSupervisor<G> {
@@ -154,10 +173,19 @@ impl<G: Game> GamesSupervisor<G> {
         quota: Quota,
         resumable: Vec<ResumedGame<G>>,
         root: Recipient<GamesDone>,
+        stopped: Recipient<GamesStopped>,
         escalate: Recipient<ChildGaveUp>,
     ) -> Self {
         let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
-        Self { actors, schedule, resumable: resumable.into(), root, escalate, told: false }
+        let resumable = resumable.into();
+        Self { actors, schedule, resumable, root, stopped, escalate, told: false, stopping: None, unfinished: 0 }
+    }
+
+    /// Tells the root once no slot is left to stop.
+    fn report_stopped(&self) {
+        if self.stopping.as_ref().is_some_and(BTreeSet::is_empty) {
+            self.stopped.do_send(GamesStopped { unfinished: self.unfinished });
+        }
     }
 
     fn go_on(&mut self) {
@@ -212,6 +240,32 @@ impl<G: Game> Handler<HoldStarts> for GamesSupervisor<G> {
     }
 }
 
+impl<G: Game> Handler<StopGames> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, StopGames: StopGames, ctx: &mut Self::Context) {
+        self.schedule.draining = true;
+        // A slot that is gone for good would never answer.
+        let slots = self.actors.iter().enumerate().filter(|(_, actor)| actor.connected());
+        self.stopping = Some(slots.clone().map(|(slot, _)| slot).collect());
+        for (_, actor) in slots {
+            actor.do_send(StopGame { reply: ctx.address().recipient() });
+        }
+        self.report_stopped();
+    }
+}
+
+impl<G: Game> Handler<SlotStopped> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, SlotStopped { slot, unfinished }: SlotStopped, _: &mut Self::Context) {
+        if self.stopping.as_mut().is_some_and(|slots| slots.remove(&slot)) {
+            self.unfinished += u64::from(unfinished);
+            self.report_stopped();
+        }
+    }
+}
+
 impl<G: Game> Handler<Credit> for GamesSupervisor<G> {
     type Result = ();
 
@@ -229,8 +283,8 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
         if let GameEnd::GivenUp(last) = free.end {
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {
-                let reason = format!("{} games given up, the last: {last}", self.schedule.abandoned);
-                self.escalate.do_send(ChildGaveUp { child: "games", reason });
+                let reason = format!("play: {} games given up, the last: {last}", self.schedule.abandoned);
+                self.escalate.do_send(ChildGaveUp { child: "games".into(), reason: ExitReason::Failed(reason) });
             }
         }
         self.go_on();
@@ -338,7 +392,8 @@ mod tests {
             let (done, escalate) = (root.address.clone(), escalations.address.clone());
             let games = {
                 let quota = Quota { first_index: 0, limit: Some(10) };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), done, escalate).start()
+                let stopped = Inbox::new().address;
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), done, stopped, escalate).start()
             };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
@@ -346,7 +401,7 @@ mod tests {
                 games.do_send(SlotFree { slot, index: index as u64, end: lost() });
             }
             let reasons: Vec<_> = escalations.take().await.into_iter().map(|report| report.reason).collect();
-            assert_eq!(reasons, ["3 games given up, the last: no luck"]);
+            assert_eq!(reasons, [ExitReason::Failed("play: 3 games given up, the last: no luck".to_owned())]);
             assert!(root.take().await.is_empty());
             games.do_send(DrainGames);
             games.do_send(SlotFree { slot: 0, index: 3, end: OVER });
@@ -354,6 +409,27 @@ mod tests {
             games.do_send(SlotFree { slot: 1, index: 4, end: OVER });
             games.do_send(Credit);
             assert_eq!(root.take().await.iter().map(|done| done.abandoned).collect::<Vec<_>>(), [3], "told once");
+        });
+    }
+
+    #[test]
+    fn it_has_stopped_when_all_slots_that_are_left_say_so() {
+        play(async {
+            let (done, mut stopped, escalate) = (Inbox::new(), Inbox::<GamesStopped>::new(), Inbox::new());
+            let (slots, mut mailboxes): (Vec<_>, Vec<_>) = (0..3).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
+            mailboxes.remove(1); // Gone for good.
+            let (root, to) = (done.address.clone(), stopped.address.clone());
+            let games = {
+                let quota = Quota { first_index: 0, limit: None };
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), root, to, escalate.address.clone()).start()
+            };
+            games.do_send(StopGames);
+            games.do_send(SlotStopped { slot: 0, unfinished: true });
+            games.do_send(SlotStopped { slot: 0, unfinished: true });
+            assert!(stopped.take().await.is_empty());
+            games.do_send(SlotStopped { slot: 2, unfinished: false });
+            let reports: Vec<_> = stopped.take().await.iter().map(|report| report.unfinished).collect();
+            assert_eq!(reports, [1]);
         });
     }
 }

@@ -1,7 +1,12 @@
 //! Inference threads: each owns one evaluator and runs one batch after the other.
 //!
 //! Threads are ours rather than an arbiter's: a batch blocks for milliseconds, and a panic in a native library's wrapper must
-//! cost no more than that batch. The pool outlives restarts of the batcher.
+//! cost no more than that batch. The pool outlives restarts of the batcher. Each thread is a child of the root: a batch that
+//! fails, or a panic of the thread itself, spends from its budget, and it takes no other before it has backed off. A thread
+//! that has spent all (the device is lost: every batch fails) gives up.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +16,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::Recipient;
@@ -19,14 +24,47 @@ use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
 
 use crate::{
     batcher::WorkerFree,
+    health::{Child, ExitReason, Health, Member, Presence},
     stats::Stats,
-    supervision::panic_text,
+    supervision::{Budget, ChildGaveUp, caught, panic_text},
     ticket::{Answer, Generation, LeafBatch, Tally, ThreadFreed, TicketError},
 };
 
 enum Command<G: Game> {
-    Run(LeafBatch<G>),
+    Run(LeafBatch<G>, Busy),
     Swap(Generation, Box<dyn Evaluator<G>>),
+}
+
+/// One batch sent and not finished: whatever becomes of it, it is counted off once.
+struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    fn count(batches: &Arc<AtomicUsize>) -> Self {
+        batches.fetch_add(1, Ordering::AcqRel);
+        Self(batches.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a thread that gave up counts as busy with, so that the others get what is left.
+const NEVER_FREE: usize = usize::MAX / 2;
+
+/// How inference threads are supervised.
+#[derive(Clone, Debug)]
+pub struct ThreadSpec {
+    /// Their row of the table; each has a budget of its own.
+    pub child: &'static Child,
+    /// How long one batch may take; `None`: any time.
+    pub hang_limit: Option<Duration>,
+    /// Where they report how they are.
+    pub health: Arc<Health>,
+    /// Who hears when one gives up.
+    pub parent: Recipient<ChildGaveUp>,
 }
 
 struct Worker<G: Game> {
@@ -49,13 +87,28 @@ impl<G: Game> InferencePool<G> {
     ///
     /// # Errors
     /// When the system gives no more threads.
-    pub fn start(threads: usize, batcher: &Recipient<WorkerFree>, stats: &Arc<Stats>) -> std::io::Result<Self> {
+    pub fn start(
+        threads: usize,
+        batcher: &Recipient<WorkerFree>,
+        stats: &Arc<Stats>,
+        spec: ThreadSpec,
+    ) -> std::io::Result<Self> {
         let start = |number| {
             let (commands, receiver) = mpsc::channel();
             let busy = Arc::new(AtomicUsize::new(0));
-            let worker = WorkerLoop { busy: busy.clone(), batcher: batcher.clone(), stats: stats.clone(), model: None };
-            let thread =
-                std::thread::Builder::new().name(format!("inference-{number}")).spawn(move || worker.run(&receiver))?;
+            let name = format!("inference-{number}");
+            let member = spec.health.join(spec.child, name.clone(), spec.hang_limit);
+            let worker = WorkerLoop {
+                busy: busy.clone(),
+                batcher: batcher.clone(),
+                stats: stats.clone(),
+                model: None,
+                presence: member.arrive(),
+                budget: Budget::new(spec.child.limits),
+                parent: spec.parent.clone(),
+                member,
+            };
+            let thread = std::thread::Builder::new().name(name).spawn(move || worker.run(&receiver))?;
             Ok(Worker { commands: Mutex::new(Some(commands)), busy, thread: Mutex::new(Some(thread)) })
         };
         let workers = (0..threads).map(start).collect::<std::io::Result<_>>()?;
@@ -89,10 +142,7 @@ impl<G: Game> InferencePool<G> {
     /// Queues a batch on a thread. After [`InferencePool::close`] the batch is reported lost.
     pub fn run(&self, worker: usize, batch: LeafBatch<G>) {
         let worker = &self.workers[worker];
-        worker.busy.fetch_add(1, Ordering::AcqRel);
-        if !worker.send(Command::Run(batch)) {
-            worker.busy.fetch_sub(1, Ordering::AcqRel);
-        }
+        worker.send(Command::Run(batch, Busy::count(&worker.busy)));
     }
 
     /// Gives each thread its evaluator of a new model; batches queued before still run on the old one.
@@ -112,6 +162,9 @@ impl<G: Game> InferencePool<G> {
         }
         for worker in &self.workers {
             let thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = &thread {
+                thread.thread().unpark(); // It may be backing off.
+            }
             if thread.is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("an inference thread ended in a panic");
             }
@@ -120,14 +173,13 @@ impl<G: Game> InferencePool<G> {
 }
 
 impl<G: Game> Worker<G> {
-    /// Whether the thread took it. A batch that it cannot take is dropped here, and its drop reports it lost.
-    fn send(&self, command: Command<G>) -> bool {
+    /// A batch that the thread cannot take is dropped here, and its drop reports it lost.
+    fn send(&self, command: Command<G>) {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
         if !sent {
             tracing::debug!("an inference thread is gone");
         }
-        sent
     }
 }
 
@@ -135,29 +187,84 @@ struct WorkerLoop<G: Game> {
     busy: Arc<AtomicUsize>,
     batcher: Recipient<WorkerFree>,
     stats: Arc<Stats>,
+    /// Kept in all failures: a fault of the thread says nothing about its model.
     model: Option<(Generation, Box<dyn Evaluator<G>>)>,
+    member: Arc<Member>,
+    presence: Presence,
+    budget: Budget,
+    parent: Recipient<ChildGaveUp>,
 }
 
+/// The budget of a thread is spent.
+struct GaveUp;
+
 impl<G: Game> WorkerLoop<G> {
+    /// Serves until the pool is closed or the budget is spent. What is queued then is reported lost when `commands` is dropped.
     fn run(mut self, commands: &mpsc::Receiver<Command<G>>) {
+        self.presence.running();
+        loop {
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve(commands)));
+            let spent = match served {
+                Ok(Ok(())) => return,
+                Ok(Err(GaveUp)) => true,
+                // The batch in hand was reported lost when it was dropped, but nobody has told the batcher.
+                Err(payload) => self.back_off(ExitReason::Panicked(caught(payload))).is_err(),
+            };
+            if spent {
+                self.busy.fetch_add(NEVER_FREE, Ordering::AcqRel);
+                return;
+            }
+            self.batcher.do_send(WorkerFree(Tally::default()));
+        }
+    }
+
+    fn serve(&mut self, commands: &mpsc::Receiver<Command<G>>) -> Result<(), GaveUp> {
         while let Ok(command) = commands.recv() {
             crate::faults::hit(crate::faults::Point::Thread);
             match command {
                 Command::Swap(generation, evaluator) => {
                     let old = self.model.replace((generation, evaluator));
                     // The thread must outlive whatever a native library does when it lets go of a model.
-                    if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
                         tracing::error!("the old model panicked while it was dropped");
                     }
                 }
-                Command::Run(batch) => {
+                Command::Run(batch, busy) => {
+                    let call = self.member.beat().enter();
                     let outcome = self.evaluate(&batch);
-                    self.busy.fetch_sub(1, Ordering::AcqRel);
-                    let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
-                    batch.finish(outcome, Some(ThreadFreed { batcher: self.batcher.clone(), tally }));
+                    drop(call);
+                    if let Err(TicketError::Backend(error)) = &outcome {
+                        let reason = ExitReason::Failed(error.clone());
+                        batch.finish(outcome, None);
+                        // Busy until it has backed off: the others get what comes.
+                        self.back_off(reason)?;
+                        drop(busy);
+                        self.batcher.do_send(WorkerFree(Tally::default()));
+                    } else {
+                        drop(busy);
+                        let tally = outcome.as_ref().map_or_else(|_| Tally::default(), tally);
+                        batch.finish(outcome, Some(ThreadFreed { batcher: self.batcher.clone(), tally }));
+                    }
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Spends a restart and waits as long as that costs, or until the pool is closed.
+    fn back_off(&mut self, reason: ExitReason) -> Result<(), GaveUp> {
+        let child = self.member.name();
+        let Some(wait) = self.budget.spend(tokio::time::Instant::now()) else {
+            self.presence.stopped(&reason);
+            tracing::error!(%child, %reason, "child has used up its restarts");
+            self.parent.do_send(ChildGaveUp { child, reason });
+            return Err(GaveUp);
+        };
+        self.presence.restarting(&reason);
+        tracing::warn!(%child, %reason, wait_ms = wait.as_millis() as u64, "backing off");
+        std::thread::park_timeout(wait);
+        self.presence.running();
+        Ok(())
     }
 
     fn evaluate(&mut self, batch: &LeafBatch<G>) -> Result<Answer, TicketError> {
@@ -195,155 +302,5 @@ fn tally(answer: &Answer) -> Tally {
         generation: answer.generation.number,
         evaluated: answer.evaluations.len() as u64,
         flawed: answer.evaluations.flaws().len() as u64,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        testing::{FAILS, FORGETS, Inbox, Model, Numbers, PANICS, answer, leaf, nth, play},
-        ticket::BatchDone,
-    };
-
-    /// A pool, and the mail of the batcher and the cache.
-    struct Stage {
-        pool: InferencePool<Numbers>,
-        free: Inbox<WorkerFree>,
-        done: Inbox<BatchDone>,
-        stats: Arc<Stats>,
-    }
-
-    impl Stage {
-        fn new(threads: usize) -> Self {
-            let (free, stats) = (Inbox::new(), Arc::new(Stats::default()));
-            let pool = InferencePool::start(threads, &free.address, &stats).unwrap();
-            Self { pool, free, done: Inbox::new(), stats }
-        }
-
-        fn swap(&self, number: u64) {
-            let model = |_| Box::new(Model(number)) as Box<dyn Evaluator<Numbers>>;
-            self.pool.swap(nth(number), (0..self.pool.len()).map(model).collect());
-        }
-
-        /// Queues positions on a thread; each is its own id.
-        fn run(&self, worker: usize, positions: &[u16]) {
-            let mut batch = LeafBatch::new(1, self.done.address.clone());
-            positions.iter().for_each(|&position| batch.push(u64::from(position), leaf(position)));
-            self.pool.run(worker, batch);
-        }
-
-        async fn next(&mut self) -> (Vec<u64>, Result<Answer, TicketError>) {
-            let BatchDone { ids, outcome, .. } = self.done.next().await;
-            (ids, outcome)
-        }
-    }
-
-    #[test]
-    fn a_batch_runs_on_the_model_that_was_swapped_in_before_it() {
-        play(async {
-            let mut stage = Stage::new(1);
-            stage.run(0, &[1]);
-            stage.swap(1);
-            stage.run(0, &[2, 3]);
-            stage.swap(2);
-            stage.swap(3);
-            stage.run(0, &[4]);
-            assert_eq!(stage.pool.generation(), nth(3));
-            assert_eq!(stage.next().await, (vec![1], Err(TicketError::Lost)), "there was no model yet");
-            assert_eq!(stage.next().await, (vec![2, 3], Ok(answer(1, [2, 3]))));
-            assert_eq!(stage.next().await, (vec![4], Ok(answer(3, [4]))));
-            stage.pool.close();
-        });
-    }
-
-    #[test]
-    fn a_batch_that_goes_wrong_fails_alone_and_the_thread_goes_on() {
-        play(async {
-            let mut stage = Stage::new(1);
-            stage.swap(1);
-            for bad in [PANICS, FAILS, FORGETS] {
-                stage.run(0, &[1, bad]);
-                stage.run(0, &[2]);
-            }
-            for (bad, reason) in
-                [(PANICS, "unlucky position"), (FAILS, "no luck"), (FORGETS, "1 evaluations came back for 2 positions")]
-            {
-                let (ids, outcome) = stage.next().await;
-                assert_eq!(ids, [1, u64::from(bad)]);
-                assert!(matches!(&outcome, Err(TicketError::Backend(text)) if text.contains(reason)), "{outcome:?}");
-                assert_eq!(stage.next().await, (vec![2], Ok(answer(1, [2]))));
-            }
-            for _ in 0..6 {
-                stage.free.next().await;
-            }
-            assert_eq!(stage.pool.least_busy(), Some((0, 0)));
-            assert_eq!((stage.stats.batches.get(), stage.stats.batch_errors.get()), (3, 3));
-            stage.pool.close();
-        });
-    }
-
-    /// A model that cannot even be dropped.
-    struct Cursed;
-
-    impl Evaluator<Numbers> for Cursed {
-        fn evaluate(
-            &mut self,
-            _: &[selfplay_engine::Leaf<Numbers>],
-            _: &mut Evaluations,
-        ) -> Result<(), selfplay_engine::evaluation::EvaluateError> {
-            Ok(())
-        }
-    }
-
-    impl Drop for Cursed {
-        fn drop(&mut self) {
-            panic!("as planned");
-        }
-    }
-
-    #[test]
-    fn a_model_that_panics_when_dropped_does_not_take_its_thread_along() {
-        play(async {
-            let mut stage = Stage::new(1);
-            stage.pool.swap(nth(1), vec![Box::new(Cursed)]);
-            stage.swap(2);
-            stage.run(0, &[1]);
-            assert_eq!(stage.next().await, (vec![1], Ok(answer(2, [1]))));
-            stage.pool.close();
-        });
-    }
-
-    #[test]
-    fn closing_finishes_what_is_queued_and_loses_what_comes_later() {
-        play(async {
-            let mut stage = Stage::new(3);
-            stage.swap(1);
-            for position in 20..40 {
-                stage.run(usize::from(position) % 3, &[position]);
-            }
-            stage.pool.close();
-            let mut finished: Vec<_> =
-                stage.done.take().await.into_iter().map(|done| (done.ids, done.outcome)).collect();
-            finished.sort_by_key(|(ids, _)| ids[0]);
-            let expected: Vec<_> =
-                (20..40).map(|position| (vec![u64::from(position)], Ok(answer(1, [position])))).collect();
-            assert_eq!(finished, expected);
-            stage.run(1, &[1]);
-            assert_eq!(stage.next().await, (vec![1], Err(TicketError::Lost)));
-            assert_eq!(stage.pool.least_busy().map(|(_, busy)| busy), Some(0));
-            stage.pool.close();
-        });
-    }
-
-    #[test]
-    fn the_least_busy_thread_is_found() {
-        play(async {
-            let stage = Stage::new(2);
-            stage.pool.workers[0].busy.store(2, Ordering::Release);
-            stage.pool.workers[1].busy.store(1, Ordering::Release);
-            assert_eq!(stage.pool.least_busy(), Some((1, 1)));
-            stage.pool.close();
-        });
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! - [`stats`]: counters anyone may read
 //! - [`faults`]: faults on purpose, in binaries built for tests
-//! - [`supervision`]: restarts after panics, within a budget
+//! - [`health`]: how every child is doing, and what is written down of it
+//! - [`supervision`]: restarts after panics and errors, within a budget
+//! - [`watchdog`]: notices hangs
 //! - [`ticket`]: requests, batches and the promise of one answer each
 //! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
 //! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
@@ -19,6 +21,7 @@ pub mod cache;
 pub mod faults;
 pub mod game;
 pub mod games;
+pub mod health;
 pub mod inference;
 pub mod loader;
 pub mod onnx;
@@ -28,4 +31,5 @@ pub mod supervision;
 #[cfg(test)]
 mod testing;
 pub mod ticket;
+pub mod watchdog;
 pub mod writer;

@@ -121,6 +121,8 @@ stats! {
     values_clamped,
     /// Requests answered as lost or failed and asked again.
     retries,
+    /// Restarts of all children, failed batches included.
+    restarts,
     /// Models taken into service.
     models_loaded,
     /// Models refused.

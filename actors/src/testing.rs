@@ -13,7 +13,42 @@ use tokio::{
     time::Duration,
 };
 
-use crate::ticket::{Answer, Generation};
+use crate::{
+    health::{Child, Hang, Health, Limits, Restart},
+    inference::ThreadSpec,
+    supervision::ChildSpec,
+    ticket::{Answer, Generation},
+};
+
+/// A child that is restarted five times, at once.
+pub(crate) static CHILD: Child = Child {
+    name: "child",
+    restart: Restart::Permanent,
+    limits: Limits {
+        restarts: 5,
+        window: Duration::from_secs(60),
+        first_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(1),
+    },
+    hang: Hang::Thread,
+    cost: "nothing",
+    escalation: "none",
+};
+
+/// How a [`CHILD`] is supervised whose parent does not listen.
+pub(crate) fn supervised() -> ChildSpec {
+    ChildSpec::new(Health::default().join(&CHILD, CHILD.name, None), Inbox::new().address)
+}
+
+/// The same for inference threads.
+pub(crate) fn threads() -> ThreadSpec {
+    ThreadSpec {
+        child: &CHILD,
+        hang_limit: None,
+        health: Health::new(Default::default()),
+        parent: Inbox::new().address,
+    }
+}
 
 /// Runs a test on this thread with actors and paused time: timers fire as soon as nothing else is left to do.
 pub(crate) fn play<T>(test: impl Future<Output = T>) -> T {

@@ -33,7 +33,6 @@ use self::{
 use crate::{
     games::{Credit, HoldStarts},
     stats::Stats,
-    supervision::ChildGaveUp,
 };
 
 /// Longest time a finished game waits for others to share its synchronisations with.
@@ -74,6 +73,14 @@ pub struct WriterFlushed {
     /// Finished games in the spool directory: the next start brings them to the output directory.
     pub spooled: u64,
     /// Why; empty when all is written.
+    pub reason: String,
+}
+
+/// Writing has failed for longer than it may: the process should end. Sent to the root, once.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WritingFails {
+    /// For how long, and why.
     pub reason: String,
 }
 
@@ -121,7 +128,7 @@ pub struct WriterAddresses {
     /// Hears that all is written.
     pub flushed: Recipient<WriterFlushed>,
     /// Hears that writing has failed for too long.
-    pub escalate: Recipient<ChildGaveUp>,
+    pub gave_up: Recipient<WritingFails>,
 }
 
 /// Since when something is wrong, and when that was last said.
@@ -236,7 +243,7 @@ impl<G: Game> WriterActor<G> {
         }
         if trouble.since.elapsed() >= deadline && !std::mem::replace(&mut self.escalated, true) {
             let reason = format!("games could not be written for {} s: {reason}", deadline.as_secs_f64());
-            self.addresses.escalate.do_send(ChildGaveUp { child: "writer", reason });
+            self.addresses.gave_up.do_send(WritingFails { reason });
         }
         self.schedule(RETRY_WAIT, ctx);
     }
@@ -255,7 +262,12 @@ impl<G: Game> WriterActor<G> {
 
     /// A finished game that cannot be expressed in the trainer's format, or over which the writer panicked.
     fn set_aside(&mut self, number: JournalNumber, game: &queue::Unfit) {
-        tracing::error!(seed = game.seed, game = game.index, reason = game.reason, "game set aside: it breaks the replay format");
+        tracing::error!(
+            seed = game.seed,
+            game = game.index,
+            reason = game.reason,
+            "game set aside: it breaks the replay format"
+        );
         self.rejects.keep(unix_ms(), game.seed, game.index, &game.to_json());
         self.output.journal.end(number);
         self.stats.games_unfit.add(1);
@@ -369,7 +381,12 @@ impl<G: Game> Handler<GameRejected<G>> for WriterActor<G> {
 
     fn handle(&mut self, game: GameRejected<G>, _: &mut Self::Context) {
         let version = game.nonsense.generation.version;
-        tracing::error!(seed = game.seed, game = game.index, version, "game set aside: the network's output for it is not finite");
+        tracing::error!(
+            seed = game.seed,
+            game = game.index,
+            version,
+            "game set aside: the network's output for it is not finite"
+        );
         let json = game.to_json(&self.files.game, self.files.encoding);
         self.rejects.keep(unix_ms(), game.seed, game.index, &json);
         self.output.journal.end(game.number);

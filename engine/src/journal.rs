@@ -3,6 +3,16 @@
 //!
 //! Each session appends to a file of its own, `tmp/session_{id}.journal` in the store's directory, which it keeps locked while it
 //! lives. [`open_session`] reads the journals of dead sessions, finishes or removes what they left, and makes a new journal.
+//!
+//! What the writer does with a group of finished games, so that a crash or a power cut at any point neither loses one nor shows
+//! one twice ([`Journal::sync`] must succeed each time, else it waits and calls [`Journal::tend`]):
+//!
+//! [`Journal::staging`], [`ReplayStore::stage`] → `sync` → [`ReplayStore::complete`] → [`Journal::staged`] → `sync` →
+//! [`ReplayStore::publish`] → [`Journal::end`]
+//!
+//! [`ReplayStore::stage`]: crate::replay::ReplayStore::stage
+//! [`ReplayStore::complete`]: crate::replay::ReplayStore::complete
+//! [`ReplayStore::publish`]: crate::replay::ReplayStore::publish
 
 mod entry;
 mod import;
@@ -191,8 +201,8 @@ impl Journal {
         kept.append(number.0, &entry);
     }
 
-    /// The game is over and will be staged as `stem`. To be called before [`crate::replay::ReplayStore::stage`]; again when it is
-    /// staged under another name.
+    /// The game is over and will be staged as `stem`. To be called, and followed by a successful [`Journal::sync`], before
+    /// [`crate::replay::ReplayStore::complete`]; again when it is staged under another name.
     pub fn staging(&self, number: JournalNumber, stem: &Stem) {
         self.append(number, &Entry::Staging { number: number.0, stem: stem.clone() });
     }

@@ -145,9 +145,13 @@ fn panics_of_the_batcher() {
 
 #[test]
 fn panics_of_the_writer() {
-    // The game in its hands is set aside.
-    let ended = survives(&["writer=panic@1", "writer=panic@5"]);
-    assert!(matches!(ended.code(), Some(0 | 70)), "{}", ended.log.tail());
+    survives(&["writer=panic@1", "writer=panic@5", "writer=panic@6"]).exited_with(0);
+}
+
+#[test]
+fn a_game_over_which_the_writer_panics_is_set_aside() {
+    let ended = survives(&["format=panic@2"]).exited_with(70);
+    assert_eq!(ended.log.saying("game set aside: it breaks the replay format").count(), 1);
 }
 
 #[test]
@@ -224,7 +228,7 @@ fn a_full_disk() {
     let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0"));
     run.takes(2, &mut daemon);
     run.site.fill_disk();
-    daemon.says("cannot write game");
+    daemon.says("cannot write games");
     run.ingest();
     run.site.empty_disk();
     run.takes(CONFIG.games as usize + 3, &mut daemon);
@@ -239,7 +243,7 @@ fn a_directory_that_goes_away_and_comes_back() {
     let mut daemon = run.start(&Launch::plain());
     run.takes(2, &mut daemon);
     run.site.take_directory();
-    daemon.says("cannot write game");
+    daemon.says("cannot write games");
     run.site.give_directory_back();
     run.takes(CONFIG.games as usize + 3, &mut daemon);
     daemon.signal(Signal::TERM);

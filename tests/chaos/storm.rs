@@ -62,7 +62,7 @@ const WEIGHTS: [(u64, Fault); 10] = [
 const INJECTIONS: [&str; 9] = [
     "",
     "game=panic/2000,cache=panic/3000,batcher=panic/5000",
-    "writer=panic/12,loader=panic/30",
+    "writer=panic/30,format=panic/20,loader=panic/30",
     "inference=panic/300,evaluator=error/300",
     "evaluator=nan/20000",
     "thread=panic/2000",
@@ -224,6 +224,12 @@ impl Storm {
             Fault::NoTmp => {
                 // While daemons work in it, it may not be empty for long enough.
                 fs::remove_dir_all(self.site.ready().join("tmp")).ok();
+                self.books.journals_are_gone();
+                for slot in &mut self.slots {
+                    if let Slot::Runs(session) | Slot::Frozen(session, _) = slot {
+                        session.told.starved = true;
+                    }
+                }
             }
             Fault::IdleTrainer => self.idle = Some(now + self.random.millis(1000, 6000)),
         }
@@ -295,7 +301,7 @@ impl Storm {
 
     fn reckon(&self) {
         let faults: String =
-            self.faults.iter().map(|(fault, count)| format!("  {:<34}{count:>9}\n", format!("{fault:?}"))).collect();
+            self.faults.iter().map(|(fault, count)| format!("  {:<50}{count:>9}\n", format!("{fault:?}"))).collect();
         eprintln!("{faults}{}", self.books.table(&self.ingest));
         assert_eq!(self.site.leftovers(), [""; 0]);
         assert_eq!(self.site.processes(), [0; 0]);

@@ -67,7 +67,7 @@ impl Written {
         let stem = self.npz.file_stem().unwrap().to_str().unwrap();
         let parts: Vec<_> = stem.split('_').collect();
         assert!(matches!(parts[..], ["game", _, _, _]), "{stem}");
-        assert_eq!(parts[3], self.game.metadata.creator, "{stem}");
+        assert_eq!(parts[3].split('-').next().unwrap_or_default(), self.game.metadata.creator, "{stem}");
         parts[2].parse().unwrap()
     }
 

@@ -1,6 +1,8 @@
 //! Shutdown file and signals.
 
-use std::fs;
+use std::{fs, io::Write as _, path::Path};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::{
     config::Config,
@@ -52,11 +54,15 @@ fn without_grace_running_games_are_given_up() {
 }
 
 #[test]
-fn games_that_outlast_the_grace_period_are_given_up() {
+fn games_that_outlast_the_grace_period_are_given_up_without_a_journal() {
     let trainer = Trainer::new(Config::SLOW);
-    let daemon = in_long_games(&trainer, "--grace-seconds 0.2");
+    trainer.publish_network(0, Scalar::Plain);
+    let daemon = by_hash(&trainer).args("--log-level debug --drain-deadline 0.2");
+    let mut daemon = daemon.env("SELFPLAYD__JOURNAL__ENABLED", "false").start();
+    daemon.says("game starts");
     trainer.shut_down();
-    daemon.wait().succeeded().said(&[".shutdown exists", "the grace period is over"]).within(10);
+    let said = [".shutdown exists", "the grace period is over", "over before the games"];
+    daemon.wait().exited_with(75).said(&said).within(10);
     trainer.is_tidy();
 }
 
@@ -134,4 +140,41 @@ fn leftovers_of_others_are_none_of_its_business() {
     trainer.shut_down();
     trainer.daemon().run().succeeded();
     assert!(other.exists(), "another daemon may still write it");
+}
+
+/// A file that is only there once somebody writes it: whoever reads it waits.
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+#[test]
+fn a_signal_while_it_starts_stops_it_before_any_game() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let trainer = Trainer::new(Config::QUICK);
+        trainer.publish_network(0, Scalar::Plain);
+        let config = trainer.ready().with_file_name("settings.yaml");
+        fifo(&config);
+        let daemon = Daemon::playing(&config, &trainer.ready()).args("--evaluator hash --num-games 1000000").start();
+        // Opening it waits until the daemon reads it.
+        let mut settings = fs::OpenOptions::new().write(true).open(&config).unwrap();
+        daemon.signal(signal);
+        settings.write_all(Config::QUICK.yaml().as_bytes()).unwrap();
+        drop(settings);
+        daemon.wait().succeeded().said(&["stopping"]).within(20);
+        games::left_in(&trainer.ready(), Config::QUICK);
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_read_to_its_end_ends_the_process() {
+    let trainer = Trainer::new(Config::QUICK);
+    let config = Config::QUICK.write(trainer.ready().parent().unwrap());
+    let endless = trainer.ready().with_file_name("endless.onnx");
+    fifo(&endless);
+    let daemon = Daemon::playing(&config, &trainer.ready()).option("--model-path", &endless);
+    let daemon = daemon.env("SELFPLAYD__MODEL__LOAD_SECONDS", "1").start();
+    // Held open, and nothing is ever written.
+    let _model = fs::OpenOptions::new().write(true).open(&endless).unwrap();
+    daemon.wait().exited_with(70).said(&["model loader", "hangs"]).within(40);
+    trainer.is_tidy();
 }

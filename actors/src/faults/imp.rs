@@ -193,11 +193,9 @@ mod tests {
         for plan in ["cache", "cache=panic", "cache=panic/0", "cache=panic/x", "seed=x", "cache=panic@-1"] {
             assert!(refusal(plan).contains("is neither <point>=<fault>/<n>"), "{plan}");
         }
-        assert!(
-            refusal("cash=panic/3").ends_with(
-                "names no point; there are game, cache, batcher, writer, format, loader, thread, inference, evaluator"
-            )
-        );
+        assert!(refusal("cash=panic/3").ends_with(
+            "names no point; there are game, cache, batcher, writer, format, loader, thread, inference, evaluator"
+        ));
         assert!(refusal("cache=hang/3").ends_with("it has panic"));
         assert!(refusal("evaluator=panic/3").ends_with("it has error, nan"));
         assert!(Plan::parse(" , ").unwrap().0.is_empty());

@@ -203,3 +203,20 @@ fn answers_to_other_requests_are_ignored() {
         assert_eq!(stage.stats.retries.get(), 0);
     });
 }
+
+#[test]
+fn a_slot_that_is_told_to_stop_forgets_its_game_and_says_whether_there_was_one() {
+    play(async {
+        let (mut stage, mut stopped) = (Stage::new(), Inbox::<SlotStopped>::new());
+        let stop = || StopGame { reply: stopped.address.clone() };
+        stage.slot.do_send(stop());
+        stage.slot.do_send(PlayGame::New { index: 2 });
+        stage.slot.do_send(stop());
+        // The answer to what it had asked comes too late.
+        serve(stage.lookups.next().await);
+        stage.slot.do_send(stop());
+        let unfinished: Vec<_> = stopped.take().await.iter().map(|report| (report.slot, report.unfinished)).collect();
+        assert_eq!(unfinished, [(5, false), (5, true), (5, false)]);
+        assert!(stage.lookups.take().await.is_empty() && stage.free.take().await.is_empty());
+    });
+}

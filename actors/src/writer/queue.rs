@@ -133,6 +133,8 @@ impl<G: Game> Queue<G> {
     pub(super) fn commit(&mut self, files: &Files<G>, output: &Output) -> Outcome {
         let mut outcome = Outcome::default();
         while !self.games.is_empty() && outcome.failure.is_none() {
+            // Without its file this session would count as dead, and its files as leftovers.
+            output.journal.tend().ok();
             let staged = self.stage(files, output, &mut outcome);
             // Those before the one that failed may still be written.
             if let Err(reason) = self.publish(staged, output, &mut outcome) {
@@ -163,6 +165,8 @@ impl<G: Game> Queue<G> {
                     continue;
                 }
             };
+            // One slow game is no hang, however many there are.
+            crate::health::progress();
             output.journal.staging(game.number, &game.stem);
             match output.store.stage(&game.stem, yaml.as_bytes(), &npz) {
                 Ok(staged) => game.staged = Some(staged),
@@ -179,13 +183,17 @@ impl<G: Game> Queue<G> {
     /// Moves the first `count` games, which are staged, into place.
     fn publish(&mut self, count: usize, output: &Output, outcome: &mut Outcome) -> Result<(), String> {
         let mut staged: Vec<_> = self.games.iter_mut().take(count).filter_map(|game| game.staged.take()).collect();
+        if staged.is_empty() {
+            return Ok(());
+        }
+        // Should the journal fail here or below, a crash within the next steps may show these games twice; not to write them
+        // would be worse. The journal's own trouble is told by whoever tends it.
+        output.journal.sync().ok();
         if let Err(error) = output.store.complete(&mut staged) {
             self.games.iter_mut().zip(staged).for_each(|(game, staged)| game.keep(staged, &error));
             return Err(failed(&error));
         }
         output.journal.staged(self.games.iter().take(count).map(|game| (game.number, &game.stem)));
-        // Should the journal fail here, a crash within the next steps may show these games twice; not to write them would be
-        // worse. The journal's own trouble is told by whoever tends it.
         output.journal.sync().ok();
         let mut failure = Ok(());
         let mut place = 0;

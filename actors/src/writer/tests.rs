@@ -24,7 +24,7 @@ struct Stage {
     credits: Inbox<Credit>,
     holds: Inbox<HoldStarts>,
     root: Inbox<WriterFlushed>,
-    escalations: Inbox<ChildGaveUp>,
+    escalations: Inbox<WritingFails>,
     stats: Arc<Stats>,
 }
 
@@ -66,7 +66,7 @@ impl Stage {
             credits: credits.address.clone(),
             holds: holds.address.clone(),
             flushed: root.address.clone(),
-            escalate: escalations.address.clone(),
+            gave_up: escalations.address.clone(),
         };
         let provenance = Provenance {
             pid: 77,
@@ -194,7 +194,7 @@ fn when_writing_fails_for_too_long_it_escalates_once() {
         let report = stage.escalations.next().await;
         let waited = before.elapsed().as_secs_f64();
         assert!((10.0..12.0).contains(&waited), "{waited}");
-        assert!(report.child == "writer" && report.reason.contains("for 10 s: failed to create"), "{report:?}");
+        assert!(report.reason.contains("for 10 s: failed to create"), "{report:?}");
         tokio::time::sleep(RETRY_WAIT * 60).await;
         assert!(stage.escalations.take().await.is_empty());
     });

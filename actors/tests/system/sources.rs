@@ -3,8 +3,9 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
 };
 
@@ -46,19 +47,22 @@ impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Versions<G> {
     }
 }
 
-/// The hash evaluator, but every so-many-th batch of all its threads panics or fails.
+/// The hash evaluator, but some batches of all its threads, counted from 1, panic or fail.
 pub(crate) struct Shaky<G> {
     pub(crate) game: G,
     pub(crate) threads: usize,
-    pub(crate) panic_every: u64,
-    pub(crate) fail_every: u64,
+    pub(crate) panics: &'static [u64],
+    pub(crate) fails: &'static [u64],
+    /// From this one on every batch fails.
+    pub(crate) fails_from: u64,
 }
 
 struct ShakyEvaluator<G: Game> {
     inner: HashEvaluator<G>,
     batches: Arc<AtomicU64>,
-    panic_every: u64,
-    fail_every: u64,
+    panics: &'static [u64],
+    fails: &'static [u64],
+    fails_from: u64,
 }
 
 impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Shaky<G> {
@@ -68,8 +72,9 @@ impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Shaky<G> {
             Box::new(ShakyEvaluator {
                 inner: HashEvaluator::new(self.game.clone(), ENCODING, HashPriors::Ratio, 0),
                 batches: batches.clone(),
-                panic_every: self.panic_every,
-                fail_every: self.fail_every,
+                panics: self.panics,
+                fails: self.fails,
+                fails_from: self.fails_from,
             })
         };
         let evaluators = (0..self.threads).map(|_| evaluator()).collect();
@@ -80,10 +85,44 @@ impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Shaky<G> {
 impl<G: Game> Evaluator<G> for ShakyEvaluator<G> {
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
         let batch = self.batches.fetch_add(1, Ordering::Relaxed) + 1;
-        assert!(!batch.is_multiple_of(self.panic_every), "as planned: batch {batch}");
-        if batch.is_multiple_of(self.fail_every) {
+        assert!(!self.panics.contains(&batch), "as planned: batch {batch}");
+        if self.fails.contains(&batch) || batch >= self.fails_from {
             return Err(EvaluateError::Backend(format!("batch {batch}")));
         }
+        self.inner.evaluate(leaves, out)
+    }
+}
+
+/// The hash evaluator, or a source of it, that does not return once it is told to hang: until the sender is dropped.
+pub(crate) struct Stuck<G: Game> {
+    pub(crate) inner: HashEvaluator<G>,
+    pub(crate) hangs: Arc<AtomicBool>,
+    pub(crate) until: Arc<Mutex<mpsc::Receiver<()>>>,
+    pub(crate) in_load: bool,
+}
+
+impl<G: Game> Stuck<G> {
+    fn hang(&self) {
+        if self.hangs.load(Ordering::Relaxed) {
+            self.until.lock().unwrap().recv().ok();
+        }
+    }
+}
+
+impl<G: Game<Encoding = QuoridorEncoding>> ModelSource<G> for Stuck<G> {
+    fn load(&mut self, _: &Path) -> Result<LoadedModel<G>, LoadFailure> {
+        if self.in_load {
+            self.hang();
+        }
+        let (inner, hangs, until) = (self.inner.clone(), self.hangs.clone(), self.until.clone());
+        let evaluator = Box::new(Self { inner, hangs, until, in_load: false });
+        Ok(LoadedModel { evaluators: vec![evaluator], encoding: ENCODING, description: "stuck".to_owned() })
+    }
+}
+
+impl<G: Game> Evaluator<G> for Stuck<G> {
+    fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        self.hang();
         self.inner.evaluate(leaves, out)
     }
 }

@@ -13,6 +13,7 @@ use selfplay_actors::{
     cache::CacheLimits,
     game::{GamePlan, PlyHook},
     games::Quota,
+    health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
@@ -51,12 +52,15 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) batching: BatchPolicy,
     pub(crate) cache: CacheLimits,
     pub(crate) on_ply: Option<PlyHook<G>>,
+    pub(crate) journal_keeps_games: bool,
+    pub(crate) hang_limits: HangLimits,
 }
 
 /// What came of it.
 pub(crate) struct Played {
     pub(crate) ending: Ending,
     pub(crate) stats: Snapshot,
+    pub(crate) tree: TreeStatus,
     /// The bytes of each game's arrays, by the game's number.
     pub(crate) arrays: BTreeMap<u64, Vec<u8>>,
     pub(crate) games: BTreeMap<u64, ReadGame>,
@@ -66,6 +70,7 @@ pub(crate) struct Played {
 pub(crate) struct Running {
     pub(crate) controller: Controller,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) health: Arc<Health>,
     ending: mpsc::Receiver<Ending>,
     dir: TempDir,
 }
@@ -106,6 +111,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4 },
             cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
             on_ply: None,
+            journal_keeps_games: false,
+            hang_limits: HangLimits::default(),
         }
     }
 
@@ -124,6 +131,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
 
     pub(crate) fn start_in(self, dir: TempDir) -> Running {
         let stats = Arc::new(Stats::default());
+        let health = Health::new(stats.clone());
         let pid = std::process::id();
         let session = SessionId::of_this_process();
         let store = ReplayStore::open(ready(dir.path()), session).unwrap();
@@ -170,6 +178,10 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 max_rejected: 10,
             },
             provenance,
+            journal_keeps_games: self.journal_keeps_games,
+            hang_limits: self.hang_limits,
+            health: health.clone(),
+            last_resort: Arc::new(|| eprintln!("the system did not end in time after a hang")),
         };
         let (ended, ending) = mpsc::channel();
         let (started, controller) = mpsc::channel();
@@ -180,7 +192,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             ended.send(outcome.unwrap()).ok();
         });
         let controller = controller.recv_timeout(DEADLINE).expect("the system starts");
-        Running { controller, stats, ending, dir }
+        Running { controller, stats, health, ending, dir }
     }
 
     /// Plays to the end.
@@ -198,6 +210,7 @@ impl Running {
 
     /// Waits for the end and reads what was written: every file must be complete, and nothing else may lie about.
     pub(crate) fn finish(self) -> Played {
+        let health = self.health.clone();
         let (ending, stats, dir) = self.end();
         let (mut arrays, mut games) = (BTreeMap::new(), BTreeMap::new());
         let ready = ready(dir.path());
@@ -214,7 +227,7 @@ impl Running {
         assert_eq!(files.len(), 2 * games.len() + 1, "two files for each game and tmp, no more: {files:?}");
         assert!(names(&ready.join("tmp")).iter().all(|name| is_kept(name)));
         assert_eq!(stats.games_written, games.len() as u64);
-        Played { ending, stats, arrays, games }
+        Played { ending, stats, tree: health.status(), arrays, games }
     }
 }
 

@@ -1,0 +1,195 @@
+//! The start of everything: addresses, threads, actors.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use actix::{Actor, Arbiter, Context, Supervised, System};
+use selfplay_engine::{Game, search::SpareTree};
+
+use super::{CHILDREN, Controller, Ending, Options, stop::Tree, supervisor::RootSupervisor};
+use crate::{
+    batcher::{BatcherActor, BatcherAddresses},
+    cache::CacheActor,
+    game::{GameActor, GameAddresses},
+    games::GamesSupervisor,
+    health::{Child, Member},
+    inference::{InferencePool, ThreadSpec},
+    loader::{LoaderAddresses, ModelLoaderActor},
+    supervision::{ChildSpec, Mailbox, mailbox},
+    watchdog::Watchdog,
+    writer::{WriterActor, WriterAddresses},
+};
+
+/// How often a thread of actors shows that it runs timers.
+const PULSE_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts everything on the current system. `started` hears when that is done.
+pub(super) async fn start<G: Game>(
+    options: Options<G>,
+    ending: Arc<Mutex<Option<Ending>>>,
+    started: impl FnOnce(Controller) + 'static,
+) -> std::io::Result<Tree<G>> {
+    let Options { plan, games_at_once, game_threads, inference_threads, health, hang_limits, .. } = options;
+    let stats = plan.stats.clone();
+
+    // Every address exists before any actor: nothing has to be told of another afterwards.
+    let (root, root_mailbox) = mailbox::<RootSupervisor<G>>();
+    let (games, games_mailbox) = mailbox::<GamesSupervisor<G>>();
+    let (writer, writer_mailbox) = mailbox::<WriterActor<G>>();
+    let (cache, cache_mailbox) = mailbox::<CacheActor<G>>();
+    let (batcher, batcher_mailbox) = mailbox::<BatcherActor<G>>();
+    let (loader, loader_mailbox) = mailbox::<ModelLoaderActor<G>>();
+    let (slots, slot_mailboxes): (Vec<_>, Vec<_>) = (0..games_at_once).map(|_| mailbox::<GameActor<G>>()).unzip();
+
+    let spec = |child: &'static Child| {
+        let member = health.join(child, child.name, child.hang_limit(&hang_limits));
+        ChildSpec::new(member, root.clone().recipient())
+    };
+    let [root_row, loader_row, writer_row, batcher_row, cache_row, games_row, game_row, inference, thread, blocking] =
+        &CHILDREN;
+    let actors = [root_row, loader_row, writer_row, batcher_row, cache_row, games_row, game_row];
+    let [root_spec, loader_spec, writer_spec, batcher_spec, cache_spec, games_spec, game_spec] = actors.map(spec);
+    let watchdog = Watchdog::start(health.clone(), root.clone().recipient(), options.last_resort)?;
+
+    let inference_spec = ThreadSpec {
+        child: inference,
+        hang_limit: inference.hang_limit(&hang_limits),
+        health: health.clone(),
+        parent: root.clone().recipient(),
+    };
+    let workers = batcher.clone().recipient();
+    let pool = Arc::new(InferencePool::start(inference_threads, &workers, &stats, inference_spec)?);
+    let watched = |child: &'static Child, name: String| {
+        let arbiter = Arbiter::new();
+        arbiter.spawn(pulse(health.join(child, name, child.hang_limit(&hang_limits))));
+        arbiter
+    };
+    actix::spawn(pulse(health.join(thread, "thread main", thread.hang_limit(&hang_limits))));
+    let game_arbiters: Vec<_> =
+        (0..game_threads.max(1)).map(|number| watched(thread, format!("thread games-{number}"))).collect();
+    let mut arbiters = Vec::new();
+    let mut own_arbiter = |child, name: &str| {
+        let arbiter = watched(child, name.to_owned());
+        let handle = arbiter.handle();
+        arbiters.push(arbiter);
+        handle
+    };
+
+    // With one game thread its arbiter holds cache and batcher too: on few cores a hop between threads costs more than it
+    // gives.
+    let evaluation =
+        if game_arbiters.len() == 1 { game_arbiters[0].handle() } else { own_arbiter(thread, "thread evaluation") };
+    let cache_actor = {
+        let (limits, batcher, own) = (options.cache, batcher.clone().recipient(), cache.clone().recipient());
+        let stats = stats.clone();
+        move || CacheActor::new(limits, batcher, own, stats)
+    };
+    launch(&evaluation, cache_mailbox, cache_actor, cache_spec);
+    let batcher_actor = {
+        let addresses = BatcherAddresses {
+            cache: cache.clone().recipient(),
+            proven: loader.clone().recipient(),
+            withdrawn: loader.clone().recipient(),
+        };
+        let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
+        move || BatcherActor::new(pool, policy, limits, addresses, stats)
+    };
+    launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
+
+    let writer_actor = {
+        let addresses = WriterAddresses {
+            credits: games.clone().recipient(),
+            holds: games.clone().recipient(),
+            flushed: root.clone().recipient(),
+            gave_up: root.clone().recipient(),
+        };
+        let (game, output, provenance) = (plan.game.clone(), options.output, options.provenance);
+        let stats = stats.clone();
+        move || WriterActor::new(game, output, provenance, addresses, stats)
+    };
+    launch(&own_arbiter(blocking, "thread writer"), writer_mailbox, writer_actor, writer_spec);
+
+    let addresses = GameAddresses {
+        cache: cache.recipient(),
+        writer: writer.clone().recipient(),
+        rejects: writer.clone().recipient(),
+        supervisor: games.clone().recipient(),
+    };
+    let mut per_arbiter: Vec<Vec<_>> = game_arbiters.iter().map(|_| Vec::new()).collect();
+    for (slot, (own, mailbox)) in slots.iter().cloned().zip(slot_mailboxes).enumerate() {
+        per_arbiter[slot % game_arbiters.len()].push((slot, own, mailbox));
+    }
+    for (arbiter, slots) in game_arbiters.iter().zip(per_arbiter) {
+        let (plan, addresses, spec) = (plan.clone(), addresses.clone(), game_spec.clone());
+        arbiter.spawn_fn(move || {
+            let spare = Rc::new(RefCell::new(SpareTree::default()));
+            for (slot, own, mailbox) in slots {
+                let actor = GameActor::new(slot, plan.clone(), addresses.clone(), spare.clone(), &own);
+                actix::spawn(mailbox.supervise(actor, spec.clone()));
+            }
+        });
+    }
+    // Games in play, and as many again finished and waiting for the disk.
+    let credits = 2 * games_at_once as u64;
+    let supervisor = GamesSupervisor::new(
+        slots,
+        game_arbiters.len(),
+        credits,
+        options.quota,
+        options.resumable,
+        root.clone().recipient(),
+        root.clone().recipient(),
+        root.clone().recipient(),
+    );
+    actix::spawn(games_mailbox.supervise(supervisor, games_spec));
+
+    let keeps = options.journal_keeps_games;
+    let root_actor = RootSupervisor::new(games.clone(), writer.clone(), stats.clone(), ending, keeps);
+    actix::spawn(async move {
+        root_mailbox.supervise(root_actor, root_spec).await;
+        System::current().stop(); // Without a root nobody else would.
+    });
+
+    // The loader last: everything it may wake is there.
+    let loader_addresses = LoaderAddresses {
+        batcher: batcher.recipient(),
+        writer: writer.recipient(),
+        games: games.recipient(),
+        root: root.clone().recipient(),
+    };
+    let (source, origin) = (options.source, options.origin);
+    let loader_actor = move || ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats);
+    launch(&own_arbiter(blocking, "thread loader"), loader_mailbox, loader_actor, loader_spec);
+
+    arbiters.extend(game_arbiters);
+    started(Controller(root.recipient()));
+    Ok(Tree { pool, arbiters, health, watchdog, loader })
+}
+
+/// Shows that this thread runs its timers, until the thread is stopped.
+async fn pulse(member: Arc<Member>) {
+    let mut presence = member.arrive();
+    presence.running();
+    loop {
+        member.beat().beat();
+        tokio::time::sleep(PULSE_EVERY).await;
+    }
+}
+
+/// Makes an actor on an arbiter's thread and runs it there.
+fn launch<A>(
+    arbiter: &actix::ArbiterHandle,
+    mailbox: Mailbox<A>,
+    make: impl FnOnce() -> A + Send + 'static,
+    spec: ChildSpec,
+) where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    arbiter.spawn_fn(move || {
+        actix::spawn(mailbox.supervise(make(), spec));
+    });
+}
