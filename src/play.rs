@@ -38,6 +38,7 @@ use crate::{
 
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
 pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
+    selfplay_actors::faults::prepare().map_err(failed)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);

@@ -140,6 +140,7 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, Evaluate(batch): Evaluate<G>, ctx: &mut Self::Context) {
+        crate::faults::hit(crate::faults::Point::Batcher);
         if batch.generation() < self.pool.generation().number {
             batch.discard();
             // The cache asks again when it hears of the new model. Mostly it has by now; but had the notice been lost in a
@@ -156,6 +157,7 @@ impl<G: Game> Handler<WorkerFree> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, WorkerFree(tally): WorkerFree, ctx: &mut Self::Context) {
+        crate::faults::hit(crate::faults::Point::Batcher);
         self.judge(tally);
         self.dispatch(ctx);
     }
@@ -165,6 +167,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, SwapModel { generation, evaluators }: SwapModel<G>, ctx: &mut Self::Context) {
+        crate::faults::hit(crate::faults::Point::Batcher);
         self.pool.swap(generation, evaluators);
         // The cache's mail is in order: it hears of the model before it gets the first answer made by it, because no batch has
         // been sent since the swap.

@@ -65,6 +65,7 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
+        crate::faults::hit(crate::faults::Point::Cache);
         self.table.look_up(lookup);
         self.forward();
     }
@@ -76,6 +77,7 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
     fn handle(&mut self, mut done: BatchDone, _: &mut Self::Context) {
         done.freed.take(); // The thread's next batch comes first.
         let begun = Instant::now();
+        crate::faults::hit(crate::faults::Point::Cache);
         self.table.complete(done);
         self.forward();
         self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);

@@ -207,11 +207,13 @@ impl<G: Game> GameActor<G> {
         let assigned = match game {
             PlayGame::New { index } => {
                 let (seed, number) = (*seed, journal.begin(*seed, index));
+                tracing::debug!(seed, game = index, "game begun");
                 Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0 }
             }
             PlayGame::Resumed(game) => {
                 stats.games_resumed.add(1);
                 let ResumedGame { number, seed, index, first_version, plies } = *game;
+                tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
                 Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0 }
             }
         };
@@ -231,6 +233,7 @@ impl<G: Game> GameActor<G> {
 
     /// Plays until evaluations are needed or the game is over.
     fn go_on(&mut self) {
+        crate::faults::hit(crate::faults::Point::Game);
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
@@ -267,8 +270,9 @@ impl<G: Game> GameActor<G> {
 
     fn give_up(&mut self, reason: String) {
         self.plan.stats.games_abandoned.add(1);
-        if let Some(Assigned { number, .. }) = self.assigned {
+        if let Some(Assigned { number, seed, index, .. }) = self.assigned {
             self.plan.journal.end(number);
+            tracing::error!(seed, game = index, reason, "game given up");
         }
         self.leave(GameEnd::GivenUp(reason));
     }

@@ -281,7 +281,6 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
     fn handle(&mut self, free: SlotFree, _: &mut Self::Context) {
         self.schedule.slot_free(free.slot, &free.end);
         if let GameEnd::GivenUp(last) = free.end {
-            tracing::error!(game = free.index, reason = last, "game given up");
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {
                 let reason = format!("play: {} games given up, the last: {last}", self.schedule.abandoned);

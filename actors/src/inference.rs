@@ -266,6 +266,7 @@ impl<G: Game> WorkerLoop<G> {
 
     fn serve(&mut self, commands: &mpsc::Receiver<Command<G>>) -> Result<(), GaveUp> {
         while let Ok(command) = commands.recv() {
+            crate::faults::hit(crate::faults::Point::Thread);
             if let Some(done) = self.execute(command) {
                 done.tell(self.batcher.clone(), |reason| self.back_off(reason))?;
             }
@@ -313,7 +314,10 @@ impl<G: Game> WorkerLoop<G> {
         let priors = batch.leaves().iter().map(|leaf| leaf.legal.len()).sum();
         let mut evaluations = Evaluations::with_capacity(batch.len(), priors);
         let begun = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.evaluate(batch.leaves(), &mut evaluations)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            crate::faults::hit(crate::faults::Point::Inference);
+            evaluator.evaluate(batch.leaves(), &mut evaluations)
+        }));
         self.stats.inference_ns.add(begun.elapsed().as_nanos() as u64);
         let error = match outcome {
             Ok(Ok(())) if evaluations.len() != batch.len() => {

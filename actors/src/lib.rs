@@ -5,6 +5,7 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`stats`]: counters anyone may read
+//! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
 //! - [`supervision`]: restarts after panics and errors, within a budget
 //! - [`watchdog`]: notices hangs
@@ -17,6 +18,7 @@
 
 pub mod batcher;
 pub mod cache;
+pub mod faults;
 pub mod game;
 pub mod games;
 pub mod health;

@@ -412,6 +412,7 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         if let ModelOrigin::Follow { poll, .. } = self.origin {
             ctx.notify_later(LookForModel, poll);
         }
+        crate::faults::hit(crate::faults::Point::Loader);
         self.look();
         let fixed = matches!(self.origin, ModelOrigin::Fixed { .. });
         if fixed && self.serving.as_ref().is_some_and(|serving| serving.sent.is_some()) {

@@ -208,6 +208,7 @@ impl<G: Game> WriterActor<G> {
 
     /// Writes what is queued, up to the first failure, which it returns.
     fn write(&mut self, ctx: &mut Context<Self>) -> Option<String> {
+        crate::faults::hit(crate::faults::Point::Writer);
         let outcome = self.queue.commit(&self.files, &self.output);
         for (number, reason) in outcome.unfit {
             // Trying again cannot help, and the trainer must not see it.
@@ -261,7 +262,12 @@ impl<G: Game> WriterActor<G> {
 
     /// A finished game that cannot be expressed in the trainer's format, or over which the writer panicked.
     fn set_aside(&mut self, number: JournalNumber, game: &queue::Unfit) {
-        tracing::error!(game = game.index, reason = game.reason, "game set aside: it breaks the replay format");
+        tracing::error!(
+            seed = game.seed,
+            game = game.index,
+            reason = game.reason,
+            "game set aside: it breaks the replay format"
+        );
         self.rejects.keep(unix_ms(), game.seed, game.index, &game.to_json());
         self.output.journal.end(number);
         self.stats.games_unfit.add(1);
@@ -365,6 +371,7 @@ impl<G: Game> Handler<GameFinished<G>> for WriterActor<G> {
 
     fn handle(&mut self, game: GameFinished<G>, ctx: &mut Self::Context) {
         self.enqueue(game);
+        crate::faults::hit(crate::faults::Point::Writer);
         self.schedule(GROUP_WAIT, ctx);
     }
 }
@@ -374,7 +381,12 @@ impl<G: Game> Handler<GameRejected<G>> for WriterActor<G> {
 
     fn handle(&mut self, game: GameRejected<G>, _: &mut Self::Context) {
         let version = game.nonsense.generation.version;
-        tracing::error!(game = game.index, version, "game set aside: the network's output for it is not finite");
+        tracing::error!(
+            seed = game.seed,
+            game = game.index,
+            version,
+            "game set aside: the network's output for it is not finite"
+        );
         let json = game.to_json(&self.files.game, self.files.encoding);
         self.rejects.keep(unix_ms(), game.seed, game.index, &json);
         self.output.journal.end(game.number);

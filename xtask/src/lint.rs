@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::test::selection;
+use crate::test::{features, selection};
 use crate::{arrows, command, workspace};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
@@ -24,7 +24,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     command::run(command::cargo().args(["fmt", "--all", "--check"]))?;
     arrows::run()?;
     let mut clippy = command::cargo();
-    clippy.arg("clippy").args(&selection).args(["--all-targets", "--locked", "--", "-D", "warnings"]);
+    clippy.arg("clippy").args(&selection).args(features(&args.packages)).args([
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     command::run(&mut clippy)?;
     let mut doc = command::cargo();
     doc.arg("doc").args(&selection).args(["--no-deps", "--document-private-items", "--locked"]);

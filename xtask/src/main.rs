@@ -5,11 +5,13 @@
 
 mod arrows;
 mod bench;
+mod chaos;
 mod command;
 mod demo;
 mod lint;
 mod ort;
 mod python;
+mod soak;
 mod test;
 mod workspace;
 
@@ -40,6 +42,10 @@ enum Task {
     Arrows,
     /// Run the benchmarks of the engine, then those of the whole daemon
     Bench(bench::Args),
+    /// Break daemons at random for as long as you like, and check that the books balance
+    Chaos(chaos::Args),
+    /// Swap models under a daemon every two seconds, and watch its memory, files and threads
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +68,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Lint(args) => lint::run(&args),
         Task::Arrows => arrows::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Chaos(args) => chaos::run(&args),
+        Task::Soak(args) => soak::run(&args),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         // Unit tests of libraries and programs too, but not the doc tests, which come below in both cases.
         false => tests.args(["test", "--tests"]),
     };
-    tests.args(&selection).arg("--locked").args(&args.rest);
+    tests.args(&selection).args(features(&args.packages)).arg("--locked").args(&args.rest);
     tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);
     command::run(&mut tests)?;
 
@@ -53,13 +53,26 @@ pub(crate) fn selection(packages: &[String]) -> Vec<&str> {
     packages.iter().flat_map(|package| ["--package", package]).collect()
 }
 
+/// What tests need beyond the default features: faults to inject, where there is a package that has them.
+pub(crate) fn features(packages: &[String]) -> &'static [&'static str] {
+    let have = |package: &String| matches!(package.as_str(), "selfplayd" | "selfplay-actors");
+    if packages.is_empty() || packages.iter().any(have) { &["--features", "fault-injection"] } else { &[] }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::selection;
+    use super::{features, selection};
 
     #[test]
     fn no_package_means_all_of_them() {
         assert_eq!(selection(&[]), ["--workspace"]);
         assert_eq!(selection(&["a".to_owned(), "b".to_owned()]), ["--package", "a", "--package", "b"]);
+    }
+
+    #[test]
+    fn packages_without_the_feature_are_not_asked_for_it() {
+        assert_eq!(features(&[]), ["--features", "fault-injection"]);
+        assert_eq!(features(&["xtask".to_owned(), "selfplayd".to_owned()]), ["--features", "fault-injection"]);
+        assert!(features(&["selfplay-engine".to_owned(), "xtask".to_owned()]).is_empty());
     }
 }

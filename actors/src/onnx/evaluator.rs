@@ -52,13 +52,14 @@ impl<G: Game> OnnxEvaluator<G> {
 
 impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        crate::faults::batch()?;
         out.clear();
         let policy_len = self.network.policy_len();
         for part in leaves.chunks(self.network.max_batch()) {
             self.encode(part);
             self.network.run(part.len(), |logits, values| {
                 for (leaf, (logits, &value)) in part.iter().zip(logits.chunks_exact(policy_len).zip(values)) {
-                    out.push_logits(value, logits, &leaf.legal);
+                    out.push_logits(crate::faults::value(value), logits, &leaf.legal);
                 }
             })?;
         }

@@ -153,6 +153,7 @@ impl<G: Game> Queue<G> {
                 continue;
             }
             self.in_hand = Some(place);
+            crate::faults::hit(crate::faults::Point::Format);
             let bytes = files.of(&self.games[place].record);
             self.in_hand = None;
             let game = &mut self.games[place];

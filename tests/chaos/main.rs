@@ -1,0 +1,42 @@
+//! Breaks the real `selfplayd` in every way a training run may meet, and checks that the books balance.
+//!
+//! What the tests are made of:
+//! - [`random`], [`mod@pause`]: seeded choices, and time that passes
+//! - [`site`]: the directories of a training run, on a small disk where possible, and what can happen to them
+//! - [`models`]: good and bad models, handed over properly and otherwise
+//! - [`session`]: one daemon process, its signals, log and end
+//! - [`ingest`]: a stand-in for the trainer's reader that dies where the trainer would, and remembers every game
+//! - [`books`]: what the logs say of games started, resumed, set aside and lost
+//! - [`storm`]: faults by a seeded schedule, and the reckoning at the end
+//!
+//! The tests:
+//! - [`scenarios`]: one fault each
+//! - [`storms`]: all of them: one short run of a fixed seed, and the long one of `cargo xtask chaos`
+//!
+//! The daemon must be built with the feature `fault-injection`, as `cargo xtask test` does.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
+
+mod books;
+mod ingest;
+mod models;
+mod pause;
+mod random;
+mod scenarios;
+mod session;
+mod site;
+mod storm;
+mod storms;
+
+// What the tests of the unbroken daemon read games and wait with.
+#[path = "../daemon/config.rs"]
+#[expect(dead_code, reason = "some of it is for other tests")]
+mod config;
+#[path = "../daemon/games.rs"]
+#[expect(dead_code, reason = "some of it is for other tests")]
+mod games;
+#[path = "../daemon/numpy.rs"]
+#[expect(dead_code, reason = "some of it is for other tests")]
+mod numpy;
+#[path = "../daemon/wait.rs"]
+mod wait;

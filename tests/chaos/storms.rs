@@ -1,0 +1,23 @@
+//! All faults at once.
+
+use std::{env, time::Duration};
+
+use crate::storm::Storm;
+
+fn variable(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
+}
+
+#[test]
+fn a_short_storm() {
+    Storm::rages(variable("CHAOS_SEED").unwrap_or(3), Duration::from_secs(40));
+}
+
+/// `cargo xtask chaos --minutes M [--seed S]`.
+#[test]
+#[ignore = "as long as CHAOS_MINUTES says"]
+fn a_long_storm() {
+    let fresh = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let minutes = variable("CHAOS_MINUTES").expect("cargo xtask chaos sets CHAOS_MINUTES");
+    Storm::rages(variable("CHAOS_SEED").unwrap_or_else(fresh), Duration::from_secs(60 * minutes));
+}
