@@ -149,14 +149,23 @@ impl Schedule {
     }
 }
 
+/// Whom the games' supervisor tells.
+#[derive(Clone)]
+pub struct GamesAddresses {
+    /// Hears once that nothing is left to play.
+    pub done: Recipient<GamesDone>,
+    /// Hears that all games have stopped.
+    pub stopped: Recipient<GamesStopped>,
+    /// Hears that too many games are given up.
+    pub escalate: Recipient<ChildGaveUp>,
+}
+
 /// See the module.
 pub struct GamesSupervisor<G: Game> {
     actors: Vec<Addr<GameActor<G>>>,
     schedule: Schedule,
     resumable: VecDeque<ResumedGame<G>>,
-    root: Recipient<GamesDone>,
-    stopped: Recipient<GamesStopped>,
-    escalate: Recipient<ChildGaveUp>,
+    addresses: GamesAddresses,
     told: bool,
     /// Slots that have not said yet that they stopped.
     stopping: Option<BTreeSet<usize>>,
@@ -172,19 +181,17 @@ impl<G: Game> GamesSupervisor<G> {
         credits: u64,
         quota: Quota,
         resumable: Vec<ResumedGame<G>>,
-        root: Recipient<GamesDone>,
-        stopped: Recipient<GamesStopped>,
-        escalate: Recipient<ChildGaveUp>,
+        addresses: GamesAddresses,
     ) -> Self {
         let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
         let resumable = resumable.into();
-        Self { actors, schedule, resumable, root, stopped, escalate, told: false, stopping: None, unfinished: 0 }
+        Self { actors, schedule, resumable, addresses, told: false, stopping: None, unfinished: 0 }
     }
 
     /// Tells the root once no slot is left to stop.
     fn report_stopped(&self) {
         if self.stopping.as_ref().is_some_and(BTreeSet::is_empty) {
-            self.stopped.do_send(GamesStopped { unfinished: self.unfinished });
+            self.addresses.stopped.do_send(GamesStopped { unfinished: self.unfinished });
         }
     }
 
@@ -202,7 +209,7 @@ impl<G: Game> GamesSupervisor<G> {
         }
         if self.schedule.is_done() && !self.told {
             self.told = true;
-            self.root.do_send(GamesDone { abandoned: self.schedule.abandoned });
+            self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned });
         }
     }
 }
@@ -284,7 +291,9 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {
                 let reason = format!("play: {} games given up, the last: {last}", self.schedule.abandoned);
-                self.escalate.do_send(ChildGaveUp { child: "games".into(), reason: ExitReason::Failed(reason) });
+                self.addresses
+                    .escalate
+                    .do_send(ChildGaveUp { child: "games".into(), reason: ExitReason::Failed(reason) });
             }
         }
         self.go_on();
@@ -389,11 +398,14 @@ mod tests {
         play(async {
             let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
             let (slots, _mailboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
-            let (done, escalate) = (root.address.clone(), escalations.address.clone());
             let games = {
                 let quota = Quota { first_index: 0, limit: Some(10) };
-                let stopped = Inbox::new().address;
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), done, stopped, escalate).start()
+                let addresses = GamesAddresses {
+                    done: root.address.clone(),
+                    stopped: Inbox::new().address,
+                    escalate: escalations.address.clone(),
+                };
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
             };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
@@ -415,13 +427,17 @@ mod tests {
     #[test]
     fn it_has_stopped_when_all_slots_that_are_left_say_so() {
         play(async {
-            let (done, mut stopped, escalate) = (Inbox::new(), Inbox::<GamesStopped>::new(), Inbox::new());
+            let mut stopped = Inbox::<GamesStopped>::new();
             let (slots, mut mailboxes): (Vec<_>, Vec<_>) = (0..3).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
             mailboxes.remove(1); // Gone for good.
-            let (root, to) = (done.address.clone(), stopped.address.clone());
             let games = {
                 let quota = Quota { first_index: 0, limit: None };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), root, to, escalate.address.clone()).start()
+                let addresses = GamesAddresses {
+                    done: Inbox::new().address,
+                    stopped: stopped.address.clone(),
+                    escalate: Inbox::new().address,
+                };
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
             };
             games.do_send(StopGames);
             games.do_send(SlotStopped { slot: 0, unfinished: true });

@@ -15,7 +15,7 @@ use crate::{
     batcher::{BatcherActor, BatcherAddresses},
     cache::CacheActor,
     game::{GameActor, GameAddresses},
-    games::GamesSupervisor,
+    games::{GamesAddresses, GamesSupervisor},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
     loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
@@ -135,16 +135,13 @@ pub(super) async fn start<G: Game>(
     }
     // Games in play, and as many again finished and waiting for the disk.
     let credits = 2 * games_at_once as u64;
-    let supervisor = GamesSupervisor::new(
-        slots,
-        game_arbiters.len(),
-        credits,
-        options.quota,
-        options.resumable,
-        root.clone().recipient(),
-        root.clone().recipient(),
-        root.clone().recipient(),
-    );
+    let addresses = GamesAddresses {
+        done: root.clone().recipient(),
+        stopped: root.clone().recipient(),
+        escalate: root.clone().recipient(),
+    };
+    let supervisor =
+        GamesSupervisor::new(slots, game_arbiters.len(), credits, options.quota, options.resumable, addresses);
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
     let keeps = options.journal_keeps_games;
