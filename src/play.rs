@@ -45,6 +45,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
     let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
     let opened = output::open(settings, dir, game, seed, batch_games)?;
+    let left_behind = opened.resumable.len() as u64;
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game,
@@ -94,7 +95,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         // The games are safe: whether anybody reads the summary changes nothing.
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     }
-    log_books(&rates.counts);
+    log_books(&rates.counts, left_behind);
     Ok(exit(ending, &rates.counts))
 }
 
@@ -301,11 +302,17 @@ fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
 }
 
 /// What became of every game: started = finished + rejected + abandoned + unfinished, and finished = written + unfit + spooled
-/// + those that the next line reports as kept or lost.
-fn log_books(counts: &Snapshot) {
+/// + those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
+/// resumed wait on in the journal.
+fn log_books(counts: &Snapshot, left_behind: u64) {
+    let waiting = left_behind.saturating_sub(counts.games_resumed);
+    if waiting > 0 {
+        tracing::info!(games = waiting, "games of earlier processes were not resumed: they go on at the next start");
+    }
     tracing::info!(
         games_started = counts.games_started,
         games_resumed = counts.games_resumed,
+        games_waiting = waiting,
         games_finished = counts.games_finished,
         games_rejected = counts.games_rejected,
         games_abandoned = counts.games_abandoned,

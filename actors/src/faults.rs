@@ -7,7 +7,8 @@
 //!
 //! | point | hit by | faults |
 //! |---|---|---|
-//! | `game`, `cache`, `batcher`, `writer`, `loader` | every message that makes the actor work | `panic` |
+//! | `game`, `cache`, `batcher`, `writer` | every message that makes the actor work | `panic` |
+//! | `loader` | every look for a model | `panic`, `hang` |
 //! | `format` | every game that the writer turns into the bytes of files | `panic` |
 //! | `thread` | every command an inference thread takes, outside the guard around the evaluator | `panic` |
 //! | `inference` | every batch, inside that guard | `panic`, `hang` |
@@ -81,7 +82,7 @@ const POINTS: [(&str, Point, &[&str]); 9] = [
     ("batcher", Point::Batcher, &["panic"]),
     ("writer", Point::Writer, &["panic"]),
     ("format", Point::Format, &["panic"]),
-    ("loader", Point::Loader, &["panic"]),
+    ("loader", Point::Loader, &["panic", "hang"]),
     ("thread", Point::Thread, &["panic"]),
     ("inference", Point::Inference, &["panic", "hang"]),
     ("evaluator", Point::Evaluator, &["error", "nan"]),

@@ -75,7 +75,7 @@ impl Run {
     fn ends_in_peace(mut self) {
         let version = self.models.publish(Kind::Good);
         let mut last = self.start(&Launch::plain());
-        last.says("model in service");
+        last.resumes_all();
         last.signal(Signal::TERM);
         let ended = self.takes_to_the_end(last).exited_with(0);
         assert!(ended.log.saying("model in service").any(|line| line["version"] == version), "{}", ended.log.tail());
@@ -112,6 +112,21 @@ fn sigterm_keeps_games_that_outlast_the_grace_period() {
         run.books.enter(&ended);
     }
     assert!(run.books.resumed() > 0);
+    run.ends_in_peace();
+}
+
+#[test]
+fn games_that_a_short_life_does_not_resume_wait_for_the_next() {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain());
+    run.takes(2, &mut daemon);
+    run.books.enter(&daemon.kill());
+    let mut short = run.start(&Launch::plain().setting("play.games_per_process", "1").grace(0.0));
+    short.says("game resumed");
+    let ended = short.terminate().exited_with(0);
+    let waiting = ended.log.saying("books").next().unwrap()["games_waiting"].as_u64().unwrap();
+    assert!(waiting > 0, "all were resumed one after the other: {}", ended.log.tail());
+    run.books.enter(&ended);
     run.ends_in_peace();
 }
 
@@ -199,6 +214,16 @@ fn a_call_that_hangs_ends_the_process_and_its_games_go_on() {
     let ended = run.takes_to_the_end(daemon).exited_with(70);
     assert!(ended.log.has_injections());
     assert!(ended.log.lines.iter().any(|line| line.to_string().contains("inference-")), "{}", ended.log.tail());
+    run.ends_in_peace();
+}
+
+#[test]
+fn a_loader_that_hangs_ends_the_process_and_the_games_go_on() {
+    let mut run = Run::new();
+    let daemon = run.start(&Launch::plain().faults("loader=hang@9").setting("model.load_seconds", "1"));
+    let ended = run.takes_to_the_end(daemon).exited_with(70);
+    assert!(ended.log.has_injections());
+    assert!(ended.log.lines.iter().any(|line| line.to_string().contains("model loader")), "{}", ended.log.tail());
     run.ends_in_peace();
 }
 

@@ -116,6 +116,19 @@ impl Session {
         });
     }
 
+    /// Waits until a model serves and every game that earlier processes left is in play or over.
+    pub(crate) fn resumes_all(&mut self) {
+        self.says("model in service");
+        wait::until("all games of earlier processes in play", || {
+            let log = self.log();
+            let left =
+                log.saying("going on with the games of earlier processes").filter_map(|line| line["games"].as_u64());
+            let resumed = log.saying("game resumed").count() as u64;
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended:\n{}", log.tail());
+            (resumed >= left.sum()).then_some(())
+        });
+    }
+
     /// Whether it has ended.
     pub(crate) fn ended(&mut self) -> Option<Ended> {
         let status = self.child.try_wait().unwrap()?;

@@ -287,7 +287,7 @@ impl Storm {
         self.ingest.round(&self.site, &self.models);
 
         let mut last = Launch::plain().start(&mut self.site, &self.models);
-        last.says("model in service");
+        last.resumes_all();
         last.signal(Signal::TERM);
         let ended = wait::until("the end of the last games", || {
             self.ingest.round(&self.site, &self.models);

@@ -122,6 +122,12 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).expect("the daemon still runs");
     }
 
+    /// Whether it has this file open.
+    pub(crate) fn has_open(&self, file: &Path) -> bool {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        files.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).any(|open| open == file)
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

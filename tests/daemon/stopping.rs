@@ -1,8 +1,6 @@
 //! Shutdown file and signals.
 
-use std::{fs, io::Write as _, path::Path};
-
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs;
 
 use crate::{
     config::Config,
@@ -45,12 +43,12 @@ fn a_signal_lets_running_games_end() {
 }
 
 #[test]
-fn without_grace_running_games_are_given_up() {
+fn without_grace_running_games_are_kept_for_the_next_start() {
     let trainer = Trainer::new(Config::SLOW);
     let daemon = in_long_games(&trainer, "--grace-seconds 0");
     daemon.signal(Signal::TERM);
-    daemon.wait().succeeded().said(&["the grace period is over"]).within(10);
-    trainer.is_tidy();
+    daemon.wait().succeeded().said(&["the grace period is over", "games in play go on at the next start"]).within(10);
+    trainer.keeps_games();
 }
 
 #[test]
@@ -142,39 +140,19 @@ fn leftovers_of_others_are_none_of_its_business() {
     assert!(other.exists(), "another daemon may still write it");
 }
 
-/// A file that is only there once somebody writes it: whoever reads it waits.
-fn fifo(path: &Path) {
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-}
-
 #[test]
 fn a_signal_while_it_starts_stops_it_before_any_game() {
     for signal in [Signal::TERM, Signal::INT] {
         let trainer = Trainer::new(Config::QUICK);
-        trainer.publish_network(0, Scalar::Plain);
-        let config = trainer.ready().with_file_name("settings.yaml");
-        fifo(&config);
+        let config = Config::QUICK.write(trainer.ready().parent().unwrap());
+        // It waits for another that looks after the same directory.
+        let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(trainer.lock_file()).unwrap();
+        lock.lock().unwrap();
         let daemon = Daemon::playing(&config, &trainer.ready()).args("--evaluator hash --num-games 1000000").start();
-        // Opening it waits until the daemon reads it.
-        let mut settings = fs::OpenOptions::new().write(true).open(&config).unwrap();
+        wait::until("the daemon at the lock", || daemon.has_open(&trainer.lock_file()).then_some(()));
         daemon.signal(signal);
-        settings.write_all(Config::QUICK.yaml().as_bytes()).unwrap();
-        drop(settings);
+        drop(lock);
         daemon.wait().succeeded().said(&["stopping"]).within(20);
-        games::left_in(&trainer.ready(), Config::QUICK);
+        trainer.is_tidy();
     }
-}
-
-#[test]
-fn a_model_that_cannot_be_read_to_its_end_ends_the_process() {
-    let trainer = Trainer::new(Config::QUICK);
-    let config = Config::QUICK.write(trainer.ready().parent().unwrap());
-    let endless = trainer.ready().with_file_name("endless.onnx");
-    fifo(&endless);
-    let daemon = Daemon::playing(&config, &trainer.ready()).option("--model-path", &endless);
-    let daemon = daemon.env("SELFPLAYD__MODEL__LOAD_SECONDS", "1").start();
-    // Held open, and nothing is ever written.
-    let _model = fs::OpenOptions::new().write(true).open(&endless).unwrap();
-    daemon.wait().exited_with(70).said(&["model loader", "hangs"]).within(40);
-    trainer.is_tidy();
 }

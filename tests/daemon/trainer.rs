@@ -19,6 +19,8 @@ use crate::{
     wait,
 };
 
+const LOCK_FILE: &str = ".recovery.lock";
+
 /// How `latest.yaml` writes a file name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scalar {
@@ -130,6 +132,18 @@ impl Trainer {
     /// No file is left in the directory of finished games or in its `tmp/`.
     pub(crate) fn is_tidy(&self) {
         assert_eq!(names(&self.ready()), ["tmp"]);
-        assert_eq!(names(&self.ready().join("tmp")), [".recovery.lock"]);
+        assert_eq!(names(&self.lock_file().with_file_name("")), [LOCK_FILE]);
+    }
+
+    /// No game is finished, and a journal keeps those in play.
+    pub(crate) fn keeps_games(&self) {
+        assert_eq!(names(&self.ready()), ["tmp"]);
+        let tmp = names(&self.lock_file().with_file_name(""));
+        assert!(matches!(&tmp[..], [lock, journal] if lock == LOCK_FILE && journal.ends_with(".journal")), "{tmp:?}");
+    }
+
+    /// What a daemon locks while it looks after what others left.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.ready().join("tmp").join(LOCK_FILE)
     }
 }
