@@ -69,9 +69,11 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         "selfplayd starts"
     );
     let options = evaluation.options(settings, plan, opened, origin(settings));
+    let journal = options.plan.journal.clone();
 
     if signals.any() {
         tracing::info!("stopping: told so before the first game");
+        journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
         return Ok(Exit::Clean);
     }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
@@ -85,7 +87,6 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let reporter = Reporter::start(stats.clone(), health.clone(), bar, profile, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
-    let journal = options.plan.journal.clone();
     let ending = run_until_stopped(options, settings, signals);
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);

@@ -1,6 +1,8 @@
 //! Sets up the log: lines for people, or one JSON object per line, on standard error.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _};
+use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
@@ -35,10 +37,23 @@ impl io::Write for Terminal {
     }
 }
 
-/// Starts logging for the rest of the process. Fails if logging was started before.
+/// Starts logging for the rest of the process, panics included: written as the standard library does, piece by piece, they
+/// would tear the lines of other threads. Fails if logging was started before.
 pub(crate) fn init(log: &LogSettings) -> anyhow::Result<()> {
     let subscriber = subscriber(log, io::stderr().is_terminal(), || Terminal)?;
-    tracing::subscriber::set_global_default(subscriber).context("logging was started twice")
+    tracing::subscriber::set_global_default(subscriber).context("logging was started twice")?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// One line; with the backtrace where RUST_BACKTRACE asks for it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let place = panic.location().map(ToString::to_string);
+    let text = panic.payload_as_str().unwrap_or("no message");
+    tracing::error!(thread = thread.name(), place, backtrace, "panicked: {text}");
 }
 
 /// The subscriber that writes to `writer`, in colour if `coloured`.

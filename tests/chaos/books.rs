@@ -56,6 +56,8 @@ impl Books {
     /// When its own books do not balance.
     pub(crate) fn enter(&mut self, ended: &Ended) {
         let log = &ended.log;
+        let torn = log.others.iter().find(|line| !line.starts_with("selfplayd: "));
+        assert!(torn.is_none() || ended.signal().is_some(), "no line of a log: {torn:?}");
         let end = match (ended.code(), ended.signal()) {
             (Some(code), _) => format!("exit {code}"),
             (_, signal) => format!("signal {}", signal.unwrap()),

@@ -105,6 +105,7 @@ fn sigterm_keeps_games_that_outlast_the_grace_period() {
     let mut run = Run::new();
     for _ in 0..3 {
         let mut daemon = run.start(&Launch::plain().grace(0.1));
+        daemon.resumes_all();
         run.takes(2, &mut daemon);
         let ended = daemon.terminate().exited_with(0);
         let unfinished = ended.log.saying("books").next().unwrap()["games_unfinished"].as_u64().unwrap();
