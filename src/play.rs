@@ -74,6 +74,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     if signals.any() {
         tracing::info!("stopping: told so before the first game");
         journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
+        log_books(&stats.snapshot(), left_behind);
         return Ok(Exit::Clean);
     }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.

@@ -90,6 +90,9 @@ impl Candidate<'_> {
         let file = open(real).map_err(self.unreadable())?;
         let length = file.metadata().map_err(self.unreadable())?.len();
         self.refuse_above_limit(length)?;
+        if length == 0 {
+            return Err(ModelError::NotOnnx { path: self.path.to_owned(), reason: "the file is empty".to_owned() });
+        }
         Ok(((file, length), passed(format!("{length} bytes"))))
     }
 
@@ -103,10 +106,6 @@ impl Candidate<'_> {
 
     fn contents(&self, file: File, length: u64, sha256: Option<&str>) -> Result<(Arc<[u8]>, StepOutcome), ModelError> {
         let bytes = read_exactly(file, length).map_err(self.unreadable())?;
-        if bytes.is_empty() {
-            let reason = "the file is empty".to_owned();
-            return Err(ModelError::NotOnnx { path: self.path.to_owned(), reason });
-        }
         let Some(expected) = sha256 else {
             return Ok((bytes, StepOutcome::Skipped("no checksum was announced".to_owned())));
         };
