@@ -231,7 +231,7 @@ impl<G: Game> WriterActor<G> {
     }
 
     fn note_failure(&mut self, reason: &str, ctx: &mut Context<Self>) {
-        self.stats.write_errors.add(1);
+        self.stats.write_errors_other.add(1);
         let deadline = self.output.deadline;
         let trouble = self.failing.get_or_insert_with(Trouble::new);
         if trouble.is_news() {
