@@ -144,15 +144,15 @@ impl Sample {
 }
 
 /// What is played on: a directory, counters, and everything settled that does not depend on where models come from.
-struct Ground {
+pub(crate) struct Ground {
     opened: Opened,
-    stats: Arc<Stats>,
+    pub stats: Arc<Stats>,
     plan: GamePlan<Quoridor>,
-    evaluation: Evaluation,
+    pub evaluation: Evaluation,
 }
 
 impl Ground {
-    fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
         let stats = Arc::new(Stats::default());
         let (game, seed) = (rules(settings)?, settings.play.seed.unwrap_or(0));
         let opened = output::open(settings, dir, game, seed, games)?;
@@ -167,7 +167,7 @@ impl Ground {
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }
 
-    fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
+    pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
         self.evaluation.options(settings, self.plan, self.opened, origin)
     }
 }

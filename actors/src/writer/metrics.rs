@@ -10,10 +10,8 @@ use std::{
 use selfplay_engine::{Action, Game, replay::GameRecord, search::SearchEffort};
 use serde::Serialize;
 
-use super::with_sources;
+use super::{variety::OPENING_PLIES, with_sources};
 
-/// Plies that make an opening.
-const OPENING_PLIES: usize = 8;
 /// Versions kept in memory: a game of an older one adds to no record any more.
 const MOST_VERSIONS: usize = 8;
 
