@@ -144,15 +144,15 @@ impl Sample {
 }
 
 /// What is played on: a directory, counters, and everything settled that does not depend on where models come from.
-struct Ground {
+pub(crate) struct Ground {
     opened: Opened,
-    stats: Arc<Stats>,
+    pub stats: Arc<Stats>,
     plan: GamePlan<Quoridor>,
-    evaluation: Evaluation,
+    pub evaluation: Evaluation,
 }
 
 impl Ground {
-    fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
+    pub(crate) fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
         let stats = Arc::new(Stats::default());
         let (game, seed) = (rules(settings)?, settings.play.seed.unwrap_or(0));
         let opened = output::open(settings, dir, game, seed, games)?;
@@ -167,7 +167,7 @@ impl Ground {
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }
 
-    fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
+    pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
         self.evaluation.options(settings, self.plan, self.opened, origin)
     }
 }
@@ -200,7 +200,7 @@ fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result
     let started = move |controller: selfplay_actors::root::Controller| {
         actix::spawn(async move {
             // Loading the model does not count.
-            while window.simulations.get() == 0 {
+            while window.simulations_total() == 0 {
                 tokio::time::sleep(TICK).await;
             }
             if games.is_none() {
@@ -228,15 +228,15 @@ fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result
     let cpu = end.cpu_seconds.zip(begin.cpu_seconds).map_or(f64::NAN, |(end, begin)| end - begin);
     Ok(Pipeline {
         games_per_s: rates.per_second(counts.games_finished),
-        positions_per_s: rates.per_second(counts.plies),
-        simulations_per_s: rates.per_second(counts.simulations),
+        positions_per_s: rates.per_second(counts.plies()),
+        simulations_per_s: rates.per_second(counts.simulations_total()),
         evaluations_per_s: rates.per_second(counts.evaluations),
-        simulations_per_cpu_s: counts.simulations as f64 / cpu,
+        simulations_per_cpu_s: counts.simulations_total() as f64 / cpu,
         evaluations_per_cpu_s: counts.evaluations as f64 / cpu,
         cores_used: cpu / rates.seconds,
         mean_batch: rates.mean_batch(),
         hit_rate: rates.hit_rate(),
-        inference_share: counts.inference_ns as f64 / 1e9 / rates.seconds / threads as f64,
+        inference_share: counts.inference_seconds_total() as f64 / 1e9 / rates.seconds / threads as f64,
     })
 }
 

@@ -8,6 +8,7 @@
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
+//! - [`mod@metrics`]: what is counted, for Prometheus
 //! - [`stop`]: shutdown file and signals
 //! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
@@ -19,6 +20,7 @@ mod cli;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
+mod metrics;
 mod output;
 mod play;
 mod report;

@@ -33,12 +33,12 @@ impl Rates {
 
     /// Positions per batch.
     pub(crate) fn mean_batch(&self) -> f64 {
-        share(self.counts.evaluations, self.counts.batches)
+        self.counts.mean_batch()
     }
 
     /// Share of leaves that needed no evaluation of their own: known, or in flight for another.
     pub(crate) fn hit_rate(&self) -> f64 {
-        share(self.counts.cache_hits + self.counts.cache_in_flight_hits, self.counts.lookups)
+        share(self.counts.cache_hits + self.counts.cache_in_flight_hits, self.counts.cache_lookups_total())
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) fn progress_bar(games: u64) -> ProgressBar {
 
 fn show(bar: &ProgressBar, now: &Snapshot) {
     bar.set_position(now.games_written);
-    bar.set_message(format!("{} simulations, {} evaluations", now.simulations, now.evaluations));
+    bar.set_message(format!("{} simulations, {} evaluations", now.simulations_total(), now.evaluations));
 }
 
 /// The line of `--profile-counters`. Times are shares of the span that passed, or per batch.
@@ -122,11 +122,11 @@ fn log_profile(rates: &Rates, inference_threads: usize) {
     let counts = &rates.counts;
     let share = |nanoseconds: u64| nanoseconds as f64 / 1e9 / rates.seconds.max(1e-9);
     tracing::info!(
-        batches = counts.batches,
+        batches = counts.batch_size.count(),
         items = counts.evaluations,
         mean_batch = rounded(rates.mean_batch(), 1),
-        inference_share = rounded(share(counts.inference_ns) / inference_threads.max(1) as f64, 3),
-        batch_wait_ms = rounded(counts.batch_wait_ns as f64 / 1e6 / counts.batches.max(1) as f64, 3),
+        inference_share = rounded(share(counts.inference_seconds_total()) / inference_threads.max(1) as f64, 3),
+        batch_wait_ms = rounded(counts.batch_wait.mean() * 1e3, 3),
         post_processing_share = rounded(share(counts.post_processing_ns), 3),
         "profile"
     );
@@ -141,12 +141,12 @@ fn log(rates: &Rates, now: &Snapshot) {
     tracing::info!(
         games_per_s = rounded(rates.per_second(counts.games_finished), 2),
         evals_per_s = rates.per_second(counts.evaluations).round(),
-        sims_per_s = rates.per_second(counts.simulations).round(),
+        sims_per_s = rates.per_second(counts.simulations_total()).round(),
         mean_batch = rounded(rates.mean_batch(), 1),
         cache_hit_rate = rounded(rates.hit_rate(), 3),
         games_written = now.games_written,
-        in_play = now.games_started.saturating_sub(now.games_ended()),
-        model = now.model_version as i64,
+        in_play = now.games_started.saturating_sub(now.games_ended_total()),
+        model = now.model_version,
         "summary"
     );
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub use self::{probation::ProbationLimits, queue::BatchPolicy};
 use self::{
     probation::{Probation, Verdict},
-    queue::Queue,
+    queue::{Departure, Queue, Reason},
 };
 use crate::{
     cache::ModelChanged,
@@ -84,18 +84,32 @@ impl<G: Game> BatcherActor<G> {
     /// Hands out batches while threads are free and the policy lets a batch leave.
     fn dispatch(&mut self, ctx: &mut Context<Self>) {
         if self.pool.generation().number == 0 || self.probation.is_withdrawn() {
+            self.stats.queue_leaves.set_count(self.queue.len());
             return; // No model, or none to be trusted: leaves wait for the next.
         }
         while let Some((worker, busy)) = self.pool.least_busy() {
-            let Some(batch) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
-            self.pool.run(worker, batch);
+            let Some(departure) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
+            self.count(&departure);
+            self.pool.run(worker, departure.batch);
         }
-        self.stats.batch_wait_ns.add(self.queue.take_waited().as_nanos() as u64);
+        self.stats.queue_leaves.set_count(self.queue.len());
         if self.timer.is_none()
             && let Some(wait) = self.queue.time_left(Instant::now())
         {
             self.timer = Some(ctx.run_later(wait.max(Duration::from_micros(50)), Self::wake));
         }
+    }
+
+    fn count(&self, Departure { reason, waited, .. }: &Departure<G>) {
+        self.stats.batch_wait.record(waited.as_secs_f64());
+        let reasons = match reason {
+            Reason::Full => &self.stats.batches_full,
+            // The last games fill no batches.
+            _ if self.stats.draining.get() != 0 => &self.stats.batches_drain,
+            Reason::Timer => &self.stats.batches_timer,
+            Reason::IdleDevice => &self.stats.batches_idle_device,
+        };
+        reasons.add(1);
     }
 
     /// The oldest request has waited long enough.
@@ -115,7 +129,6 @@ impl<G: Game> BatcherActor<G> {
         match self.probation.judge(tally) {
             Some(Verdict::Proven) => self.addresses.proven.do_send(ModelProven { generation }),
             Some(Verdict::Withdrawn(reason)) => {
-                self.stats.models_withdrawn.add(1);
                 tracing::error!(version = generation.version, reason, "model withdrawn");
                 self.addresses.withdrawn.do_send(ModelWithdrawn { generation, reason });
             }
@@ -175,7 +188,9 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.probation.begin();
         self.queue.discard();
         self.stats.models_loaded.add(1);
-        self.stats.model_version.set(generation.version as u64);
+        self.stats.model_version.set(generation.version);
+        self.stats.model_generation.set_count(generation.number);
+        self.stats.model_served.set_now();
         self.dispatch(ctx);
     }
 }

@@ -38,6 +38,7 @@ impl<G: Game> CacheActor<G> {
         own: Recipient<BatchDone>,
         stats: Arc<Stats>,
     ) -> Self {
+        stats.cache_capacity.set_count(limits.max_bytes);
         Self { limits, batcher, stats, table: Table::new(limits, own) }
     }
 

@@ -1,9 +1,15 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
+mod meter;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
@@ -14,6 +20,7 @@ use selfplay_engine::{
     selfplay::{PlaySettings, Progress, SelfPlayGame},
 };
 
+use self::meter::Meter;
 use crate::{
     stats::Stats,
     ticket::{Evaluated, Flaw, Lookup, Reply, Ticket, TicketError},
@@ -162,6 +169,8 @@ struct Assigned<G: Game> {
     resumes: u32,
     /// Plies already in the journal, and traced.
     noted: usize,
+    /// When it began here.
+    begun: Instant,
 }
 
 /// The game in play.
@@ -172,8 +181,7 @@ struct Playing<G: Game> {
     retries: u32,
     /// The model that answered this request with nonsense once already.
     nonsense: Option<u64>,
-    /// Simulations already counted.
-    counted: u64,
+    meter: Meter,
 }
 
 /// See the module.
@@ -204,17 +212,18 @@ impl<G: Game> GameActor<G> {
     fn begin(&mut self, game: PlayGame<G>) {
         let GamePlan { seed, journal, stats, .. } = &self.plan;
         stats.games_started.add(1);
+        let begun = Instant::now();
         let assigned = match game {
             PlayGame::New { index } => {
                 let (seed, number) = (*seed, journal.begin(*seed, index));
                 tracing::debug!(seed, game = index, "game begun");
-                Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0 }
+                Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0, begun }
             }
             PlayGame::Resumed(game) => {
                 stats.games_resumed.add(1);
                 let ResumedGame { number, seed, index, first_version, plies } = *game;
                 tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
-                Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0 }
+                Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0, begun }
             }
         };
         let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
@@ -225,9 +234,10 @@ impl<G: Game> GameActor<G> {
     /// Plays the assigned game on from its first `plies`.
     fn play_on_from(&mut self, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
         let Some(&Assigned { seed, index, .. }) = self.assigned.as_ref() else { return };
-        let GamePlan { game, settings, .. } = &self.plan;
+        let GamePlan { game, settings, stats, .. } = &self.plan;
         let game = SelfPlayGame::resume(game.clone(), settings.clone(), seed, index, plies, first_version);
-        self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, counted: 0 });
+        let meter = Meter::new(stats);
+        self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, meter });
         self.go_on();
     }
 
@@ -237,10 +247,8 @@ impl<G: Game> GameActor<G> {
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
-        let total = playing.game.counts().total();
-        self.plan.stats.simulations.add(total - playing.counted);
-        playing.counted = total;
         if let Some(assigned) = &mut self.assigned {
+            playing.count(&progress, assigned.noted);
             match &progress {
                 Progress::Leaves => assigned.note(&self.plan, playing.game.plies(), playing.game.first_version()),
                 Progress::Finished(record) => assigned.note(&self.plan, &record.plies, Some(record.model_version)),
@@ -253,16 +261,16 @@ impl<G: Game> GameActor<G> {
     }
 
     fn ask(&mut self) {
-        let Some(playing) = &self.playing else { return };
+        let Some(playing) = &mut self.playing else { return };
+        playing.meter.asked();
         self.ticket += 1;
         let reply = Reply::new(self.own.clone(), self.ticket);
         self.addresses.cache.do_send(Lookup { leaves: playing.asked.clone(), reply });
     }
 
     fn finish(&mut self, record: GameRecord<G>) {
-        self.plan.stats.games_finished.add(1);
-        self.plan.stats.plies.add(record.plies.len() as u64);
-        if let Some(Assigned { number, .. }) = self.assigned {
+        if let Some(Assigned { number, begun, .. }) = self.assigned {
+            self.plan.stats.count_finished(&record, begun);
             self.addresses.writer.do_send(GameFinished { number, record });
         }
         self.leave(GameEnd::Finished);
@@ -296,6 +304,7 @@ impl<G: Game> GameActor<G> {
         let Some(&leaf) = playing.asked.get(flaw.leaf) else { return };
         let nonsense = Nonsense { leaf, generation: flaw.generation, output: flaw.output };
         let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
+        self.plan.stats.games_set_aside.add(1);
         self.addresses.rejects.do_send(GameRejected { number: assigned.number, seed, index, plies, nonsense });
         self.leave(GameEnd::Rejected);
     }
@@ -324,6 +333,18 @@ impl<G: Game> GameActor<G> {
             None => (assigned.plies.clone(), assigned.first_version), // It panicked in its very first steps.
         };
         self.play_on_from(plies, first_version);
+    }
+}
+
+impl<G: Game> Playing<G> {
+    /// Counts what its last step did; `before` plies were counted by then.
+    fn count(&mut self, progress: &Progress<G>, before: usize) {
+        self.meter.advanced(&mut self.game);
+        let plies = match progress {
+            Progress::Leaves => self.game.plies(),
+            Progress::Finished(record) => &record.plies,
+        };
+        plies.iter().skip(before).for_each(|ply| self.meter.played(ply));
     }
 }
 
@@ -373,15 +394,19 @@ impl<G: Game> Handler<StopGame> for GameActor<G> {
 impl<G: Game> Handler<Evaluated> for GameActor<G> {
     type Result = ();
 
-    fn handle(&mut self, Evaluated { ticket, outcome }: Evaluated, ctx: &mut Self::Context) {
+    fn handle(&mut self, Evaluated { ticket, outcome, origins }: Evaluated, ctx: &mut Self::Context) {
         if ticket != self.ticket {
             return; // Of a request asked before a restart.
+        }
+        if let Some(playing) = &mut self.playing {
+            playing.meter.answered();
         }
         match outcome {
             Ok(answer) => {
                 if let Some(playing) = &mut self.playing {
                     playing.retries = 0;
                     playing.nonsense = None;
+                    playing.meter.evaluated(origins);
                     let generation = answer.generation;
                     playing.game.apply(&answer.evaluations, generation.number, generation.version);
                 }

@@ -1,7 +1,10 @@
 //! The games' supervisor: as many game actors as games are played at once, spread over threads, and the order in which games
 //! start. A game starts only against a credit of the writer, so that finished games never pile up.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
@@ -9,6 +12,7 @@ use selfplay_engine::Game;
 use crate::{
     game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame},
     health::ExitReason,
+    stats::Stats,
     supervision::ChildGaveUp,
 };
 
@@ -166,6 +170,7 @@ pub struct GamesSupervisor<G: Game> {
     schedule: Schedule,
     resumable: VecDeque<ResumedGame<G>>,
     addresses: GamesAddresses,
+    stats: Arc<Stats>,
     told: bool,
     /// Slots that have not said yet that they stopped.
     stopping: Option<BTreeSet<usize>>,
@@ -182,10 +187,11 @@ impl<G: Game> GamesSupervisor<G> {
         quota: Quota,
         resumable: Vec<ResumedGame<G>>,
         addresses: GamesAddresses,
+        stats: Arc<Stats>,
     ) -> Self {
         let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
         let resumable = resumable.into();
-        Self { actors, schedule, resumable, addresses, told: false, stopping: None, unfinished: 0 }
+        Self { actors, schedule, resumable, addresses, stats, told: false, stopping: None, unfinished: 0 }
     }
 
     /// Tells the root once no slot is left to stop.
@@ -193,6 +199,14 @@ impl<G: Game> GamesSupervisor<G> {
         if self.stopping.as_ref().is_some_and(BTreeSet::is_empty) {
             self.addresses.stopped.do_send(GamesStopped { unfinished: self.unfinished });
         }
+    }
+
+    fn count(&self) {
+        let (slots, active) = (self.actors.len() as u64, self.schedule.active);
+        self.stats.games_target.set_count(slots);
+        self.stats.games_active.set_count(active);
+        self.stats.games_waiting.set_count(slots.saturating_sub(active));
+        self.stats.writer_credits.set_count(self.schedule.credits);
     }
 
     fn go_on(&mut self) {
@@ -207,6 +221,7 @@ impl<G: Game> GamesSupervisor<G> {
             tracing::debug!(?next, slot, "game starts");
             self.actors[slot].do_send(game);
         }
+        self.count();
         if self.schedule.is_done() && !self.told {
             self.told = true;
             self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned });
@@ -397,6 +412,7 @@ mod tests {
     fn when_one_game_after_the_other_is_given_up_it_escalates() {
         play(async {
             let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
+            let stats = Arc::new(Stats::default());
             let (slots, _mailboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
             let games = {
                 let quota = Quota { first_index: 0, limit: Some(10) };
@@ -405,7 +421,7 @@ mod tests {
                     stopped: Inbox::new().address,
                     escalate: escalations.address.clone(),
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, stats.clone()).start()
             };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
@@ -415,6 +431,9 @@ mod tests {
             let reasons: Vec<_> = escalations.take().await.into_iter().map(|report| report.reason).collect();
             assert_eq!(reasons, [ExitReason::Failed("play: 3 games given up, the last: no luck".to_owned())]);
             assert!(root.take().await.is_empty());
+            let counts = stats.snapshot();
+            assert_eq!((counts.games_target, counts.games_active, counts.games_waiting), (2, 2, 0));
+            assert_eq!(counts.writer_credits, 2, "a game that is given up gives its credit back");
             games.do_send(DrainGames);
             games.do_send(SlotFree { slot: 0, index: 3, end: OVER });
             assert!(root.take().await.is_empty(), "slot 1 is still playing");
@@ -437,7 +456,7 @@ mod tests {
                     stopped: stopped.address.clone(),
                     escalate: Inbox::new().address,
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, Arc::default()).start()
             };
             games.do_send(StopGames);
             games.do_send(SlotStopped { slot: 0, unfinished: true });

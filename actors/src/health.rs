@@ -7,6 +7,7 @@ mod child;
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -170,6 +171,21 @@ impl Health {
     #[must_use]
     pub fn status(&self) -> TreeStatus {
         TreeStatus { children: self.members().iter().map(|member| member.status()).collect() }
+    }
+
+    /// Restarts by the row of the table that a child is of.
+    #[must_use]
+    pub fn restarts(&self) -> BTreeMap<&'static str, Restarts> {
+        let mut sums: BTreeMap<_, Restarts> = BTreeMap::new();
+        for member in self.members() {
+            let Restarts { panic, error, stopped, hang } = lock(&member.record).restarts;
+            let sum = sums.entry(member.child.name).or_default();
+            sum.panic += panic;
+            sum.error += error;
+            sum.stopped += stopped;
+            sum.hang += hang;
+        }
+        sums
     }
 
     /// Whether anything hangs.
@@ -366,6 +382,17 @@ mod tests {
         second.stopped(&ExitReason::Normal);
         drop(second);
         assert_eq!((one(&health).state, one(&health).running), (State::Stopped, 0));
+    }
+
+    #[test]
+    fn restarts_add_up_over_the_children_of_a_row() {
+        let health = Health::new(Arc::default());
+        let members = ["one", "other"].map(|name| health.join(&CHILD, name, None));
+        members[0].arrive().restarting(&ExitReason::Panicked("oh".to_owned()));
+        members[1].arrive().restarting(&ExitReason::Panicked("oh".to_owned()));
+        members[1].hang(Duration::from_secs(5));
+        let expected = Restarts { panic: 2, error: 0, stopped: 0, hang: 1 };
+        assert_eq!(health.restarts(), BTreeMap::from([("child", expected)]));
     }
 
     #[test]

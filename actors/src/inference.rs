@@ -23,7 +23,7 @@ use std::{
 };
 
 use actix::Recipient;
-use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game};
+use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game, evaluation::EvaluatorEffort};
 
 #[cfg(test)]
 pub(crate) use self::by_hand::{HandThread, ThreadStep};
@@ -108,6 +108,8 @@ impl<G: Game> InferencePool<G> {
             Ok(Worker { commands: Mutex::new(Some(commands)), busy, thread: Mutex::new(Some(thread)) })
         };
         let workers = (0..threads).map(start).collect::<std::io::Result<_>>()?;
+        stats.inference_threads.set_count(threads);
+        stats.threads_inference.set_count(threads);
         Ok(Self { workers, generation: AtomicU64::new(0), version: AtomicU64::new(0) })
     }
 
@@ -278,11 +280,13 @@ impl<G: Game> WorkerLoop<G> {
     fn execute(&mut self, command: Command<G>) -> Option<Done<G>> {
         match command {
             Command::Swap(generation, evaluator) => {
+                let begun = Instant::now();
                 let old = self.model.replace((generation, evaluator));
                 // The thread must outlive whatever a native library does when it lets go of a model.
                 if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
                     tracing::error!("the old model panicked while it was dropped");
                 }
+                self.stats.reload_swap_ns.add_time(begun.elapsed());
                 None
             }
             Command::Run(batch, busy) => {
@@ -318,24 +322,39 @@ impl<G: Game> WorkerLoop<G> {
             crate::faults::hit(crate::faults::Point::Inference);
             evaluator.evaluate(batch.leaves(), &mut evaluations)
         }));
-        self.stats.inference_ns.add(begun.elapsed().as_nanos() as u64);
+        let spent = begun.elapsed();
         let error = match outcome {
             Ok(Ok(())) if evaluations.len() != batch.len() => {
                 format!("run the network: {} evaluations came back for {} positions", evaluations.len(), batch.len())
             }
             Ok(Ok(())) => {
-                self.stats.batches.add(1);
-                self.stats.evaluations.add(batch.len() as u64);
-                self.stats.evaluations_flawed.add(evaluations.flaws().len() as u64);
-                self.stats.values_clamped.add(evaluations.clamped());
+                self.stats.count_batch(&evaluations, spent, evaluator.effort());
                 return Ok(Answer { evaluations, generation: *generation });
             }
             Ok(Err(error)) => error.to_string(),
             Err(payload) => format!("run the network: it panicked: {}", panic_text(payload.as_ref())),
         };
+        self.stats.infer_ns.add_time(spent);
         self.stats.batch_errors.add(1);
+        self.stats.evaluations_failed.add(batch.len() as u64);
         tracing::warn!(batch = batch.len(), error, "a batch failed");
         Err(TicketError::Backend(error))
+    }
+}
+
+impl Stats {
+    /// A batch that was run in `spent`, of which the evaluator says what it is to say.
+    fn count_batch(&self, evaluations: &Evaluations, spent: Duration, effort: EvaluatorEffort) {
+        let flawed = evaluations.flaws().len() as u64;
+        self.batch_size.record(evaluations.len() as f64);
+        self.evaluations.add(evaluations.len() as u64 - flawed);
+        self.evaluations_flawed.add(flawed);
+        self.values_clamped.add(evaluations.clamped());
+        self.padding_rows.add(effort.padding as u64);
+        self.encode_ns.add_time(effort.encode);
+        self.decode_ns.add_time(effort.decode);
+        self.infer_ns.add_time(spent.saturating_sub(effort.encode + effort.decode));
+        self.last_progress.set_now();
     }
 }
 

@@ -217,7 +217,7 @@ impl<G: Game> ModelLoaderActor<G> {
     fn load_fixed(&mut self, candidate: Candidate) {
         let version = candidate.version;
         let brought =
-            self.loading(|loader| loader.source.read(&candidate).and_then(|model| loader.bring(model, version, false)));
+            self.loading(|loader| loader.read(&candidate).and_then(|model| loader.bring(model, version, false)));
         if let Err(failure) = brought {
             self.addresses.root.do_send(Fatal { reason: failure.reason().to_owned() });
         }
@@ -271,7 +271,7 @@ impl<G: Game> ModelLoaderActor<G> {
     }
 
     fn read_and_bring(&mut self, candidate: &Candidate) -> Result<(), LoadFailure> {
-        let model = self.source.read(candidate)?;
+        let model = self.read(candidate)?;
         let (content, version) = (model.content(), candidate.version);
         let before = self.serving.as_ref().map(|serving| &serving.kept);
         if before.is_some_and(|before| before.generation.version == version && before.model.content() == content) {
@@ -314,10 +314,21 @@ impl<G: Game> ModelLoaderActor<G> {
         done
     }
 
+    fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
+        let begun = Instant::now();
+        let model = self.source.read(candidate);
+        self.stats.reload_read_ns.add_time(begun.elapsed());
+        model
+    }
+
     /// Checks a model and puts it into service.
     fn bring(&mut self, model: ModelFile, version: i64, proven: bool) -> Result<(), LoadFailure> {
         let begun = Instant::now();
-        let loaded = self.source.load(&model)?;
+        let loaded = self.source.load(&model);
+        let warming = self.source.warming();
+        self.stats.reload_check_ns.add_time(begun.elapsed().saturating_sub(warming));
+        self.stats.reload_warm_ns.add_time(warming);
+        let loaded = loaded?;
         if self.encoding.is_some_and(|encoding| encoding != loaded.encoding) {
             let path = model.path().display();
             return Err(LoadFailure::Refused(format!("use {path}: its input layout differs from the model before it")));

@@ -72,6 +72,17 @@ pub struct Evaluated {
     pub ticket: Ticket,
     /// Its outcome.
     pub outcome: Result<Answer, TicketError>,
+    /// Where the evaluations came from; of no meaning without any.
+    pub origins: Origins,
+}
+
+/// How many leaves of a request needed no evaluation of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// They were in the cache.
+    pub cached: u64,
+    /// They were being evaluated for another request, or for another place in this one.
+    pub joined: u64,
 }
 
 /// The duty to answer a request. Dropped without an answer, it answers [`TicketError::Lost`].
@@ -89,20 +100,25 @@ impl Reply {
     }
 
     /// Answers.
-    pub fn answer(mut self, outcome: Result<Answer, TicketError>) {
-        self.send(outcome);
+    pub fn answer(self, outcome: Result<Answer, TicketError>) {
+        self.answer_from(outcome, Origins::default());
     }
 
-    fn send(&mut self, outcome: Result<Answer, TicketError>) {
+    /// Answers, and says where the evaluations came from.
+    pub fn answer_from(mut self, outcome: Result<Answer, TicketError>, origins: Origins) {
+        self.send(outcome, origins);
+    }
+
+    fn send(&mut self, outcome: Result<Answer, TicketError>, origins: Origins) {
         if let Some(to) = self.to.take() {
-            to.do_send(Evaluated { ticket: self.ticket, outcome });
+            to.do_send(Evaluated { ticket: self.ticket, outcome, origins });
         }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        self.send(Err(TicketError::Lost));
+        self.send(Err(TicketError::Lost), Origins::default());
     }
 }
 

@@ -9,8 +9,10 @@ mod tests;
 mod metrics;
 mod queue;
 mod rejects;
+mod variety;
 
 use std::{
+    io::ErrorKind,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -27,12 +29,13 @@ use tokio::time::Instant;
 pub use self::rejects::{GameRejected, Nonsense};
 use self::{
     metrics::Metrics,
-    queue::{Files, Queue, Rescued},
+    queue::{Failure, Files, Queue, Rescued, Written},
     rejects::Rejects,
+    variety::Variety,
 };
 use crate::{
     games::{Credit, HoldStarts},
-    stats::Stats,
+    stats::{Counter, Stats},
 };
 
 /// Longest time a finished game waits for others to share its synchronisations with.
@@ -162,6 +165,7 @@ pub struct WriterActor<G: Game> {
     queue: Queue<G>,
     rejects: Rejects,
     metrics: Metrics,
+    variety: Variety,
     /// A write is due: of a group, or again after a failure.
     scheduled: bool,
     flushing: bool,
@@ -183,6 +187,7 @@ impl<G: Game> WriterActor<G> {
             queue: Queue::default(),
             rejects,
             metrics,
+            variety: Variety::default(),
             scheduled: false,
             flushing: false,
             failing: None,
@@ -193,8 +198,11 @@ impl<G: Game> WriterActor<G> {
 
     fn enqueue(&mut self, GameFinished { number, record }: GameFinished<G>) {
         self.metrics.add(&record);
+        let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
+        self.variety.add(record.model_version, &actions, &self.stats);
         let stem = self.output.stems.next(unix_ms(), record.index);
         self.queue.push(number, stem, record);
+        self.stats.writer_queue.set_count(self.queue.len());
     }
 
     fn schedule(&mut self, wait: Duration, ctx: &mut Context<Self>) {
@@ -209,29 +217,33 @@ impl<G: Game> WriterActor<G> {
     /// Writes what is queued, up to the first failure, which it returns.
     fn write(&mut self, ctx: &mut Context<Self>) -> Option<String> {
         crate::faults::hit(crate::faults::Point::Writer);
+        let (any, begun) = (!self.queue.is_empty(), Instant::now());
         let outcome = self.queue.commit(&self.files, &self.output);
+        if any {
+            self.stats.write_duration.record(begun.elapsed().as_secs_f64());
+        }
         for (number, reason) in outcome.unfit {
             // Trying again cannot help, and the trainer must not see it.
             self.set_aside(number, &reason);
         }
-        for bytes in &outcome.written {
-            self.stats.bytes_written.add(*bytes);
-            self.stats.games_written.add(1);
+        for game in &outcome.written {
+            self.stats.count_written(game);
             self.addresses.credits.do_send(Credit);
         }
+        self.stats.writer_queue.set_count(self.queue.len());
         match &outcome.failure {
             None => {
                 if self.failing.take().is_some() {
                     tracing::info!("games can be written again");
                 }
             }
-            Some(reason) => self.note_failure(reason, ctx),
+            Some(failure) => self.note_failure(failure, ctx),
         }
-        outcome.failure
+        outcome.failure.map(|failure| failure.reason)
     }
 
-    fn note_failure(&mut self, reason: &str, ctx: &mut Context<Self>) {
-        self.stats.write_errors.add(1);
+    fn note_failure(&mut self, Failure { reason, kind }: &Failure, ctx: &mut Context<Self>) {
+        self.stats.write_errors(*kind).add(1);
         let deadline = self.output.deadline;
         let trouble = self.failing.get_or_insert_with(Trouble::new);
         if trouble.is_news() {
@@ -255,6 +267,7 @@ impl<G: Game> WriterActor<G> {
         let failure = self.write(ctx);
         let rescued = self.queue.rescue(&self.files, &self.output);
         self.stats.games_spooled.add(rescued.spooled);
+        self.stats.writer_queue.set(0);
         let reason = [failure, rescued.failure].into_iter().flatten().collect::<Vec<_>>().join("; then ");
         let Rescued { lost, kept, spooled, .. } = rescued;
         self.addresses.flushed.do_send(WriterFlushed { lost, kept, spooled, reason });
@@ -276,6 +289,7 @@ impl<G: Game> WriterActor<G> {
 
     /// Looks after the journal and the room on the disk.
     fn tend(&mut self) {
+        self.stats.journal_bytes.set_count(self.output.journal.bytes());
         if let Err(error) = self.output.journal.tend() {
             tracing::warn!(
                 reason = with_sources(&error),
@@ -308,9 +322,36 @@ impl<G: Game> WriterActor<G> {
             Err(error) => return Some(format!("failed to {}", with_sources(&error))),
         };
         let floor = self.output.min_free.unwrap_or((space.total / 50).min(GIB));
+        self.stats.disk_free.set_count(space.free);
+        self.stats.disk_floor.set_count(floor);
         let dir = self.output.store.dir().display();
         (space.free < floor)
             .then(|| format!("{} bytes are free for {dir}, less than output.min_free = {floor}", space.free))
+    }
+}
+
+impl Stats {
+    /// A game that the trainer can see now.
+    fn count_written(&self, Written { bytes, versions }: &Written) {
+        self.games_written.add(1);
+        self.bytes_written.add(*bytes);
+        self.positions_written.add(versions.len() as u64);
+        let newest = self.model_version.get();
+        for positions in versions.chunk_by(|one, other| one == other) {
+            // A trainer may have gone back to an older version.
+            let lag = newest.saturating_sub(positions[0]).max(0);
+            self.model_lag.record_many(lag as f64, positions.len() as u64);
+        }
+    }
+
+    /// Counts failures of this kind.
+    fn write_errors(&self, kind: ErrorKind) -> &Counter {
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => &self.write_errors_no_space,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => &self.write_errors_permission,
+            ErrorKind::NotFound | ErrorKind::NotADirectory => &self.write_errors_missing,
+            _ => &self.write_errors_other,
+        }
     }
 }
 

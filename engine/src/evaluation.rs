@@ -1,6 +1,6 @@
 //! What a network says of a position, who says it, and the deterministic stand-ins of tests and benchmarks.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use thiserror::Error;
 
@@ -168,6 +168,17 @@ pub enum EvaluateError {
     Backend(String),
 }
 
+/// What an evaluator spent on its last call, as far as it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvaluatorEffort {
+    /// On turning positions into the network's input.
+    pub encode: Duration,
+    /// On turning the network's output into evaluations.
+    pub decode: Duration,
+    /// Rows that the network was given beside those of the leaves.
+    pub padding: usize,
+}
+
 /// Something that evaluates positions. One evaluator belongs to one thread; search cannot tell which one it has.
 pub trait Evaluator<G: Game>: Send {
     /// Replaces the contents of `out` by one evaluation per leaf, in order.
@@ -179,6 +190,11 @@ pub trait Evaluator<G: Game>: Send {
     /// # Errors
     /// When the backend fails; `out` is then unspecified.
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError>;
+
+    /// What the last call spent beside the network; nothing where there is none.
+    fn effort(&self) -> EvaluatorEffort {
+        EvaluatorEffort::default()
+    }
 }
 
 /// Value 0 and equal priors for every position.

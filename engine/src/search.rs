@@ -16,6 +16,6 @@ pub mod params;
 mod select;
 mod tree;
 
-pub use gather::{LeafCounts, Search, SearchEffort, SpareTree};
+pub use gather::{LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
 pub use params::{RootNoise, SearchParams, Simulations};
 pub use tree::TreeSize;

@@ -129,7 +129,7 @@ async fn watch(
 ) -> std::io::Result<()> {
     let mut ticks = tokio::time::interval(BUCKET);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while stats.simulations.get() == 0 {
+    while stats.simulations_total() == 0 {
         ticks.tick().await;
     }
     // Games must be spread over all their plies, and the cache filled, before it counts.

@@ -22,17 +22,35 @@ pub struct BatchPolicy {
     pub min_share: usize,
 }
 
+/// A batch that leaves, and what there is to say of it.
+pub(super) struct Departure<G: Game> {
+    pub(super) batch: LeafBatch<G>,
+    pub(super) reason: Reason,
+    /// How long its first leaf has waited.
+    pub(super) waited: Duration,
+}
+
+/// Why a batch leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// There are leaves for a whole batch.
+    Full,
+    /// The first leaf has waited as long as it may.
+    Timer,
+    /// No leaf is to wait, and a thread has nothing to do, or soon will have.
+    IdleDevice,
+}
+
 /// Requests in order of arrival.
 pub(super) struct Queue<G: Game> {
     policy: BatchPolicy,
     requests: VecDeque<(Instant, LeafBatch<G>)>,
     leaves: usize,
-    waited: Duration,
 }
 
 impl<G: Game> Queue<G> {
     pub(super) fn new(policy: BatchPolicy) -> Self {
-        Self { policy, requests: VecDeque::new(), leaves: 0, waited: Duration::ZERO }
+        Self { policy, requests: VecDeque::new(), leaves: 0 }
     }
 
     pub(super) fn push(&mut self, now: Instant, request: LeafBatch<G>) {
@@ -40,7 +58,6 @@ impl<G: Game> Queue<G> {
         self.requests.push_back((now, request));
     }
 
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.leaves
     }
@@ -60,7 +77,7 @@ impl<G: Game> Queue<G> {
     /// The batch for a thread that has `busy` batches before it, out of `threads` threads; `None` when none is to leave now.
     ///
     /// A busy thread gets one more batch in advance, so that it need not wait for one, if that batch is large enough.
-    pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<LeafBatch<G>> {
+    pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<Departure<G>> {
         let full = self.leaves >= self.policy.max_batch;
         let waited = self.time_left(now).is_none();
         let leaves_now = match busy {
@@ -72,13 +89,14 @@ impl<G: Game> Queue<G> {
             return None;
         }
         let share = self.leaves.div_ceil(threads.max(1)).max(self.policy.min_share);
-        self.waited += self.requests.front().map_or(Duration::ZERO, |&(arrived, _)| now.duration_since(arrived));
-        self.take(share.min(self.policy.max_batch).min(self.leaves))
-    }
-
-    /// How long the first leaves of batches have waited, summed over the batches since the last call.
-    pub(super) fn take_waited(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
+        let reason = match (full, self.policy.max_wait.is_zero()) {
+            (true, _) => Reason::Full,
+            (false, false) => Reason::Timer,
+            (false, true) => Reason::IdleDevice,
+        };
+        let waited = self.requests.front().map_or(Duration::ZERO, |&(arrived, _)| now.duration_since(arrived));
+        let batch = self.take(share.min(self.policy.max_batch).min(self.leaves))?;
+        Some(Departure { batch, reason, waited })
     }
 
     fn take(&mut self, count: usize) -> Option<LeafBatch<G>> {

@@ -44,12 +44,21 @@ pub(super) struct Store<G: Game> {
     entries: LruCache<Key<G>, Known>,
     limits: CacheLimits,
     bytes: usize,
-    evictions: u64,
+    evictions: Evictions,
+}
+
+/// Entries that left for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Evictions {
+    /// Of the generation that the new entry is of.
+    pub(super) full: u64,
+    /// Of another: nobody would have asked for them any more.
+    pub(super) stale: u64,
 }
 
 impl<G: Game> Store<G> {
     pub(super) fn new(limits: CacheLimits) -> Self {
-        Self { entries: LruCache::unbounded(), limits, bytes: 0, evictions: 0 }
+        Self { entries: LruCache::unbounded(), limits, bytes: 0, evictions: Evictions::default() }
     }
 
     pub(super) fn get(&mut self, key: &Key<G>) -> Option<&Known> {
@@ -60,15 +69,16 @@ impl<G: Game> Store<G> {
         if self.limits.max_entries == Some(0) {
             return;
         }
+        let (generation, _) = key;
         self.bytes += entry_bytes::<G>(known.priors.len());
         if let Some((_, replaced)) = self.entries.push(key, known) {
             self.bytes -= entry_bytes::<G>(replaced.priors.len());
         }
         while self.bytes > self.limits.max_bytes || self.limits.max_entries.is_some_and(|max| self.entries.len() > max)
         {
-            let Some((_, evicted)) = self.entries.pop_lru() else { break };
+            let Some(((evicted_of, _), evicted)) = self.entries.pop_lru() else { break };
             self.bytes -= entry_bytes::<G>(evicted.priors.len());
-            self.evictions += 1;
+            *if evicted_of == generation { &mut self.evictions.full } else { &mut self.evictions.stale } += 1;
         }
     }
 
@@ -86,7 +96,7 @@ impl<G: Game> Store<G> {
     }
 
     /// Entries evicted since the last call.
-    pub(super) fn take_evictions(&mut self) -> u64 {
+    pub(super) fn take_evictions(&mut self) -> Evictions {
         std::mem::take(&mut self.evictions)
     }
 }
@@ -98,6 +108,10 @@ mod tests {
 
     fn known(priors: usize) -> Known {
         Known { value: 0.0, priors: vec![0.5; priors].into() }
+    }
+
+    fn full(full: u64) -> Evictions {
+        Evictions { full, stale: 0 }
     }
 
     /// The bytes accounted for are those of the entries.
@@ -115,7 +129,7 @@ mod tests {
         store.insert((1, 12), known(5));
         assert!(store.get(&(1, 10)).is_some() && store.get(&(1, 12)).is_some());
         assert!(store.get(&(1, 11)).is_none());
-        assert_eq!((store.len(), store.take_evictions(), store.take_evictions()), (2, 1, 0));
+        assert_eq!((store.len(), store.take_evictions(), store.take_evictions()), (2, full(1), full(0)));
         check(&store);
     }
 
@@ -141,7 +155,16 @@ mod tests {
         let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
         store.insert((1, 10), known(3));
         store.insert((1, 10), known(7));
-        assert_eq!((store.len(), store.bytes(), store.take_evictions()), (1, entry_bytes::<Numbers>(7), 0));
+        assert_eq!((store.len(), store.bytes(), store.take_evictions()), (1, entry_bytes::<Numbers>(7), full(0)));
+    }
+
+    #[test]
+    fn what_an_earlier_model_said_leaves_as_stale() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: Some(2) });
+        for (generation, position) in [(1, 10), (1, 11), (2, 10), (2, 11), (2, 12)] {
+            store.insert((generation, position), known(3));
+        }
+        assert_eq!(store.take_evictions(), Evictions { full: 1, stale: 2 });
     }
 
     #[test]

@@ -17,7 +17,7 @@ use selfplay_engine::{Evaluations, Game, Leaf};
 use super::store::{CacheLimits, Known, Store};
 use crate::{
     stats::Stats,
-    ticket::{Answer, BatchDone, Flaw, Generation, LeafBatch, LeafId, Lookup, Reply, TicketError},
+    ticket::{Answer, BatchDone, Flaw, Generation, LeafBatch, LeafId, Lookup, Origins, Reply, TicketError},
 };
 
 /// A request with leaves still in flight.
@@ -25,6 +25,7 @@ struct Open<G: Game> {
     leaves: Vec<Leaf<G>>,
     answers: Vec<Option<Known>>,
     missing: usize,
+    origins: Origins,
     reply: Reply,
 }
 
@@ -34,11 +35,14 @@ struct InFlight<G: Game> {
     waiters: Vec<(u64, usize)>,
 }
 
+/// Leaves looked up, those of requests asked again under a new model among them.
 #[derive(Default)]
 struct Counts {
-    lookups: u64,
     hits: u64,
+    misses: u64,
     in_flight_hits: u64,
+    /// Positions reported lost by whoever held them.
+    lost: u64,
 }
 
 pub(super) struct Table<G: Game> {
@@ -87,9 +91,8 @@ impl<G: Game> Table<G> {
     }
 
     pub(super) fn look_up(&mut self, Lookup { leaves, reply }: Lookup<G>) {
-        self.counts.lookups += leaves.len() as u64;
         let answers = vec![None; leaves.len()];
-        self.ask(Open { missing: 0, leaves, answers, reply });
+        self.ask(Open { missing: 0, origins: Origins::default(), leaves, answers, reply });
     }
 
     /// Answers a request from the store, or opens it and puts what is missing on the way. Nothing of it is answered yet.
@@ -99,6 +102,7 @@ impl<G: Game> Table<G> {
         for (place, leaf) in request.leaves.iter().enumerate() {
             if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
                 self.counts.hits += 1;
+                request.origins.cached += 1;
                 request.answers[place] = Some(known.clone());
                 continue;
             }
@@ -110,8 +114,10 @@ impl<G: Game> Table<G> {
             });
             if id == self.next_leaf {
                 self.next_leaf += 1;
+                self.counts.misses += 1;
             } else {
                 self.counts.in_flight_hits += 1;
+                request.origins.joined += 1;
             }
             in_flight.waiters.push((number, place));
         }
@@ -128,7 +134,7 @@ impl<G: Game> Table<G> {
         for known in request.answers.iter().flatten() {
             evaluations.push(known.value, known.priors.iter().copied());
         }
-        request.reply.answer(Ok(Answer { evaluations, generation: self.generation }));
+        request.reply.answer_from(Ok(Answer { evaluations, generation: self.generation }), request.origins);
     }
 
     /// Takes what became of a batch. Leaves given up since are ignored, and answers of another model are not used.
@@ -157,7 +163,12 @@ impl<G: Game> Table<G> {
             // Most of an old model's leaves were given up when the model changed. One that is still in flight was asked of the
             // new model and answered by the old one all the same: nobody may wait for it for ever.
             Ok(_) => done.ids.into_iter().for_each(|id| self.fail(id, |_| TicketError::Lost)),
-            Err(error) => done.ids.into_iter().for_each(|id| self.fail(id, |_| error.clone())),
+            Err(error) => {
+                if error == TicketError::Lost {
+                    self.counts.lost += done.ids.len() as u64;
+                }
+                done.ids.into_iter().for_each(|id| self.fail(id, |_| error.clone()));
+            }
         }
     }
 
@@ -202,6 +213,7 @@ impl<G: Game> Table<G> {
         open.sort_unstable_by_key(|&(number, _)| number);
         for (_, mut request) in open {
             request.missing = 0;
+            request.origins = Origins::default();
             request.answers.fill(None);
             self.ask(request);
         }
@@ -210,11 +222,14 @@ impl<G: Game> Table<G> {
     /// Adds what was counted since the last call.
     pub(super) fn report(&mut self, stats: &Stats) {
         let counts = std::mem::take(&mut self.counts);
-        stats.lookups.add(counts.lookups);
         stats.cache_hits.add(counts.hits);
+        stats.cache_misses.add(counts.misses);
         stats.cache_in_flight_hits.add(counts.in_flight_hits);
-        stats.cache_evictions.add(self.store.take_evictions());
-        stats.cache_entries.set(self.store.len() as u64);
-        stats.cache_bytes.set(self.store.bytes() as u64);
+        stats.evaluations_lost.add(counts.lost);
+        let evictions = self.store.take_evictions();
+        stats.cache_evicted_full.add(evictions.full);
+        stats.cache_evicted_stale.add(evictions.stale);
+        stats.cache_entries.set_count(self.store.len());
+        stats.cache_bytes.set_count(self.store.bytes());
     }
 }

@@ -195,7 +195,7 @@ fn answers_to_other_requests_are_ignored() {
         stage.slot.do_send(PlayGame::New { index: 0 });
         let lookup = stage.lookups.next().await;
         for ticket in [0, 2, 77] {
-            stage.slot.do_send(Evaluated { ticket, outcome: Err(TicketError::Lost) });
+            stage.slot.do_send(Evaluated { ticket, outcome: Err(TicketError::Lost), origins: Default::default() });
         }
         assert!(stage.lookups.take().await.is_empty());
         serve(lookup);

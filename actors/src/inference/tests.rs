@@ -83,7 +83,7 @@ fn a_batch_that_goes_wrong_fails_alone_and_the_thread_goes_on() {
             stage.free.next().await;
         }
         assert_eq!(stage.pool.least_busy(), Some((0, 0)));
-        assert_eq!((stage.stats.batches.get(), stage.stats.batch_errors.get()), (3, 3));
+        assert_eq!((stage.stats.batch_size.get().count(), stage.stats.batch_errors.get()), (3, 3));
         stage.pool.close();
     });
 }

@@ -92,7 +92,7 @@ impl Books {
         None
     }
 
-    fn answered(&mut self, Evaluated { ticket, outcome }: &Evaluated) -> usize {
+    fn answered(&mut self, Evaluated { ticket, outcome, .. }: &Evaluated) -> usize {
         let Asked { game, positions } = self.asked.remove(ticket).expect("a request is answered once");
         assert!(outcome.is_ok() || !self.calm, "without a fault nothing fails: {outcome:?}");
         match outcome {

@@ -1,5 +1,7 @@
 //! What turns a model file into evaluators, one per inference thread.
 
+use std::time::Duration;
+
 use selfplay_engine::{
     Evaluator, Game,
     evaluation::{HashEvaluator, HashPriors, UniformEvaluator},
@@ -7,7 +9,7 @@ use selfplay_engine::{
 
 use super::feed::Candidate;
 use crate::{
-    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, check_model},
+    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model},
     writer::with_sources,
 };
 
@@ -58,6 +60,11 @@ pub trait ModelSource<G: Game>: Send {
     /// # Errors
     /// When it cannot be used, with a sentence that says why.
     fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<G>, LoadFailure>;
+
+    /// How much of the last [`ModelSource::load`] was spent on bringing evaluators up to speed, rather than on checks.
+    fn warming(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// ONNX models, run by ONNX Runtime.
@@ -67,12 +74,13 @@ pub struct OnnxSource<G: Game> {
     options: LoadOptions,
     /// Of the file that was read last.
     report: Option<ModelReport>,
+    warming: Duration,
 }
 
 impl<G: Game> OnnxSource<G> {
     /// Models for `game`, loaded as `options` say.
     pub fn new(runtime: Runtime, game: G, options: LoadOptions) -> Self {
-        Self { runtime, game, options, report: None }
+        Self { runtime, game, options, report: None, warming: Duration::ZERO }
     }
 }
 
@@ -103,6 +111,8 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
         let mut report = report.unwrap_or_else(|| ModelReport::new(model.path()));
         let loaded = check_model(&self.runtime, &self.game, model, &self.options, &mut report);
         log(&report);
+        let warm = report.steps.iter().find(|step| step.step == Step::Warm);
+        self.warming = warm.map_or(Duration::ZERO, |step| Duration::from_secs_f64(step.seconds));
         let loaded = loaded.map_err(|error| match error {
             LoadError::Device(error) => LoadFailure::Impossible(with_sources(&error)),
             LoadError::Model(error) => LoadFailure::Refused(with_sources(&error)),
@@ -119,6 +129,10 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             encoding: loaded.encoding,
             description,
         })
+    }
+
+    fn warming(&self) -> Duration {
+        self.warming
     }
 }
 

@@ -1,7 +1,9 @@
 //! Leaves in, evaluations out.
 
+use std::time::Instant;
+
 use selfplay_engine::{
-    evaluation::{EvaluateError, Evaluations, Evaluator, Leaf},
+    evaluation::{EvaluateError, Evaluations, Evaluator, EvaluatorEffort, Leaf},
     game::Game,
 };
 
@@ -15,12 +17,13 @@ pub struct OnnxEvaluator<G: Game> {
     game: G,
     encoding: G::Encoding,
     network: Network,
+    effort: EvaluatorEffort,
 }
 
 impl<G: Game> OnnxEvaluator<G> {
     /// `network` takes `encoding` of `game`.
-    pub(super) const fn new(game: G, encoding: G::Encoding, network: Network) -> Self {
-        Self { game, encoding, network }
+    pub(super) fn new(game: G, encoding: G::Encoding, network: Network) -> Self {
+        Self { game, encoding, network, effort: EvaluatorEffort::default() }
     }
 
     /// The layout of its input, chosen by the model.
@@ -55,14 +58,25 @@ impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
         crate::faults::batch()?;
         out.clear();
         let policy_len = self.network.policy_len();
+        let mut effort = EvaluatorEffort::default();
         for part in leaves.chunks(self.network.max_batch()) {
+            let begun = Instant::now();
             self.encode(part);
+            effort.encode += begun.elapsed();
+            effort.padding += self.network.padding(part.len());
             self.network.run(part.len(), |logits, values| {
+                let begun = Instant::now();
                 for (leaf, (logits, &value)) in part.iter().zip(logits.chunks_exact(policy_len).zip(values)) {
                     out.push_logits(crate::faults::value(value), logits, &leaf.legal);
                 }
+                effort.decode += begun.elapsed();
             })?;
         }
+        self.effort = effort;
         Ok(())
+    }
+
+    fn effort(&self) -> EvaluatorEffort {
+        self.effort
     }
 }

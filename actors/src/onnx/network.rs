@@ -56,6 +56,12 @@ impl Network {
         self.max_batch
     }
 
+    /// Rows that a run of `batch` positions is padded with.
+    #[must_use]
+    pub fn padding(&self, batch: usize) -> usize {
+        self.buckets.fit(batch) - batch
+    }
+
     /// Numbers in one encoded position.
     #[must_use]
     pub const fn row_len(&self) -> usize {

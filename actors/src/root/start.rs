@@ -79,6 +79,10 @@ pub(super) async fn start<G: Game>(
         handle
     };
 
+    stats.threads_games.set_count(game_arbiters.len());
+    stats.threads_evaluation.set_count(usize::from(game_arbiters.len() > 1));
+    stats.threads_writer.set(1);
+    stats.threads_loader.set(1);
     // With one game thread its arbiter holds cache and batcher too: on few cores a hop between threads costs more than it
     // gives.
     let evaluation =
@@ -140,8 +144,9 @@ pub(super) async fn start<G: Game>(
         stopped: root.clone().recipient(),
         escalate: root.clone().recipient(),
     };
+    let threads = game_arbiters.len();
     let supervisor =
-        GamesSupervisor::new(slots, game_arbiters.len(), credits, options.quota, options.resumable, addresses);
+        GamesSupervisor::new(slots, threads, credits, options.quota, options.resumable, addresses, stats.clone());
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
     let keeps = options.journal_keeps_games;

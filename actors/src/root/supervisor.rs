@@ -102,7 +102,7 @@ impl<G: Game> RootSupervisor<G> {
     /// Games in play, as far as counters say.
     fn in_play(&self) -> u64 {
         let counts = self.stats.snapshot();
-        counts.games_started.saturating_sub(counts.games_ended())
+        counts.games_started.saturating_sub(counts.games_ended_total())
     }
 
     /// Sets how the process ends; the first word counts.

@@ -10,10 +10,8 @@ use std::{
 use selfplay_engine::{Action, Game, replay::GameRecord, search::SearchEffort};
 use serde::Serialize;
 
-use super::with_sources;
+use super::{variety::OPENING_PLIES, with_sources};
 
-/// Plies that make an opening.
-const OPENING_PLIES: usize = 8;
 /// Versions kept in memory: a game of an older one adds to no record any more.
 const MOST_VERSIONS: usize = 8;
 
@@ -65,12 +63,10 @@ impl Sums {
         sum.depth_max = sum.depth_max.max(effort.depth_max);
         sum.nodes += effort.nodes;
         sum.expanded += effort.expanded;
-        let searched = game.plies.iter().filter(|ply| ply.targets.iter().any(|target| target.visits > 0));
-        for ply in searched {
-            let shares = || ply.targets.iter().map(|target| f64::from(target.probability));
+        for ply in game.plies.iter().filter(|ply| ply.is_searched()) {
             self.moves += 1;
-            self.entropy -= shares().map(|share| share * share.ln()).sum::<f64>();
-            self.top_share += shares().fold(0.0, f64::max);
+            self.entropy += ply.policy_entropy();
+            self.top_share += ply.top_share();
         }
         let actions: Vec<Action> = game.plies.iter().map(|ply| ply.action).collect();
         self.openings.insert(actions[..actions.len().min(OPENING_PLIES)].to_vec());

@@ -81,11 +81,32 @@ impl<G: Game> Finished<G> {
 /// What came of an attempt to write.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Bytes of each game that is now visible to the trainer.
-    pub(super) written: Vec<u64>,
+    /// Games that are now visible to the trainer.
+    pub(super) written: Vec<Written>,
     pub(super) unfit: Vec<(JournalNumber, Unfit)>,
     /// Why there are games left.
-    pub(super) failure: Option<String>,
+    pub(super) failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    /// The model version that played each position.
+    pub(super) versions: Vec<i64>,
+}
+
+/// Why games cannot be written.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// For people.
+    pub(super) reason: String,
+    pub(super) kind: ErrorKind,
+}
+
+impl Failure {
+    fn of(error: &StoreError) -> Self {
+        Self { reason: failed(error), kind: error.io_kind() }
+    }
 }
 
 /// What became of the games that could not be written.
@@ -137,8 +158,8 @@ impl<G: Game> Queue<G> {
             output.journal.tend().ok();
             let staged = self.stage(files, output, &mut outcome);
             // Those before the one that failed may still be written.
-            if let Err(reason) = self.publish(staged, output, &mut outcome) {
-                outcome.failure.get_or_insert(reason);
+            if let Err(failure) = self.publish(staged, output, &mut outcome) {
+                outcome.failure.get_or_insert(failure);
             }
         }
         outcome
@@ -171,7 +192,7 @@ impl<G: Game> Queue<G> {
             match output.store.stage(&game.stem, yaml.as_bytes(), &npz) {
                 Ok(staged) => game.staged = Some(staged),
                 Err(error) => {
-                    outcome.failure = Some(failed(&error));
+                    outcome.failure = Some(Failure::of(&error));
                     break;
                 }
             }
@@ -181,7 +202,7 @@ impl<G: Game> Queue<G> {
     }
 
     /// Moves the first `count` games, which are staged, into place.
-    fn publish(&mut self, count: usize, output: &Output, outcome: &mut Outcome) -> Result<(), String> {
+    fn publish(&mut self, count: usize, output: &Output, outcome: &mut Outcome) -> Result<(), Failure> {
         let mut staged: Vec<_> = self.games.iter_mut().take(count).filter_map(|game| game.staged.take()).collect();
         if staged.is_empty() {
             return Ok(());
@@ -191,7 +212,7 @@ impl<G: Game> Queue<G> {
         output.journal.sync().ok();
         if let Err(error) = output.store.complete(&mut staged) {
             self.games.iter_mut().zip(staged).for_each(|(game, staged)| game.keep(staged, &error));
-            return Err(failed(&error));
+            return Err(Failure::of(&error));
         }
         output.journal.staged(self.games.iter().take(count).map(|game| (game.number, &game.stem)));
         output.journal.sync().ok();
@@ -211,13 +232,14 @@ impl<G: Game> Queue<G> {
                 Err(Unpublished { staged, error }) => {
                     self.games[place].keep(staged, &error);
                     place += 1;
-                    failure = failure.and_then(|()| Err(failed(&error)));
+                    failure = failure.and_then(|()| Err(Failure::of(&error)));
                     continue;
                 }
             };
             let Some(Finished { number, stem, record, .. }) = self.games.remove(place) else { break };
             output.journal.end(number);
-            outcome.written.push(bytes);
+            let versions = record.plies.iter().map(|ply| ply.model_version).collect();
+            outcome.written.push(Written { bytes, versions });
             tracing::debug!(
                 game = record.index,
                 file = stem.as_str(),

@@ -168,7 +168,7 @@ fn games_the_disk_refuses_wait_and_are_written_when_it_recovers() {
         stage.break_disk();
         (1..4).for_each(|index| stage.finish(record(index)));
         tokio::time::sleep(GROUP_WAIT + RETRY_WAIT * 5 + RETRY_WAIT / 2).await;
-        let errors = stage.stats.write_errors.get();
+        let errors = stage.stats.write_errors_total();
         assert!((5..=6).contains(&errors), "{errors}");
         assert!(stage.credits.take().await.is_empty());
 

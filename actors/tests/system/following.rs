@@ -98,7 +98,7 @@ fn check(played: &Played, last: i64) {
     assert_eq!(played.ending, Ending::Clean);
     let stats = played.stats;
     assert_eq!((stats.games_started, stats.games_abandoned), (stats.games_written, 0));
-    assert_eq!((stats.models_loaded, stats.models_refused, stats.model_version), (last as u64, 0, last as u64));
+    assert_eq!((stats.models_loaded, stats.models_refused, stats.model_version), (last as u64, 0, last));
     assert_eq!(played.games.keys().copied().collect::<Vec<_>>(), Vec::from_iter(0..stats.games_started));
     let mut served = BTreeSet::new();
     for game in played.games.values() {

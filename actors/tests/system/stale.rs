@@ -246,7 +246,7 @@ fn prove(last: i64, threads: usize, agents: [Agent; 2], tree_reuse: bool, cache_
     assert_eq!((played.ending, played.stats.games_abandoned), (Ending::Clean, 0));
     assert_eq!(played.stats.models_loaded, last as u64);
     let mixed: u64 = played.games.values().map(|read| Proof::new(&settings, read).run()).sum();
-    let plies = played.stats.plies;
+    let plies = played.stats.plies();
     eprintln!("{} games, {plies} plies, {mixed} of them by two models or more", played.games.len());
     assert!(agents.contains(&Agent::Raw) || mixed > 0, "no model took over amid a search");
 }

@@ -63,6 +63,30 @@ impl<G: Game> Clone for PlyRecord<G> {
     }
 }
 
+impl<G: Game> PlyRecord<G> {
+    /// Whether there is a search behind it.
+    #[must_use]
+    pub fn is_searched(&self) -> bool {
+        self.targets.iter().any(|target| target.visits > 0)
+    }
+
+    /// Entropy of the training policy, in nats.
+    #[must_use]
+    pub fn policy_entropy(&self) -> f64 {
+        -self.shares().map(|share| share * share.ln()).sum::<f64>()
+    }
+
+    /// Largest share of the training policy.
+    #[must_use]
+    pub fn top_share(&self) -> f64 {
+        self.shares().fold(0.0, f64::max)
+    }
+
+    fn shares(&self) -> impl Iterator<Item = f64> {
+        self.targets.iter().map(|target| f64::from(target.probability))
+    }
+}
+
 /// A finished game.
 #[derive(Clone, Debug)]
 pub struct GameRecord<G: Game> {

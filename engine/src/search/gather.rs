@@ -53,6 +53,19 @@ pub struct SearchEffort {
     pub expanded: u64,
 }
 
+/// What the search of one move amounted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MoveEffort {
+    /// Simulations of this move.
+    pub simulations: u64,
+    /// Sum over them of the plies between root and leaf.
+    pub depth_sum: u64,
+    /// Nodes of the tree at the end.
+    pub nodes: usize,
+    /// Visits that the root had when the search began.
+    pub reused_visits: u32,
+}
+
 /// A gathered path that waits for the evaluation of its last node.
 struct Pending {
     node: u32,
@@ -72,6 +85,8 @@ pub struct Search<G: Game> {
     pending: Vec<Pending>,
     steps: Vec<Step>,
     effort: SearchEffort,
+    /// What the effort was, and how often the root had been visited, when the search of this move began.
+    begun: (SearchEffort, u32),
 }
 
 impl<G: Game> Search<G> {
@@ -80,7 +95,8 @@ impl<G: Game> Search<G> {
     pub fn new(game: G, params: SearchParams, penalize_visited: bool) -> Self {
         let mut tree = Tree::new();
         tree.visited = penalize_visited.then(HashSet::new);
-        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), effort: SearchEffort::default() }
+        let effort = SearchEffort::default();
+        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), effort, begun: (effort, 0) }
     }
 
     /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. Noise is
@@ -106,6 +122,7 @@ impl<G: Game> Search<G> {
             self.tree.set_root_priors(|clean| with_noise(clean, noise, rng));
         }
         self.left = self.params.simulations.at_root(self.root_legal_len());
+        self.begun = (self.effort, self.tree.root_visits);
     }
 
     /// Counts `state` as visited by the game, where such positions are penalised. [`Search::begin`] does so by itself.
@@ -243,11 +260,18 @@ impl<G: Game> Search<G> {
         self.effort
     }
 
-    /// Ends the search of a move: what it made of the tree enters its effort.
-    pub fn end(&mut self) {
+    /// Ends the search of a move, and tells what it amounted to: what it made of the tree enters its effort.
+    pub fn end(&mut self) -> MoveEffort {
         let size = self.tree.size();
         self.effort.nodes += size.nodes as u64;
         self.effort.expanded += size.expanded as u64;
+        let (before, reused_visits) = self.begun;
+        MoveEffort {
+            simulations: self.effort.leaves.total() - before.leaves.total(),
+            depth_sum: self.effort.depth_sum - before.depth_sum,
+            nodes: size.nodes,
+            reused_visits,
+        }
     }
 
     /// Nodes and bytes of the tree.

@@ -7,7 +7,7 @@ use crate::{
     evaluation::{Evaluations, Leaf},
     game::{Action, ActionSet, Game, Outcome},
     replay::{EndReason, GameRecord, PlyRecord, Target},
-    search::{LeafCounts, Search, SearchParams, SpareTree, TreeSize},
+    search::{LeafCounts, MoveEffort, Search, SearchParams, SpareTree, TreeSize},
 };
 
 /// Who chooses the actions of one side.
@@ -69,6 +69,8 @@ pub struct SelfPlayGame<G: Game> {
     stale_tree: bool,
     /// No evaluation was applied since the ply began.
     untouched: bool,
+    /// Moves searched to their end since somebody asked.
+    searched: Vec<MoveEffort>,
 }
 
 impl<G: Game> SelfPlayGame<G> {
@@ -109,6 +111,7 @@ impl<G: Game> SelfPlayGame<G> {
             tree_generation: None,
             stale_tree: false,
             untouched: true,
+            searched: Vec::new(),
         }
     }
 
@@ -182,6 +185,11 @@ impl<G: Game> SelfPlayGame<G> {
         self.search.counts()
     }
 
+    /// What the searches of the moves amounted to that were played since the last call; moves without a search are left out.
+    pub fn take_searched(&mut self) -> impl Iterator<Item = MoveEffort> {
+        self.searched.drain(..)
+    }
+
     /// Size of the tree at hand.
     #[must_use]
     pub fn tree_size(&self) -> TreeSize {
@@ -217,7 +225,8 @@ impl<G: Game> SelfPlayGame<G> {
         if leaves.len() > before {
             return None;
         }
-        self.search.end();
+        let effort = self.search.end();
+        self.searched.push(effort);
         let visits = self.search.visits();
         let total: u32 = visits.iter().map(|&(_, visits)| visits).sum();
         let dropped = self.settings.drop_t_on_step.is_some_and(|step| self.game.ply(&self.state) >= step);

@@ -35,8 +35,12 @@ impl Stage {
         self.now += Duration::from_millis(millis);
     }
 
-    fn next(&mut self, busy: usize, threads: usize) -> Option<LeafBatch<Numbers>> {
+    fn depart(&mut self, busy: usize, threads: usize) -> Option<Departure<Numbers>> {
         self.queue.next_batch(self.now, busy, threads)
+    }
+
+    fn next(&mut self, busy: usize, threads: usize) -> Option<LeafBatch<Numbers>> {
+        self.depart(busy, threads).map(|departure| departure.batch)
     }
 
     /// Sizes of the batches that leave now for idle threads.
@@ -111,14 +115,30 @@ fn a_busy_thread_is_given_a_batch_in_advance_once_it_is_worth_running() {
         assert!(stage.next(1, 1).is_none(), "too small");
         stage.push(4);
         assert!(stage.next(2, 1).is_none(), "one in advance is enough");
-        assert_eq!(stage.next(1, 1).unwrap().len(), 7);
-        assert_eq!(stage.queue.take_waited(), Duration::from_millis(100), "as long as the first of its leaves");
-        assert_eq!(stage.queue.take_waited(), Duration::ZERO);
+        let Departure { batch, waited, .. } = stage.depart(1, 1).unwrap();
+        assert_eq!((batch.len(), waited), (7, Duration::from_millis(100)), "as long as the first of its leaves");
 
         stage.push(4);
         assert!(stage.next(1, 1).is_none(), "it may still be let wait for a fuller one");
         stage.push(4);
         assert_eq!(stage.next(1, 1).unwrap().len(), 8);
+    });
+}
+
+#[test]
+fn a_batch_says_why_it_leaves() {
+    play(async {
+        let reason = |policy, count, millis| {
+            let mut stage = Stage::new(policy);
+            stage.push(count);
+            stage.wait(millis);
+            stage.depart(0, 1).map(|departure| departure.reason)
+        };
+        let waitless = BatchPolicy { max_wait: Duration::ZERO, ..POLICY };
+        assert_eq!(reason(POLICY, 3, 1), None);
+        assert_eq!(reason(POLICY, 3, 2), Some(Reason::Timer));
+        assert_eq!(reason(waitless, 3, 0), Some(Reason::IdleDevice));
+        assert_eq!((reason(POLICY, 8, 0), reason(waitless, 9, 0)), (Some(Reason::Full), Some(Reason::Full)));
     });
 }
 

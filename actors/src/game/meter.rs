@@ -1,0 +1,108 @@
+//! What is counted of a game in play: per step of its actor and per move.
+
+use std::{sync::Arc, time::Instant};
+
+use selfplay_engine::{
+    Game, Outcome, Player,
+    replay::{GameRecord, PlyRecord},
+    search::LeafCounts,
+    selfplay::SelfPlayGame,
+};
+
+use crate::{
+    stats::{Share, Stats},
+    ticket::Origins,
+};
+
+/// Counts one run of a game, from its begin or a resumption on.
+pub(super) struct Meter {
+    stats: Arc<Stats>,
+    /// Simulations that are counted, or will be when their evaluations are there.
+    seen: LeafCounts,
+    /// Simulations that wait for evaluations of their own.
+    waiting: u64,
+    /// When the move at hand began.
+    begun: Instant,
+    request: Share,
+    tree_bytes: Share,
+}
+
+impl Meter {
+    /// Of a game that begins now.
+    pub(super) fn new(stats: &Arc<Stats>) -> Self {
+        Self {
+            stats: stats.clone(),
+            seen: LeafCounts::default(),
+            waiting: 0,
+            begun: Instant::now(),
+            request: Share::new(stats, |stats| &stats.requests_in_flight),
+            tree_bytes: Share::new(stats, |stats| &stats.tree_bytes),
+        }
+    }
+
+    /// The game went on.
+    pub(super) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
+        let (leaves, seen) = (game.counts(), self.seen);
+        self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
+        self.stats.simulations_terminal.add(leaves.won - seen.won);
+        self.stats.simulations_step_limit.add(leaves.drawn - seen.drawn);
+        self.waiting = leaves.evaluated - seen.evaluated;
+        self.seen = leaves;
+        self.tree_bytes.set(game.tree_size().bytes);
+        for effort in game.take_searched() {
+            self.stats.tree_nodes.record(effort.nodes as f64);
+            self.stats.search_depth.record(effort.depth_sum as f64 / effort.simulations.max(1) as f64);
+            self.stats.reused_visits.add(effort.reused_visits.into());
+        }
+    }
+
+    /// Another ply of it is over.
+    pub(super) fn played<G: Game>(&mut self, ply: &PlyRecord<G>) {
+        let now = Instant::now();
+        let begun = std::mem::replace(&mut self.begun, now);
+        self.stats.moves.add(1);
+        self.stats.last_progress.set_now();
+        if ply.is_searched() {
+            self.stats.search_duration.record((now - begun).as_secs_f64());
+            self.stats.root_entropy.record(ply.policy_entropy());
+            self.stats.root_top_move_share.record(ply.top_share());
+        }
+    }
+
+    /// A request for evaluations is out.
+    pub(super) fn asked(&mut self) {
+        self.stats.evaluation_requests.add(1);
+        self.request.set(1);
+    }
+
+    /// It was answered, whatever the answer.
+    pub(super) fn answered(&mut self) {
+        self.request.set(0);
+    }
+
+    /// Its evaluations can be used.
+    pub(super) fn evaluated(&mut self, Origins { cached, joined }: Origins) {
+        // Without a search nothing waits.
+        let waiting = std::mem::take(&mut self.waiting);
+        let cached = cached.min(waiting);
+        let joined = joined.min(waiting - cached);
+        self.stats.simulations_cache.add(cached);
+        self.stats.simulations_in_flight.add(joined);
+        self.stats.simulations_network.add(waiting - cached - joined);
+    }
+}
+
+impl Stats {
+    /// A game was played to its end that began, or went on, at `begun`.
+    pub(super) fn count_finished<G: Game>(&self, record: &GameRecord<G>, begun: Instant) {
+        self.games_finished.add(1);
+        self.game_plies.record(record.plies.len() as f64);
+        self.game_duration.record(begun.elapsed().as_secs_f64());
+        let results = match record.outcome {
+            Outcome::Win(Player::First) => &self.games_won_first,
+            Outcome::Win(Player::Second) => &self.games_won_second,
+            Outcome::Draw => &self.games_drawn,
+        };
+        results.add(1);
+    }
+}

@@ -1,0 +1,294 @@
+//! The table of metrics. Whoever adds one writes it here, counts it where it happens, and runs the tests, which say how to
+//! bring `docs/metrics.md` up to date.
+
+use super::{
+    cell::{Cell, Counter, Gauge},
+    histogram::{Distribution, Histogram},
+    metric::{Kind, Metric, Row, Unit},
+    table::{bounds, cell, of_snapshot, of_stats, reading, sums, table, unit},
+};
+
+/// The sizes that batches are padded to on a GPU, and some more.
+const BATCH_SIZES: &[f64] = &[
+    1., 2., 4., 8., 12., 16., 24., 32., 48., 64., 96., 128., 192., 256., 384., 512., 768., 1024., 1536., 2048., 4096.,
+];
+const PLIES: &[f64] = &[5., 10., 15., 20., 30., 40., 50., 60., 80., 100., 120., 150., 200., 300.];
+/// From waits of batches to long searches.
+const MOMENTS: &[f64] = &[1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1., 2.5, 5., 10.];
+const SPANS: &[f64] = &[0.1, 0.25, 0.5, 1., 2.5, 5., 10., 20., 40., 60., 120., 300., 600., 1200., 3600.];
+const NODES: &[f64] = &[25., 50., 100., 200., 400., 800., 1600., 3200., 6400., 12800., 25600., 51200.];
+const NATS: &[f64] = &[0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1., 1.25, 1.5, 1.75, 2., 2.5, 3., 3.5, 4., 5.];
+const SHARES: &[f64] = &[0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.];
+const DEPTHS: &[f64] = &[1., 1.5, 2., 2.5, 3., 4., 5., 6., 8., 10., 12., 16., 24., 32.];
+const LAGS: &[f64] = &[0., 1., 2., 3., 5., 8., 13., 21., 50.];
+
+table! {
+    /// Games begun in this process, those that an earlier one began among them.
+    Counter(Games) games_started_total { games_started; }
+    /// Games of earlier processes that went on in this one.
+    Counter(Games) games_resumed_total { games_resumed; }
+    /// Games played to their end, by the side that won.
+    Counter(Games) games_finished_total {
+        games_won_first: result = "first";
+        games_won_second: result = "second";
+        games_drawn: result = "draw";
+    }
+    /// Games that left their slot: finished, rejected because the network answered with nonsense, given up after repeated
+    /// failures.
+    Counter(Games) games_ended_total {
+        games_finished: reason = "finished";
+        games_set_aside: reason = "rejected";
+        games_abandoned: reason = "given_up";
+    }
+    /// Games in play.
+    Gauge(Games) games_active { games_active; }
+    /// Games that are to be in play at once.
+    Gauge(Games) games_target { games_target; }
+    /// Slots without a game: no model yet, no credit from the writer, too little room on the disk, paused, or nothing left to
+    /// play.
+    Gauge(Games) games_waiting { games_waiting; }
+    /// Length of finished games.
+    Histogram(Plies, PLIES) game_plies { game_plies; }
+    /// Time from a game's begin, or its resumption in this process, to its end.
+    Histogram(Seconds, SPANS) game_duration_seconds { game_duration; }
+    /// Moves played, in all games.
+    Counter(Moves) moves_total { moves; }
+    /// Time from the begin of a move's search to the choice of the move, waits for evaluations included.
+    Histogram(Seconds, MOMENTS) search_duration_seconds { search_duration; }
+    /// Simulations, by where the value of the leaf came from: an evaluation of its own, the cache, an evaluation in flight for
+    /// another game, a game won, a game drawn (by the step limit, as a rule), a leaf gathered twice at once.
+    Counter(Simulations) simulations_total {
+        simulations_network: leaf = "network";
+        simulations_cache: leaf = "cache";
+        simulations_in_flight: leaf = "in_flight";
+        simulations_terminal: leaf = "terminal";
+        simulations_step_limit: leaf = "step_limit";
+        simulations_duplicate: leaf = "duplicate";
+    }
+    /// Nodes of the search tree at the end of a move's search.
+    Histogram(Nodes, NODES) tree_nodes { tree_nodes; }
+    /// Bytes of the search trees of all games in play.
+    Gauge(Bytes) tree_bytes { tree_bytes; }
+    /// Visits of roots that were kept from the search of the move before.
+    Counter(Visits) reused_visits_total { reused_visits; }
+    /// Entropy of the search's policy, per move.
+    Histogram(Nats, NATS) root_entropy_nats { root_entropy; }
+    /// Share of the most visited move, per move.
+    Histogram(Ratio, SHARES) root_top_move_share { root_top_move_share; }
+    /// Mean plies between root and leaf, per move.
+    Histogram(Plies, DEPTHS) search_depth_plies { search_depth; }
+    /// Distinct games, by their moves, among those counted in version_games.
+    Gauge(Games) distinct_games { distinct_games; }
+    /// Distinct openings (8 plies) of those games.
+    Gauge(Games) distinct_openings { distinct_openings; }
+    /// Finished games that began under the model version in service.
+    Gauge(Games) version_games { version_games; }
+    /// Finished games whose moves were those of an earlier game of the same model version.
+    Counter(Games) duplicate_games_total { duplicate_games; }
+
+    /// Requests for evaluations, each of the leaves of one gather; repetitions among them.
+    Counter(Requests) evaluation_requests_total { evaluation_requests; }
+    /// Requests that games wait for.
+    Gauge(Requests) requests_in_flight { requests_in_flight; }
+    /// Positions given to the network, by what came of it: an evaluation, a failure of the batch, numbers that are not finite,
+    /// or nothing because whoever held it died.
+    Counter(Leaves) evaluations_total {
+        evaluations: outcome = "ok";
+        evaluations_failed: outcome = "error";
+        evaluations_flawed: outcome = "nan";
+        evaluations_lost: outcome = "lost";
+    }
+    /// Values outside [-1, 1] that the network gave, and that were clamped.
+    Counter(Leaves) values_clamped_total { values_clamped; }
+    /// Requests that were lost or failed and were made again.
+    Counter(Requests) retries_total { retries; }
+    /// Positions that wait for an inference thread.
+    Gauge(Leaves) queue_leaves { queue_leaves; }
+    /// Time that the first position of a batch waited for a thread.
+    Histogram(Seconds, MOMENTS) batch_wait_seconds { batch_wait; }
+    /// Batches, by why they left: full, the first position had waited long enough, a thread was idle, or games are drained.
+    Counter(Batches) batches_total {
+        batches_full: reason = "full";
+        batches_timer: reason = "timer";
+        batches_idle_device: reason = "idle_device";
+        batches_drain: reason = "drain";
+    }
+    /// Positions per batch.
+    Histogram(Leaves, BATCH_SIZES) batch_size { batch_size; }
+    /// Rows that were added to batches to bring them to a size that the device is prepared for.
+    Counter(Leaves) padding_rows_total { padding_rows; }
+    /// Time that inference threads spent on batches, summed over threads: positions into planes, the network, its output into
+    /// priors.
+    Counter(Seconds) inference_seconds_total {
+        encode_ns: stage = "encode";
+        infer_ns: stage = "infer";
+        decode_ns: stage = "decode";
+    }
+    /// Time that inference threads were idle, summed over threads: nothing to evaluate, a model being swapped in, or paused.
+    Counter(Seconds) device_idle_seconds_total {
+        idle_no_work_ns: cause = "no_work";
+        idle_swap_ns: cause = "swap";
+        idle_paused_ns: cause = "paused";
+    }
+    /// Inference threads.
+    Gauge(Threads) inference_threads { inference_threads; }
+
+    /// Leaves looked up in the cache: known, unknown, or being evaluated for another request.
+    Counter(Leaves) cache_lookups_total {
+        cache_hits: result = "hit";
+        cache_misses: result = "miss";
+        cache_in_flight_hits: result = "in_flight";
+    }
+    /// Evaluations in the cache.
+    Gauge(Entries) cache_entries { cache_entries; }
+    /// Bytes of the cache, by an estimate that is within 5%.
+    Gauge(Bytes) cache_bytes { cache_bytes; }
+    /// Most bytes of the cache.
+    Gauge(Bytes) cache_capacity_bytes { cache_capacity; }
+    /// Evaluations that left the cache for others: by the model in service, or by an earlier one.
+    Counter(Entries) cache_evictions_total {
+        cache_evicted_full: reason = "full";
+        cache_evicted_stale: reason = "stale";
+    }
+
+    /// Version of the model in service, the trainer's number.
+    Gauge(Versions) model_version { model_version; }
+    /// Models taken into service so far, those taken back into service among them.
+    Gauge(Models) model_generation { model_generation; }
+    /// When the model in service came into service; 0 before the first.
+    Gauge(Seconds) model_served_timestamp_seconds { model_served; }
+    /// Models taken into service, refused by a check, or taken out of service because of what they answered.
+    Counter(Models) model_reloads_total {
+        models_loaded: outcome = "served";
+        models_refused: outcome = "refused";
+        models_withdrawn: outcome = "withdrawn";
+    }
+    /// Time spent on new models: reading, checking, warming up, and changing over (summed over inference threads).
+    Counter(Seconds) model_reload_seconds_total {
+        reload_read_ns: phase = "read";
+        reload_check_ns: phase = "check";
+        reload_warm_ns: phase = "warm";
+        reload_swap_ns: phase = "swap";
+    }
+    /// By how many versions the model that played a position was behind the one in service when the game was written, per
+    /// position.
+    Histogram(Versions, LAGS) model_lag_versions { model_lag; }
+
+    /// Finished games that wait for the disk.
+    Gauge(Games) writer_queue_games { writer_queue; }
+    /// Games that may start before another is written.
+    Gauge(Games) writer_credits { writer_credits; }
+    /// Games written for the trainer.
+    Counter(Games) games_written_total { games_written; }
+    /// Positions in them.
+    Counter(Plies) positions_written_total { positions_written; }
+    /// Bytes in them.
+    Counter(Bytes) written_bytes_total { bytes_written; }
+    /// Time that one group of games took to be written and synchronised, or to fail.
+    Histogram(Seconds, MOMENTS) write_seconds { write_duration; }
+    /// Failed attempts to write games: no room, no permission, a directory that is not there, or anything else.
+    Counter(Count) write_errors_total {
+        write_errors_no_space: class = "no_space";
+        write_errors_permission: class = "permission";
+        write_errors_missing: class = "missing";
+        write_errors_other: class = "other";
+    }
+    /// Free bytes where games are written.
+    Gauge(Bytes) disk_free_bytes { disk_free; }
+    /// Free bytes below which no game starts.
+    Gauge(Bytes) disk_floor_bytes { disk_floor; }
+    /// Bytes of the journal of games in play.
+    Gauge(Bytes) journal_bytes { journal_bytes; }
+    /// Games kept from the trainer: the network's numbers for a position were not finite, or the game cannot be written.
+    Counter(Games) games_rejected_total {
+        games_rejected: reason = "non_finite";
+        games_unfit: reason = "unfit";
+    }
+    /// Finished games that went to the spool directory.
+    Counter(Games) games_spooled_total { games_spooled; }
+
+    /// Threads of this process, by what they do.
+    Gauge(Threads) threads {
+        threads_games: role = "games";
+        threads_evaluation: role = "evaluation";
+        threads_inference: role = "inference";
+        threads_writer: role = "writer";
+        threads_loader: role = "loader";
+    }
+    /// When a batch was last evaluated or a move last played.
+    Gauge(Seconds) last_progress_timestamp_seconds { last_progress; }
+    /// Whether play is paused.
+    Gauge(Switch) paused { paused; }
+    /// Whether no new games start because the process is about to end.
+    Gauge(Switch) draining { draining; }
+    /// What holds the process back: 1 for the one that does.
+    Gauge(Switch) bottleneck {
+        bottleneck_device: kind = "device";
+        bottleneck_games: kind = "games";
+        bottleneck_search: kind = "search";
+        bottleneck_writer: kind = "writer";
+        bottleneck_memory: kind = "memory";
+        bottleneck_model: kind = "model";
+        bottleneck_none: kind = "none";
+    }
+
+    elsewhere {
+        /// Time of threads by what they do and what they spend it on, summed over threads.
+        Counter(Seconds) "selfplayd_thread_seconds_total" ["role", "activity"];
+        /// Restarts of actors and threads, by the row of the table of children and by the reason.
+        Counter(Count) "selfplayd_restarts_total" ["child", "reason"];
+        /// How long the model in service has served; 0 before the first.
+        Gauge(Seconds) "selfplayd_model_age_seconds" [];
+        /// How long this process has run.
+        Gauge(Seconds) "selfplayd_up_seconds" [];
+        /// What was asked to run the network, and what does.
+        Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual"];
+        /// Version of this program.
+        Gauge(Info) "selfplayd_build_info" ["version"];
+        /// Hash of the settings that determine games, as recorded with every game.
+        Gauge(Info) "selfplayd_settings_info" ["hash"];
+        /// CPU time of the process, user and system.
+        Counter(Seconds) "process_cpu_seconds_total" [];
+        /// Open file descriptors.
+        Gauge(Count) "process_open_fds" [];
+        /// Most file descriptors that the process may have open.
+        Gauge(Count) "process_max_fds" [];
+        /// Virtual memory.
+        Gauge(Bytes) "process_virtual_memory_bytes" [];
+        /// Most virtual memory that the process may have; 0 for no limit.
+        Gauge(Bytes) "process_virtual_memory_max_bytes" [];
+        /// Resident memory.
+        Gauge(Bytes) "process_resident_memory_bytes" [];
+        /// When the process started, in seconds since 1970.
+        Gauge(Seconds) "process_start_time_seconds" [];
+        /// Threads of the process as the system counts them.
+        Gauge(Threads) "process_threads" [];
+    }
+    internal {
+        /// Nanoseconds spent on answering games from finished batches.
+        Counter post_processing_ns;
+        /// Batches that failed.
+        Counter batch_errors;
+        /// Restarts of all children, failed batches included.
+        Counter restarts;
+        /// 1 while a model is checked and made ready, else 0.
+        Gauge loading;
+        /// Nanoseconds spent on that, for models refused at that point too.
+        Counter loading_ns;
+    }
+}
+
+impl Snapshot {
+    /// Plies of finished games.
+    #[must_use]
+    pub fn plies(&self) -> u64 {
+        // Exact as long as there are fewer than 2^53.
+        self.game_plies.sum() as u64
+    }
+
+    /// Positions per batch.
+    #[must_use]
+    pub fn mean_batch(&self) -> f64 {
+        self.batch_size.mean()
+    }
+}

@@ -1,0 +1,84 @@
+//! What metrics tell beside what is counted: of this program, of the process, and of restarts.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use selfplay_actors::{
+    health::{Health, Restarts},
+    root::CHILDREN,
+    stats::Stats,
+};
+
+use super::{Feed, Samples};
+
+/// What there is to say about this process that no counter tells.
+pub(crate) struct About {
+    /// What was asked to run the network.
+    pub requested: String,
+    /// What runs it.
+    pub actual: String,
+    /// Hash of the settings that determine games; asked at each scrape.
+    pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// All feeds that need nothing but these.
+pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Vec<Feed> {
+    let (begun, stats) = (Instant::now(), stats.clone());
+    vec![
+        Box::new(move |samples| {
+            samples.push("selfplayd_up_seconds", &[], begun.elapsed().as_secs_f64());
+            samples.push("selfplayd_model_age_seconds", &[], model_age(&stats));
+        }),
+        Box::new(move |samples| info(samples, &about)),
+        Box::new(move |samples| restarts(samples, &health)),
+        Box::new(process),
+    ]
+}
+
+fn model_age(stats: &Stats) -> f64 {
+    let served = stats.model_served.get() as f64 / 1e3;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    // Clocks may be set back.
+    if served == 0.0 { 0.0 } else { (now - served).max(0.0) }
+}
+
+fn info(samples: &mut Samples, about: &About) {
+    let devices = [("requested", &*about.requested), ("actual", &*about.actual)];
+    samples.push("selfplayd_execution_provider_info", &devices, 1.0);
+    samples.push("selfplayd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    samples.push("selfplayd_settings_info", &[("hash", &(about.settings_hash)())], 1.0);
+}
+
+/// By row of the table of children, those without any among them: an alert must see the first.
+fn restarts(samples: &mut Samples, health: &Health) {
+    let counted = health.restarts();
+    for child in &CHILDREN {
+        let Restarts { panic, error, stopped, hang } = counted.get(child.name).copied().unwrap_or_default();
+        for (reason, count) in [("panic", panic), ("error", error), ("stopped", stopped), ("hang", hang)] {
+            let labels = [("child", child.name), ("reason", reason)];
+            samples.push("selfplayd_restarts_total", &labels, count as f64);
+        }
+    }
+}
+
+/// As the system sees the process; what it does not tell is left out.
+fn process(samples: &mut Samples) {
+    let seen = metrics_process::collector::collect();
+    let count = |count: Option<u64>| count.map(|count| count as f64);
+    for (name, number) in [
+        ("process_cpu_seconds_total", seen.cpu_seconds_total),
+        ("process_open_fds", count(seen.open_fds)),
+        ("process_max_fds", count(seen.max_fds)),
+        ("process_virtual_memory_bytes", count(seen.virtual_memory_bytes)),
+        ("process_virtual_memory_max_bytes", count(seen.virtual_memory_max_bytes)),
+        ("process_resident_memory_bytes", count(seen.resident_memory_bytes)),
+        ("process_start_time_seconds", count(seen.start_time_seconds)),
+        ("process_threads", count(seen.threads)),
+    ] {
+        if let Some(number) = number {
+            samples.push(name, &[], number);
+        }
+    }
+}
