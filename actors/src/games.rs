@@ -1,14 +1,19 @@
 //! The games' supervisor: as many game actors as games are played at once, spread over threads, and the order in which games
 //! start. A game starts only against a credit of the writer, so that finished games never pile up.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 use crate::{
+    account::Starts,
     game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame},
     health::ExitReason,
+    stats::Stats,
     supervision::ChildGaveUp,
 };
 
@@ -139,6 +144,17 @@ impl Schedule {
         }
     }
 
+    /// Whether the writer keeps slots free that would play.
+    pub(crate) fn starts(&self) -> Starts {
+        let wanted =
+            self.started && !self.draining && !self.is_exhausted() && self.free.iter().any(|free| !free.is_empty());
+        match (wanted, self.held, self.credits) {
+            (true, true, _) => Starts::Held,
+            (true, false, 0) => Starts::NoCredits,
+            _ => Starts::Free,
+        }
+    }
+
     fn is_exhausted(&self) -> bool {
         self.resumable == 0 && self.left == Some(0)
     }
@@ -166,6 +182,7 @@ pub struct GamesSupervisor<G: Game> {
     schedule: Schedule,
     resumable: VecDeque<ResumedGame<G>>,
     addresses: GamesAddresses,
+    stats: Arc<Stats>,
     told: bool,
     /// Slots that have not said yet that they stopped.
     stopping: Option<BTreeSet<usize>>,
@@ -182,10 +199,11 @@ impl<G: Game> GamesSupervisor<G> {
         quota: Quota,
         resumable: Vec<ResumedGame<G>>,
         addresses: GamesAddresses,
+        stats: Arc<Stats>,
     ) -> Self {
         let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
         let resumable = resumable.into();
-        Self { actors, schedule, resumable, addresses, told: false, stopping: None, unfinished: 0 }
+        Self { actors, schedule, resumable, addresses, stats, told: false, stopping: None, unfinished: 0 }
     }
 
     /// Tells the root once no slot is left to stop.
@@ -207,6 +225,7 @@ impl<G: Game> GamesSupervisor<G> {
             tracing::debug!(?next, slot, "game starts");
             self.actors[slot].do_send(game);
         }
+        self.stats.accounts.set_starts(self.schedule.starts());
         if self.schedule.is_done() && !self.told {
             self.told = true;
             self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned });
@@ -340,7 +359,9 @@ mod tests {
         assert_eq!(schedule.next(), None);
         schedule.slot_free(0, &OVER);
         assert_eq!(schedule.next(), None, "the game waits in the writer's queue");
+        assert_eq!(schedule.starts(), Starts::NoCredits);
         schedule.credits += 1;
+        assert_eq!(schedule.starts(), Starts::Free);
         assert_eq!(schedule.next(), Some((0, Next::New(1))));
         schedule.slot_free(0, &lost());
         assert_eq!(schedule.next(), Some((0, Next::New(2))));
@@ -362,6 +383,8 @@ mod tests {
         assert_eq!(endless.next(), None);
         assert!(!endless.is_done());
         endless.slot_free(0, &OVER);
+        endless.credits = 0;
+        assert_eq!(endless.starts(), Starts::Free, "nothing wants to start");
         assert!(endless.is_done());
     }
 
@@ -374,7 +397,7 @@ mod tests {
     #[test]
     fn nothing_starts_while_it_is_held() {
         let mut schedule = Schedule { held: true, ..started(1, 1, 1, None) };
-        assert_eq!(schedule.next(), None);
+        assert_eq!((schedule.next(), schedule.starts()), (None, Starts::Held));
         schedule.held = false;
         assert_eq!(schedule.next(), Some((0, Next::New(0))));
     }
@@ -405,7 +428,7 @@ mod tests {
                     stopped: Inbox::new().address,
                     escalate: escalations.address.clone(),
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, Arc::default()).start()
             };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
@@ -437,7 +460,7 @@ mod tests {
                     stopped: stopped.address.clone(),
                     escalate: Inbox::new().address,
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses).start()
+                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, Arc::default()).start()
             };
             games.do_send(StopGames);
             games.do_send(SlotStopped { slot: 0, unfinished: true });

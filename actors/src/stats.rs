@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::account::Accounts;
+
 /// One counter or gauge.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -36,6 +38,8 @@ macro_rules! stats {
         #[derive(Debug, Default)]
         pub struct Stats {
             $($(#[$doc])* pub $name: Counter,)*
+            /// Where the threads' time goes.
+            pub accounts: Accounts,
         }
 
         /// The values of [`Stats`] at one moment.
