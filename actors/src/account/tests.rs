@@ -181,15 +181,18 @@ fn games_are_counted_only_where_there_is_an_account() {
 
 #[test]
 fn switching_costs_next_to_nothing() {
-    const ROUNDS: u32 = 100_000;
+    const SWITCHES: u32 = 1_000;
     let accounts = serving();
     let account = accounts.open(Role::Games);
-    let begun = Instant::now();
-    for _ in 0..ROUNDS {
-        account.work();
-        account.rest();
-    }
-    let cost = begun.elapsed() / ROUNDS;
-    println!("{cost:?} to work and to rest once");
-    assert!(cost < Duration::from_micros(50), "{cost:?}");
+    let round = || {
+        let begun = Instant::now();
+        for _ in 0..SWITCHES {
+            account.work();
+            account.rest();
+        }
+        begun.elapsed() / SWITCHES
+    };
+    // The least of many rounds: whatever else the machine does, some are not disturbed.
+    let cost = std::iter::repeat_with(round).take(100).min().unwrap();
+    assert!(cost < Duration::from_micros(10), "{cost:?}");
 }
