@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use rand::RngExt as _;
 use selfplay_actors::{
     batcher::ProbationLimits,
+    bottleneck::Monitor,
     cache::CacheLimits,
     game::GamePlan,
     health::{HangLimits, Health},
@@ -31,7 +32,7 @@ use crate::{
     output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
-    sizes::Sizes,
+    sizes::{Sizes, memory},
     stop::{Signals, Stopper},
     trace::print_ply,
 };
@@ -85,7 +86,8 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     }
     // Reports are no reason not to play.
     let (profile, health) = (settings.metrics.profile_counters, options.health.clone());
-    let reporter = Reporter::start(stats.clone(), health.clone(), bar, profile, sizes.inference_threads)
+    let monitor = Monitor::new(stats.clone(), sizes.advised(settings), Box::new(memory));
+    let reporter = Reporter::start(stats.clone(), health.clone(), monitor, bar, profile, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
     let ending = run_until_stopped(options, settings, signals);

@@ -8,11 +8,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use selfplay_actors::{
+    bottleneck::{Bottleneck, Kind, Monitor},
     health::Health,
     stats::{Snapshot, Stats},
 };
 
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
+/// How often what holds play back is said again.
+const BOTTLENECK_EVERY: Duration = Duration::from_secs(60);
 const PROFILE_EVERY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(200);
 
@@ -53,11 +56,13 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts to report on `stats`, and on `health` when something happened to a child, with a bar when one is given. `profile`: log where `inference_threads` threads spend their
-    /// time as well.
+    /// Starts to report on `stats` and on what `monitor`, which it keeps up to date, says of them, and on `health` when something
+    /// happened to a child, with a bar when one is given. `profile`: log where `inference_threads` threads spend their time as
+    /// well.
     pub(crate) fn start(
         stats: Arc<Stats>,
         health: Arc<Health>,
+        monitor: Arc<Monitor>,
         bar: Option<ProgressBar>,
         profile: bool,
         inference_threads: usize,
@@ -67,7 +72,9 @@ impl Reporter {
             let mut last = (Instant::now(), stats.snapshot());
             let mut profiled = last;
             let mut events = 0;
+            let mut advice = News::default();
             while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                monitor.tick();
                 if let Some(bar) = &bar {
                     show(bar, &stats.snapshot());
                 }
@@ -80,7 +87,9 @@ impl Reporter {
                 if last.0.elapsed() >= SUMMARY_EVERY {
                     let now = stats.snapshot();
                     if bar.is_none() {
-                        log(&Rates { counts: now.since(&last.1), seconds: last.0.elapsed().as_secs_f64() }, &now);
+                        let rates = Rates { counts: now.since(&last.1), seconds: last.0.elapsed().as_secs_f64() };
+                        let bottleneck = monitor.bottleneck();
+                        log(&rates, &now, &bottleneck, advice.is_due(bottleneck.kind, Instant::now()));
                     }
                     if std::mem::replace(&mut events, health.events()) != health.events() {
                         health.status().log();
@@ -103,6 +112,21 @@ impl Drop for Reporter {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the reporter ended in a panic");
         }
+    }
+}
+
+/// What was last said to hold play back, and when.
+#[derive(Debug, Default)]
+struct News(Option<(Kind, Instant)>);
+
+impl News {
+    /// Whether to say (again) why play is held back by this, and what to do about it.
+    fn is_due(&mut self, kind: Kind, now: Instant) -> bool {
+        let due = self.0.is_none_or(|(last, at)| last != kind || now.duration_since(at) >= BOTTLENECK_EVERY);
+        if due {
+            self.0 = Some((kind, now));
+        }
+        due
     }
 }
 
@@ -136,8 +160,9 @@ fn rounded(value: f64, digits: i32) -> f64 {
     (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
 }
 
-fn log(rates: &Rates, now: &Snapshot) {
+fn log(rates: &Rates, now: &Snapshot, bottleneck: &Bottleneck, explain: bool) {
     let counts = &rates.counts;
+    let Bottleneck { kind, statement, advice } = bottleneck;
     tracing::info!(
         games_per_s = rounded(rates.per_second(counts.games_finished), 2),
         evals_per_s = rates.per_second(counts.evaluations).round(),
@@ -147,6 +172,25 @@ fn log(rates: &Rates, now: &Snapshot) {
         games_written = now.games_written,
         in_play = now.games_started.saturating_sub(now.games_ended_total()),
         model = now.model_version,
+        bottleneck = kind.name(),
+        because = explain.then_some(statement.as_str()),
+        advice = explain.then_some(advice.as_str()),
         "summary"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_given_when_it_changes_and_once_a_minute() {
+        let (mut advice, begun) = (News::default(), Instant::now());
+        let mut is_due = |kind, seconds| advice.is_due(kind, begun + Duration::from_secs(seconds));
+        assert!(is_due(Kind::Games, 10));
+        assert!(!is_due(Kind::Games, 20) && !is_due(Kind::Games, 69));
+        assert!(is_due(Kind::Games, 70));
+        assert!(is_due(Kind::Device, 80) && !is_due(Kind::Device, 90));
+        assert!(is_due(Kind::Games, 100) && !is_due(Kind::Games, 159) && is_due(Kind::Games, 160));
+    }
 }

@@ -2,7 +2,11 @@
 
 use std::{fs, thread::available_parallelism};
 
-use selfplay_actors::{batcher::BatchPolicy, onnx::Device};
+use selfplay_actors::{
+    batcher::BatchPolicy,
+    bottleneck::{self, Memory},
+    onnx::Device,
+};
 
 use crate::settings::Settings;
 
@@ -26,6 +30,8 @@ pub(crate) struct Sizes {
     pub game_threads: usize,
     /// When batches leave.
     pub batching: BatchPolicy,
+    /// Cores that this process may use.
+    pub cores: usize,
 }
 
 impl Sizes {
@@ -47,6 +53,20 @@ impl Sizes {
             inference_threads: chosen(settings.inference.threads, inference_threads),
             game_threads: chosen(settings.play.threads, game_threads),
             batching: BatchPolicy { max_batch, max_wait, min_share: share.min(max_batch) },
+            cores,
+        }
+    }
+
+    /// What advice on bottlenecks is about.
+    pub(crate) fn advised(&self, settings: &Settings) -> bottleneck::Sizes {
+        bottleneck::Sizes {
+            games_at_once: settings.play.games_per_process.into(),
+            leaf_parallelism: settings.search.leaf_parallelism,
+            inference_threads: self.inference_threads,
+            game_threads: self.game_threads,
+            cores: self.cores,
+            batching: self.batching,
+            cache_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
         }
     }
 }
@@ -88,14 +108,29 @@ pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String>
 /// Memory that this process can have, in bytes: the machine's, or its control group's where that has less. `None` where the
 /// system does not say.
 pub(crate) fn machine_memory() -> Option<u64> {
-    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| bytes_of("MemTotal:", &text));
+    machine.into_iter().chain(group_memory()).min()
 }
 
-/// The total of `/proc/meminfo`.
-fn total_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// The limit of the control group, in bytes; `None` where there is none.
+fn group_memory() -> Option<u64> {
+    fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok()
+}
+
+/// How memory is now: of the machine, or of the control group where that has less left for this process. The group's own count
+/// is no help: it holds every file that was written as well. `None` where the system does not say.
+pub(crate) fn memory() -> Option<Memory> {
+    let machine = fs::read_to_string("/proc/meminfo").ok()?;
+    let process = fs::read_to_string("/proc/self/status").ok()?;
+    let resident = bytes_of("VmRSS:", &process)?;
+    let (limit, available) = (bytes_of("MemTotal:", &machine)?, bytes_of("MemAvailable:", &machine)?);
+    let group = group_memory().map(|limit| Memory { limit, available: limit.saturating_sub(resident), resident });
+    [Memory { limit, available, resident }].into_iter().chain(group).min_by_key(|memory| memory.available)
+}
+
+/// The figure of a line of `/proc/meminfo` or `/proc/PID/status`.
+fn bytes_of(key: &str, text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -143,8 +178,10 @@ mod tests {
 
     #[test]
     fn the_system_says_how_much_memory_it_has() {
-        assert_eq!(total_of("MemTotal:       16309064 kB\nMemFree: 1 kB\n"), Some(16_309_064 << 10));
-        assert_eq!(total_of("nothing of the kind"), None);
+        assert_eq!(bytes_of("MemTotal:", "MemTotal:       16309064 kB\nMemFree: 1 kB\n"), Some(16_309_064 << 10));
+        assert_eq!(bytes_of("MemTotal:", "nothing of the kind"), None);
         assert!(machine_memory().is_some_and(|bytes| bytes > 1 << 26));
+        let Memory { limit, available, resident } = memory().unwrap();
+        assert!(available <= limit && resident > 0 && resident < limit, "{:?}", memory());
     }
 }

@@ -129,6 +129,7 @@ impl<G: Game> BatcherActor<G> {
         match self.probation.judge(tally) {
             Some(Verdict::Proven) => self.addresses.proven.do_send(ModelProven { generation }),
             Some(Verdict::Withdrawn(reason)) => {
+                self.stats.accounts.set_serving(false);
                 tracing::error!(version = generation.version, reason, "model withdrawn");
                 self.addresses.withdrawn.do_send(ModelWithdrawn { generation, reason });
             }
@@ -182,6 +183,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
     fn handle(&mut self, SwapModel { generation, evaluators }: SwapModel<G>, ctx: &mut Self::Context) {
         crate::faults::hit(crate::faults::Point::Batcher);
         self.pool.swap(generation, evaluators);
+        self.stats.accounts.set_serving(true);
         // The cache's mail is in order: it hears of the model before it gets the first answer made by it, because no batch has
         // been sent since the swap.
         self.addresses.cache.do_send(ModelChanged(generation));

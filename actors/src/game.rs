@@ -22,6 +22,7 @@ use selfplay_engine::{
 
 use self::meter::Meter;
 use crate::{
+    account,
     stats::Stats,
     ticket::{Evaluated, Flaw, Lookup, Reply, Ticket, TicketError},
     writer::{GameFinished, GameRejected, Nonsense},
@@ -228,6 +229,7 @@ impl<G: Game> GameActor<G> {
         };
         let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
         self.assigned = Some(assigned);
+        account::game_begins();
         self.play_on_from(plies, first_version);
     }
 
@@ -288,6 +290,7 @@ impl<G: Game> GameActor<G> {
     fn leave(&mut self, end: GameEnd) {
         self.playing = None;
         if let Some(Assigned { index, .. }) = self.assigned.take() {
+            account::game_ends();
             self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index, end });
         }
     }
@@ -387,6 +390,9 @@ impl<G: Game> Handler<StopGame> for GameActor<G> {
     fn handle(&mut self, StopGame { reply }: StopGame, _: &mut Self::Context) {
         self.playing = None;
         let unfinished = self.assigned.take().is_some();
+        if unfinished {
+            account::game_ends();
+        }
         reply.do_send(SlotStopped { slot: self.slot, unfinished });
     }
 }

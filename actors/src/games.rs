@@ -10,6 +10,7 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient
 use selfplay_engine::Game;
 
 use crate::{
+    account::Starts,
     game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame},
     health::ExitReason,
     stats::Stats,
@@ -143,6 +144,17 @@ impl Schedule {
         }
     }
 
+    /// Whether the writer keeps slots free that would play.
+    pub(crate) fn starts(&self) -> Starts {
+        let wanted =
+            self.started && !self.draining && !self.is_exhausted() && self.free.iter().any(|free| !free.is_empty());
+        match (wanted, self.held, self.credits) {
+            (true, true, _) => Starts::Held,
+            (true, false, 0) => Starts::NoCredits,
+            _ => Starts::Free,
+        }
+    }
+
     fn is_exhausted(&self) -> bool {
         self.resumable == 0 && self.left == Some(0)
     }
@@ -222,6 +234,7 @@ impl<G: Game> GamesSupervisor<G> {
             self.actors[slot].do_send(game);
         }
         self.count();
+        self.stats.accounts.set_starts(self.schedule.starts());
         if self.schedule.is_done() && !self.told {
             self.told = true;
             self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned });
@@ -355,7 +368,9 @@ mod tests {
         assert_eq!(schedule.next(), None);
         schedule.slot_free(0, &OVER);
         assert_eq!(schedule.next(), None, "the game waits in the writer's queue");
+        assert_eq!(schedule.starts(), Starts::NoCredits);
         schedule.credits += 1;
+        assert_eq!(schedule.starts(), Starts::Free);
         assert_eq!(schedule.next(), Some((0, Next::New(1))));
         schedule.slot_free(0, &lost());
         assert_eq!(schedule.next(), Some((0, Next::New(2))));
@@ -377,6 +392,8 @@ mod tests {
         assert_eq!(endless.next(), None);
         assert!(!endless.is_done());
         endless.slot_free(0, &OVER);
+        endless.credits = 0;
+        assert_eq!(endless.starts(), Starts::Free, "nothing wants to start");
         assert!(endless.is_done());
     }
 
@@ -389,7 +406,7 @@ mod tests {
     #[test]
     fn nothing_starts_while_it_is_held() {
         let mut schedule = Schedule { held: true, ..started(1, 1, 1, None) };
-        assert_eq!(schedule.next(), None);
+        assert_eq!((schedule.next(), schedule.starts()), (None, Starts::Held));
         schedule.held = false;
         assert_eq!(schedule.next(), Some((0, Next::New(0))));
     }

@@ -28,6 +28,7 @@ use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game, evaluation::
 #[cfg(test)]
 pub(crate) use self::by_hand::{HandThread, ThreadStep};
 use crate::{
+    account::{Account, Role},
     batcher::WorkerFree,
     health::{Child, ExitReason, Health, Member, Presence},
     stats::Stats,
@@ -216,6 +217,7 @@ struct WorkerLoop<G: Game> {
     busy: Arc<AtomicUsize>,
     batcher: Recipient<WorkerFree>,
     stats: Arc<Stats>,
+    account: Arc<Account>,
     /// Kept in all failures: a fault of the thread says nothing about its model.
     model: Option<(Generation, Box<dyn Evaluator<G>>)>,
     member: Arc<Member>,
@@ -239,6 +241,7 @@ impl<G: Game> WorkerLoop<G> {
             busy: busy.clone(),
             batcher: batcher.clone(),
             stats: stats.clone(),
+            account: stats.accounts.open(Role::Inference),
             model: None,
             presence: member.arrive(),
             budget: Budget::new(spec.child.limits),
@@ -259,6 +262,7 @@ impl<G: Game> WorkerLoop<G> {
                 Err(payload) => self.back_off(ExitReason::Panicked(caught(payload))).is_err(),
             };
             if spent {
+                self.account.rest();
                 self.busy.fetch_add(NEVER_FREE, Ordering::AcqRel);
                 return;
             }
@@ -267,13 +271,15 @@ impl<G: Game> WorkerLoop<G> {
     }
 
     fn serve(&mut self, commands: &mpsc::Receiver<Command<G>>) -> Result<(), GaveUp> {
-        while let Ok(command) = commands.recv() {
+        loop {
+            self.account.rest();
+            let Ok(command) = commands.recv() else { return Ok(()) };
+            self.account.work();
             crate::faults::hit(crate::faults::Point::Thread);
             if let Some(done) = self.execute(command) {
                 done.tell(self.batcher.clone(), |reason| self.back_off(reason))?;
             }
         }
-        Ok(())
     }
 
     /// Does as told, and returns what is to be told of a batch.
@@ -308,6 +314,7 @@ impl<G: Game> WorkerLoop<G> {
         };
         self.presence.restarting(&reason);
         tracing::warn!(%child, %reason, wait_ms = wait.as_millis() as u64, "backing off");
+        self.account.rest();
         std::thread::park_timeout(wait);
         self.presence.running();
         Ok(())

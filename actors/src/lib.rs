@@ -4,6 +4,7 @@
 //! [`game`] → [`cache`] → [`batcher`] → [`inference`] → [`cache`] → [`game`]; a finished game's: [`game`] → [`writer`]; a
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
+//! - [`account`]: where the threads' time goes
 //! - [`stats`]: counters anyone may read
 //! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
@@ -14,9 +15,12 @@
 //! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
 //! - [`writer`], [`loader`]: games out, models in
 //! - [`game`], [`games`]: the games and who starts them
+//! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it
 
+pub mod account;
 pub mod batcher;
+pub mod bottleneck;
 pub mod cache;
 pub mod faults;
 pub mod game;

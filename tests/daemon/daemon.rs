@@ -109,6 +109,11 @@ impl Running {
         }
     }
 
+    /// What it has logged so far, as far as it was waited for.
+    pub(crate) fn log(&self) -> &str {
+        &self.log
+    }
+
     fn note(&mut self, line: Line) {
         let (place, line) = match line {
             Line::Out(line) => (&mut self.out, line),

@@ -12,6 +12,7 @@
 //! - [`continuous`]: beside a trainer that replaces the model
 //! - [`batch`]: a number of games with one model, and what they depend on
 //! - [`agents`]: baselines, traces and other inputs
+//! - [`bottleneck`]: what is said to hold play back
 //! - [`figures`]: what is reported beside the games when it is asked for
 //! - [`models`]: where models may come from, and what is checked before they serve
 //! - [`stopping`]: shutdown file and signals
@@ -24,6 +25,7 @@
 
 mod agents;
 mod batch;
+mod bottleneck;
 mod commands;
 mod config;
 mod continuous;

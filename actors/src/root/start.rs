@@ -12,6 +12,7 @@ use selfplay_engine::{Game, search::SpareTree};
 
 use super::{CHILDREN, Controller, Ending, Options, stop::Tree, supervisor::RootSupervisor};
 use crate::{
+    account::{self, Role},
     batcher::{BatcherActor, BatcherAddresses},
     cache::CacheActor,
     game::{GameActor, GameAddresses},
@@ -63,20 +64,22 @@ pub(super) async fn start<G: Game>(
     };
     let workers = batcher.clone().recipient();
     let pool = Arc::new(InferencePool::start(inference_threads, &workers, &stats, inference_spec)?);
-    let watched = |child: &'static Child, name: String| {
-        let arbiter = Arbiter::new();
+    let watched = |child: &'static Child, role, name: String| {
+        let account = stats.accounts.open(role);
+        let arbiter = Arbiter::try_with_tokio_rt(move || account::runtime(account))?;
         arbiter.spawn(pulse(health.join(child, name, child.hang_limit(&hang_limits))));
-        arbiter
+        std::io::Result::Ok(arbiter)
     };
     actix::spawn(pulse(health.join(thread, "thread main", thread.hang_limit(&hang_limits))));
+    let game_threads = (0..game_threads.max(1)).map(|number| format!("thread games-{number}"));
     let game_arbiters: Vec<_> =
-        (0..game_threads.max(1)).map(|number| watched(thread, format!("thread games-{number}"))).collect();
+        game_threads.map(|name| watched(thread, Role::Games, name)).collect::<Result<_, _>>()?;
     let mut arbiters = Vec::new();
-    let mut own_arbiter = |child, name: &str| {
-        let arbiter = watched(child, name.to_owned());
+    let mut own_arbiter = |child, role, name: &str| {
+        let arbiter = watched(child, role, name.to_owned())?;
         let handle = arbiter.handle();
         arbiters.push(arbiter);
-        handle
+        std::io::Result::Ok(handle)
     };
 
     stats.threads_games.set_count(game_arbiters.len());
@@ -85,8 +88,10 @@ pub(super) async fn start<G: Game>(
     stats.threads_loader.set(1);
     // With one game thread its arbiter holds cache and batcher too: on few cores a hop between threads costs more than it
     // gives.
-    let evaluation =
-        if game_arbiters.len() == 1 { game_arbiters[0].handle() } else { own_arbiter(thread, "thread evaluation") };
+    let evaluation = match &game_arbiters[..] {
+        [only] => only.handle(),
+        _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
+    };
     let cache_actor = {
         let (limits, batcher, own) = (options.cache, batcher.clone().recipient(), cache.clone().recipient());
         let stats = stats.clone();
@@ -115,7 +120,7 @@ pub(super) async fn start<G: Game>(
         let stats = stats.clone();
         move || WriterActor::new(game, output, provenance, addresses, stats)
     };
-    launch(&own_arbiter(blocking, "thread writer"), writer_mailbox, writer_actor, writer_spec);
+    launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
 
     let addresses = GameAddresses {
         cache: cache.recipient(),
@@ -144,9 +149,8 @@ pub(super) async fn start<G: Game>(
         stopped: root.clone().recipient(),
         escalate: root.clone().recipient(),
     };
-    let threads = game_arbiters.len();
-    let supervisor =
-        GamesSupervisor::new(slots, threads, credits, options.quota, options.resumable, addresses, stats.clone());
+    let (threads, quota, resumable) = (game_arbiters.len(), options.quota, options.resumable);
+    let supervisor = GamesSupervisor::new(slots, threads, credits, quota, resumable, addresses, stats.clone());
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
     let keeps = options.journal_keeps_games;
@@ -165,12 +169,12 @@ pub(super) async fn start<G: Game>(
         games: games.recipient(),
         root: root.clone().recipient(),
     };
-    let (source, origin) = (options.source, options.origin);
+    let (source, origin, loader_stats) = (options.source, options.origin, stats.clone());
     let loader_actor = move || {
         lower_priority();
-        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, stats)
+        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, loader_stats)
     };
-    launch(&own_arbiter(blocking, "thread loader"), loader_mailbox, loader_actor, loader_spec);
+    launch(&own_arbiter(blocking, Role::Loader, "thread loader")?, loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);
     started(Controller(root.recipient()));

@@ -58,6 +58,8 @@ macro_rules! table {
                 pub $row: $kind,
             )+)+
             $($(#[$doc])+ pub $own: $own_kind,)+
+            /// Where the threads' time goes.
+            pub accounts: $crate::account::Accounts,
         }
 
         impl Default for Stats {
@@ -65,6 +67,7 @@ macro_rules! table {
                 Self {
                     $($($row: cell!($kind $shape),)+)+
                     $($own: $own_kind::new(),)+
+                    accounts: $crate::account::Accounts::default(),
                 }
             }
         }

@@ -1,0 +1,385 @@
+//! What holds play back, and what to do about it: a judgement in words, from what was counted over the last seconds.
+//!
+//! The device that runs the network should be what everything else waits for. [`judge`] asks in this order, and the first yes
+//! decides:
+//!
+//! 1. Is play paused? Then nothing is held back.
+//! 2. Is the machine, or the control group, about to run out of memory?
+//! 3. Is no model in service?
+//! 4. Do the inference threads work nearly all the time? Then the device is the limit, as it should be, unless its batches are
+//!    nearly empty: then there are too few games.
+//! 5. They idle. Because a model is missing? Because the writer lets no games start? Because play is coming to its end? Because
+//!    the threads that search are busy all the time themselves? If none of these, both sides wait for each other: too few games.
+//!
+//! Memory is judged by what is left of it, not by the cache: whether an evaluation that was evicted would have been asked for
+//! again, nobody has counted. A full cache that evicts is mentioned in the advice of a busy device.
+
+mod estimate;
+mod monitor;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use self::monitor::{MemoryReader, Monitor};
+use crate::{
+    account::{Activity, Role, Starts, Times},
+    batcher::BatchPolicy,
+};
+
+/// Share of their time that inference threads work when the device is the limit.
+const DEVICE_BUSY: f64 = 0.85;
+/// Share of their time that threads work which others wait for. They also wait for each other's mail now and then.
+const SEARCH_BUSY: f64 = 0.75;
+/// Share of the time of play that counts as nearly all of it.
+const MOSTLY: f64 = 0.5;
+/// Share of the time of play that is too much to be without new games, if the device idles meanwhile.
+const WRITER_BLOCKS: f64 = 0.2;
+/// A batch that is emptier than this, of what is efficient on the device, wastes it.
+const NEARLY_EMPTY: f64 = 0.25;
+/// A batch that is emptier than this may be worth more games.
+const HARDLY_FULL: f64 = 0.75;
+/// Games in play, as a share of those asked for, below which play is coming to its end.
+const ENDING: f64 = 0.75;
+/// Memory that must be left, as a share of all there is.
+const MEMORY_LEFT: f64 = 0.05;
+/// A cache this full is full: entries differ in size.
+const CACHE_FULL: f64 = 0.95;
+/// Evictions per evaluation that are worth a word.
+const EVICTIONS: f64 = 0.5;
+
+/// What holds play back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The network on its device: the good state.
+    Device,
+    /// Too few games: the device waits for positions, and the games for the device.
+    Games,
+    /// The threads that advance games, or the one that holds cache and batcher.
+    Search,
+    /// The writer, which lets no new games start.
+    Writer,
+    /// Memory is about to run out.
+    Memory,
+    /// There is no model.
+    Model,
+    /// Nothing: play is paused, ends, or has only begun.
+    None,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Device, Self::Games, Self::Search, Self::Writer, Self::Memory, Self::Model, Self::None];
+
+    /// As in metrics, log and status.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Games => "games",
+            Self::Search => "search",
+            Self::Writer => "writer",
+            Self::Memory => "memory",
+            Self::Model => "model",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A judgement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bottleneck {
+    /// What holds play back.
+    pub kind: Kind,
+    /// What was seen, in words and figures.
+    pub statement: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+/// Sizes that advice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Games to be in play at once.
+    pub games_at_once: u64,
+    /// Leaves gathered from a tree at once, at least 1.
+    pub leaf_parallelism: u32,
+    /// Threads that run the network.
+    pub inference_threads: usize,
+    /// Threads that advance games.
+    pub game_threads: usize,
+    /// Cores that this process may use, at least 1.
+    pub cores: usize,
+    /// When batches leave; `min_share` is what is efficient on the device.
+    pub batching: BatchPolicy,
+    /// Bytes that the cache may have.
+    pub cache_bytes: u64,
+}
+
+/// Memory of the machine, or of the control group if that has less, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// All there is.
+    pub limit: u64,
+    /// What is left, counting what the system can free.
+    pub available: u64,
+    /// What this process holds.
+    pub resident: u64,
+}
+
+/// What was counted over a span of time, and how things are at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Length of the span.
+    pub seconds: f64,
+    /// Where the time went.
+    pub times: Times,
+    /// Positions that the network evaluated.
+    pub evaluations: u64,
+    /// Batches that it ran.
+    pub batches: u64,
+    /// Leaves asked of the cache.
+    pub lookups: u64,
+    /// Leaves that needed no evaluation of their own: known, or in flight for another.
+    pub hits: u64,
+    /// Entries evicted from the cache.
+    pub evictions: u64,
+    /// Failed attempts to write a game.
+    pub write_errors: u64,
+    /// Models refused.
+    pub models_refused: u64,
+    /// Bytes in the cache.
+    pub cache_bytes: u64,
+    /// Games in play.
+    pub in_play: u64,
+    /// Finished games that wait for the disk.
+    pub unwritten: u64,
+    /// Whether a model is being loaded.
+    pub loading: bool,
+    /// Whether the writer lets games start.
+    pub starts: Starts,
+    /// Memory, where the system tells.
+    pub memory: Option<Memory>,
+    /// The sizes in force.
+    pub sizes: Sizes,
+}
+
+/// Says what holds play back.
+#[must_use]
+pub fn judge(window: &Window) -> Bottleneck {
+    let play = |activity| window.times.play_share(activity);
+    if play(Activity::Paused) >= MOSTLY {
+        return none("play is paused", "resume it");
+    }
+    if let Some(memory) = window.memory.filter(Memory::is_short) {
+        return window.memory_bound(&memory);
+    }
+    if play(Activity::Swap) >= MOSTLY {
+        return window.without_model(play(Activity::Swap));
+    }
+    let blocked = play(Activity::WriterBlocked);
+    if blocked < WRITER_BLOCKS && window.in_play + window.evaluations == 0 {
+        return none("nothing is played yet", "wait for the first games");
+    }
+    let device = |activity| window.times.share(Role::Inference, activity);
+    if device(Activity::Working) >= DEVICE_BUSY {
+        return if window.fill() < NEARLY_EMPTY { window.empty_batches() } else { window.device_bound() };
+    }
+    let idle = device(Activity::WaitingWork);
+    if device(Activity::Paused) > idle.max(device(Activity::Swap)) {
+        return none("play was paused until a moment ago", "wait for the next figures");
+    }
+    if device(Activity::Swap) > idle {
+        return window.without_model(device(Activity::Swap));
+    }
+    if blocked >= WRITER_BLOCKS {
+        return window.writer_blocked(blocked);
+    }
+    if (window.in_play as f64) < ENDING * window.sizes.games_at_once as f64 {
+        let games = count(window.in_play, "game");
+        let statement = format!("{games} of {} left in play, and none starts", window.sizes.games_at_once);
+        return none(&statement, "wait for their end");
+    }
+    let busy = |role| window.times.share(role, Activity::Working);
+    match (busy(Role::Games), busy(Role::Evaluation)) {
+        (games, evaluation) if games >= SEARCH_BUSY && games >= evaluation => window.search_bound(games),
+        (_, evaluation) if evaluation >= SEARCH_BUSY => window.mail_bound(evaluation),
+        _ => window.starved(),
+    }
+}
+
+impl Memory {
+    fn is_short(&self) -> bool {
+        (self.available as f64) < MEMORY_LEFT * self.limit as f64
+    }
+}
+
+impl Window {
+    fn share(&self, role: Role, activity: Activity) -> String {
+        percent(self.times.share(role, activity))
+    }
+
+    /// Positions per batch; 0 without batches.
+    fn mean_batch(&self) -> f64 {
+        self.evaluations as f64 / self.batches.max(1) as f64
+    }
+
+    /// How full batches are, of what is efficient on the device.
+    fn fill(&self) -> f64 {
+        self.mean_batch() / self.sizes.batching.min_share.max(1) as f64
+    }
+
+    fn device_bound(&self) -> Bottleneck {
+        let statement = format!(
+            "the network is the limit, as it should be: inference threads work {} of the time, on batches of {:.1}",
+            self.share(Role::Inference, Activity::Working),
+            self.mean_batch(),
+        );
+        let full = self.cache_bytes as f64 >= CACHE_FULL * self.sizes.cache_bytes as f64;
+        let evicts = self.evictions as f64 >= EVICTIONS * self.evaluations.max(1) as f64;
+        let advice = if self.fill() < HARDLY_FULL {
+            format!(
+                "none is needed; batches are {} full, so with games_per_process at about {} (now {}) they may be faster",
+                percent(self.fill()),
+                self.games_wanted(),
+                self.sizes.games_at_once,
+            )
+        } else if self.sizes.cache_bytes > 0 && full && evicts {
+            let evicted = self.evictions as f64 / self.seconds.max(1e-9);
+            format!(
+                "none is needed; the cache is full and evicts {evicted:.0} entries/s, so a larger cache.max_bytes may save evaluations"
+            )
+        } else {
+            "none is needed; more comes only of a faster device, a smaller network or fewer simulations per move"
+                .to_owned()
+        };
+        Bottleneck { kind: Kind::Device, statement, advice }
+    }
+
+    /// The device works, but on hardly anything at a time.
+    fn empty_batches(&self) -> Bottleneck {
+        let statement = format!(
+            "starved by too few games: the device works on batches of {:.1}, where {} would take little longer; {} in play",
+            self.mean_batch(),
+            self.sizes.batching.min_share,
+            count(self.in_play, "game"),
+        );
+        Bottleneck { kind: Kind::Games, statement, advice: self.more_games() }
+    }
+
+    fn starved(&self) -> Bottleneck {
+        let statement = format!(
+            "starved by too few games: inference threads wait for positions {} of the time, games' threads for evaluations {}; \
+             {} in play, batches of {:.1}",
+            self.share(Role::Inference, Activity::WaitingWork),
+            self.share(Role::Games, Activity::WaitingEvaluations),
+            count(self.in_play, "game"),
+            self.mean_batch(),
+        );
+        Bottleneck { kind: Kind::Games, statement, advice: self.more_games() }
+    }
+
+    fn more_games(&self) -> String {
+        let Sizes { games_at_once, batching, .. } = self.sizes;
+        let or_wait = match batching.max_wait.as_secs_f64() * 1e3 {
+            0.0 => String::new(),
+            millis => format!(", or lower inference.eval_max_wait_ms (now {millis})"),
+        };
+        format!("raise games_per_process to about {} (now {games_at_once}){or_wait}", self.games_wanted())
+    }
+
+    fn search_bound(&self, busy: f64) -> Bottleneck {
+        let Sizes { game_threads, inference_threads, cores, leaf_parallelism, .. } = self.sizes;
+        let statement = format!(
+            "search is the limit: {} of the games work {} of the time, inference threads {}",
+            count(game_threads as u64, "thread"),
+            percent(busy),
+            self.share(Role::Inference, Activity::Working),
+        );
+        // Threads of the network count where they use their core: on a GPU they mostly wait for it.
+        let used = game_threads + inference_threads;
+        let advice = if used < cores {
+            format!("raise play.threads to {} (now {game_threads}): there are {cores} cores", cores - inference_threads)
+        } else {
+            format!(
+                "raise search.leaf_parallelism (now {leaf_parallelism}), which makes each simulation cheaper, or run fewer \
+                 processes on these {}",
+                count(cores as u64, "core"),
+            )
+        };
+        Bottleneck { kind: Kind::Search, statement, advice }
+    }
+
+    /// The one thread that all requests pass is busy.
+    fn mail_bound(&self, busy: f64) -> Bottleneck {
+        let statement = format!(
+            "the thread of cache and batcher is the limit: it works {} of the time, inference threads {}",
+            percent(busy),
+            self.share(Role::Inference, Activity::Working),
+        );
+        let advice = format!(
+            "raise search.leaf_parallelism (now {}), so that fewer messages carry more positions, or run another process \
+             with half the games",
+            self.sizes.leaf_parallelism,
+        );
+        Bottleneck { kind: Kind::Search, statement, advice }
+    }
+
+    fn writer_blocked(&self, blocked: f64) -> Bottleneck {
+        let statement = format!(
+            "the writer lets no new games start {} of the time: {} for the disk, its thread works {} of the time, {} failed",
+            percent(blocked),
+            count(self.unwritten, "finished game") + if self.unwritten == 1 { " waits" } else { " wait" },
+            self.share(Role::Writer, Activity::Working),
+            count(self.write_errors, "write"),
+        );
+        let advice = match self.starts {
+            Starts::Held => "make room on the disk of output.dir, or lower output.min_free",
+            _ if self.write_errors > 0 => "see the log for why games cannot be written to output.dir",
+            _ => "put output.dir on a faster disk",
+        };
+        Bottleneck { kind: Kind::Writer, statement, advice: advice.to_owned() }
+    }
+
+    fn memory_bound(&self, memory: &Memory) -> Bottleneck {
+        let mib = |bytes: u64| bytes >> 20;
+        let statement = format!(
+            "memory is about to run out: {} of {} MiB are left; this process holds {} MiB, {} of them in the cache",
+            mib(memory.available),
+            mib(memory.limit),
+            mib(memory.resident),
+            mib(self.cache_bytes),
+        );
+        let advice = format!(
+            "lower cache.max_bytes (now {} MiB) or games_per_process (now {}), or run fewer processes",
+            mib(self.sizes.cache_bytes),
+            self.sizes.games_at_once,
+        );
+        Bottleneck { kind: Kind::Memory, statement, advice }
+    }
+
+    fn without_model(&self, share: f64) -> Bottleneck {
+        let statement = format!("no model was in service {} of the time", percent(share));
+        let advice = match (self.models_refused, self.loading) {
+            (1.., _) => "see the log for why models are refused",
+            (0, true) => "wait: a model is being loaded",
+            (0, false) => "hand over a model; the log says where it is looked for, and whether one was withdrawn",
+        };
+        Bottleneck { kind: Kind::Model, statement, advice: advice.to_owned() }
+    }
+}
+
+fn none(statement: &str, advice: &str) -> Bottleneck {
+    Bottleneck { kind: Kind::None, statement: statement.to_owned(), advice: advice.to_owned() }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", 100.0 * share)
+}
+
+/// A number of things.
+fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}

@@ -1,0 +1,41 @@
+//! What holds play back, as the log states it: of a slow run, and of the same run once its advice is followed.
+
+use tempfile::TempDir;
+
+use crate::{
+    config::{Config, model},
+    daemon::{Daemon, Running},
+};
+
+/// Whole games take far longer than the test.
+const CONFIG: Config = Config { simulations: 100_000, ..Config::SLOW };
+
+/// A daemon with a network on two threads and so many games at once.
+fn playing(dir: &TempDir, games: u32) -> Running {
+    let config = Config { games, ..CONFIG }.write(dir.path());
+    Daemon::playing(&config, &dir.path().join(format!("games of {games}")))
+        .option("--model-path", model("b9w10_resnet_6x32.onnx"))
+        .env("SELFPLAYD__INFERENCE__THREADS", "2")
+        .args("--device cpu --num-games 1000000 --grace-seconds 0")
+        .start()
+}
+
+#[test]
+fn a_run_with_one_game_is_told_how_many_it_needs_and_with_those_the_device_is_the_limit() {
+    let dir = TempDir::new().unwrap();
+    let mut slow = playing(&dir, 1);
+    slow.says(r#"bottleneck="games""#);
+    let line = slow.log().lines().find(|line| line.contains(r#"bottleneck="games""#)).unwrap().to_owned();
+    drop(slow);
+    assert!(line.contains("starved by too few games") && line.contains("1 game in play"), "{line}");
+    let (_, advice) = line.split_once("raise games_per_process to about ").unwrap_or_else(|| panic!("{line}"));
+    let (games, now) = advice.split_once(' ').unwrap();
+    assert!(now.starts_with("(now 1)"), "{line}");
+    let games = games.parse().unwrap();
+    // Three batches of 32 for two threads, with 8 positions of each game; more where the machine leaves threads waiting.
+    assert!((12..=200).contains(&games), "{line}");
+
+    let mut advised = playing(&dir, games);
+    advised.says(r#"bottleneck="device""#);
+    assert!(advised.log().contains("the network is the limit, as it should be"), "{}", advised.log());
+}
