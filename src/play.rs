@@ -26,7 +26,7 @@ use selfplay_engine::{
 };
 
 use crate::{
-    agents::play_settings,
+    agents::terms,
     exit::{Exit, failed},
     output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
@@ -48,7 +48,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game,
-        settings: Arc::new(play_settings(settings)),
+        terms: terms(settings),
         seed,
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
@@ -167,6 +167,8 @@ impl Evaluation {
             game_threads: self.sizes.game_threads,
             inference_threads: self.sizes.inference_threads,
             batching: self.sizes.batching,
+            control: Arc::default(),
+            unload_after: settings.daemon.pause_unload_after_seconds.map(Duration::from_secs_f64),
             probation: ProbationLimits {
                 evaluations: settings.model.probation_evaluations,
                 max_flawed_rate: settings.model.max_nonfinite_rate,
@@ -184,7 +186,6 @@ impl Evaluation {
             output: opened.output,
             provenance: Provenance {
                 pid: std::process::id(),
-                settings_hash: settings.games_hash(),
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
                 metrics_dir: settings.metrics.dir.clone(),
             },

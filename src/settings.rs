@@ -350,6 +350,8 @@ pub(crate) struct DaemonSettings {
     pub shutdown_file: Option<PathBuf>,
     /// Seconds for running games to end after a stop, 0..=86400, fractions allowed.
     pub grace_seconds: f64,
+    /// Seconds of a pause after which the model is dropped, ≥ 0; `None`: never.
+    pub pause_unload_after_seconds: Option<f64>,
 }
 
 /// `[metrics]`: records beside the games.

@@ -34,9 +34,25 @@ pub enum PlayGame<G: Game> {
     New {
         /// The number.
         index: u64,
+        /// What it is played with.
+        terms: Terms,
     },
     /// A game that an earlier process began.
-    Resumed(Box<ResumedGame<G>>),
+    Resumed {
+        /// The game.
+        game: Box<ResumedGame<G>>,
+        /// What it was begun with and goes on with.
+        terms: Terms,
+    },
+}
+
+/// What a game is played with, from its first ply to its last.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The agents' settings.
+    pub settings: Arc<PlaySettings>,
+    /// Hash of the settings that determine games, recorded with the game.
+    pub hash: Arc<str>,
 }
 
 /// A game of an earlier process, up to its last completed ply.
@@ -100,8 +116,8 @@ pub struct SlotStopped {
 pub struct GamePlan<G: Game> {
     /// The rules.
     pub game: G,
-    /// The agents' settings.
-    pub settings: Arc<PlaySettings>,
+    /// What games are played with, unless that is changed while they are.
+    pub terms: Terms,
     /// The process's seed.
     pub seed: u64,
     /// Keeps every ply, so that games outlive the process.
@@ -119,7 +135,7 @@ impl<G: Game> Clone for GamePlan<G> {
     fn clone(&self) -> Self {
         Self {
             game: self.game.clone(),
-            settings: self.settings.clone(),
+            terms: self.terms.clone(),
             seed: self.seed,
             journal: self.journal.clone(),
             stats: self.stats.clone(),
@@ -156,6 +172,7 @@ struct Assigned<G: Game> {
     number: JournalNumber,
     seed: u64,
     index: u64,
+    terms: Terms,
     /// What an earlier process played of it.
     plies: Vec<PlyRecord<G>>,
     first_version: Option<i64>,
@@ -205,16 +222,16 @@ impl<G: Game> GameActor<G> {
         let GamePlan { seed, journal, stats, .. } = &self.plan;
         stats.games_started.add(1);
         let assigned = match game {
-            PlayGame::New { index } => {
-                let (seed, number) = (*seed, journal.begin(*seed, index));
+            PlayGame::New { index, terms } => {
+                let (seed, number) = (*seed, journal.begin_with(*seed, index, &terms.hash));
                 tracing::debug!(seed, game = index, "game begun");
-                Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0 }
+                Assigned { number, seed, index, terms, plies: Vec::new(), first_version: None, resumes: 0, noted: 0 }
             }
-            PlayGame::Resumed(game) => {
+            PlayGame::Resumed { game, terms } => {
                 stats.games_resumed.add(1);
                 let ResumedGame { number, seed, index, first_version, plies } = *game;
                 tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
-                Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0 }
+                Assigned { number, seed, index, terms, noted: plies.len(), plies, first_version, resumes: 0 }
             }
         };
         let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
@@ -224,9 +241,9 @@ impl<G: Game> GameActor<G> {
 
     /// Plays the assigned game on from its first `plies`.
     fn play_on_from(&mut self, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
-        let Some(&Assigned { seed, index, .. }) = self.assigned.as_ref() else { return };
-        let GamePlan { game, settings, .. } = &self.plan;
-        let game = SelfPlayGame::resume(game.clone(), settings.clone(), seed, index, plies, first_version);
+        let Some(&Assigned { seed, index, ref terms, .. }) = self.assigned.as_ref() else { return };
+        let game = self.plan.game.clone();
+        let game = SelfPlayGame::resume(game, terms.settings.clone(), seed, index, plies, first_version);
         self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, counted: 0 });
         self.go_on();
     }
@@ -262,15 +279,16 @@ impl<G: Game> GameActor<G> {
     fn finish(&mut self, record: GameRecord<G>) {
         self.plan.stats.games_finished.add(1);
         self.plan.stats.plies.add(record.plies.len() as u64);
-        if let Some(Assigned { number, .. }) = self.assigned {
-            self.addresses.writer.do_send(GameFinished { number, record });
+        if let Some(Assigned { number, terms, .. }) = &self.assigned {
+            let (number, settings_hash) = (*number, terms.hash.clone());
+            self.addresses.writer.do_send(GameFinished { number, record, settings_hash });
         }
         self.leave(GameEnd::Finished);
     }
 
     fn give_up(&mut self, reason: String) {
         self.plan.stats.games_abandoned.add(1);
-        if let Some(Assigned { number, seed, index, .. }) = self.assigned {
+        if let Some(&Assigned { number, seed, index, .. }) = self.assigned.as_ref() {
             self.plan.journal.end(number);
             tracing::error!(seed, game = index, reason, "game given up");
         }

@@ -5,6 +5,7 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`stats`]: counters anyone may read
+//! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
 //! - [`supervision`]: restarts after panics and errors, within a budget
@@ -18,6 +19,7 @@
 
 pub mod batcher;
 pub mod cache;
+pub mod control;
 pub mod faults;
 pub mod game;
 pub mod games;
