@@ -16,7 +16,7 @@ use selfplay_actors::{
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
     onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
-    root::{Ending, Options, run},
+    root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
 };
@@ -29,15 +29,20 @@ use crate::{
     agents::terms,
     exit::{Exit, failed},
     output::{self, Opened},
+    live_settings::{LiveSettings, Origin},
+    operator::Operator,
     report::{Rates, Reporter, progress_bar},
+    service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     sizes::Sizes,
-    stop::{Signals, Stopper},
+    signals::Signals,
+    stop::Stopper,
     trace::print_ply,
 };
 
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
-pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
+/// `origin`: where they came from, to read them again.
+pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
@@ -67,7 +72,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         output = %dir.display(),
         "selfplayd starts"
     );
-    let options = evaluation.options(settings, plan, opened, origin(settings));
+    let options = evaluation.options(settings, plan, opened, model_origin(settings));
 
     if signals.any() {
         tracing::info!("stopping: told so before the first game");
@@ -85,7 +90,14 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
     let journal = options.plan.journal.clone();
-    let ending = run_until_stopped(options, settings, signals);
+    let service = Arc::new(Service::start(Watched {
+        control: options.control.clone(),
+        stats: stats.clone(),
+        health: health.clone(),
+        grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
+    }));
+    let ending = run_until_stopped(options, settings, origin, signals, service.clone());
+    service.end();
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
     health.status().log();
@@ -98,14 +110,26 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     Ok(exit(ending, &rates.counts))
 }
 
-fn run_until_stopped(options: Options<Quoridor>, settings: &Settings, signals: Signals) -> Ending {
+fn run_until_stopped(
+    options: Options<Quoridor>,
+    settings: &Settings,
+    origin: Origin,
+    signals: Signals,
+    service: Arc<Service>,
+) -> Ending {
+    let Signals { stop, requests, stopping } = signals;
     let stopper = Stopper {
-        signals,
+        signal: stop,
+        stopping,
         shutdown_file: settings.daemon.shutdown_file.clone(),
         poll: Duration::from_millis(settings.model.poll_ms),
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };
-    let started = move |controller| {
+    let (health, stats, settings) = (options.health.clone(), options.plan.stats.clone(), settings.clone());
+    let started = move |controller: Controller| {
+        let setter = controller.clone();
+        let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| setter.set(changed)));
+        Arc::new(Operator { controller: controller.clone(), settings, health, stats, service }).start(requests);
         actix::spawn(stopper.watch(controller));
     };
     run(options, started)
@@ -258,7 +282,7 @@ pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
     Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps).map_err(failed)
 }
 
-fn origin(settings: &Settings) -> ModelOrigin {
+fn model_origin(settings: &Settings) -> ModelOrigin {
     let model = &settings.model;
     let newest_by = match model.newest_by {
         crate::settings::NewestBy::Name => NewestBy::Name,

@@ -12,8 +12,10 @@
 //! - [`check`]: what must hold between values
 //! - [`places`]: whether directories and files that are named can be what they are meant to be
 //! - [`resolve`](mod@resolve): all layers put together
+//! - [`change`]: settings that change while the daemon plays
 //! - [`show`]: the resolved settings as a commented file
 
+mod change;
 mod check;
 mod file;
 mod keys;
@@ -34,6 +36,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;
