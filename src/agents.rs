@@ -1,5 +1,8 @@
 //! From settings to the agents that play.
 
+use std::sync::Arc;
+
+use selfplay_actors::game::Terms;
 use selfplay_engine::{
     search::{RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
@@ -7,8 +10,13 @@ use selfplay_engine::{
 
 use crate::settings::{self, Opponent, Settings};
 
+/// What games are played with, and what that is called.
+pub(crate) fn terms(settings: &Settings) -> Terms {
+    Terms { settings: Arc::new(play_settings(settings)), hash: settings.games_hash().into() }
+}
+
 /// How games are played.
-pub(crate) fn play_settings(settings: &Settings) -> PlaySettings {
+fn play_settings(settings: &Settings) -> PlaySettings {
     let search = &settings.search;
     let agent = match settings.play.agent {
         settings::Agent::Search => Agent::Search,

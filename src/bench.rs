@@ -24,7 +24,7 @@ use serde::Serialize;
 pub(crate) use self::swap::swap;
 
 use crate::{
-    agents::play_settings,
+    agents::terms,
     cli::BenchArgs,
     exit::{Exit, failed},
     output::{self, Opened},
@@ -158,7 +158,7 @@ impl Ground {
         let opened = output::open(settings, dir, game, seed, games)?;
         let plan = GamePlan {
             game,
-            settings: Arc::new(play_settings(settings)),
+            terms: terms(settings),
             seed,
             journal: opened.output.journal.clone(),
             stats: stats.clone(),

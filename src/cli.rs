@@ -188,6 +188,9 @@ struct RunFlags {
     /// Seconds for running games to end after a stop; games that take longer go on at the next start
     #[arg(long, value_name = "SECONDS", visible_alias = "drain-deadline")]
     grace_seconds: Option<f64>,
+    /// Seconds of a pause after which the model is dropped to free the device: a number, or "none" for never
+    #[arg(long, value_name = "SECONDS")]
+    pause_unload_after: Option<String>,
     /// Discard the games that earlier processes left unfinished, instead of going on with them
     #[arg(long)]
     no_resume: bool,
@@ -313,6 +316,7 @@ impl Flags {
             ("--model-source", "model.source", text(&run.model_source)),
             ("--shutdown-file", "daemon.shutdown_file", text(&run.shutdown_file)),
             ("--grace-seconds", "daemon.grace_seconds", text(&run.grace_seconds)),
+            ("--pause-unload-after", "daemon.pause_unload_after_seconds", text(&run.pause_unload_after)),
             ("--no-resume", "journal.resume", switch(run.no_resume, "false")),
             ("--spool-dir", "output.spool_dir", text(&run.spool_dir)),
             ("--writer-deadline", "output.writer_deadline_seconds", text(&run.writer_deadline)),

@@ -9,7 +9,9 @@
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
 //! - [`mod@metrics`]: what is counted, for Prometheus
-//! - [`stop`]: shutdown file and signals
+//! - [`signals`], [`stop`]: signals, and what stops play
+//! - [`service`]: what a service manager is told
+//! - [`live_settings`], [`operator`]: settings that change while games are played, and what else an operator may ask for
 //! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
 
@@ -21,10 +23,14 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod metrics;
+mod live_settings;
+mod operator;
 mod output;
 mod play;
 mod report;
+mod service;
 mod settings;
+mod signals;
 mod sizes;
 mod stop;
 mod telemetry;
@@ -35,7 +41,8 @@ use std::process::ExitCode;
 
 use cli::{BenchWhat, Command, Flags};
 use exit::Exit;
-use settings::{Preset, Purpose, Settings};
+use live_settings::Origin;
+use settings::{Preset, Purpose, Resolved, Settings};
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
@@ -54,8 +61,9 @@ pub fn main() -> ExitCode {
 
 /// Plays; signals are heard from the first moment on.
 fn daemon(flags: &Flags) -> anyhow::Result<Exit> {
-    let signals = stop::Signals::catch()?;
-    play::play(&load(flags, Purpose::Play, None)?, signals)
+    let signals = signals::Signals::catch()?;
+    let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
+    play::play(&settings, Origin { flags: flags.clone(), resolved }, signals)
 }
 
 /// Says why the process ends, and with which code.
@@ -70,16 +78,25 @@ fn report(error: anyhow::Error) -> ExitCode {
 
 /// The settings of this process; starts the log and says what was probably not meant.
 fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<Settings> {
+    load_resolved(flags, purpose, preset).map(|(settings, _)| settings)
+}
+
+/// The same, with where each came from.
+fn load_resolved(
+    flags: &Flags,
+    purpose: Purpose,
+    preset: Option<Preset>,
+) -> anyhow::Result<(Settings, Resolved)> {
     let resolved = flags.resolve(purpose, preset);
     let warnings = resolved.warnings().to_vec();
-    let settings = resolved.into_settings()?;
+    let settings = resolved.clone().into_settings()?;
     telemetry::init(&settings.log)?;
     let memory = sizes::machine_memory().and_then(|memory| sizes::memory_warning(&settings, memory));
     warnings.iter().chain(&memory).for_each(|warning| tracing::warn!("{warning}"));
     if purpose == Purpose::Play {
         settings::try_out(&settings)?;
     }
-    Ok(settings)
+    Ok((settings, resolved))
 }
 
 /// `selfplayd config`: the settings on standard output, what is missing or odd about them on standard error.

@@ -17,7 +17,7 @@ use selfplay_actors::{
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
     onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
-    root::{Ending, Options, run},
+    root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
 };
@@ -27,18 +27,23 @@ use selfplay_engine::{
 };
 
 use crate::{
-    agents::play_settings,
+    agents::terms,
     exit::{Exit, failed},
     output::{self, Opened},
+    live_settings::{LiveSettings, Origin},
+    operator::Operator,
     report::{Rates, Reporter, progress_bar},
+    service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
+    signals::Signals,
     sizes::{Sizes, memory},
-    stop::{Signals, Stopper},
+    stop::Stopper,
     trace::print_ply,
 };
 
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
-pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
+/// `origin`: where they came from, to read them again.
+pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
@@ -50,7 +55,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let stats = Arc::new(Stats::default());
     let plan = GamePlan {
         game,
-        settings: Arc::new(play_settings(settings)),
+        terms: terms(settings),
         seed,
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
@@ -69,7 +74,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         output = %dir.display(),
         "selfplayd starts"
     );
-    let options = evaluation.options(settings, plan, opened, origin(settings));
+    let options = evaluation.options(settings, plan, opened, model_origin(settings));
     let journal = options.plan.journal.clone();
 
     if signals.any() {
@@ -90,7 +95,14 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let reporter = Reporter::start(stats.clone(), health.clone(), monitor, bar, profile, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let begun = Instant::now();
-    let ending = run_until_stopped(options, settings, signals);
+    let service = Arc::new(Service::start(Watched {
+        control: options.control.clone(),
+        stats: stats.clone(),
+        health: health.clone(),
+        grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
+    }));
+    let ending = run_until_stopped(options, settings, origin, signals, service.clone());
+    service.end();
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
     health.status().log();
@@ -103,14 +115,26 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     Ok(exit(ending, &rates.counts))
 }
 
-fn run_until_stopped(options: Options<Quoridor>, settings: &Settings, signals: Signals) -> Ending {
+fn run_until_stopped(
+    options: Options<Quoridor>,
+    settings: &Settings,
+    origin: Origin,
+    signals: Signals,
+    service: Arc<Service>,
+) -> Ending {
+    let Signals { stop, requests, stopping } = signals;
     let stopper = Stopper {
-        signals,
+        signal: stop,
+        stopping,
         shutdown_file: settings.daemon.shutdown_file.clone(),
         poll: Duration::from_millis(settings.model.poll_ms),
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };
-    let started = move |controller| {
+    let (health, stats, settings) = (options.health.clone(), options.plan.stats.clone(), settings.clone());
+    let started = move |controller: Controller| {
+        let setter = controller.clone();
+        let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| setter.set(changed)));
+        Arc::new(Operator { controller: controller.clone(), settings, health, stats, service }).start(requests);
         actix::spawn(stopper.watch(controller));
     };
     run(options, started)
@@ -172,6 +196,8 @@ impl Evaluation {
             game_threads: self.sizes.game_threads,
             inference_threads: self.sizes.inference_threads,
             batching: self.sizes.batching,
+            control: Arc::default(),
+            unload_after: settings.daemon.pause_unload_after_seconds.map(Duration::from_secs_f64),
             probation: ProbationLimits {
                 evaluations: settings.model.probation_evaluations,
                 max_flawed_rate: settings.model.max_nonfinite_rate,
@@ -189,7 +215,6 @@ impl Evaluation {
             output: opened.output,
             provenance: Provenance {
                 pid: std::process::id(),
-                settings_hash: settings.games_hash(),
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
                 metrics_dir: settings.metrics.dir.clone(),
             },
@@ -262,7 +287,7 @@ pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
     Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps).map_err(failed)
 }
 
-fn origin(settings: &Settings) -> ModelOrigin {
+fn model_origin(settings: &Settings) -> ModelOrigin {
     let model = &settings.model;
     let newest_by = match model.newest_by {
         crate::settings::NewestBy::Name => NewestBy::Name,

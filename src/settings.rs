@@ -12,8 +12,10 @@
 //! - [`check`]: what must hold between values
 //! - [`places`]: whether directories and files that are named can be what they are meant to be
 //! - [`resolve`](mod@resolve): all layers put together
+//! - [`change`]: settings that change while the daemon plays
 //! - [`show`]: the resolved settings as a commented file
 
+mod change;
 mod check;
 mod file;
 mod keys;
@@ -34,6 +36,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;
@@ -350,6 +353,8 @@ pub(crate) struct DaemonSettings {
     pub shutdown_file: Option<PathBuf>,
     /// Seconds for running games to end after a stop, 0..=86400, fractions allowed.
     pub grace_seconds: f64,
+    /// Seconds of a pause after which the model is dropped, ≥ 0; `None`: never.
+    pub pause_unload_after_seconds: Option<f64>,
 }
 
 /// `[metrics]`: records beside the games.

@@ -48,7 +48,7 @@ impl Sizes {
         };
         let chosen = |setting: Option<u32>, auto| setting.map_or(auto, |chosen| chosen as usize);
         let max_batch = chosen(settings.inference.eval_batch_size, batch);
-        let max_wait = std::time::Duration::from_secs_f64(settings.inference.eval_max_wait_ms / 1e3);
+        let max_wait = max_wait(settings);
         Self {
             inference_threads: chosen(settings.inference.threads, inference_threads),
             game_threads: chosen(settings.play.threads, game_threads),
@@ -76,6 +76,11 @@ const NODE_BYTES: u64 = 200;
 const ACTION_BYTES: u64 = 6;
 /// Numbers per cell of the largest input, around the board as well: five planes of single precision.
 const PLANES: u64 = 5;
+
+/// Longest wait for a fuller batch.
+pub(crate) fn max_wait(settings: &Settings) -> std::time::Duration {
+    std::time::Duration::from_secs_f64(settings.inference.eval_max_wait_ms / 1e3)
+}
 
 /// What to say where a process by these settings may outgrow the `memory` of the machine, in bytes.
 pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String> {

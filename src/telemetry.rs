@@ -20,6 +20,25 @@ pub(crate) fn share_terminal_with(bar: ProgressBar) {
     BAR.get_or_init(|| bar);
 }
 
+/// Changes what is shown from now on.
+type SetLevel = Box<dyn Fn(EnvFilter) -> Result<(), tracing_subscriber::reload::Error> + Send + Sync>;
+
+/// That of the log, once it has started.
+static SET_LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+/// Shows what `level` says from now on: a level, or a list with modules.
+pub(crate) fn set_level(level: &str) -> anyhow::Result<()> {
+    let filter = filter(level)?;
+    match SET_LEVEL.get() {
+        Some(set_level) => set_level(filter).context("failed to change log.level"),
+        None => Ok(()), // Nothing is logged at all.
+    }
+}
+
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is not usable"))
+}
+
 /// Standard error beside a progress bar.
 #[derive(Clone, Copy)]
 struct Terminal;
@@ -40,7 +59,8 @@ impl io::Write for Terminal {
 /// Starts logging for the rest of the process, panics included: written as the standard library does, piece by piece, they
 /// would tear the lines of other threads. Fails if logging was started before.
 pub(crate) fn init(log: &LogSettings) -> anyhow::Result<()> {
-    let subscriber = subscriber(log, io::stderr().is_terminal(), || Terminal)?;
+    let (subscriber, set_level) = subscriber(log, io::stderr().is_terminal(), || Terminal)?;
+    SET_LEVEL.get_or_init(|| set_level);
     tracing::subscriber::set_global_default(subscriber).context("logging was started twice")?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
@@ -56,21 +76,27 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(thread = thread.name(), place, backtrace, "panicked: {text}");
 }
 
-/// The subscriber that writes to `writer`, in colour if `coloured`.
+/// The subscriber that writes to `writer`, in colour if `coloured`, and what changes its level.
 fn subscriber<W>(
     log: &LogSettings,
     coloured: bool,
     writer: W,
-) -> anyhow::Result<Box<dyn tracing::Subscriber + Send + Sync>>
+) -> anyhow::Result<(Box<dyn tracing::Subscriber + Send + Sync>, SetLevel)>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter =
-        EnvFilter::try_new(&log.level).with_context(|| format!("log.level = {:?} is not usable", log.level))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(writer);
     Ok(match log.format {
-        LogFormat::Human => Box::new(builder.with_ansi(coloured).with_target(false).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
+        LogFormat::Human => {
+            let builder = builder.with_ansi(coloured).with_target(false).with_filter_reloading();
+            let level = builder.reload_handle();
+            (Box::new(builder.finish()), Box::new(move |filter| level.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let level = builder.reload_handle();
+            (Box::new(builder.finish()), Box::new(move |filter| level.reload(filter)))
+        }
     })
 }
 
@@ -88,7 +114,7 @@ mod tests {
             move || Shared(Arc::clone(&buffer))
         };
         let log = LogSettings { format, level: level.to_owned() };
-        tracing::subscriber::with_default(subscriber(&log, false, writer).unwrap(), || {
+        tracing::subscriber::with_default(subscriber(&log, false, writer).unwrap().0, || {
             tracing::info!(games = 3, "played");
             tracing::debug!("detail");
         });
@@ -119,6 +145,28 @@ mod tests {
         let lines = logged(LogFormat::Json, "info");
         let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
         assert_eq!((&line["level"], &line["message"], &line["games"]), (&"INFO".into(), &"played".into(), &3.into()));
+    }
+
+    #[test]
+    fn the_level_can_be_changed_while_it_logs() {
+        for format in [LogFormat::Human, LogFormat::Json] {
+            let buffer = Arc::new(Mutex::new(Vec::new()));
+            let writer = {
+                let buffer = Arc::clone(&buffer);
+                move || Shared(Arc::clone(&buffer))
+            };
+            let log = LogSettings { format, level: "warn".to_owned() };
+            let (subscriber, set_level) = subscriber(&log, false, writer).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!("too early");
+                set_level(filter("info").unwrap()).unwrap();
+                tracing::info!("in time");
+                set_level(filter("error").unwrap()).unwrap();
+                tracing::info!("too late");
+            });
+            let lines = String::from_utf8(buffer.lock().unwrap().clone()).unwrap();
+            assert!(lines.contains("in time") && lines.lines().count() == 1, "{lines}");
+        }
     }
 
     #[test]

@@ -18,8 +18,10 @@ use self::{
 };
 use crate::{
     cache::ModelChanged,
+    control::Control,
     inference::InferencePool,
     loader::{ModelProven, ModelWithdrawn},
+    root::PlayResumed,
     stats::Stats,
     ticket::{Generation, LeafBatch, Tally},
 };
@@ -46,6 +48,20 @@ pub struct SwapModel<G: Game> {
     pub evaluators: Vec<Box<dyn Evaluator<G>>>,
 }
 
+/// The inference threads are to drop the model. Sent by the model loader during pause number `pause`; the next [`SwapModel`]
+/// brings a model back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct UnloadModel {
+    /// The pause, for [`Control`].
+    pub(crate) pause: u64,
+}
+
+/// How long a free thread lets the oldest request wait for a fuller batch, from now on. Sent by the root.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetMaxWait(pub Duration);
+
 /// Whom the batcher tells of models.
 #[derive(Clone)]
 pub struct BatcherAddresses {
@@ -62,6 +78,7 @@ pub struct BatcherActor<G: Game> {
     pool: Arc<InferencePool<G>>,
     policy: BatchPolicy,
     addresses: BatcherAddresses,
+    control: Arc<Control>,
     stats: Arc<Stats>,
     queue: Queue<G>,
     probation: Probation,
@@ -75,17 +92,18 @@ impl<G: Game> BatcherActor<G> {
         policy: BatchPolicy,
         limits: ProbationLimits,
         addresses: BatcherAddresses,
+        control: Arc<Control>,
         stats: Arc<Stats>,
     ) -> Self {
         let (queue, probation) = (Queue::new(policy), Probation::new(limits));
-        Self { pool, policy, addresses, stats, queue, probation, timer: None }
+        Self { pool, policy, addresses, control, stats, queue, probation, timer: None }
     }
 
     /// Hands out batches while threads are free and the policy lets a batch leave.
     fn dispatch(&mut self, ctx: &mut Context<Self>) {
-        if self.pool.generation().number == 0 || self.probation.is_withdrawn() {
+        if !self.pool.is_loaded() || self.probation.is_withdrawn() || self.control.is_paused() {
             self.stats.queue_leaves.set_count(self.queue.len());
-            return; // No model, or none to be trusted: leaves wait for the next.
+            return; // No model, or none to be trusted: leaves wait for the next. Or for the end of the pause.
         }
         while let Some((worker, busy)) = self.pool.least_busy() {
             let Some(departure) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
@@ -120,6 +138,12 @@ impl<G: Game> BatcherActor<G> {
 }
 
 impl<G: Game> BatcherActor<G> {
+    /// Lets everybody know whether a model is in service.
+    fn serve(&self, serving: bool) {
+        self.control.set_serving(serving);
+        self.stats.accounts.set_serving(serving);
+    }
+
     /// Judges the serving model by another batch of its answers.
     fn judge(&mut self, tally: Tally) {
         let generation = self.pool.generation();
@@ -129,7 +153,7 @@ impl<G: Game> BatcherActor<G> {
         match self.probation.judge(tally) {
             Some(Verdict::Proven) => self.addresses.proven.do_send(ModelProven { generation }),
             Some(Verdict::Withdrawn(reason)) => {
-                self.stats.accounts.set_serving(false);
+                self.serve(false);
                 tracing::error!(version = generation.version, reason, "model withdrawn");
                 self.addresses.withdrawn.do_send(ModelWithdrawn { generation, reason });
             }
@@ -183,7 +207,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
     fn handle(&mut self, SwapModel { generation, evaluators }: SwapModel<G>, ctx: &mut Self::Context) {
         crate::faults::hit(crate::faults::Point::Batcher);
         self.pool.swap(generation, evaluators);
-        self.stats.accounts.set_serving(true);
+        self.serve(true);
         // The cache's mail is in order: it hears of the model before it gets the first answer made by it, because no batch has
         // been sent since the swap.
         self.addresses.cache.do_send(ModelChanged(generation));
@@ -193,6 +217,41 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.stats.model_version.set(generation.version);
         self.stats.model_generation.set_count(generation.number);
         self.stats.model_served.set_now();
+        self.dispatch(ctx);
+    }
+}
+
+impl<G: Game> Handler<UnloadModel> for BatcherActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, UnloadModel { pause }: UnloadModel, _: &mut Self::Context) {
+        self.serve(false);
+        let control = self.control.clone();
+        self.pool.unload(move || {
+            control.note_unloaded(pause);
+            tracing::info!("model unloaded: no inference thread holds a session");
+        });
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for BatcherActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
+        self.queue.arrive_anew(Instant::now()); // Nobody kept it waiting but the pause.
+        self.dispatch(ctx);
+    }
+}
+
+impl<G: Game> Handler<SetMaxWait> for BatcherActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, SetMaxWait(wait): SetMaxWait, ctx: &mut Self::Context) {
+        self.policy.max_wait = wait;
+        self.queue.set_max_wait(wait);
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer); // Set for the old wait.
+        }
         self.dispatch(ctx);
     }
 }
@@ -209,6 +268,7 @@ mod tests {
     struct Stage {
         batcher: actix::Addr<BatcherActor<Numbers>>,
         pool: Arc<InferencePool<Numbers>>,
+        control: Arc<Control>,
         changes: Inbox<ModelChanged>,
         proven: Inbox<ModelProven>,
         withdrawn: Inbox<ModelWithdrawn>,
@@ -230,10 +290,11 @@ mod tests {
                 withdrawn: withdrawn.address.clone(),
             };
             let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
-            let actor = BatcherActor::new(pool.clone(), policy, limits, addresses, stats);
+            let control = Arc::new(Control::default());
+            let actor = BatcherActor::new(pool.clone(), policy, limits, addresses, control.clone(), stats);
             let spec = crate::testing::supervised();
             actix::spawn(mailbox.supervise(actor, spec));
-            Self { batcher, pool, changes, proven, withdrawn, done }
+            Self { batcher, pool, control, changes, proven, withdrawn, done }
         }
 
         fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {

@@ -42,9 +42,25 @@ pub enum PlayGame<G: Game> {
     New {
         /// The number.
         index: u64,
+        /// What it is played with.
+        terms: Terms,
     },
     /// A game that an earlier process began.
-    Resumed(Box<ResumedGame<G>>),
+    Resumed {
+        /// The game.
+        game: Box<ResumedGame<G>>,
+        /// What it was begun with and goes on with.
+        terms: Terms,
+    },
+}
+
+/// What a game is played with, from its first ply to its last.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The agents' settings.
+    pub settings: Arc<PlaySettings>,
+    /// Hash of the settings that determine games, recorded with the game.
+    pub hash: Arc<str>,
 }
 
 /// A game of an earlier process, up to its last completed ply.
@@ -108,8 +124,8 @@ pub struct SlotStopped {
 pub struct GamePlan<G: Game> {
     /// The rules.
     pub game: G,
-    /// The agents' settings.
-    pub settings: Arc<PlaySettings>,
+    /// What games are played with, unless that is changed while they are.
+    pub terms: Terms,
     /// The process's seed.
     pub seed: u64,
     /// Keeps every ply, so that games outlive the process.
@@ -127,7 +143,7 @@ impl<G: Game> Clone for GamePlan<G> {
     fn clone(&self) -> Self {
         Self {
             game: self.game.clone(),
-            settings: self.settings.clone(),
+            terms: self.terms.clone(),
             seed: self.seed,
             journal: self.journal.clone(),
             stats: self.stats.clone(),
@@ -164,6 +180,7 @@ struct Assigned<G: Game> {
     number: JournalNumber,
     seed: u64,
     index: u64,
+    terms: Terms,
     /// What an earlier process played of it.
     plies: Vec<PlyRecord<G>>,
     first_version: Option<i64>,
@@ -215,16 +232,16 @@ impl<G: Game> GameActor<G> {
         stats.games_started.add(1);
         let begun = Instant::now();
         let assigned = match game {
-            PlayGame::New { index } => {
-                let (seed, number) = (*seed, journal.begin(*seed, index));
+            PlayGame::New { index, terms } => {
+                let (seed, number) = (*seed, journal.begin_with(*seed, index, &terms.hash));
                 tracing::debug!(seed, game = index, "game begun");
-                Assigned { number, seed, index, plies: Vec::new(), first_version: None, resumes: 0, noted: 0, begun }
+                Assigned { number, seed, index, terms, plies: Vec::new(), first_version: None, resumes: 0, noted: 0, begun }
             }
-            PlayGame::Resumed(game) => {
+            PlayGame::Resumed { game, terms } => {
                 stats.games_resumed.add(1);
                 let ResumedGame { number, seed, index, first_version, plies } = *game;
                 tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
-                Assigned { number, seed, index, noted: plies.len(), plies, first_version, resumes: 0, begun }
+                Assigned { number, seed, index, terms, noted: plies.len(), plies, first_version, resumes: 0, begun }
             }
         };
         let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
@@ -235,10 +252,10 @@ impl<G: Game> GameActor<G> {
 
     /// Plays the assigned game on from its first `plies`.
     fn play_on_from(&mut self, plies: Vec<PlyRecord<G>>, first_version: Option<i64>) {
-        let Some(&Assigned { seed, index, .. }) = self.assigned.as_ref() else { return };
-        let GamePlan { game, settings, stats, .. } = &self.plan;
-        let game = SelfPlayGame::resume(game.clone(), settings.clone(), seed, index, plies, first_version);
-        let meter = Meter::new(stats);
+        let Some(&Assigned { seed, index, ref terms, .. }) = self.assigned.as_ref() else { return };
+        let game = self.plan.game.clone();
+        let game = SelfPlayGame::resume(game, terms.settings.clone(), seed, index, plies, first_version);
+        let meter = Meter::new(&self.plan.stats);
         self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, meter });
         self.go_on();
     }
@@ -271,16 +288,17 @@ impl<G: Game> GameActor<G> {
     }
 
     fn finish(&mut self, record: GameRecord<G>) {
-        if let Some(Assigned { number, begun, .. }) = self.assigned {
-            self.plan.stats.count_finished(&record, begun);
-            self.addresses.writer.do_send(GameFinished { number, record });
+        if let Some(Assigned { number, begun, terms, .. }) = &self.assigned {
+            self.plan.stats.count_finished(&record, *begun);
+            let (number, settings_hash) = (*number, terms.hash.clone());
+            self.addresses.writer.do_send(GameFinished { number, record, settings_hash });
         }
         self.leave(GameEnd::Finished);
     }
 
     fn give_up(&mut self, reason: String) {
         self.plan.stats.games_abandoned.add(1);
-        if let Some(Assigned { number, seed, index, .. }) = self.assigned {
+        if let Some(&Assigned { number, seed, index, .. }) = self.assigned.as_ref() {
             self.plan.journal.end(number);
             tracing::error!(seed, game = index, reason, "game given up");
         }

@@ -1,5 +1,7 @@
 //! The games' supervisor: as many game actors as games are played at once, spread over threads, and the order in which games
 //! start. A game starts only against a credit of the writer, so that finished games never pile up.
+//!
+//! How many are played at once may change meanwhile: slots are added, or are left empty once their game is over.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -11,8 +13,10 @@ use selfplay_engine::Game;
 
 use crate::{
     account::Starts,
-    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame},
+    control::Control,
+    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame, Terms},
     health::ExitReason,
+    root::PlayResumed,
     stats::Stats,
     supervision::ChildGaveUp,
 };
@@ -50,6 +54,16 @@ pub struct Credit;
 #[rtype(result = "()")]
 pub struct HoldStarts(pub bool);
 
+/// Play is changed from now on. Sent by the root.
+#[derive(Clone, Debug, Default, Message)]
+#[rtype(result = "()")]
+pub struct ChangeGames {
+    /// Games at once, from 1; `None`: as many as before. Where there are more now, they are played to their end.
+    pub at_once: Option<usize>,
+    /// What new games are played with.
+    pub terms: Option<Terms>,
+}
+
 /// No game is in play and none will start. Sent to the root.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -57,6 +71,9 @@ pub struct GamesDone {
     /// Games that were given up.
     pub abandoned: u64,
 }
+
+/// Credits of the writer for each game that is played at once: as many games may be finished and wait for the disk.
+pub(crate) const CREDITS_PER_SLOT: u64 = 2;
 
 /// Which games to play, and who may play now. Plain state: no actor.
 #[derive(Debug)]
@@ -66,9 +83,14 @@ pub(crate) struct Schedule {
     next_index: u64,
     /// New games still to start; `None` without end.
     left: Option<u64>,
-    credits: u64,
-    /// Free slots per thread.
+    /// Below 0 while more games are in play than should be.
+    credits: i64,
+    /// Games at once: slots from this number on get no more games.
+    at_once: usize,
+    /// Free slots per thread that may get a game.
     free: Vec<BTreeSet<usize>>,
+    /// Free slots that may not.
+    idle: BTreeSet<usize>,
     active: u64,
     abandoned: u64,
     started: bool,
@@ -106,8 +128,10 @@ impl Schedule {
             resumable,
             next_index: quota.first_index,
             left: quota.limit.map(|limit| limit.saturating_sub(resumable as u64)),
-            credits,
+            credits: credits.cast_signed(),
+            at_once: slots,
             free,
+            idle: BTreeSet::new(),
             active: 0,
             abandoned: 0,
             started: false,
@@ -116,9 +140,14 @@ impl Schedule {
         }
     }
 
+    /// Threads that games are played on.
+    pub(crate) fn threads(&self) -> usize {
+        self.free.len()
+    }
+
     /// The next game to start and its slot: on the thread with the fewest games in play.
     pub(crate) fn next(&mut self) -> Option<(usize, Next)> {
-        if !self.started || self.held || self.draining || self.is_exhausted() || self.credits == 0 {
+        if !self.started || self.held || self.draining || self.is_exhausted() || self.credits <= 0 {
             return None;
         }
         let thread = self.free.iter_mut().max_by_key(|free| free.len())?;
@@ -135,8 +164,7 @@ impl Schedule {
     }
 
     pub(crate) fn slot_free(&mut self, slot: usize, end: &GameEnd) {
-        let threads = self.free.len();
-        self.free[slot % threads].insert(slot);
+        self.put(slot);
         self.active -= 1;
         self.abandoned += u64::from(matches!(end, GameEnd::GivenUp(_)));
         if *end != GameEnd::Finished {
@@ -150,9 +178,34 @@ impl Schedule {
             self.started && !self.draining && !self.is_exhausted() && self.free.iter().any(|free| !free.is_empty());
         match (wanted, self.held, self.credits) {
             (true, true, _) => Starts::Held,
-            (true, false, 0) => Starts::NoCredits,
+            (true, false, ..=0) => Starts::NoCredits,
             _ => Starts::Free,
         }
+    }
+
+    /// A slot without a game.
+    fn put(&mut self, slot: usize) {
+        let threads = self.free.len();
+        if slot < self.at_once { self.free[slot % threads].insert(slot) } else { self.idle.insert(slot) };
+    }
+
+    /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the
+    /// fewest, as slots go round the threads.
+    pub(crate) fn set_at_once(&mut self, slots: usize) {
+        let before = std::mem::replace(&mut self.at_once, slots);
+        let change = slots as i64 - before as i64;
+        self.credits += CREDITS_PER_SLOT.cast_signed() * change;
+        for free in &mut self.free {
+            self.idle.append(&mut free.split_off(&slots));
+        }
+        // Those that were there before, and those that are new.
+        let waiting = std::mem::take(&mut self.idle);
+        waiting.into_iter().for_each(|slot| self.put(slot));
+    }
+
+    /// A slot that was not there before.
+    pub(crate) fn add_slot(&mut self, slot: usize) {
+        self.put(slot);
     }
 
     fn is_exhausted(&self) -> bool {
@@ -176,9 +229,32 @@ pub struct GamesAddresses {
     pub escalate: Recipient<ChildGaveUp>,
 }
 
+/// Starts the game actor of a slot, on the thread of this number; answers with its address.
+pub type NewSlot<G> = Box<dyn FnMut(usize, usize) -> Addr<GameActor<G>>>;
+
+/// What is played, to begin with.
+pub struct GamesToPlay<G: Game> {
+    /// Games at once.
+    pub at_once: usize,
+    /// Threads that slots are spread over: slot i lives on thread i % `threads`.
+    pub threads: usize,
+    /// How many games.
+    pub quota: Quota,
+    /// Games of earlier processes, which come first.
+    pub resumable: Vec<ResumedGame<G>>,
+    /// What they are played with; new ones until that is changed.
+    pub terms: Terms,
+}
+
 /// See the module.
 pub struct GamesSupervisor<G: Game> {
     actors: Vec<Addr<GameActor<G>>>,
+    new_slot: NewSlot<G>,
+    /// What games of earlier processes go on with.
+    first_terms: Terms,
+    /// What new games are played with.
+    terms: Terms,
+    control: Arc<Control>,
     schedule: Schedule,
     resumable: VecDeque<ResumedGame<G>>,
     addresses: GamesAddresses,
@@ -191,19 +267,41 @@ pub struct GamesSupervisor<G: Game> {
 }
 
 impl<G: Game> GamesSupervisor<G> {
-    /// Plays `resumable` games and then new ones on `actors`, of which number i lives on thread i % `threads`.
+    /// Starts the slots' actors; games start once there is a model.
     pub fn new(
-        actors: Vec<Addr<GameActor<G>>>,
-        threads: usize,
-        credits: u64,
-        quota: Quota,
-        resumable: Vec<ResumedGame<G>>,
+        games: GamesToPlay<G>,
+        mut new_slot: NewSlot<G>,
+        control: Arc<Control>,
         addresses: GamesAddresses,
         stats: Arc<Stats>,
     ) -> Self {
-        let schedule = Schedule::new(actors.len(), threads, credits, quota, resumable.len());
-        let resumable = resumable.into();
-        Self { actors, schedule, resumable, addresses, stats, told: false, stopping: None, unfinished: 0 }
+        let GamesToPlay { at_once, threads, quota, resumable, terms } = games;
+        let credits = CREDITS_PER_SLOT * at_once as u64;
+        let schedule = Schedule::new(at_once, threads, credits, quota, resumable.len());
+        let actors = (0..at_once).map(|slot| new_slot(slot, slot % threads)).collect();
+        Self {
+            actors,
+            new_slot,
+            first_terms: terms.clone(),
+            terms,
+            control,
+            schedule,
+            resumable: resumable.into(),
+            addresses,
+            stats,
+            told: false,
+            stopping: None,
+            unfinished: 0,
+        }
+    }
+
+    fn set_at_once(&mut self, slots: usize) {
+        let threads = self.schedule.threads();
+        self.schedule.set_at_once(slots);
+        for slot in self.actors.len()..slots {
+            self.actors.push((self.new_slot)(slot, slot % threads));
+            self.schedule.add_slot(slot);
+        }
     }
 
     /// Tells the root once no slot is left to stop.
@@ -214,7 +312,7 @@ impl<G: Game> GamesSupervisor<G> {
     }
 
     fn count(&self) {
-        let (slots, active) = (self.actors.len() as u64, self.schedule.active);
+        let (slots, active) = (self.schedule.at_once as u64, self.schedule.active);
         self.stats.games_target.set_count(slots);
         self.stats.games_active.set_count(active);
         self.stats.games_waiting.set_count(slots.saturating_sub(active));
@@ -222,11 +320,13 @@ impl<G: Game> GamesSupervisor<G> {
     }
 
     fn go_on(&mut self) {
-        while let Some((slot, next)) = self.schedule.next() {
+        while !self.control.is_paused()
+            && let Some((slot, next)) = self.schedule.next()
+        {
             let game = match next {
-                Next::New(index) => PlayGame::New { index },
+                Next::New(index) => PlayGame::New { index, terms: self.terms.clone() },
                 Next::Resumed => match self.resumable.pop_front() {
-                    Some(game) => PlayGame::Resumed(Box::new(game)),
+                    Some(game) => PlayGame::Resumed { game: Box::new(game), terms: self.first_terms.clone() },
                     None => continue, // The schedule counts them.
                 },
             };
@@ -271,6 +371,29 @@ impl<G: Game> Handler<HoldStarts> for GamesSupervisor<G> {
 
     fn handle(&mut self, HoldStarts(held): HoldStarts, _: &mut Self::Context) {
         self.schedule.held = held;
+        self.go_on();
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, _: &mut Self::Context) {
+        self.go_on();
+    }
+}
+
+impl<G: Game> Handler<ChangeGames> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ChangeGames { at_once, terms }: ChangeGames, _: &mut Self::Context) {
+        if let Some(terms) = terms {
+            self.terms = terms;
+        }
+        // While it stops, a new slot would not be told to.
+        if let Some(slots) = at_once.filter(|_| self.stopping.is_none()) {
+            self.set_at_once(slots.max(1));
+        }
         self.go_on();
     }
 }
@@ -330,15 +453,46 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use selfplay_engine::selfplay::Agent;
+
     use super::*;
     use crate::{
-        supervision::mailbox,
-        testing::{Inbox, Numbers, play},
+        supervision::{Mailbox, mailbox},
+        testing::{Inbox, Numbers, play, play_settings},
     };
 
     fn started(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Schedule {
         let quota = Quota { first_index: 0, limit };
         Schedule { started: true, ..Schedule::new(slots, threads, credits, quota, 0) }
+    }
+
+    /// `at_once` games at once on one thread, up to `limit`.
+    fn to_play(at_once: usize, limit: Option<u64>) -> GamesToPlay<Numbers> {
+        let quota = Quota { first_index: 0, limit };
+        GamesToPlay { at_once, threads: 1, quota, resumable: Vec::new(), terms: terms("first") }
+    }
+
+    fn terms(hash: &str) -> Terms {
+        Terms { settings: Arc::new(play_settings(2, Agent::Search)), hash: hash.into() }
+    }
+
+    /// The mail of slots whose actors are played by the test, and the threads they were put on.
+    #[derive(Clone, Default)]
+    struct Slots(Rc<RefCell<Vec<(usize, Mailbox<GameActor<Numbers>>)>>>);
+
+    impl Slots {
+        fn factory(&self) -> NewSlot<Numbers> {
+            let slots = self.0.clone();
+            Box::new(move |slot, thread| {
+                let (address, mailbox) = mailbox();
+                let mut slots = slots.borrow_mut();
+                assert_eq!(slots.len(), slot, "slots are numbered as they come");
+                slots.push((thread, mailbox));
+                address
+            })
+        }
     }
 
     const OVER: GameEnd = GameEnd::Finished;
@@ -430,15 +584,15 @@ mod tests {
         play(async {
             let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
             let stats = Arc::new(Stats::default());
-            let (slots, _mailboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
+            let stage = Slots::default();
             let games = {
-                let quota = Quota { first_index: 0, limit: Some(10) };
                 let addresses = GamesAddresses {
                     done: root.address.clone(),
                     stopped: Inbox::new().address,
                     escalate: escalations.address.clone(),
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, stats.clone()).start()
+                GamesSupervisor::new(to_play(2, Some(10)), stage.factory(), Arc::default(), addresses, stats.clone())
+                    .start()
             };
             games.do_send(StartGames);
             for (index, slot) in [0, 1, 0].into_iter().enumerate() {
@@ -464,17 +618,17 @@ mod tests {
     fn it_has_stopped_when_all_slots_that_are_left_say_so() {
         play(async {
             let mut stopped = Inbox::<GamesStopped>::new();
-            let (slots, mut mailboxes): (Vec<_>, Vec<_>) = (0..3).map(|_| mailbox::<GameActor<Numbers>>()).unzip();
-            mailboxes.remove(1); // Gone for good.
+            let stage = Slots::default();
             let games = {
-                let quota = Quota { first_index: 0, limit: None };
                 let addresses = GamesAddresses {
                     done: Inbox::new().address,
                     stopped: stopped.address.clone(),
                     escalate: Inbox::new().address,
                 };
-                GamesSupervisor::new(slots, 1, 4, quota, Vec::new(), addresses, Arc::default()).start()
+                GamesSupervisor::new(to_play(3, None), stage.factory(), Arc::default(), addresses, Arc::default())
+                    .start()
             };
+            stage.0.borrow_mut().remove(1); // Gone for good.
             games.do_send(StopGames);
             games.do_send(SlotStopped { slot: 0, unfinished: true });
             games.do_send(SlotStopped { slot: 0, unfinished: true });

@@ -15,7 +15,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::JoinHandle,
@@ -39,6 +39,23 @@ use crate::{
 enum Command<G: Game> {
     Run(LeafBatch<G>, Busy),
     Swap(Generation, Box<dyn Evaluator<G>>),
+    Unload(Unloaded),
+}
+
+/// What follows when the last clone is dropped: every thread has let go of its model.
+#[derive(Clone)]
+struct Unloaded {
+    _last: Arc<OnDrop>,
+}
+
+struct OnDrop(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.take() {
+            then();
+        }
+    }
 }
 
 /// One batch sent and not finished: whatever becomes of it, it is counted off once.
@@ -86,6 +103,8 @@ pub struct InferencePool<G: Game> {
     workers: Vec<Worker<G>>,
     generation: AtomicU64,
     version: AtomicU64,
+    /// The threads have a model, or will before they take up a batch sent from here on.
+    loaded: AtomicBool,
 }
 
 impl<G: Game> InferencePool<G> {
@@ -111,7 +130,16 @@ impl<G: Game> InferencePool<G> {
         let workers = (0..threads).map(start).collect::<std::io::Result<_>>()?;
         stats.inference_threads.set_count(threads);
         stats.threads_inference.set_count(threads);
-        Ok(Self { workers, generation: AtomicU64::new(0), version: AtomicU64::new(0) })
+        Ok(Self::of(workers))
+    }
+
+    fn of(workers: Vec<Worker<G>>) -> Self {
+        Self {
+            workers,
+            generation: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            loaded: AtomicBool::new(false),
+        }
     }
 
     /// Number of threads.
@@ -130,6 +158,11 @@ impl<G: Game> InferencePool<G> {
             number: self.generation.load(Ordering::Acquire),
             version: self.version.load(Ordering::Acquire) as i64,
         }
+    }
+
+    /// Whether there is a model to run batches on: not before the first, nor after [`InferencePool::unload`].
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
     }
 
     /// The thread with the fewest batches before it, and their number.
@@ -151,6 +184,17 @@ impl<G: Game> InferencePool<G> {
         self.generation.store(generation.number, Ordering::Release);
         for (worker, evaluator) in self.workers.iter().zip(evaluators) {
             worker.send(Command::Swap(generation, evaluator));
+        }
+        self.loaded.store(true, Ordering::Release);
+    }
+
+    /// Lets every thread drop its model once it has run what is queued; `then` is called when the last one has, on its thread.
+    /// No batch may be run until the next model is swapped in.
+    pub fn unload(&self, then: impl FnOnce() + Send + Sync + 'static) {
+        self.loaded.store(false, Ordering::Release);
+        let unloaded = Unloaded { _last: Arc::new(OnDrop(Some(Box::new(then)))) };
+        for worker in &self.workers {
+            worker.send(Command::Unload(unloaded.clone()));
         }
     }
 
@@ -288,11 +332,13 @@ impl<G: Game> WorkerLoop<G> {
             Command::Swap(generation, evaluator) => {
                 let begun = Instant::now();
                 let old = self.model.replace((generation, evaluator));
-                // The thread must outlive whatever a native library does when it lets go of a model.
-                if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
-                    tracing::error!("the old model panicked while it was dropped");
-                }
+                let_go(old);
                 self.stats.reload_swap_ns.add_time(begun.elapsed());
+                None
+            }
+            Command::Unload(unloaded) => {
+                let_go(self.model.take());
+                drop(unloaded);
                 None
             }
             Command::Run(batch, busy) => {
@@ -362,6 +408,13 @@ impl Stats {
         self.decode_ns.add_time(effort.decode);
         self.infer_ns.add_time(spent.saturating_sub(effort.encode + effort.decode));
         self.last_progress.set_now();
+    }
+}
+
+/// The thread must outlive whatever a native library does when it lets go of a model.
+fn let_go<T>(old: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(old))).map_err(caught).is_err() {
+        tracing::error!("the old model panicked while it was dropped");
     }
 }
 

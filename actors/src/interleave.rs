@@ -6,7 +6,7 @@
 //! [`CacheActor`](crate::cache::CacheActor) and [`BatcherActor`](crate::batcher::BatcherActor), the real pool with its counters
 //! and channels, and the real drop guards run on one thread, one step at a time, and dice choose among all steps that could
 //! come next: a message arrives, an actor takes one up, a thread runs a batch or reports it, a timer fires, a game asks, the
-//! loader sends a model, the pool closes.
+//! loader sends a model or has it dropped, play is paused or resumed, the pool closes.
 //!
 //! - Mail: what a handler sends leaves in order, but each message arrives by a step of its own, so that whatever others send may
 //!   come between. A mailbox keeps the order of arrival. Everyone has a thread of his own here; cache and batcher on one thread
@@ -20,7 +20,7 @@
 //! What is checked at every step stands in [`books`]; what must be true at rest, in [`world`]. In words: each request is
 //! answered once, by one model, and never by one older than the newest the cache has heard of; what the cache keeps for a model
 //! was computed by it; no model answers before the cache has heard of it; a leaf is in flight once, and run by the model that it
-//! was asked of; a withdrawn model gets no batch; at rest nobody waits while a model serves, no thread counts as busy, and a
+//! was asked of; a withdrawn model gets no batch, and in a pause none leaves; at rest nobody waits while a model serves, no thread counts as busy, and a
 //! sound model puts everything right.
 //!
 //! `SELFPLAYD_SCHEDULE_SEED=n` repeats one schedule, `SELFPLAYD_SCHEDULES=n` plays so many.
@@ -85,11 +85,15 @@ const EVERYTHING: &[&str] = &[
     "answered: lost",
     "answered: not finite",
     "batcher panicked over Evaluate",
+    "batcher panicked over PlayResumed",
     "batcher panicked over SwapModel",
+    "batcher panicked over UnloadModel",
     "batcher panicked over WorkerFree",
     "batcher: Evaluate",
     "batcher: Evaluate for an older model",
+    "batcher: PlayResumed",
     "batcher: SwapModel",
+    "batcher: UnloadModel",
     "batcher: WorkerFree",
     "cache panicked amid its work",
     "cache panicked over BatchDone",
@@ -102,6 +106,7 @@ const EVERYTHING: &[&str] = &[
     "model proven",
     "model with too few evaluators",
     "model withdrawn",
+    "play paused",
     "pool closed",
     "thread: batch failed",
     "thread: batch run",

@@ -6,6 +6,7 @@
 //!
 //! - [`account`]: where the threads' time goes
 //! - [`stats`]: counters anyone may read
+//! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
 //! - [`supervision`]: restarts after panics and errors, within a budget
@@ -22,6 +23,7 @@ pub mod account;
 pub mod batcher;
 pub mod bottleneck;
 pub mod cache;
+pub mod control;
 pub mod faults;
 pub mod game;
 pub mod games;

@@ -21,7 +21,13 @@ pub use self::latest::read_any_latest_yaml;
 use self::refusals::Refusals;
 pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource};
 use crate::{
-    batcher::SwapModel, games::StartGames, onnx::ModelFile, root::Fatal, stats::Stats, ticket::Generation,
+    batcher::{SwapModel, UnloadModel},
+    control::Control,
+    games::StartGames,
+    onnx::ModelFile,
+    root::{Fatal, PlayResumed},
+    stats::Stats,
+    ticket::Generation,
     writer::EncodingChosen,
 };
 
@@ -33,6 +39,10 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 const FIXED_POLL: Duration = Duration::from_secs(1);
 /// Times that the loader may panic over a file before it refuses it.
 const PANICS: u32 = 2;
+/// How often it is tried to bring the model back after a pause, should that fail.
+const BRING_BACK: Duration = Duration::from_secs(5);
+/// Time between the two looks that must agree when somebody asks for a look.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Niceness of the loader's thread: on a busy CPU it gets about a tenth of what an inference thread gets.
 const NICENESS: i32 = 10;
 
@@ -63,6 +73,8 @@ pub type InService = Arc<dyn Fn() -> u64 + Send + Sync>;
 pub struct LoaderAddresses<G: Game> {
     /// Takes it into service.
     pub batcher: Recipient<SwapModel<G>>,
+    /// Takes it out of service for a pause.
+    pub unload: Recipient<UnloadModel>,
     /// Tells whether it did.
     pub in_service: InService,
     /// Hears of its encoding.
@@ -73,10 +85,24 @@ pub struct LoaderAddresses<G: Game> {
     pub root: Recipient<Fatal>,
 }
 
-/// Look for a model now. Sent by the loader's own timer.
+/// Look for a model. Sent by the loader's own timer.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookForModel;
+
+/// Look for a model now, and give what was not to be had another chance. Sent by the root when somebody asks for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LookNow;
+
+/// The inference threads are to drop the model until play is resumed, when [`PlayResumed`] brings a model back. Sent by the
+/// root during pause number `pause`.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReleaseModel {
+    /// The pause: of no effect when it is over.
+    pub(crate) pause: u64,
+}
 
 /// A model must not be used any more, as its evaluations are not finite: it is never tried again, and the last one that proved
 /// itself takes over as a new generation. Sent by the batcher; of no effect when a newer model serves already.
@@ -130,11 +156,16 @@ pub struct ModelLoaderActor<G: Game> {
     /// Inference threads: a model must bring an evaluator for each.
     threads: usize,
     addresses: LoaderAddresses<G>,
+    control: Arc<Control>,
     stats: Arc<Stats>,
     feed: Option<Feed>,
     /// Number of the last generation there was.
     number: u64,
     serving: Option<Serving>,
+    /// The serving model was taken from the threads for a pause.
+    released: bool,
+    /// When it was last tried to bring it back.
+    tried: Option<Instant>,
     /// The last model before the serving one that passed its probation.
     proven: Option<Kept>,
     /// The file that the serving model was last seen in.
@@ -153,6 +184,7 @@ impl<G: Game> ModelLoaderActor<G> {
         origin: ModelOrigin,
         threads: usize,
         addresses: LoaderAddresses<G>,
+        control: Arc<Control>,
         stats: Arc<Stats>,
     ) -> Self {
         let feed = match &origin {
@@ -164,10 +196,13 @@ impl<G: Game> ModelLoaderActor<G> {
             origin,
             threads,
             addresses,
+            control,
             stats,
             feed,
             number: 0,
             serving: None,
+            released: false,
+            tried: None,
             proven: None,
             taken: None,
             begun: None,
@@ -178,8 +213,12 @@ impl<G: Game> ModelLoaderActor<G> {
     }
 
     fn look(&mut self) {
+        let seen = self.feed.as_mut().map(Feed::look);
+        if self.control.is_paused() {
+            return; // The device is somebody else's. What is there by then is taken when play is resumed.
+        }
         self.see_to_service();
-        match (self.origin.clone(), self.feed.as_mut().map(Feed::look)) {
+        match (self.origin.clone(), seen) {
             (ModelOrigin::Fixed { path, version }, _) => {
                 if self.number == 0 {
                     self.load_fixed(Candidate { path: path.unwrap_or_default(), version, sha256: None });
@@ -196,11 +235,34 @@ impl<G: Game> ModelLoaderActor<G> {
                 }
             }
         }
+        self.bring_back();
+    }
+
+    /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
+    fn bring_back(&mut self) {
+        if !self.released || self.tried.is_some_and(|last| last.elapsed() < BRING_BACK) {
+            return;
+        }
+        let Some(Serving { kept, proven, .. }) = &self.serving else { return };
+        let (Kept { generation: Generation { version, .. }, model }, proven) = (kept.clone(), *proven);
+        self.tried = Some(Instant::now());
+        if let Err(failure) = self.loading(|loader| loader.bring(model, version, proven)) {
+            // Whoever had the device meanwhile may still hold it.
+            tracing::error!(version, reason = failure.reason(), "the model cannot be brought back yet");
+        }
+    }
+
+    /// Takes the model from the threads for as long as pause number `pause` lasts.
+    fn release(&mut self, pause: u64) {
+        if self.control.lasts(pause) {
+            self.released = self.serving.is_some();
+            self.addresses.unload.do_send(UnloadModel { pause });
+        }
     }
 
     /// Sends the model again whose message was lost, as in a panic of the batcher.
     fn see_to_service(&mut self) {
-        let Some(serving) = &mut self.serving else { return };
+        let Some(serving) = self.serving.as_mut().filter(|_| !self.released) else { return };
         if (self.addresses.in_service)() >= serving.kept.generation.number {
             serving.sent = None;
         } else if serving.sent.is_some_and(|sent| sent.elapsed() >= ON_ITS_WAY) {
@@ -339,6 +401,8 @@ impl<G: Game> ModelLoaderActor<G> {
             return Err(LoadFailure::Refused(reason));
         }
         self.number += 1;
+        self.released = false;
+        self.tried = None;
         let generation = Generation { number: self.number, version };
         tracing::info!(
             version,
@@ -354,10 +418,13 @@ impl<G: Game> ModelLoaderActor<G> {
         }
         self.addresses.batcher.do_send(SwapModel { generation, evaluators: loaded.evaluators });
         self.addresses.games.do_send(StartGames);
+        let content = model.content();
         let kept = Kept { generation, model };
         let before = self.serving.replace(Serving { kept, proven, sent: Some(Instant::now()) });
-        if let Some(Serving { kept, proven: true, .. }) = before {
-            self.proven = Some(kept);
+        if let Some(Serving { kept, proven: true, .. }) = before
+            && kept.model.content() != content
+        {
+            self.proven = Some(kept); // The same model once more is no better.
         }
         Ok(())
     }
@@ -377,6 +444,15 @@ impl<G: Game> ModelLoaderActor<G> {
         }
         // The same model under another version is no better.
         let before = self.proven.take().filter(|kept| kept.model.content() != content);
+        if self.released || self.control.is_paused() {
+            // It comes into service when play is resumed.
+            self.serving = before.map(|kept| Serving { kept, proven: true, sent: None });
+            self.released = self.serving.is_some();
+            if !self.released {
+                self.without_a_model();
+            }
+            return;
+        }
         let back = before.map(|Kept { generation: Generation { version, .. }, model }| {
             (version, self.loading(|loader| loader.bring(model, version, true)))
         });
@@ -426,8 +502,40 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         crate::faults::hit(crate::faults::Point::Loader);
         self.look();
         let fixed = matches!(self.origin, ModelOrigin::Fixed { .. });
-        if fixed && self.serving.as_ref().is_some_and(|serving| serving.sent.is_some()) {
+        let on_its_way = self.serving.as_ref().is_some_and(|serving| serving.sent.is_some());
+        if fixed && (on_its_way || self.released && !self.control.is_paused()) {
             ctx.notify_later(LookForModel, FIXED_POLL);
+        }
+    }
+}
+
+impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, LookNow: LookNow, ctx: &mut Self::Context) {
+        self.refusals.forget_for_now();
+        self.tried = None;
+        self.look();
+        ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
+    }
+}
+
+impl<G: Game> Handler<ReleaseModel> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ReleaseModel { pause }: ReleaseModel, _: &mut Self::Context) {
+        self.release(pause);
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
+        self.tried = None;
+        match self.origin {
+            ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
+            ModelOrigin::Follow { .. } => self.look(),
         }
     }
 }

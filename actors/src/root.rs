@@ -1,6 +1,7 @@
 //! The root of the supervision tree: starts everything, hears of every child that gives up, and stops everything in order.
 
 mod children;
+mod control;
 mod start;
 mod stop;
 mod supervisor;
@@ -13,10 +14,14 @@ use std::{
 use actix::{Message, System};
 use selfplay_engine::Game;
 
-pub use self::children::CHILDREN;
+pub use self::{
+    children::CHILDREN,
+    control::{Controller, LiveSettings},
+};
 use crate::{
     batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
+    control::Control,
     game::{GamePlan, ResumedGame},
     games::Quota,
     health::{HangLimits, Health},
@@ -25,7 +30,7 @@ use crate::{
     writer::{Output, Provenance},
 };
 
-/// Stop starting games; end when those in play are over, or after `grace`. Sent by whoever runs the daemon.
+/// Stop starting games; end when those in play are over, or after `grace`. Sent by the [`Controller`].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain {
@@ -34,6 +39,11 @@ pub struct Drain {
     /// Longest wait for games in play; what is not over by then is given up.
     pub grace: Duration,
 }
+
+/// A pause is over. Sent by the root to whoever does nothing during one: batcher, games' supervisor and loader.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PlayResumed;
 
 /// Nothing can ever be played. Sent by the loader.
 #[derive(Debug, Message)]
@@ -88,6 +98,10 @@ pub struct Options<G: Game> {
     pub inference_threads: usize,
     /// When batches leave.
     pub batching: BatchPolicy,
+    /// Whether play is paused or stops.
+    pub control: Arc<Control>,
+    /// How long a pause lasts before the model is dropped, so that others have the device to themselves; `None`: never.
+    pub unload_after: Option<Duration>,
     /// When a model that serves is taken out of service.
     pub probation: ProbationLimits,
     /// Bounds of the cache.
@@ -108,17 +122,6 @@ pub struct Options<G: Game> {
     pub health: Arc<Health>,
     /// Ends the process when it does not end by itself after a hang.
     pub last_resort: LastResort,
-}
-
-/// Tells a running system to stop. Cheap to clone, usable from any thread.
-#[derive(Clone)]
-pub struct Controller(actix::Recipient<Drain>);
-
-impl Controller {
-    /// Stops starting games and ends when those in play are over, or after `grace`. A second call changes nothing.
-    pub fn drain(&self, reason: impl Into<String>, grace: Duration) {
-        self.0.do_send(Drain { reason: reason.into(), grace });
-    }
 }
 
 /// Plays until all games are played, or [`Controller::drain`] is called, or nothing can go on; then stops everything in order

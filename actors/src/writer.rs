@@ -53,6 +53,8 @@ pub struct GameFinished<G: Game> {
     pub number: JournalNumber,
     /// The game.
     pub record: GameRecord<G>,
+    /// Hash of the settings that it was played with.
+    pub settings_hash: Arc<str>,
 }
 
 /// How positions are laid out in the files: as the network takes them. Sent by the loader before the first game starts.
@@ -92,8 +94,6 @@ pub struct WritingFails {
 pub struct Provenance {
     /// This process.
     pub pid: u32,
-    /// Hash of the settings that determine games.
-    pub settings_hash: String,
     /// Version of the daemon.
     pub daemon_version: String,
     /// Where records about searches go, one per model version; `None`: nowhere.
@@ -196,12 +196,12 @@ impl<G: Game> WriterActor<G> {
         }
     }
 
-    fn enqueue(&mut self, GameFinished { number, record }: GameFinished<G>) {
+    fn enqueue(&mut self, GameFinished { number, record, settings_hash }: GameFinished<G>) {
         self.metrics.add(&record);
         let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
         self.variety.add(record.model_version, &actions, &self.stats);
         let stem = self.output.stems.next(unix_ms(), record.index);
-        self.queue.push(number, stem, record);
+        self.queue.push(number, stem, record, settings_hash);
         self.stats.writer_queue.set_count(self.queue.len());
     }
 

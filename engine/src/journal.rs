@@ -176,11 +176,24 @@ impl Journal {
         Self { numbers: Arc::new(AtomicU64::new(numbers)), kept }
     }
 
-    /// A game begins.
+    /// A game begins, with the settings of the session.
     #[must_use]
     pub fn begin(&self, seed: u64, index: u64) -> JournalNumber {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         self.append(JournalNumber(number), &Entry::Begun { number, seed, index });
+        JournalNumber(number)
+    }
+
+    /// A game begins, with settings of this hash: they may have been changed since the session began. Only a session of these
+    /// settings will go on with it.
+    #[must_use]
+    pub fn begin_with(&self, seed: u64, index: u64, settings_hash: &str) -> JournalNumber {
+        if self.kept.as_ref().is_none_or(|kept| kept.settings_hash() == settings_hash) {
+            return self.begin(seed, index);
+        }
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let settings_hash = settings_hash.to_owned();
+        self.append(JournalNumber(number), &Entry::BegunWith { number, seed, index, settings_hash });
         JournalNumber(number)
     }
 

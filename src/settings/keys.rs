@@ -89,6 +89,7 @@ pub(super) const KEYS: &[Key] = &[
     key("daemon.continuous", Kind::Flag),
     open("daemon.shutdown_file", Kind::Path, "none"),
     key("daemon.grace_seconds", Kind::Real(0.0, 86_400.0)),
+    open("daemon.pause_unload_after_seconds", Kind::Real(0.0, 31_536_000.0), "none"),
     key("metrics.profile_counters", Kind::Flag),
     open("metrics.dir", Kind::Path, "none"),
     key("log.format", Kind::Choice(&["human", "json"])),

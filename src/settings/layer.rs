@@ -148,7 +148,8 @@ pub(super) fn is_section<'a>(path: &str, mut names: impl Iterator<Item = &'a str
     names.any(|name| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-fn unknown(key: String, source: String) -> Mistake {
+/// The mistake of a key that nobody knows.
+pub(super) fn unknown(key: String, source: String) -> Mistake {
     let nearest = super::trainer::our_name(&key).or_else(|| keys::nearest(&key)).map(str::to_owned);
     Mistake::Unknown { key, source, nearest }
 }

@@ -126,6 +126,31 @@ impl Resolved {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes.clone())) }
     }
 
+    /// What is wrong.
+    pub(super) fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// The settings; with stand-ins where something is wrong or missing.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The same with other values for some keys, from `source`; what they are for has been checked before.
+    pub(super) fn with(&self, values: impl IntoIterator<Item = (&'static str, ValueKind)>, source: &str) -> Self {
+        self.with_entries(
+            values.into_iter().map(|(key, value)| (key, Entry { value, source: source.to_owned() })),
+        )
+    }
+
+    /// The same with other entries.
+    pub(super) fn with_entries(&self, changed: impl IntoIterator<Item = (&'static str, Entry)>) -> Self {
+        let mut entries = self.entries.clone();
+        entries.0.extend(changed.into_iter().map(|(key, entry)| (key.to_owned(), entry)));
+        // Of what playing needs besides nothing changes.
+        checked(entries, Vec::new(), Vec::new(), Purpose::Bench)
+    }
+
     /// The settings, or everything that is wrong or missing.
     pub(crate) fn into_settings(self) -> Result<Settings, Mistakes> {
         let mut mistakes = self.mistakes;
@@ -139,10 +164,14 @@ pub(crate) fn resolve(sources: &Sources<'_>, purpose: Purpose) -> Resolved {
     let mut mistakes = Vec::new();
     let mut warnings = Vec::new();
     let layers = layers(sources, &mut mistakes, &mut warnings);
-    let unreadable = mistakes.iter().any(|mistake| matches!(mistake, Mistake::File { .. }));
-
     let mut entries = merge(layers);
     lower_default_parallelism(&mut entries);
+    checked(entries, mistakes, warnings, purpose)
+}
+
+/// The settings that `entries` stand for, with what is wrong with them besides `mistakes`.
+fn checked(entries: Entries, mut mistakes: Vec<Mistake>, mut warnings: Vec<String>, purpose: Purpose) -> Resolved {
+    let unreadable = mistakes.iter().any(|mistake| matches!(mistake, Mistake::File { .. }));
     let settings = typed(&entries, &mut mistakes);
     let found = check::check(&settings, &entries, purpose);
     warnings.extend(found.warnings);

@@ -53,6 +53,15 @@ impl<G: Game> Queue<G> {
         Self { policy, requests: VecDeque::new(), leaves: 0 }
     }
 
+    pub(super) fn set_max_wait(&mut self, wait: Duration) {
+        self.policy.max_wait = wait;
+    }
+
+    /// Everything that waits counts as having arrived at `now`.
+    pub(super) fn arrive_anew(&mut self, now: Instant) {
+        self.requests.iter_mut().for_each(|(arrived, _)| *arrived = now);
+    }
+
     pub(super) fn push(&mut self, now: Instant, request: LeafBatch<G>) {
         self.leaves += request.len();
         self.requests.push_back((now, request));

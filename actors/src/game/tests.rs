@@ -32,8 +32,7 @@ impl Stage {
         let journal = Journal::disabled();
         let plan = GamePlan {
             game: TicTacToe,
-            // A game that goes on starts with an empty tree: with tree reuse it would be another.
-            settings: Arc::new(PlaySettings { tree_reuse: false, ..play_settings(8, Agent::Search) }),
+            terms: terms(),
             seed: 3,
             journal: journal.clone(),
             stats: stats.clone(),
@@ -65,6 +64,12 @@ impl Stage {
     }
 }
 
+fn terms() -> Terms {
+    // A game that goes on starts with an empty tree: with tree reuse it would be another.
+    let settings = PlaySettings { tree_reuse: false, ..play_settings(8, Agent::Search) };
+    Terms { settings: Arc::new(settings), hash: "5e77".into() }
+}
+
 /// Answers as a healthy system would.
 fn serve(Lookup { leaves, reply }: Lookup<TicTacToe>) {
     let mut evaluations = Evaluations::default();
@@ -76,7 +81,7 @@ fn serve(Lookup { leaves, reply }: Lookup<TicTacToe>) {
 fn a_game_is_played_with_one_request_out_at_a_time() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 9 });
+        stage.slot.do_send(PlayGame::New { index: 9, terms: terms() });
         loop {
             let mut lookups = stage.lookups.take().await;
             match (lookups.pop(), lookups.len()) {
@@ -97,7 +102,7 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
 fn failed_requests_are_asked_again_alike_after_growing_waits_and_in_the_end_given_up() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0, terms: terms() });
         let mut asked = Vec::new();
         for retry in 0..=MOST_RETRIES {
             let before = Instant::now();
@@ -117,7 +122,7 @@ fn failed_requests_are_asked_again_alike_after_growing_waits_and_in_the_end_give
         assert!(stage.lookups.take().await.is_empty() && stage.finished.take().await.is_empty());
         assert_eq!((stage.stats.retries.get(), stage.stats.games_abandoned.get()), (12, 1));
 
-        stage.slot.do_send(PlayGame::New { index: 1 });
+        stage.slot.do_send(PlayGame::New { index: 1, terms: terms() });
         serve(stage.lookups.next().await);
         let _second = stage.lookups.next().await;
     });
@@ -133,7 +138,7 @@ fn spoil(Lookup { reply, .. }: Lookup<TicTacToe>, generation: u64) {
 fn nonsense_is_asked_again_once_and_then_the_game_is_set_aside() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 4 });
+        stage.slot.do_send(PlayGame::New { index: 4, terms: terms() });
         // Once is forgiven, again and again; so is a second time by another model.
         for _ in 0..3 {
             spoil(stage.lookups.next().await, 1);
@@ -157,14 +162,14 @@ fn nonsense_is_asked_again_once_and_then_the_game_is_set_aside() {
 fn a_game_of_an_earlier_process_goes_on_as_if_it_had_never_stopped() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 6 });
+        stage.slot.do_send(PlayGame::New { index: 6, terms: terms() });
         let whole = stage.served().await;
         for played in 0..=whole.plies.len() {
             let (number, seed) = (stage.journal.begin(3, 6), 3);
             let plies = whole.plies[..played].to_vec();
             let first_version = (played > 0).then_some(whole.model_version);
             let resumed = ResumedGame { number, seed, index: 6, first_version, plies };
-            stage.slot.do_send(PlayGame::Resumed(Box::new(resumed)));
+            stage.slot.do_send(PlayGame::Resumed { game: Box::new(resumed), terms: terms() });
             let again = stage.served().await;
             let told = |record: &GameRecord<TicTacToe>| format!("{:?}{:?}", record.plies, record.model_version);
             assert_eq!(told(&again), told(&whole), "from ply {played}");
@@ -177,7 +182,7 @@ fn a_game_of_an_earlier_process_goes_on_as_if_it_had_never_stopped() {
 fn an_answer_lets_a_game_forget_its_failures() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0, terms: terms() });
         for _ in 0..3 {
             for _ in 0..MOST_RETRIES {
                 drop(stage.lookups.next().await);
@@ -192,7 +197,7 @@ fn an_answer_lets_a_game_forget_its_failures() {
 fn answers_to_other_requests_are_ignored() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 0 });
+        stage.slot.do_send(PlayGame::New { index: 0, terms: terms() });
         let lookup = stage.lookups.next().await;
         for ticket in [0, 2, 77] {
             stage.slot.do_send(Evaluated { ticket, outcome: Err(TicketError::Lost), origins: Default::default() });
@@ -210,7 +215,7 @@ fn a_slot_that_is_told_to_stop_forgets_its_game_and_says_whether_there_was_one()
         let (mut stage, mut stopped) = (Stage::new(), Inbox::<SlotStopped>::new());
         let stop = || StopGame { reply: stopped.address.clone() };
         stage.slot.do_send(stop());
-        stage.slot.do_send(PlayGame::New { index: 2 });
+        stage.slot.do_send(PlayGame::New { index: 2, terms: terms() });
         stage.slot.do_send(stop());
         // The answer to what it had asked comes too late.
         serve(stage.lookups.next().await);

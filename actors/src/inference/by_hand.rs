@@ -37,7 +37,7 @@ impl<G: Game> InferencePool<G> {
             (worker, HandThread { work, commands, next: None, done: None })
         };
         let (workers, threads) = (0..threads).map(start).unzip();
-        (Self { workers, generation: AtomicU64::new(0), version: AtomicU64::new(0) }, threads)
+        (Self::of(workers), threads)
     }
 
     /// Batches sent and not finished, on all threads.

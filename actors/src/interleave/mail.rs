@@ -15,9 +15,10 @@ use actix::{
 
 use super::toy::Toy;
 use crate::{
-    batcher::{Evaluate, SwapModel, WorkerFree},
+    batcher::{Evaluate, SwapModel, UnloadModel, WorkerFree},
     cache::ModelChanged,
     loader::{ModelProven, ModelWithdrawn},
+    root::PlayResumed,
     ticket::{BatchDone, Evaluated, Lookup},
 };
 
@@ -29,6 +30,8 @@ pub(super) enum Mail {
     Evaluate(Evaluate<Toy>),
     WorkerFree(WorkerFree),
     SwapModel(SwapModel<Toy>),
+    UnloadModel(UnloadModel),
+    PlayResumed(PlayResumed),
     Evaluated(Evaluated),
     ModelProven(ModelProven),
     ModelWithdrawn(ModelWithdrawn),

@@ -11,12 +11,14 @@ use super::{
     toy::{Dice, ModelFaults, Toy, ToyModel, arm, disarm, leaf, panic_as_planned, survives},
 };
 use crate::{
-    batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits, SwapModel},
+    batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits, SwapModel, UnloadModel},
     cache::{CacheActor, CacheLimits, ModelChanged},
+    control::Control,
     inference::{HandThread, InferencePool, ThreadStep},
+    root::PlayResumed,
     stats::Stats,
     testing::nth,
-    ticket::{Lookup, Reply},
+    ticket::{Lookup, Reply, TicketError},
 };
 
 /// Positions there are. Few, so that games ask for the same ones; with 14 or fewer, maps grow alike in every run and a seed
@@ -31,6 +33,7 @@ enum Who {
     Cache,
     Batcher,
     Loader,
+    Root,
     Thread(usize),
     Game(usize),
 }
@@ -62,6 +65,10 @@ enum Step {
     Ask(usize),
     /// The loader sends another model.
     Swap,
+    /// Play is paused, or a pause ends.
+    Toggle,
+    /// The pause is a long one: the loader has the model dropped.
+    Unload,
     /// The pool is closed: the daemon stops.
     Close,
 }
@@ -74,6 +81,8 @@ struct Plan {
     games: usize,
     asks: u64,
     swaps: u64,
+    /// Times that play is paused or resumed.
+    toggles: u64,
     closes: bool,
     /// Once in so many messages their receiver panics; 0: never.
     panics: u64,
@@ -98,6 +107,7 @@ impl Plan {
             games: 1 + dice.below(5) as usize,
             asks: 1 + dice.below(6),
             swaps: 1 + dice.below(6),
+            toggles: if dice.once_in(2) { dice.below(6) } else { 0 },
             closes: faulty && dice.once_in(8),
             panics,
             faults,
@@ -137,6 +147,7 @@ pub(super) struct World {
     cache_context: Context<CacheActor<Toy>>,
     batcher: BatcherActor<Toy>,
     batcher_context: Context<BatcherActor<Toy>>,
+    control: Arc<Control>,
     pool: Arc<InferencePool<Toy>>,
     threads: Vec<HandThread<Toy>>,
     cache_mail: VecDeque<Mail>,
@@ -161,19 +172,21 @@ impl World {
         let (pool, threads) = InferencePool::by_hand(plan.threads, &post.address(), &stats);
         let pool = Arc::new(pool);
         let addresses = BatcherAddresses { cache: post.address(), proven: post.address(), withdrawn: post.address() };
+        let control = Arc::new(Control::default());
         let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
         let others = (0..plan.threads).map(Who::Thread).chain((0..plan.games).map(Who::Game));
         Self {
             trace: Trace { seed, steps: Vec::new() },
             cache: CacheActor::new(plan.cache, post.address(), post.address(), stats.clone()),
             cache_context: Context::new(),
-            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, addresses, stats),
+            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, addresses, control.clone(), stats),
             batcher_context: Context::new(),
+            control,
             pool,
             threads,
             cache_mail: VecDeque::new(),
             batcher_mail: VecDeque::new(),
-            sent: [Who::Cache, Who::Batcher, Who::Loader]
+            sent: [Who::Cache, Who::Batcher, Who::Loader, Who::Root]
                 .into_iter()
                 .chain(others)
                 .map(|who| (who, VecDeque::new()))
@@ -200,6 +213,8 @@ impl World {
         self.plan.panics = 0;
         self.plan.faults = ModelFaults::default();
         self.plan.closes = false;
+        self.plan.toggles = 0;
+        self.resume();
         self.swaps_left = 1;
         self.rest().await;
         assert!(self.serves());
@@ -215,7 +230,7 @@ impl World {
 
     /// Whether leaves are evaluated, or at least lost for good because the pool is closed.
     fn serves(&self) -> bool {
-        self.pool.generation().number > 0 && !self.batcher.is_withdrawn()
+        self.pool.is_loaded() && !self.batcher.is_withdrawn() && !self.control.is_paused()
     }
 
     /// Goes on until nothing is left to do.
@@ -258,6 +273,12 @@ impl World {
         steps.extend(games.map(|game| (ask, Step::Ask(game))));
         if self.swaps_left > 0 {
             steps.push((swap, Step::Swap));
+        }
+        if self.plan.toggles > 0 {
+            steps.push((1, Step::Toggle));
+            if self.control.is_paused() {
+                steps.push((1, Step::Unload));
+            }
         }
         if self.plan.closes && !self.closed && self.models > 0 && self.dice.once_in(50) {
             steps.push((1, Step::Close));
@@ -302,6 +323,8 @@ impl World {
             Step::Thread(number) => self.thread_step(number),
             Step::Ask(game) => self.ask(game),
             Step::Swap => self.swap(),
+            Step::Toggle => self.toggle(),
+            Step::Unload => self.unload(),
             Step::Close => {
                 self.books.count("pool closed");
                 self.closed = true;
@@ -331,7 +354,11 @@ impl World {
         let Some(mail) = sent.and_then(|(_, sent)| sent.pop_front()) else { return };
         match mail {
             mail @ (Mail::Lookup(_) | Mail::BatchDone(_) | Mail::ModelChanged(_)) => self.cache_mail.push_back(mail),
-            mail @ (Mail::Evaluate(_) | Mail::WorkerFree(_) | Mail::SwapModel(_)) => self.batcher_mail.push_back(mail),
+            mail @ (Mail::Evaluate(_)
+            | Mail::WorkerFree(_)
+            | Mail::SwapModel(_)
+            | Mail::UnloadModel(_)
+            | Mail::PlayResumed(_)) => self.batcher_mail.push_back(mail),
             // A game acts on its answer only by asking again, and was told that it may when the answer was sent.
             Mail::Evaluated(_) => {}
             Mail::ModelProven(_) => self.books.count("model proven"),
@@ -415,6 +442,8 @@ impl World {
             }
             Mail::WorkerFree(_) => ("batcher: WorkerFree", "batcher panicked over WorkerFree"),
             Mail::SwapModel(_) => ("batcher: SwapModel", "batcher panicked over SwapModel"),
+            Mail::UnloadModel(_) => ("batcher: UnloadModel", "batcher panicked over UnloadModel"),
+            Mail::PlayResumed(_) => ("batcher: PlayResumed", "batcher panicked over PlayResumed"),
             _ => return,
         };
         self.books.count(name);
@@ -428,6 +457,8 @@ impl World {
                 Mail::Evaluate(message) => batcher.handle(message, context),
                 Mail::WorkerFree(message) => batcher.handle(message, context),
                 Mail::SwapModel(message) => batcher.handle(message, context),
+                Mail::UnloadModel(message) => batcher.handle(message, context),
+                Mail::PlayResumed(message) => batcher.handle(message, context),
                 _ => {}
             }
             if panic == Panic::After {
@@ -438,8 +469,8 @@ impl World {
             self.books.count(over);
             self.batcher.restarting(&mut self.batcher_context);
         }
-        if self.batcher.is_withdrawn() {
-            assert_eq!(self.pool.busy(), busy, "a withdrawn model gets another batch");
+        if !self.serves() {
+            assert_eq!(self.pool.busy(), busy, "a batch leaves in a pause, or for a model that is withdrawn or gone");
         }
         self.collect(Who::Batcher);
     }
@@ -450,7 +481,10 @@ impl World {
                 self.books.count("thread: batch run");
                 assert_eq!(by, keyed, "leaves asked of model {keyed} are evaluated by another");
             }
-            Some(ThreadStep::Ran { outcome: Err(_), .. }) => self.books.count("thread: batch failed"),
+            Some(ThreadStep::Ran { outcome: Err(error), .. }) => {
+                assert_ne!(error, TicketError::Lost, "a batch came to a thread without a model");
+                self.books.count("thread: batch failed");
+            }
             Some(ThreadStep::Reported) => self.books.count("thread: batch reported"),
             Some(ThreadStep::Swapped) | None => self.books.count("thread: model changed"),
         }
@@ -466,6 +500,31 @@ impl World {
         let ticket = self.books.open(game, positions);
         let reply = Reply::new(self.post.address(), ticket);
         self.send(Who::Game(game), Mail::Lookup(Lookup { leaves, reply }));
+    }
+
+    fn toggle(&mut self) {
+        self.plan.toggles -= 1;
+        if self.control.is_paused() {
+            self.resume();
+        } else {
+            self.books.count("play paused");
+            self.control.pause(|_| {});
+        }
+    }
+
+    fn resume(&mut self) {
+        let mut resumed = false;
+        self.control.resume(|| resumed = true);
+        if resumed {
+            self.send(Who::Root, Mail::PlayResumed(PlayResumed));
+        }
+    }
+
+    fn unload(&mut self) {
+        // So that the schedule comes to an end.
+        self.plan.toggles -= 1;
+        self.send(Who::Loader, Mail::UnloadModel(UnloadModel { pause: 1 }));
+        self.swaps_left += 1;
     }
 
     fn swap(&mut self) {

@@ -43,6 +43,11 @@ impl Refusals {
         self.last = Some((sighting, until));
     }
 
+    /// Looks into a file again that was passed over only for a while.
+    pub(super) fn forget_for_now(&mut self) {
+        self.last.take_if(|(_, until)| until.is_some());
+    }
+
     /// Refuses these contents from here on, whatever the file is called.
     pub(super) fn remember(&mut self, content: Checksum) {
         if self.hold(content) {

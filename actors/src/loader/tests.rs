@@ -68,6 +68,8 @@ struct Stage {
     /// The generation that the batcher has taken into service.
     in_service: Arc<AtomicU64>,
     batcher: Inbox<SwapModel<Numbers>>,
+    unload: Inbox<UnloadModel>,
+    control: Arc<Control>,
     writer: Inbox<EncodingChosen<Numbers>>,
     games: Inbox<StartGames>,
     root: Inbox<Fatal>,
@@ -80,9 +82,11 @@ impl Stage {
         let (reads, loads) = (Arc::default(), Arc::default());
         let in_service = Arc::new(AtomicU64::new(u64::MAX));
         let served = in_service.clone();
+        let (unload, control) = (Inbox::new(), Arc::new(Control::default()));
         let (batcher, writer, games, root) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
         let addresses = LoaderAddresses {
             batcher: batcher.address.clone(),
+            unload: unload.address.clone(),
             in_service: Arc::new(move || served.load(Ordering::Relaxed)),
             writer: writer.address.clone(),
             games: games.address.clone(),
@@ -90,10 +94,10 @@ impl Stage {
         };
         let stats = Arc::new(Stats::default());
         let source = Scripted { reads: Arc::clone(&reads), loads: Arc::clone(&loads), contents: Default::default() };
-        let actor = ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, stats.clone());
+        let actor = ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
         let (loader, mailbox) = supervision::mailbox();
         actix::spawn(mailbox.supervise(actor, crate::testing::supervised()));
-        Self { dir, loader, reads, loads, in_service, batcher, writer, games, root, stats }
+        Self { dir, loader, reads, loads, in_service, batcher, unload, control, writer, games, root, stats }
     }
 
     fn following() -> Self {

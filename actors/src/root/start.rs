@@ -7,16 +7,17 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Arbiter, Context, Supervised, System};
+use actix::{Actor, Addr, Arbiter, Context, Supervised, System};
 use selfplay_engine::{Game, search::SpareTree};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{CHILDREN, Controller, Ending, Options, stop::Tree, supervisor::RootSupervisor};
+use super::{CHILDREN, Controller, Ending, Options, stop::Tree, supervisor::{RootAddresses, RootSupervisor}};
 use crate::{
     account::{self, Role},
     batcher::{BatcherActor, BatcherAddresses},
     cache::CacheActor,
-    game::{GameActor, GameAddresses},
-    games::{GamesAddresses, GamesSupervisor},
+    game::{GameActor, GameAddresses, GamePlan},
+    games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
     loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
@@ -35,7 +36,7 @@ pub(super) async fn start<G: Game>(
     started: impl FnOnce(Controller) + 'static,
 ) -> std::io::Result<Tree<G>> {
     let Options { plan, games_at_once, game_threads, inference_threads, health, hang_limits, .. } = options;
-    let stats = plan.stats.clone();
+    let (stats, control) = (plan.stats.clone(), options.control);
 
     // Every address exists before any actor: nothing has to be told of another afterwards.
     let (root, root_mailbox) = mailbox::<RootSupervisor<G>>();
@@ -44,7 +45,6 @@ pub(super) async fn start<G: Game>(
     let (cache, cache_mailbox) = mailbox::<CacheActor<G>>();
     let (batcher, batcher_mailbox) = mailbox::<BatcherActor<G>>();
     let (loader, loader_mailbox) = mailbox::<ModelLoaderActor<G>>();
-    let (slots, slot_mailboxes): (Vec<_>, Vec<_>) = (0..games_at_once).map(|_| mailbox::<GameActor<G>>()).unzip();
 
     let spec = |child: &'static Child| {
         let member = health.join(child, child.name, child.hang_limit(&hang_limits));
@@ -105,7 +105,8 @@ pub(super) async fn start<G: Game>(
             withdrawn: loader.clone().recipient(),
         };
         let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
-        move || BatcherActor::new(pool, policy, limits, addresses, stats)
+        let control = control.clone();
+        move || BatcherActor::new(pool, policy, limits, addresses, control, stats)
     };
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 
@@ -128,33 +129,37 @@ pub(super) async fn start<G: Game>(
         rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
     };
-    let mut per_arbiter: Vec<Vec<_>> = game_arbiters.iter().map(|_| Vec::new()).collect();
-    for (slot, (own, mailbox)) in slots.iter().cloned().zip(slot_mailboxes).enumerate() {
-        per_arbiter[slot % game_arbiters.len()].push((slot, own, mailbox));
-    }
-    for (arbiter, slots) in game_arbiters.iter().zip(per_arbiter) {
-        let (plan, addresses, spec) = (plan.clone(), addresses.clone(), game_spec.clone());
-        arbiter.spawn_fn(move || {
-            let spare = Rc::new(RefCell::new(SpareTree::default()));
-            for (slot, own, mailbox) in slots {
-                let actor = GameActor::new(slot, plan.clone(), addresses.clone(), spare.clone(), &own);
-                actix::spawn(mailbox.supervise(actor, spec.clone()));
-            }
-        });
-    }
-    // Games in play, and as many again finished and waiting for the disk.
-    let credits = 2 * games_at_once as u64;
+    let hosts: Vec<_> = game_arbiters.iter().map(|arbiter| host(arbiter, &plan, &addresses, &game_spec)).collect();
+    let new_slot = Box::new(move |slot, thread: usize| {
+        let (own, mailbox) = mailbox();
+        // A thread that is gone has ended the process by then.
+        hosts[thread].send((slot, own.clone(), mailbox)).ok();
+        own
+    });
     let addresses = GamesAddresses {
         done: root.clone().recipient(),
         stopped: root.clone().recipient(),
         escalate: root.clone().recipient(),
     };
-    let (threads, quota, resumable) = (game_arbiters.len(), options.quota, options.resumable);
-    let supervisor = GamesSupervisor::new(slots, threads, credits, quota, resumable, addresses, stats.clone());
+    let to_play = GamesToPlay {
+        at_once: games_at_once,
+        threads: game_arbiters.len(),
+        quota: options.quota,
+        resumable: options.resumable,
+        terms: plan.terms.clone(),
+    };
+    let supervisor = GamesSupervisor::new(to_play, new_slot, control.clone(), addresses, stats.clone());
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));
 
     let keeps = options.journal_keeps_games;
-    let root_actor = RootSupervisor::new(games.clone(), writer.clone(), stats.clone(), ending, keeps);
+    let addresses = RootAddresses {
+        games: games.clone(),
+        writer: writer.clone(),
+        batcher: batcher.clone(),
+        loader: loader.clone(),
+    };
+    let root_actor =
+        RootSupervisor::new(addresses, control.clone(), options.unload_after, stats.clone(), ending, keeps);
     actix::spawn(async move {
         root_mailbox.supervise(root_actor, root_spec).await;
         System::current().stop(); // Without a root nobody else would.
@@ -163,22 +168,48 @@ pub(super) async fn start<G: Game>(
     // The loader last: everything it may wake is there.
     let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
-        batcher: batcher.recipient(),
+        batcher: batcher.clone().recipient(),
+        unload: batcher.recipient(),
         in_service: Arc::new(move || serving.generation().number),
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),
     };
     let (source, origin, loader_stats) = (options.source, options.origin, stats.clone());
+    let loader_control = control.clone();
     let loader_actor = move || {
         lower_priority();
-        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, loader_stats)
+        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, loader_control, loader_stats)
     };
     launch(&own_arbiter(blocking, Role::Loader, "thread loader")?, loader_mailbox, loader_actor, loader_spec);
 
     arbiters.extend(game_arbiters);
-    started(Controller(root.recipient()));
+    started(Controller { drain: root.clone().recipient(), steer: root.recipient(), control });
     Ok(Tree { pool, arbiters, health, watchdog, loader })
+}
+
+/// A slot whose actor is to start, its address and its mailbox.
+type Slot<G> = (usize, Addr<GameActor<G>>, Mailbox<GameActor<G>>);
+
+/// Starts game actors on an arbiter's thread, whenever they come. They share a spare tree.
+fn host<G: Game>(
+    arbiter: &Arbiter,
+    plan: &GamePlan<G>,
+    addresses: &GameAddresses<G>,
+    spec: &ChildSpec,
+) -> UnboundedSender<Slot<G>> {
+    let (sender, mut slots) = unbounded_channel::<Slot<G>>();
+    let (plan, addresses, spec) = (plan.clone(), addresses.clone(), spec.clone());
+    arbiter.spawn_fn(move || {
+        let spare = Rc::new(RefCell::new(SpareTree::default()));
+        actix::spawn(async move {
+            while let Some((slot, own, mailbox)) = slots.recv().await {
+                let actor = GameActor::new(slot, plan.clone(), addresses.clone(), spare.clone(), &own);
+                actix::spawn(mailbox.supervise(actor, spec.clone()));
+            }
+        });
+    });
+    sender
 }
 
 /// Shows that this thread runs its timers, until the thread is stopped.

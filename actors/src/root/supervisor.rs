@@ -10,7 +10,10 @@ use selfplay_engine::Game;
 
 use super::{Drain, Ending, Fatal};
 use crate::{
+    batcher::BatcherActor,
+    control::Control,
     games::{DrainGames, GamesDone, GamesStopped, GamesSupervisor, StopGames},
+    loader::ModelLoaderActor,
     stats::Stats,
     supervision::ChildGaveUp,
     writer::{Flush, WriterActor, WriterFlushed, WritingFails},
@@ -31,11 +34,20 @@ struct GraceOver {
 #[rtype(result = "()")]
 struct StopOverdue;
 
+/// Whom the root tells.
+pub(super) struct RootAddresses<G: Game> {
+    pub(super) games: Addr<GamesSupervisor<G>>,
+    pub(super) writer: Addr<WriterActor<G>>,
+    pub(super) batcher: Addr<BatcherActor<G>>,
+    pub(super) loader: Addr<ModelLoaderActor<G>>,
+}
+
 /// See the module.
 pub(super) struct RootSupervisor<G: Game> {
-    games: Addr<GamesSupervisor<G>>,
-    writer: Addr<WriterActor<G>>,
-    stats: Arc<Stats>,
+    pub(super) addresses: RootAddresses<G>,
+    pub(super) control: Arc<Control>,
+    pub(super) unload_after: Option<Duration>,
+    pub(super) stats: Arc<Stats>,
     ending: Arc<Mutex<Option<Ending>>>,
     journal_keeps_games: bool,
     draining: bool,
@@ -48,17 +60,20 @@ pub(super) struct RootSupervisor<G: Game> {
 }
 
 impl<G: Game> RootSupervisor<G> {
-    /// Sets `ending` before it stops the system. `journal_keeps_games`: what is stopped goes on at the next start.
+    /// Sets `ending` before it stops the system. `journal_keeps_games`: what is stopped goes on at the next start. A pause that
+    /// lasts for `unload_after` frees the device.
     pub(super) fn new(
-        games: Addr<GamesSupervisor<G>>,
-        writer: Addr<WriterActor<G>>,
+        addresses: RootAddresses<G>,
+        control: Arc<Control>,
+        unload_after: Option<Duration>,
         stats: Arc<Stats>,
         ending: Arc<Mutex<Option<Ending>>>,
         journal_keeps_games: bool,
     ) -> Self {
         Self {
-            games,
-            writer,
+            addresses,
+            control,
+            unload_after,
             stats,
             ending,
             journal_keeps_games,
@@ -73,7 +88,7 @@ impl<G: Game> RootSupervisor<G> {
     /// Stops the games in play: only when they have stopped is everything that was finished on its way to the writer.
     fn stop_games(&mut self, ctx: &mut Context<Self>) {
         if !self.flushing && !std::mem::replace(&mut self.stopping, true) {
-            self.games.do_send(StopGames);
+            self.addresses.games.do_send(StopGames);
             ctx.notify_later(StopOverdue, STOP_WITHIN);
         }
     }
@@ -81,7 +96,7 @@ impl<G: Game> RootSupervisor<G> {
     /// No more games will come: write what is queued.
     fn flush(&mut self) {
         if !std::mem::replace(&mut self.flushing, true) {
-            self.writer.do_send(Flush);
+            self.addresses.writer.do_send(Flush);
         }
     }
 
@@ -123,12 +138,19 @@ impl<G: Game> Handler<Drain> for RootSupervisor<G> {
 
     fn handle(&mut self, Drain { reason, grace }: Drain, ctx: &mut Self::Context) {
         if !std::mem::replace(&mut self.draining, true) {
+            self.stats.draining.set(1);
             tracing::info!(
                 reason,
                 grace_seconds = grace.as_secs_f64(),
                 "stopping: no new games, waiting for those in play"
             );
-            self.games.do_send(DrainGames);
+            self.addresses.games.do_send(DrainGames);
+            if self.control.is_paused() && self.journal_keeps_games {
+                tracing::info!("play is paused: games in play are not waited for");
+                return self.stop_games(ctx);
+            }
+            // Else there is no other way to bring games to their end.
+            self.control.resume(|| self.play_on());
             ctx.notify_later(GraceOver { waited: !grace.is_zero() }, grace);
         }
     }

@@ -3,7 +3,7 @@
 //! Invariants: games are published in the order in which they were finished; a game leaves the queue when it is visible to
 //! the trainer, or unfit for it; the journal hears of every step before the step that must not be lost without it.
 
-use std::{collections::VecDeque, io::ErrorKind};
+use std::{collections::VecDeque, io::ErrorKind, sync::Arc};
 
 use selfplay_engine::{
     Game,
@@ -26,11 +26,11 @@ pub(super) struct Files<G: Game> {
 
 impl<G: Game> Files<G> {
     /// The metadata and the arrays; the reason if the game cannot be expressed.
-    fn of(&self, record: &GameRecord<G>) -> Result<(String, Vec<u8>), String> {
+    fn of(&self, record: &GameRecord<G>, settings_hash: &str) -> Result<(String, Vec<u8>), String> {
         let encoding = self.encoding.ok_or_else(|| "no model was ever loaded".to_owned())?;
         let npz = GameArrays::new(record, &self.game, encoding).and_then(|arrays| arrays.to_npz());
         let npz = npz.map_err(|error| with_sources(&error))?;
-        let Provenance { pid, settings_hash, daemon_version, .. } = &self.provenance;
+        let Provenance { pid, daemon_version, .. } = &self.provenance;
         let yaml = GameMetadata::new(record, *pid, settings_hash, daemon_version).to_yaml();
         Ok((yaml.map_err(|error| with_sources(&error))?, npz))
     }
@@ -67,6 +67,8 @@ struct Finished<G: Game> {
     number: JournalNumber,
     stem: Stem,
     record: GameRecord<G>,
+    /// Hash of the settings that it was played with.
+    settings_hash: Arc<str>,
     /// Its files under `tmp/`, complete and synchronised.
     staged: Option<Staged>,
 }
@@ -132,8 +134,8 @@ impl<G: Game> Default for Queue<G> {
 }
 
 impl<G: Game> Queue<G> {
-    pub(super) fn push(&mut self, number: JournalNumber, stem: Stem, record: GameRecord<G>) {
-        self.games.push_back(Finished { number, stem, record, staged: None });
+    pub(super) fn push(&mut self, number: JournalNumber, stem: Stem, record: GameRecord<G>, settings_hash: Arc<str>) {
+        self.games.push_back(Finished { number, stem, record, settings_hash, staged: None });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -175,7 +177,8 @@ impl<G: Game> Queue<G> {
             }
             self.in_hand = Some(place);
             crate::faults::hit(crate::faults::Point::Format);
-            let bytes = files.of(&self.games[place].record);
+            let game = &self.games[place];
+            let bytes = files.of(&game.record, &game.settings_hash);
             self.in_hand = None;
             let game = &mut self.games[place];
             let (yaml, npz) = match bytes {
@@ -257,8 +260,9 @@ impl<G: Game> Queue<G> {
         let mut report = Rescued::default();
         let journal = &output.journal;
         let kept = journal.is_recording() && journal.tend().and_then(|()| journal.sync()).is_ok();
-        for Finished { number, stem, record, .. } in self.games.drain(..) {
-            match output.spool.as_ref().map(|spool| spool_game(spool, files, &stem, &record)) {
+        for game in self.games.drain(..) {
+            let number = game.number;
+            match output.spool.as_ref().map(|spool| spool_game(spool, files, &game)) {
                 Some(Ok(())) => {
                     // What it left in `tmp/` is removed by the next start, which looks into the spool directory first.
                     output.journal.end(number);
@@ -278,13 +282,8 @@ fn failed(error: &StoreError) -> String {
     format!("failed to {}", with_sources(error))
 }
 
-fn spool_game<G: Game>(
-    spool: &ReplayStore,
-    files: &Files<G>,
-    stem: &Stem,
-    record: &GameRecord<G>,
-) -> Result<(), String> {
-    let (yaml, npz) = files.of(record)?;
-    let written = spool.write(stem, yaml.as_bytes(), &npz);
+fn spool_game<G: Game>(spool: &ReplayStore, files: &Files<G>, game: &Finished<G>) -> Result<(), String> {
+    let (yaml, npz) = files.of(&game.record, &game.settings_hash)?;
+    let written = spool.write(&game.stem, yaml.as_bytes(), &npz);
     written.map(drop).map_err(|error| failed(&error))
 }

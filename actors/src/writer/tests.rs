@@ -70,7 +70,6 @@ impl Stage {
         };
         let provenance = Provenance {
             pid: 77,
-            settings_hash: "5e77".to_owned(),
             daemon_version: "test".to_owned(),
             metrics_dir: None,
         };
@@ -86,7 +85,7 @@ impl Stage {
         for (index, ply) in record.plies.iter().enumerate() {
             self.journal.ply(number, index, ply, Some(record.model_version));
         }
-        self.writer.do_send(GameFinished { number, record });
+        self.writer.do_send(GameFinished { number, record, settings_hash: "5e77".into() });
     }
 
     /// Waits for as many games to be safe.

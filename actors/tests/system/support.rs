@@ -11,7 +11,7 @@ use std::{
 use selfplay_actors::{
     batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
-    game::{GamePlan, PlyHook},
+    game::{GamePlan, PlyHook, Terms},
     games::Quota,
     health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
@@ -53,6 +53,7 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) game_threads: usize,
     pub(crate) inference_threads: usize,
     pub(crate) batching: BatchPolicy,
+    pub(crate) unload_after: Option<Duration>,
     pub(crate) cache: CacheLimits,
     pub(crate) on_ply: Option<PlyHook<G>>,
     pub(crate) journal_keeps_games: bool,
@@ -112,6 +113,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             game_threads: 1,
             inference_threads: 1,
             batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4 },
+            unload_after: None,
             cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
             on_ply: None,
             journal_keeps_games: false,
@@ -150,11 +152,11 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
         };
         let journal = open_session(&ready(dir.path()), &options).unwrap().journal;
         let provenance =
-            Provenance { pid, settings_hash: "5e77".to_owned(), daemon_version: "test".to_owned(), metrics_dir: None };
+            Provenance { pid, daemon_version: "test".to_owned(), metrics_dir: None };
         let options = Options {
             plan: GamePlan {
                 game: self.game,
-                settings: Arc::new(self.settings),
+                terms: Terms { settings: Arc::new(self.settings), hash: "5e77".into() },
                 seed: SEED,
                 journal: journal.clone(),
                 stats: stats.clone(),
@@ -166,6 +168,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             game_threads: self.game_threads,
             inference_threads: self.inference_threads,
             batching: self.batching,
+            control: Arc::default(),
+            unload_after: self.unload_after,
             probation: ProbationLimits { evaluations: 1_000, max_flawed_rate: 0.01 },
             cache: self.cache,
             source: self.source,

@@ -59,6 +59,13 @@ pub(super) enum Entry<T> {
     End {
         number: u64,
     },
+    /// As `Begun`, with other settings than the header says.
+    BegunWith {
+        number: u64,
+        seed: u64,
+        index: u64,
+        settings_hash: String,
+    },
 }
 
 /// Action (network frame), visits, probability.

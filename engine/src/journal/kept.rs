@@ -39,6 +39,7 @@ pub(super) struct Kept {
     new_path: PathBuf,
     /// Whether games are recorded; else the file only shows that the process lives.
     recording: bool,
+    settings_hash: String,
     long_bytes: u64,
 }
 
@@ -78,6 +79,7 @@ impl Kept {
         recording: bool,
     ) -> Result<Self, JournalError> {
         let path = journal_path(tmp, header.session);
+        let settings_hash = header.settings_hash.clone();
         let live_bytes = games.values().map(|frames| frames.len() as u64).sum();
         let state = State {
             file: None,
@@ -98,6 +100,7 @@ impl Kept {
             new_path: path.with_extension("journal.new"),
             path,
             recording,
+            settings_hash,
             long_bytes: LONG_BYTES,
         };
         kept.rewrite()?;
@@ -120,6 +123,11 @@ impl Kept {
         if self.recording {
             self.state().append(number, entry);
         }
+    }
+
+    /// Of the settings that the session began with.
+    pub(super) fn settings_hash(&self) -> &str {
+        &self.settings_hash
     }
 
     pub(super) fn sync(&self) -> Result<(), JournalError> {
@@ -263,7 +271,7 @@ impl State {
         self.frame.clear();
         encode(entry, &mut self.frame);
         match entry {
-            Entry::Begun { seed, index, .. } => {
+            Entry::Begun { seed, index, .. } | Entry::BegunWith { seed, index, .. } => {
                 note_begun(&mut self.header.next_index, *seed, *index);
                 self.games.insert(number, self.frame.clone());
                 self.live_bytes += self.frame.len() as u64;

@@ -30,6 +30,8 @@ pub(super) struct Cut {
 pub(super) struct KnownGame {
     pub(super) seed: u64,
     pub(super) index: u64,
+    /// Hash of its settings, where they are not those of the header.
+    pub(super) settings_hash: Option<String>,
     pub(super) first_version: Option<i64>,
     pub(super) plies: Vec<JournaledPly>,
     /// The name under which it was to be stored: it was over.
@@ -75,9 +77,9 @@ impl Contents {
     fn apply(&mut self, entry: Entry<ReadTargets>) {
         match entry {
             Entry::Header(_) => {}
-            Entry::Begun { number, seed, index } => {
-                note_begun(&mut self.header.next_index, seed, index);
-                self.games.insert(number, KnownGame { seed, index, ..KnownGame::default() });
+            Entry::Begun { number, seed, index } => self.begin(number, seed, index, None),
+            Entry::BegunWith { number, seed, index, settings_hash } => {
+                self.begin(number, seed, index, Some(settings_hash));
             }
             Entry::Ply { number, index, first_version, action, targets, root_value, model_version } => {
                 let Some(game) = self.games.get_mut(&number) else { return };
@@ -95,6 +97,11 @@ impl Contents {
                 self.games.remove(&number);
             }
         }
+    }
+
+    fn begin(&mut self, number: u64, seed: u64, index: u64, settings_hash: Option<String>) {
+        note_begun(&mut self.header.next_index, seed, index);
+        self.games.insert(number, KnownGame { seed, index, settings_hash, ..KnownGame::default() });
     }
 
     fn stage(&mut self, number: u64, stem: Stem, staged: bool) {

@@ -76,11 +76,16 @@ pub fn open_session(dir: &Path, options: &SessionOptions) -> Result<Recovered, J
     let mut taken = Taken { games: BTreeMap::new(), unfinished: Vec::new() };
     for (&session, contents) in adoptable() {
         let over = |game: &KnownGame| is_over(game, &store, &leftovers, options.spool.as_deref());
-        let games: Vec<_> = contents.games.values().filter(|game| !over(game)).collect();
-        let other_settings = contents.header.settings_hash != options.settings_hash;
+        // Settings may have been changed while it lived.
+        let settings = |game: &KnownGame| game.settings_hash.clone().unwrap_or(contents.header.settings_hash.clone());
+        let games = contents.games.values().filter(|game| !over(game));
+        let (games, others): (Vec<_>, Vec<_>) = games.partition(|game| settings(game) == options.settings_hash);
+        if !others.is_empty() {
+            report.events.push(RecoveryEvent::Discarded { session, games: others.len(), other_settings: true });
+        }
         if games.is_empty() {
-        } else if other_settings || !options.resume {
-            report.events.push(RecoveryEvent::Discarded { session, games: games.len(), other_settings });
+        } else if !options.resume {
+            report.events.push(RecoveryEvent::Discarded { session, games: games.len(), other_settings: false });
         } else {
             let plies = games.iter().map(|game| game.plies.len()).sum();
             report.events.push(RecoveryEvent::Adopted { session, games: games.len(), plies });

@@ -72,6 +72,29 @@ fn games_of_other_settings_are_discarded_and_their_numbers_remembered() {
 }
 
 #[test]
+fn only_games_begun_with_the_same_settings_go_on_although_these_changed_meanwhile() {
+    let stage = Stage::new();
+    let journal = stage.open(1).journal;
+    drop(begin(&journal, 0, 1));
+    let changed = journal.begin_with(SEED, 1, "07e4");
+    whole_game(1).plies.iter().take(2).enumerate().for_each(|(ply, record)| journal.ply(changed, ply, record, Some(7)));
+    let _same = journal.begin_with(SEED, 2, "5e77");
+    drop(journal);
+    let games = |recovered: &Recovered| -> Vec<_> {
+        recovered.unfinished.iter().map(|game| (game.index, game.plies.len())).collect()
+    };
+    let of_before = stage.copy().open(2);
+    assert_eq!((games(&of_before), of_before.report.discarded()), (vec![(0, 1), (2, 0)], 1));
+    let other = SessionOptions { settings_hash: "07e4".to_owned(), ..options(2) };
+    let recovered = open_session(&stage.dir, &other).unwrap();
+    assert_eq!((games(&recovered), recovered.report.discarded(), recovered.next_index), (vec![(1, 2)], 2, 3));
+    drop(recovered);
+    // From now on it is a game of its session's settings.
+    let third = open_session(&stage.dir, &SessionOptions { session: session(3), ..other }).unwrap();
+    assert_eq!(games(&third), [(1, 2)]);
+}
+
+#[test]
 fn games_are_discarded_when_asked_but_finished_ones_are_not() {
     let stage = Stage::new();
     let journal = stage.open(1).journal;

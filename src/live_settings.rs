@@ -1,0 +1,120 @@
+//! Settings that change while games are played, on request or because their files did.
+
+use std::sync::{Mutex, PoisonError};
+
+use selfplay_actors::root;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    agents::terms,
+    cli::Flags,
+    settings::{Change, Purpose, Refused, Resolved, Settings, differences, is_live, needs_a_restart},
+    sizes, telemetry,
+};
+
+/// What a daemon was started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Its flags, which name the files to read again.
+    pub flags: Flags,
+    /// What they led to.
+    pub resolved: Resolved,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Changes {
+    /// What is different now. Empty if a request holds anything to refuse: then nothing of it is done.
+    pub changed: Vec<Change>,
+    /// What stays as it is.
+    pub refused: Vec<Refused>,
+}
+
+/// The settings that hold at the moment. All methods may be called from any thread.
+pub(crate) struct LiveSettings {
+    flags: Flags,
+    /// Held while something changes, so that changes are passed on in their order.
+    present: Mutex<Present>,
+    /// Passes on what concerns games and batches.
+    set: Box<dyn Fn(root::LiveSettings) + Send + Sync>,
+}
+
+struct Present {
+    resolved: Resolved,
+    settings: Settings,
+}
+
+impl LiveSettings {
+    /// Those of the start. `set` passes changes on to the games.
+    pub(crate) fn new(
+        Origin { flags, resolved }: Origin,
+        settings: Settings,
+        set: impl Fn(root::LiveSettings) + Send + Sync + 'static,
+    ) -> Self {
+        Self { flags, present: Mutex::new(Present { resolved, settings }), set: Box::new(set) }
+    }
+
+    /// Changes settings, given by key (`{"search.temperature": 0.5}`) or by section; all of them or none. The same values again
+    /// change nothing. `source`: who wants it, for messages.
+    pub(crate) fn change(&self, wanted: &Map<String, Value>, source: &str) -> Changes {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        match present.resolved.changed(wanted, source).and_then(|resolved| self.apply(&mut present, resolved)) {
+            Ok(changed) => Changes { changed, refused: Vec::new() },
+            Err(refused) => Changes { changed: Vec::new(), refused },
+        }
+    }
+
+    /// Reads all settings again, from the same files as at the start, and takes what can be changed now; the rest is refused
+    /// until the next start.
+    ///
+    /// # Errors
+    /// When they hold any mistake: then nothing is changed.
+    pub(crate) fn read_again(&self) -> anyhow::Result<Changes> {
+        let read = self.flags.resolve(Purpose::Play, None);
+        let wanted = read.clone().into_settings()?;
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = differences(&present.settings, &wanted).into_iter().filter(|change| !is_live(&change.key));
+        let mut refused: Vec<_> = others.map(|change| restart(&change)).collect();
+        let resolved = present.resolved.with_live_values_of(&read);
+        let changed = self.apply(&mut present, resolved).unwrap_or_else(|more| {
+            refused.extend(more);
+            Vec::new()
+        });
+        Ok(Changes { changed, refused })
+    }
+
+    /// Lets `resolved` hold from now on.
+    fn apply(&self, present: &mut Present, resolved: Resolved) -> Result<Vec<Change>, Vec<Refused>> {
+        let settings = resolved.settings().clone();
+        let changed = differences(&present.settings, &settings);
+        let is_changed = |prefix: &str| changed.iter().any(|change| change.key.starts_with(prefix));
+        if is_changed("log.level")
+            && let Err(error) = telemetry::set_level(&settings.log.level)
+        {
+            return Err(vec![Refused { key: "log.level".to_owned(), reason: format!("{error:#}") }]);
+        }
+        for Change { key, from, to } in &changed {
+            tracing::info!(key, %from, %to, "setting changed");
+        }
+        if is_changed("play.games_per_process") {
+            let memory = sizes::machine_memory().and_then(|memory| sizes::memory_warning(&settings, memory));
+            memory.iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
+        (self.set)(root::LiveSettings {
+            games_at_once: is_changed("play.games_per_process").then_some(settings.play.games_per_process as usize),
+            max_wait: is_changed("inference.eval_max_wait_ms").then(|| sizes::max_wait(&settings)),
+            terms: is_changed("search.").then(|| terms(&settings)),
+        });
+        *present = Present { resolved, settings };
+        Ok(changed)
+    }
+}
+
+fn restart(Change { key, from, to }: &Change) -> Refused {
+    let reason = format!("it stays {from} and not {to}: {}", needs_a_restart(key));
+    Refused { key: key.clone(), reason }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Obeys an operator's signals while games are played, on a thread of its own: files that settings are read from may hang.
+
+use std::sync::{Arc, mpsc};
+
+use selfplay_actors::{
+    health::{ChildStatus, Health},
+    root::Controller,
+    stats::Stats,
+};
+
+use crate::{
+    live_settings::{Changes, LiveSettings},
+    service::Service,
+    settings::Refused,
+    signals::Request,
+};
+
+/// What obeying takes.
+pub(crate) struct Operator {
+    /// Steers play.
+    pub controller: Controller,
+    /// The settings that hold.
+    pub settings: Arc<LiveSettings>,
+    /// How the children are.
+    pub health: Arc<Health>,
+    /// What was counted.
+    pub stats: Arc<Stats>,
+    /// Hears that settings are being read.
+    pub service: Arc<Service>,
+}
+
+impl Operator {
+    /// Obeys `requests` for the rest of the process's life. Without a thread to do so on it says so, and nobody obeys.
+    pub(crate) fn start(self: Arc<Self>, requests: mpsc::Receiver<Request>) {
+        let obey = move || requests.iter().for_each(|request| self.obey(request));
+        if let Err(error) = std::thread::Builder::new().name("operator".to_owned()).spawn(obey) {
+            tracing::warn!("only signals to stop have an effect: {error}");
+        }
+    }
+
+    fn obey(&self, request: Request) {
+        match request {
+            Request::LogStatus => self.log_status(),
+            _ if self.controller.state().draining => tracing::info!(?request, "of no effect: play is ending"),
+            Request::Reload => {
+                tracing::info!("SIGHUP received: reading the settings again and looking for a model");
+                self.reload();
+            }
+            Request::TogglePause => self.controller.toggle_pause(),
+        }
+    }
+
+    /// Reads the settings again, from the same files as at the start, and looks for a model.
+    pub(crate) fn reload(&self) {
+        match self.service.while_reloading(|| self.settings.read_again()) {
+            Ok(Changes { changed, refused }) => {
+                for Refused { key, reason } in &refused {
+                    tracing::warn!(key, "not changed: {reason}");
+                }
+                tracing::info!(changed = changed.len(), not_changed = refused.len(), "settings read again");
+            }
+            Err(error) => tracing::error!("the settings stay as they are: {error:#}"),
+        }
+        self.controller.reload();
+    }
+
+    /// Logs how the children are, one line each; then what was counted, and how play is steered.
+    fn log_status(&self) {
+        for child in self.health.status().children {
+            let ChildStatus { name, state, running, restarts, last_exit, busy_seconds, .. } = child;
+            tracing::info!(%name, ?state, running, restarts = restarts.total(), last_exit, busy_seconds, "status of child");
+        }
+        let counts = serde_json::to_string(&self.stats.snapshot()).unwrap_or_else(|error| error.to_string());
+        let control = self.controller.state();
+        tracing::info!(
+            paused = control.paused,
+            paused_seconds = control.paused_seconds,
+            unloaded = control.unloaded,
+            draining = control.draining,
+            model_serves = control.serving,
+            counts,
+            "status"
+        );
+    }
+}
