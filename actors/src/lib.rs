@@ -4,7 +4,7 @@
 //! [`game`] → [`cache`] → [`batcher`] → [`inference`] → [`cache`] → [`game`]; a finished game's: [`game`] → [`writer`]; a
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
-//! - [`stats`]: counters anyone may read
+//! - [`stats`]: everything that is counted, in one table
 //! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
 //! - [`supervision`]: restarts after panics and errors, within a budget
@@ -15,6 +15,7 @@
 //! - [`writer`], [`loader`]: games out, models in
 //! - [`game`], [`games`]: the games and who starts them
 //! - [`root`]: starts and stops all of it
+//! - [`overhead`]: what counting costs
 
 pub mod batcher;
 pub mod cache;
@@ -27,6 +28,8 @@ pub mod inference;
 mod interleave;
 pub mod loader;
 pub mod onnx;
+#[doc(hidden)]
+pub mod overhead;
 pub mod root;
 pub mod stats;
 pub mod supervision;
