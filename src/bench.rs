@@ -1,5 +1,6 @@
 //! `selfplayd bench`: the whole daemon against what the network alone can do, in one process, in turn and repeated.
 
+mod metrics;
 mod swap;
 
 use std::{
@@ -21,7 +22,7 @@ use selfplay_actors::{
 use selfplay_engine::games::quoridor::Quoridor;
 use serde::Serialize;
 
-pub(crate) use self::swap::swap;
+pub(crate) use self::{metrics::metrics, swap::swap};
 
 use crate::{
     agents::terms,
@@ -188,13 +189,20 @@ fn check_ending(ending: Ending) -> anyhow::Result<()> {
     }
 }
 
-/// Plays for a while, or a number of whole games.
-fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
-    let ground = Ground::new(dir, settings, args.games)?;
-    let (stats, threads) = (ground.stats.clone(), ground.evaluation.sizes.inference_threads);
+/// What was counted while it was measured.
+struct Window {
+    rates: Rates,
+    cpu_seconds: f64,
+    inference_threads: usize,
+}
+
+/// Plays for a while, or a number of whole `games`.
+fn play(dir: &Path, settings: &Settings, seconds: f64, games: Option<u64>) -> anyhow::Result<Window> {
+    let ground = Ground::new(dir, settings, games)?;
+    let (stats, inference_threads) = (ground.stats.clone(), ground.evaluation.sizes.inference_threads);
     let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
     let options = ground.options(settings, origin);
-    let (window, seconds, games) = (stats.clone(), args.seconds, args.games);
+    let window = stats.clone();
     let before = Sample::now(&stats);
     let (samples, taken) = mpsc::channel();
     let started = move |controller: selfplay_actors::root::Controller| {
@@ -224,8 +232,13 @@ fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result
     let begin = taken.try_recv().unwrap_or(before);
     let end = taken.try_recv().unwrap_or_else(|_| Sample::now(&stats));
     let rates = Rates { counts: end.counts.since(&begin.counts), seconds: (end.at - begin.at).as_secs_f64() };
+    let cpu_seconds = end.cpu_seconds.zip(begin.cpu_seconds).map_or(f64::NAN, |(end, begin)| end - begin);
+    Ok(Window { rates, cpu_seconds, inference_threads })
+}
+
+fn pipeline(dir: &Path, settings: &Settings, args: &BenchArgs) -> anyhow::Result<Pipeline> {
+    let Window { rates, cpu_seconds: cpu, inference_threads: threads } = play(dir, settings, args.seconds, args.games)?;
     let counts = &rates.counts;
-    let cpu = end.cpu_seconds.zip(begin.cpu_seconds).map_or(f64::NAN, |(end, begin)| end - begin);
     Ok(Pipeline {
         games_per_s: rates.per_second(counts.games_finished),
         positions_per_s: rates.per_second(counts.plies()),

@@ -112,6 +112,9 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchWhat {
     /// Measure what play loses while models are swapped
     Swap(Box<SwapArgs>),
+    /// Measure what all metrics cost; fails if it is 1% of the CPU time of play or more
+    #[command(hide = true)]
+    Metrics(Box<MetricsArgs>),
 }
 
 /// Arguments of `bench swap`.
@@ -127,6 +130,20 @@ pub(crate) struct SwapArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub swaps: u64,
     /// The settings to measure; --model-path names the model, which is published again and again.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `bench metrics`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds to play
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// The settings to measure.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -360,10 +377,13 @@ fn switch(given: bool, value: &str) -> Option<String> {
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
     let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
-    command
-        .mut_subcommand("config", with_defaults)
-        .mut_subcommand("check-model", with_defaults)
-        .mut_subcommand("bench", |bench| with_defaults(bench).mut_subcommand("swap", with_defaults))
+    command.mut_subcommand("config", with_defaults).mut_subcommand("check-model", with_defaults).mut_subcommand(
+        "bench",
+        |bench| {
+            let bench = with_defaults(bench).mut_subcommand("swap", with_defaults);
+            bench.mut_subcommand("metrics", with_defaults)
+        },
+    )
 }
 
 fn with_defaults(command: clap::Command) -> clap::Command {

@@ -116,5 +116,6 @@ fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
     match &args.what {
         None => bench::bench(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Metrics(args)) => bench::metrics(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
     }
 }

@@ -58,7 +58,7 @@ impl Exporter {
             write_type_line(&mut text, metric.name, None, None, metric.kind.name());
             for (row, labels) in metric.rows.iter().zip(labels) {
                 match (row.read)(&self.stats) {
-                    Value::Histogram(distribution) => write_distribution(&mut text, metric.name, labels, &distribution),
+                    Value::Histogram(histogram) => write_distribution(&mut text, metric.name, labels, &histogram.get()),
                     value => write_number(&mut text, metric.name, labels, metric.number(value)),
                 }
             }

@@ -11,10 +11,11 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, SpawnHand
 use selfplay_engine::{Evaluator, Game};
 use tokio::time::Instant;
 
+pub(crate) use self::queue::Reason;
 pub use self::{probation::ProbationLimits, queue::BatchPolicy};
 use self::{
     probation::{Probation, Verdict},
-    queue::{Departure, Queue, Reason},
+    queue::Queue,
 };
 use crate::{
     cache::ModelChanged,
@@ -107,7 +108,7 @@ impl<G: Game> BatcherActor<G> {
         }
         while let Some((worker, busy)) = self.pool.least_busy() {
             let Some(departure) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
-            self.count(&departure);
+            self.stats.count_departure(departure.reason, departure.waited);
             self.pool.run(worker, departure.batch);
         }
         self.stats.queue_leaves.set_count(self.queue.len());
@@ -116,18 +117,6 @@ impl<G: Game> BatcherActor<G> {
         {
             self.timer = Some(ctx.run_later(wait.max(Duration::from_micros(50)), Self::wake));
         }
-    }
-
-    fn count(&self, Departure { reason, waited, .. }: &Departure<G>) {
-        self.stats.batch_wait.record(waited.as_secs_f64());
-        let reasons = match reason {
-            Reason::Full => &self.stats.batches_full,
-            // The last games fill no batches.
-            _ if self.stats.draining.get() != 0 => &self.stats.batches_drain,
-            Reason::Timer => &self.stats.batches_timer,
-            Reason::IdleDevice => &self.stats.batches_idle_device,
-        };
-        reasons.add(1);
     }
 
     /// The oldest request has waited long enough.
@@ -159,6 +148,21 @@ impl<G: Game> BatcherActor<G> {
             }
             None => {}
         }
+    }
+}
+
+impl Stats {
+    /// A batch has left whose first leaf has waited so long.
+    pub(crate) fn count_departure(&self, reason: Reason, waited: Duration) {
+        self.batch_wait.record(waited.as_secs_f64());
+        let reasons = match reason {
+            Reason::Full => &self.batches_full,
+            // The last games fill no batches.
+            _ if self.draining.get() != 0 => &self.batches_drain,
+            Reason::Timer => &self.batches_timer,
+            Reason::IdleDevice => &self.batches_idle_device,
+        };
+        reasons.add(1);
     }
 }
 

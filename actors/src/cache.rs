@@ -9,6 +9,7 @@ use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 pub use self::store::CacheLimits;
+pub(crate) use self::table::Counts;
 use self::table::Table;
 use crate::{
     batcher::Evaluate,

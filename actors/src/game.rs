@@ -20,7 +20,7 @@ use selfplay_engine::{
     selfplay::{PlaySettings, Progress, SelfPlayGame},
 };
 
-use self::meter::Meter;
+pub(crate) use self::meter::Meter;
 use crate::{
     account,
     stats::Stats,

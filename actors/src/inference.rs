@@ -397,7 +397,7 @@ impl<G: Game> WorkerLoop<G> {
 
 impl Stats {
     /// A batch that was run in `spent`, of which the evaluator says what it is to say.
-    fn count_batch(&self, evaluations: &Evaluations, spent: Duration, effort: EvaluatorEffort) {
+    pub(crate) fn count_batch(&self, evaluations: &Evaluations, spent: Duration, effort: EvaluatorEffort) {
         let flawed = evaluations.flaws().len() as u64;
         self.batch_size.record(evaluations.len() as f64);
         self.evaluations.add(evaluations.len() as u64 - flawed);

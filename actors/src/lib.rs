@@ -5,7 +5,7 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`account`]: where the threads' time goes
-//! - [`stats`]: counters anyone may read
+//! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
 //! - [`health`]: how every child is doing, and what is written down of it
@@ -18,6 +18,7 @@
 //! - [`game`], [`games`]: the games and who starts them
 //! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it
+//! - [`overhead`]: what counting costs
 
 pub mod account;
 pub mod batcher;
@@ -33,6 +34,8 @@ pub mod inference;
 mod interleave;
 pub mod loader;
 pub mod onnx;
+#[doc(hidden)]
+pub mod overhead;
 pub mod root;
 pub mod stats;
 pub mod supervision;

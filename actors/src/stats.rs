@@ -1,15 +1,15 @@
 //! Everything that is counted: for the summary line, the bench, the status and Prometheus.
 //!
-//! [`names`] is the one table of all metrics: name, type, unit, labels, buckets and help. From it come the fields of
+//! `names` is the one table of all metrics: name, type, unit, labels, buckets and help. From it come the fields of
 //! [`Stats`], which actors and threads write, [`Snapshot`], which anyone may take, and [`CATALOGUE`], from which metrics are
 //! described, exported and documented. Nothing is registered at run time, so that counting is one atomic addition; it is done
 //! once per message, batch, move or game, never per leaf.
 //!
-//! - [`mod@cell`]: counters and gauges
-//! - [`histogram`]: distributions
-//! - [`metric`]: what is known of a metric beside its value
-//! - [`table`]: turns the table into code
-//! - [`names`]: the table
+//! - `cell`: counters and gauges
+//! - `histogram`: distributions
+//! - `metric`: what is known of a metric beside its value
+//! - `table`: turns the table into code
+//! - `names`: the table
 
 mod cell;
 mod histogram;

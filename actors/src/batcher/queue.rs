@@ -32,7 +32,7 @@ pub(super) struct Departure<G: Game> {
 
 /// Why a batch leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// There are leaves for a whole batch.
     Full,
     /// The first leaf has waited as long as it may.

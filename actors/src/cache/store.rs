@@ -49,11 +49,11 @@ pub(super) struct Store<G: Game> {
 
 /// Entries that left for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Evictions {
+pub(crate) struct Evictions {
     /// Of the generation that the new entry is of.
-    pub(super) full: u64,
+    pub(crate) full: u64,
     /// Of another: nobody would have asked for them any more.
-    pub(super) stale: u64,
+    pub(crate) stale: u64,
 }
 
 impl<G: Game> Store<G> {

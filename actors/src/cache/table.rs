@@ -14,7 +14,7 @@ use actix::Recipient;
 use hashbrown::HashMap;
 use selfplay_engine::{Evaluations, Game, Leaf};
 
-use super::store::{CacheLimits, Known, Store};
+use super::store::{CacheLimits, Evictions, Known, Store};
 use crate::{
     stats::Stats,
     ticket::{Answer, BatchDone, Flaw, Generation, LeafBatch, LeafId, Lookup, Origins, Reply, TicketError},
@@ -36,13 +36,16 @@ struct InFlight<G: Game> {
 }
 
 /// Leaves looked up, those of requests asked again under a new model among them.
-#[derive(Default)]
-struct Counts {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
     hits: u64,
     misses: u64,
     in_flight_hits: u64,
     /// Positions reported lost by whoever held them.
     lost: u64,
+    evictions: Evictions,
+    entries: usize,
+    bytes: usize,
 }
 
 pub(super) struct Table<G: Game> {
@@ -221,15 +224,21 @@ impl<G: Game> Table<G> {
 
     /// Adds what was counted since the last call.
     pub(super) fn report(&mut self, stats: &Stats) {
-        let counts = std::mem::take(&mut self.counts);
-        stats.cache_hits.add(counts.hits);
-        stats.cache_misses.add(counts.misses);
-        stats.cache_in_flight_hits.add(counts.in_flight_hits);
-        stats.evaluations_lost.add(counts.lost);
-        let evictions = self.store.take_evictions();
-        stats.cache_evicted_full.add(evictions.full);
-        stats.cache_evicted_stale.add(evictions.stale);
-        stats.cache_entries.set_count(self.store.len());
-        stats.cache_bytes.set_count(self.store.bytes());
+        let (evictions, entries, bytes) = (self.store.take_evictions(), self.store.len(), self.store.bytes());
+        stats.count_lookups(&Counts { evictions, entries, bytes, ..std::mem::take(&mut self.counts) });
+    }
+}
+
+impl Stats {
+    /// What the cache has done since it last said so.
+    pub(crate) fn count_lookups(&self, counts: &Counts) {
+        self.cache_hits.add(counts.hits);
+        self.cache_misses.add(counts.misses);
+        self.cache_in_flight_hits.add(counts.in_flight_hits);
+        self.evaluations_lost.add(counts.lost);
+        self.cache_evicted_full.add(counts.evictions.full);
+        self.cache_evicted_stale.add(counts.evictions.stale);
+        self.cache_entries.set_count(counts.entries);
+        self.cache_bytes.set_count(counts.bytes);
     }
 }

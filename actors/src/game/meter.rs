@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use selfplay_engine::{
     Game, Outcome, Player,
     replay::{GameRecord, PlyRecord},
-    search::LeafCounts,
+    search::{LeafCounts, MoveEffort},
     selfplay::SelfPlayGame,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Counts one run of a game, from its begin or a resumption on.
-pub(super) struct Meter {
+pub(crate) struct Meter {
     stats: Arc<Stats>,
     /// Simulations that are counted, or will be when their evaluations are there.
     seen: LeafCounts,
@@ -29,7 +29,7 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Of a game that begins now.
-    pub(super) fn new(stats: &Arc<Stats>) -> Self {
+    pub(crate) fn new(stats: &Arc<Stats>) -> Self {
         Self {
             stats: stats.clone(),
             seen: LeafCounts::default(),
@@ -41,7 +41,7 @@ impl Meter {
     }
 
     /// The game went on.
-    pub(super) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
+    pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
         let (leaves, seen) = (game.counts(), self.seen);
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won - seen.won);
@@ -49,15 +49,18 @@ impl Meter {
         self.waiting = leaves.evaluated - seen.evaluated;
         self.seen = leaves;
         self.tree_bytes.set(game.tree_size().bytes);
-        for effort in game.take_searched() {
-            self.stats.tree_nodes.record(effort.nodes as f64);
-            self.stats.search_depth.record(effort.depth_sum as f64 / effort.simulations.max(1) as f64);
-            self.stats.reused_visits.add(effort.reused_visits.into());
-        }
+        game.take_searched().for_each(|effort| self.searched(effort));
+    }
+
+    /// Another move of it was searched to the end.
+    pub(crate) fn searched(&self, effort: MoveEffort) {
+        self.stats.tree_nodes.record(effort.nodes as f64);
+        self.stats.search_depth.record(effort.depth_sum as f64 / effort.simulations.max(1) as f64);
+        self.stats.reused_visits.add(effort.reused_visits.into());
     }
 
     /// Another ply of it is over.
-    pub(super) fn played<G: Game>(&mut self, ply: &PlyRecord<G>) {
+    pub(crate) fn played<G: Game>(&mut self, ply: &PlyRecord<G>) {
         let now = Instant::now();
         let begun = std::mem::replace(&mut self.begun, now);
         self.stats.moves.add(1);
@@ -70,18 +73,18 @@ impl Meter {
     }
 
     /// A request for evaluations is out.
-    pub(super) fn asked(&mut self) {
+    pub(crate) fn asked(&mut self) {
         self.stats.evaluation_requests.add(1);
         self.request.set(1);
     }
 
     /// It was answered, whatever the answer.
-    pub(super) fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.request.set(0);
     }
 
     /// Its evaluations can be used.
-    pub(super) fn evaluated(&mut self, Origins { cached, joined }: Origins) {
+    pub(crate) fn evaluated(&mut self, Origins { cached, joined }: Origins) {
         // Without a search nothing waits.
         let waiting = std::mem::take(&mut self.waiting);
         let cached = cached.min(waiting);
@@ -94,7 +97,7 @@ impl Meter {
 
 impl Stats {
     /// A game was played to its end that began, or went on, at `begun`.
-    pub(super) fn count_finished<G: Game>(&self, record: &GameRecord<G>, begun: Instant) {
+    pub(crate) fn count_finished<G: Game>(&self, record: &GameRecord<G>, begun: Instant) {
         self.games_finished.add(1);
         self.game_plies.record(record.plies.len() as f64);
         self.game_duration.record(begun.elapsed().as_secs_f64());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     testing::{Inbox, nth, play, play_settings},
-    ticket::Answer,
+    ticket::{Answer, Origins},
 };
 
 struct Stage {
@@ -95,6 +95,35 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
         let free = stage.free.take().await;
         assert_eq!((free.len(), free[0].slot, free[0].index, &free[0].end), (1, 5, 9, &GameEnd::Finished));
         assert_eq!((stage.stats.games_started.get(), stage.stats.games_finished.get()), (1, 1));
+    });
+}
+
+#[test]
+fn simulations_are_counted_by_where_their_values_came_from() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.slot.do_send(PlayGame::New { index: 9 });
+        let mut asked = 0;
+        loop {
+            let Some(Lookup { leaves, reply }) = stage.lookups.take().await.pop() else { break };
+            assert_eq!(stage.stats.requests_in_flight.get(), 1);
+            asked += leaves.len() as u64;
+            let mut evaluations = Evaluations::default();
+            UniformEvaluator.evaluate(&leaves, &mut evaluations).unwrap();
+            let cached = u64::from(leaves.len() == 2);
+            let answer = Answer { evaluations, generation: nth(1) };
+            reply.answer_from(Ok(answer), Origins { cached, joined: 1 });
+        }
+        let record = stage.finished.take().await.pop().unwrap().record;
+        let (counts, leaves) = (stage.stats.snapshot(), record.effort.leaves);
+        assert_eq!(counts.simulations_network + counts.simulations_cache + counts.simulations_in_flight, asked);
+        assert!(counts.simulations_cache > 0 && counts.simulations_in_flight > counts.simulations_cache);
+        assert_eq!(counts.simulations_network, 0, "one of one, and two of two, were answered for another");
+        assert_eq!(counts.simulations_duplicate, leaves.duplicate);
+        assert_eq!((counts.simulations_terminal, counts.simulations_step_limit), (leaves.won, leaves.drawn));
+        assert_eq!(counts.simulations_total(), leaves.total());
+        assert_eq!((counts.requests_in_flight, counts.tree_bytes), (0, 0));
+        assert_eq!((counts.moves, counts.root_entropy.count()), (record.plies.len() as u64, record.plies.len() as u64));
     });
 }
 

@@ -19,7 +19,7 @@ pub(super) trait Cell {
     /// Reads it.
     fn read(&self) -> Self::Reading;
     /// Reads it for an exporter.
-    fn value(&self) -> Value;
+    fn value(&self) -> Value<'_>;
     /// What changed between two readings; of what has no meaning as a difference, the later one.
     fn since(now: Self::Reading, earlier: Self::Reading) -> Self::Reading;
 }
@@ -62,7 +62,7 @@ impl Cell for Counter {
         self.get()
     }
 
-    fn value(&self) -> Value {
+    fn value(&self) -> Value<'_> {
         Value::Counter(self.get())
     }
 
@@ -115,7 +115,7 @@ impl Cell for Gauge {
         self.get()
     }
 
-    fn value(&self) -> Value {
+    fn value(&self) -> Value<'_> {
         Value::Gauge(self.get())
     }
 

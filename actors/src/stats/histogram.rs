@@ -65,8 +65,8 @@ impl Cell for Histogram {
         self.get()
     }
 
-    fn value(&self) -> Value {
-        Value::Histogram(self.get())
+    fn value(&self) -> Value<'_> {
+        Value::Histogram(self)
     }
 
     fn since(now: Distribution, earlier: Distribution) -> Distribution {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Stats, histogram::Distribution};
+use super::{Stats, histogram::Histogram};
 
 /// What the names of all metrics of this program begin with; those about the process by themselves begin with `process_`.
 pub const PREFIX: &str = "selfplayd_";
@@ -127,7 +127,7 @@ pub struct Row {
     /// Names of labels and their values.
     pub labels: &'static [(&'static str, &'static str)],
     /// Reads it.
-    pub read: fn(&Stats) -> Value,
+    pub read: fn(&Stats) -> Value<'_>,
 }
 
 impl fmt::Debug for Row {
@@ -137,27 +137,27 @@ impl fmt::Debug for Row {
 }
 
 /// A value as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value {
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
     /// Of a counter; of seconds, nanoseconds.
     Counter(u64),
     /// Of a gauge; of seconds, milliseconds since 1970.
     Gauge(i64),
-    /// Of a histogram, in its own unit.
-    Histogram(Distribution),
+    /// Of a histogram, in the metric's unit.
+    Histogram(&'a Histogram),
 }
 
 impl Metric {
     /// A counter's or gauge's value in the metric's unit, and a histogram's number of observations.
     #[must_use]
-    pub fn number(&self, value: Value) -> f64 {
+    pub fn number(&self, value: Value<'_>) -> f64 {
         let seconds = self.unit == Unit::Seconds;
         match value {
             Value::Counter(nanoseconds) if seconds => nanoseconds as f64 / 1e9,
             Value::Gauge(milliseconds) if seconds => milliseconds as f64 / 1e3,
             Value::Counter(count) => count as f64,
             Value::Gauge(number) => number as f64,
-            Value::Histogram(distribution) => distribution.count() as f64,
+            Value::Histogram(histogram) => histogram.get().count() as f64,
         }
     }
 

@@ -144,7 +144,31 @@ fn every_game_is_written_in_order_for_a_credit_each() {
             .filter(fs::Metadata::is_file)
             .map(|file| file.len())
             .sum();
-        assert_eq!(stage.stats.bytes_written.get(), bytes);
+        let counts = stage.stats.snapshot();
+        assert_eq!(counts.bytes_written, bytes);
+        let positions: usize = (0..5).map(|index| record(index).plies.len()).sum();
+        assert_eq!((counts.positions_written, counts.model_lag.count()), (positions as u64, positions as u64));
+        assert_eq!((counts.version_games, counts.write_duration.count(), counts.writer_queue), (5, 1, 0));
+        assert!(counts.disk_free > 0 && counts.disk_floor == 0 && counts.journal_bytes > 0);
+    });
+}
+
+#[test]
+fn positions_are_as_far_behind_as_the_model_that_played_them() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.stats.model_version.set(9);
+        let mut game = record(0);
+        for (ply, version) in game.plies.iter_mut().zip([4, 4, 8, 9, 12].into_iter().chain(std::iter::repeat(9))) {
+            ply.model_version = version;
+        }
+        let others = game.plies.len() as u64 - 3;
+        stage.finish(game);
+        stage.credits(1).await;
+        let lag = stage.stats.model_lag.get();
+        let counts: Vec<_> =
+            lag.buckets().filter(|bucket| bucket.count > 0).map(|bucket| (bucket.le, bucket.count)).collect();
+        assert_eq!(counts, [(Some(0.0), others), (Some(1.0), 1), (Some(5.0), 2)]);
     });
 }
 
@@ -169,6 +193,8 @@ fn games_the_disk_refuses_wait_and_are_written_when_it_recovers() {
         tokio::time::sleep(GROUP_WAIT + RETRY_WAIT * 5 + RETRY_WAIT / 2).await;
         let errors = stage.stats.write_errors_total();
         assert!((5..=6).contains(&errors), "{errors}");
+        assert_eq!(stage.stats.write_errors_missing.get(), errors, "a file stands in the directory's place");
+        assert_eq!(stage.stats.writer_queue.get(), 3);
         assert!(stage.credits.take().await.is_empty());
 
         stage.mend_disk();

@@ -132,6 +132,40 @@ fn without_tree_reuse_every_move_gets_the_same_visits() {
 }
 
 #[test]
+fn every_search_tells_what_it_amounted_to() {
+    let rules = quoridor();
+    for tree_reuse in [false, true] {
+        let settings = Arc::new(PlaySettings { tree_reuse, ..settings() });
+        let mut game = SelfPlayGame::new(rules, settings, 1, 3);
+        let mut evaluator = HashEvaluator::new(rules, rules.encodings()[0], HashPriors::Ratio, 0);
+        let (mut leaves, mut spare, mut evaluations) = (Vec::new(), SpareTree::default(), Evaluations::default());
+        let mut moves = Vec::new();
+        let record = loop {
+            leaves.clear();
+            let progress = game.advance(&mut leaves, &mut spare);
+            moves.extend(game.take_searched());
+            if let Progress::Finished(record) = progress {
+                break record;
+            }
+            evaluator.evaluate(&leaves, &mut evaluations).unwrap();
+            game.apply(&evaluations, 1, 1);
+        };
+        assert_eq!(moves.len(), record.plies.len());
+        for (effort, ply) in moves.iter().zip(&record.plies) {
+            let visits: u32 = ply.targets.iter().map(|target| target.visits).sum();
+            // A fresh root's own evaluation is one of the simulations and visits no child.
+            let fresh = u32::from(effort.reused_visits == 0);
+            assert_eq!(visits + fresh, N + effort.reused_visits.saturating_sub(1 - fresh), "tree reuse {tree_reuse}");
+            assert_eq!(effort.simulations, u64::from(N));
+            assert!(effort.depth_sum >= effort.simulations - 1 && effort.nodes > 1);
+        }
+        assert_eq!(moves.iter().any(|effort| effort.reused_visits > 0), tree_reuse);
+        assert_eq!(moves.iter().map(|effort| effort.depth_sum).sum::<u64>(), record.effort.depth_sum);
+        assert_eq!(moves.iter().map(|effort| effort.nodes as u64).sum::<u64>(), record.effort.nodes);
+    }
+}
+
+#[test]
 fn a_game_is_a_function_of_its_seed_and_number() {
     let rules = quoridor();
     let first = play(&rules, &settings(), 1);
