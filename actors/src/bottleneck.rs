@@ -231,6 +231,12 @@ impl Window {
         self.mean_batch() / self.sizes.batching.min_share.max(1) as f64
     }
 
+    /// Cores that the threads with accounts use at most: a GPU's inference threads mostly wait for it while they work.
+    fn cores_used(&self) -> f64 {
+        let of = |role| f64::from(self.times.threads(role)) * self.times.share(role, Activity::Working);
+        Role::ALL.into_iter().map(of).sum()
+    }
+
     fn device_bound(&self) -> Bottleneck {
         let statement = format!(
             "the network is the limit, as it should be: inference threads work {} of the time, on batches of {:.1}",
@@ -291,17 +297,19 @@ impl Window {
     }
 
     fn search_bound(&self, busy: f64) -> Bottleneck {
-        let Sizes { game_threads, inference_threads, cores, leaf_parallelism, .. } = self.sizes;
+        let Sizes { game_threads, cores, leaf_parallelism, .. } = self.sizes;
         let statement = format!(
-            "search is the limit: {} of the games work {} of the time, inference threads {}",
-            count(game_threads as u64, "thread"),
+            "search is the limit: threads of games ({game_threads}) work {} of the time, inference threads {}",
             percent(busy),
             self.share(Role::Inference, Activity::Working),
         );
-        // Threads of the network count where they use their core: on a GPU they mostly wait for it.
-        let used = game_threads + inference_threads;
-        let advice = if used < cores {
-            format!("raise play.threads to {} (now {game_threads}): there are {cores} cores", cores - inference_threads)
+        let free = (cores as f64 - self.cores_used()).round();
+        let advice = if free >= 1.0 {
+            let threads = game_threads + free as usize;
+            format!(
+                "raise play.threads to {threads} (now {game_threads}): {free} of {} are free",
+                count(cores as u64, "core")
+            )
         } else {
             format!(
                 "raise search.leaf_parallelism (now {leaf_parallelism}), which makes each simulation cheaper, or run fewer \

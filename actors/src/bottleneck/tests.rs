@@ -22,9 +22,11 @@ const PLAYING: &[(Activity, f64)] = &[(Working, 10.0)];
 
 /// Ten seconds in which inference threads worked for the one share, and the games' thread for the other.
 fn window(device: f64, games: f64) -> Window {
+    let inference: &[(Activity, f64)] = &[(Working, 10.0 * device), (WaitingWork, 10.0 * (1.0 - device))];
     let times = Times::of(
         &[
-            (Role::Inference, &[(Working, 10.0 * device), (WaitingWork, 10.0 * (1.0 - device))]),
+            (Role::Inference, inference),
+            (Role::Inference, inference),
             (Role::Games, &[(Working, 10.0 * games), (WaitingEvaluations, 10.0 * (1.0 - games))]),
         ],
         PLAYING,
@@ -123,9 +125,12 @@ fn games_wanted_follow_from_sizes_and_from_idleness_whichever_is_more() {
 #[test]
 fn busy_threads_of_games_are_the_limit_where_the_device_waits() {
     let roomy = Window { sizes: Sizes { cores: 16, batching: GPU, ..SIZES }, ..window(0.5, 0.9) };
-    says(&roomy, Kind::Search, &["1 thread of the games work 90%", "50%"], &["raise play.threads to 14 (now 1)"]);
-    let crowded = window(0.5, 0.9);
-    says(&crowded, Kind::Search, &[], &["search.leaf_parallelism (now 8)", "fewer processes", "2 cores"]);
+    let advice = ["raise play.threads to 15 (now 1)", "14 of 16 cores are free"];
+    says(&roomy, Kind::Search, &["threads of games (1) work 90%", "inference threads 50%"], &advice);
+    // Idle inference threads leave their cores to others.
+    says(&window(0.1, 0.98), Kind::Search, &[], &["raise play.threads to 2"]);
+    let crowded = ["search.leaf_parallelism (now 8)", "fewer processes", "2 cores"];
+    says(&window(0.5, 0.9), Kind::Search, &[], &crowded);
 }
 
 #[test]
