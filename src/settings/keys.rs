@@ -91,6 +91,11 @@ pub(super) const KEYS: &[Key] = &[
     key("daemon.grace_seconds", Kind::Real(0.0, 86_400.0)),
     key("metrics.profile_counters", Kind::Flag),
     open("metrics.dir", Kind::Path, "none"),
+    open("http.listen", Kind::Addresses, "none"),
+    open("http.metrics_listen", Kind::Addresses, "none"),
+    open("http.socket", Kind::Path, "none"),
+    open("http.token_file", Kind::Path, "none"),
+    open("http.allowed_hosts", Kind::HostNames, "none"),
     key("log.format", Kind::Choice(&["human", "json"])),
     key("log.level", Kind::LogLevel),
 ];
