@@ -3,12 +3,15 @@
 //! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
 //!
 //! - [`exit`]: exit codes
+//! - [`token`]: the secret of those who may control the daemon from afar
 //! - [`settings`]: what can be set, and from where
 //! - [`telemetry`]: the log
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
 //! - [`stop`]: shutdown file and signals
+//! - [`control`]: what may be told to a running daemon
+//! - [`status`], [`http`]: how it is doing, and who may ask and steer
 //! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
 
@@ -16,16 +19,20 @@ mod agents;
 mod bench;
 mod check_model;
 mod cli;
+mod control;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
+mod http;
 mod output;
 mod play;
 mod report;
 mod settings;
 mod sizes;
+mod status;
 mod stop;
 mod telemetry;
+mod token;
 mod trace;
 
 use std::io::Write as _;

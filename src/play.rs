@@ -4,7 +4,7 @@ use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -15,8 +15,8 @@ use selfplay_actors::{
     game::GamePlan,
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
-    root::{Ending, Options, run},
+    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, probe_device},
+    root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
 };
@@ -27,11 +27,14 @@ use selfplay_engine::{
 
 use crate::{
     agents::play_settings,
+    control::Steering,
     exit::{Exit, failed},
+    http,
     output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     sizes::Sizes,
+    status::{self, DeviceStatus, Facts, Mode},
     stop::{Signals, Stopper},
     trace::print_ply,
 };
@@ -39,6 +42,8 @@ use crate::{
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
 pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
+    let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let listening = http::Listening::bind(&settings.http)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
@@ -67,6 +72,15 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         output = %dir.display(),
         "selfplayd starts"
     );
+    let facts = Facts {
+        started_unix,
+        seed,
+        settings_hash: settings.games_hash(),
+        mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
+        device: evaluation.device_status.clone(),
+        games_at_once: settings.play.games_per_process.into(),
+        cache_capacity_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+    };
     let options = evaluation.options(settings, plan, opened, origin(settings));
 
     if signals.any() {
@@ -83,9 +97,17 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let (profile, health) = (settings.metrics.profile_counters, options.health.clone());
     let reporter = Reporter::start(stats.clone(), health.clone(), bar, profile, sizes.inference_threads)
         .inspect_err(|error| tracing::warn!("no reports: {error}"));
+    let steering = Arc::new(Steering::new(Duration::from_secs_f64(settings.daemon.grace_seconds)));
+    let served = http::Served {
+        sources: status::Sources { facts, stats: stats.clone(), health: health.clone(), control: steering.clone() },
+        live: Arc::new(http::NoGames { board_size: settings.game.board_size, max_walls: settings.game.max_walls }),
+        metrics: Arc::new(String::new), // PENDING: the exporter's `render`.
+    };
+    // Stopped last, so that the end can be watched.
+    let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
     let begun = Instant::now();
     let journal = options.plan.journal.clone();
-    let ending = run_until_stopped(options, settings, signals);
+    let ending = run_until_stopped(options, settings, signals, steering);
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
     health.status().log();
@@ -95,17 +117,24 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     }
     log_books(&rates.counts);
+    drop(server);
     Ok(exit(ending, &rates.counts))
 }
 
-fn run_until_stopped(options: Options<Quoridor>, settings: &Settings, signals: Signals) -> Ending {
+fn run_until_stopped(
+    options: Options<Quoridor>,
+    settings: &Settings,
+    signals: Signals,
+    steering: Arc<Steering>,
+) -> Ending {
     let stopper = Stopper {
         signals,
         shutdown_file: settings.daemon.shutdown_file.clone(),
         poll: Duration::from_millis(settings.model.poll_ms),
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };
-    let started = move |controller| {
+    let started = move |controller: Controller| {
+        steering.attach(controller.clone());
         actix::spawn(stopper.watch(controller));
     };
     run(options, started)
@@ -118,6 +147,8 @@ pub(crate) struct Evaluation {
     pub sizes: Sizes,
     /// What inference runs on, for people.
     pub device: String,
+    /// The same for the status.
+    pub device_status: DeviceStatus,
     source: Box<dyn ModelSource<Quoridor>>,
 }
 
@@ -130,10 +161,16 @@ impl Evaluation {
         let synthetic = |kind| Self::synthetic(settings, kind);
         match settings.inference.evaluator {
             EvaluatorKind::Onnx => {
-                let (runtime, load) = prepare_onnx(settings)?;
+                let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
                 let device = load.device;
+                let device_status = DeviceStatus {
+                    requested: provider.requested.to_string(),
+                    actual: provider.actual.to_string(),
+                    note: provider.note,
+                    onnxruntime: Some(runtime.version().to_owned()),
+                };
                 let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
-                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), source })
+                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), device_status, source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -147,7 +184,13 @@ impl Evaluation {
             NetworkKind::Mlp => QuoridorEncoding::Mlp,
         };
         let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
-        Ok(Self { sizes, device: "none, no network".to_owned(), source: Box::new(source) })
+        let device_status = DeviceStatus {
+            requested: settings.inference.device.to_string(),
+            actual: "none".to_owned(),
+            note: Some("the evaluator needs no network".to_owned()),
+            onnxruntime: None,
+        };
+        Ok(Self { sizes, device: "none, no network".to_owned(), device_status, source: Box::new(source) })
     }
 
     /// Everything the actor system needs.
@@ -208,8 +251,18 @@ fn hang_limits(settings: &Settings) -> HangLimits {
     }
 }
 
+/// ONNX Runtime, ready for models.
+pub(crate) struct Prepared {
+    /// It.
+    pub runtime: Runtime,
+    /// How models are loaded.
+    pub load: LoadOptions,
+    /// What they run on, and why.
+    pub provider: Provider,
+}
+
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
-pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, LoadOptions)> {
+pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
     let requested = device(settings);
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
@@ -231,7 +284,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, Load
         agreement_tolerance: settings.model.agreement_tolerance as f32,
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
-    Ok((runtime, load))
+    Ok(Prepared { runtime, load, provider })
 }
 
 /// What a model takes whose input has this shape, if it is a board of another size.
