@@ -162,7 +162,7 @@ impl Ground {
             seed,
             journal: opened.output.journal.clone(),
             stats: stats.clone(),
-            on_ply: None,
+            hook: None,
         };
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }

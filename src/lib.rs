@@ -9,6 +9,7 @@
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
 //! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
+//! - [`view`], [`live`]: games as data for people: their boards, those in play and those that ended lately
 //! - [`stop`]: shutdown file and signals
 //! - [`control`]: what may be told to a running daemon
 //! - [`status`], [`http`]: how it is doing, and who may ask and steer
@@ -24,6 +25,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod live;
 mod output;
 mod play;
 mod report;
@@ -34,6 +36,7 @@ mod stop;
 mod telemetry;
 mod token;
 mod trace;
+mod view;
 
 use std::io::Write as _;
 use std::process::ExitCode;

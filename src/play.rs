@@ -12,7 +12,7 @@ use rand::RngExt as _;
 use selfplay_actors::{
     batcher::ProbationLimits,
     cache::CacheLimits,
-    game::GamePlan,
+    game::{GamePlan, both},
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
     onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, probe_device},
@@ -30,6 +30,7 @@ use crate::{
     control::Steering,
     exit::{Exit, failed},
     http,
+    live::LiveGames,
     output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
@@ -51,13 +52,14 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
     let opened = output::open(settings, dir, game, seed, batch_games)?;
     let stats = Arc::new(Stats::default());
+    let live = LiveGames::new(game);
     let plan = GamePlan {
         game,
         settings: Arc::new(play_settings(settings)),
         seed,
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
-        on_ply: settings.play.trace.then(|| print_ply(game)),
+        hook: Some(if settings.play.trace { both(live.hook(), print_ply(game)) } else { live.hook() }),
     };
     let sizes = evaluation.sizes;
     tracing::info!(

@@ -11,7 +11,7 @@ use std::{
 use selfplay_actors::{
     batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
-    game::{GamePlan, PlyHook},
+    game::{GameHook, GamePlan},
     games::Quota,
     health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
@@ -54,7 +54,7 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) inference_threads: usize,
     pub(crate) batching: BatchPolicy,
     pub(crate) cache: CacheLimits,
-    pub(crate) on_ply: Option<PlyHook<G>>,
+    pub(crate) on_ply: Option<GameHook<G>>,
     pub(crate) journal_keeps_games: bool,
     pub(crate) hang_limits: HangLimits,
 }
@@ -158,7 +158,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 seed: SEED,
                 journal: journal.clone(),
                 stats: stats.clone(),
-                on_ply: self.on_ply,
+                hook: self.on_ply,
             },
             games_at_once: self.games_at_once,
             quota: Quota { first_index: 0, limit: self.num_games },
