@@ -55,7 +55,11 @@ export const rate = (value) => (known(value) ? rough.format(value) : "–");
 export const compact = (value) => (known(value) ? short.format(value) : "–");
 export const percent = (share) =>
   known(share) ? `${share > 0 && share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)}%` : "–";
-export const signed = (value) => (known(value) ? (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2) : "–");
+export function signed(value) {
+  if (!known(value)) return "–";
+  const digits = Math.abs(value).toFixed(2);
+  return digits === "0.00" ? digits : (value < 0 ? "−" : "+") + digits;
+}
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 
 export function bytes(value) {

@@ -2,7 +2,7 @@
 
 import { el, percent, set, svg } from "./dom.js";
 
-const CELL = 10, GAP = 2.4, STEP = CELL + GAP, EDGE = 7;
+const CELL = 10, GAP = 2.4, STEP = CELL + GAP;
 
 // The points along a line, in a box of `width` × `height` with 0 at `low` and the top at `high`.
 function points(values, width, height, low, high, steps = values.length - 1) {
@@ -22,12 +22,12 @@ export function sparkline(node, values, words) {
   );
 }
 
-// Values from −1 to 1 over the plies, with the ply at hand marked; null where a ply has none.
-export function valueCurve(node, values, at, words) {
+// Values from −`scale` to `scale` over the plies, with the ply at hand marked; null where a ply has none.
+export function valueCurve(node, values, scale, at, words) {
   set(node, "aria-label", words);
   const steps = Math.max(values.length - 1, 1);
   const filled = values.map((value, place) => value ?? (place > 0 ? values[place - 1] : 0) ?? 0);
-  const line = points(filled, 300, 84, -1, 1, steps);
+  const line = points(filled, 300, 84, -scale, scale, steps);
   const x = (at / steps) * 300;
   node.replaceChildren(
     svg("polygon", { class: "area", points: ["0,42", ...line, `${line.at(-1).split(",")[0]},42`].join(" ") }),
@@ -62,7 +62,9 @@ export function parseMove(name) {
 
 // Draws a position. `last`: the move that led to it, `from`: where the pawn that moved stood, `top`: what the search thinks.
 export function board(node, size, position, { last = null, from = null, top = [], labels = false } = {}) {
-  const extent = size * STEP - GAP, edge = labels ? EDGE : 1;
+  // Letters and numbers are as large on every board, whatever the size of its cells.
+  const extent = size * STEP - GAP, letters = size * 0.4, edge = labels ? letters * 1.8 : 1;
+  set(node, "font-size", letters);
   set(node, "viewBox", `${-edge} ${-edge} ${extent + edge + 1} ${extent + edge + 1}`);
   const parts = [];
   for (let row = 0; row < size; row += 1) {
@@ -71,8 +73,8 @@ export function board(node, size, position, { last = null, from = null, top = []
       parts.push(svg("rect", { class: `cell${goal}`, x: column * STEP, y: row * STEP, width: CELL, height: CELL, rx: 1.4 }));
     }
     if (labels) {
-      parts.push(svg("text", { x: -3.4, y: middle(row) + 1.3 }, String(row + 1)));
-      parts.push(svg("text", { x: middle(row), y: -2.4 }, String.fromCharCode(97 + row)));
+      parts.push(svg("text", { x: -letters, y: middle(row) + letters * 0.36 }, String(row + 1)));
+      parts.push(svg("text", { x: middle(row), y: -letters * 0.7 }, String.fromCharCode(97 + row)));
     }
   }
   const played = parseMove(last);

@@ -178,7 +178,7 @@ function showChildren(children) {
     const row = $("children").children[place], [, state, number, last] = row.children;
     mark(row, weight(child) >= 1e6 ? "bad" : weight(child) > 0 ? "warn" : "plain");
     say(state, child.running > 1 ? `${child.state} × ${child.running}` : child.state);
-    say(number, restarts(child) ? `${why(child)} (${child.restarts_allowed} allowed in ${duration(child.window_seconds)})` : "0");
+    say(number, restarts(child) ? `${why(child)} (${child.restarts_allowed} allowed in ${duration(child.window_seconds)})` : "none");
     say(last, trouble(child));
   });
 }

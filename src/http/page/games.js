@@ -4,6 +4,8 @@ import { $, ago, ask, count, el, fillList, percent, plural, say, set, signed, sv
 import { bar, board, valueCurve } from "./draw.js";
 
 const EVERY_MS = 2000, FEW = 6;
+// How far the value curve reaches: untrained networks hardly leave 0.
+const SCALES = [0.1, 0.25, 0.5, 1];
 const PLAYERS = ["first", "second"];
 
 // What the large board shows: a slot's game in play, or a finished game by its id. `follow`: always the newest position.
@@ -68,7 +70,7 @@ export async function refresh() {
 
 export async function showRecent() {
   const { games } = await ask("v1/recent").catch(() => ({ games: [] }));
-  const words = ({ result, plies }) => `${resultWords(result)}, ${plural(plies, "ply", "plies")}`;
+  const words = ({ result, plies }) => `${result === "draw" ? "draw" : `${result} won`}, ${plural(plies, "ply", "plies")}`;
   fillList($("recent"), games, (game) => game.id, (game) => {
     const button = el("button", { type: "button", class: "row", "data-id": game.id },
       el("strong", {}, `Game ${game.game}`), el("span", { class: "words" }, words(game)),
@@ -136,8 +138,10 @@ function draw() {
   showPlayers(ply, game.result !== null && at === last);
   const value = valueOf(ply) ?? (before ? valueOf(before) : null);
   say($("value-now"), signed(value));
-  valueCurve($("value-curve"), plies.map(valueOf), at, `Value over ${plural(last, "ply", "plies")}, for the first player: now ${signed(value)}`);
-  showTop(ply);
+  const values = plies.map(valueOf), scale = SCALES.find((bound) => values.every((each) => Math.abs(each ?? 0) <= bound)) ?? 1;
+  say($("value-scale"), `±${scale}`);
+  valueCurve($("value-curve"), values, scale, at, `Value over ${plural(last, "ply", "plies")}, for the first player: now ${signed(value)}`);
+  showTop(ply, before);
 }
 
 function boardWords({ pawns, walls }, before) {
@@ -156,11 +160,14 @@ function showPlayers(ply, over) {
   });
 }
 
-function showTop(ply) {
+// What the search thinks of the position, or thought of the one before while it is still at work.
+function showTop(now, before) {
+  const ply = now.top.length || !before ? now : before;
+  say($("top-title"), ply === now ? "The search's top moves" : "The search's top moves before that ply");
   const moves = ply.top.length ? ply.top : [null];
   const key = (move) => (move ? `${move.action}|${move.share}|${move.visits}|${move.action === ply.action}` : "none");
   fillList($("top-moves"), moves, key, (move) => {
-    if (!move) return el("li", { class: "muted" }, ply.action ? "Nothing was searched here." : shown.game.result ? "The game is over." : "The search is at work on this ply.");
+    if (!move) return el("li", { class: "muted" }, ply.action ? "Nothing was searched here." : "The search is at work.");
     const visits = move.visits ? `, ${plural(move.visits, "visit")}` : "";
     return el("li", { class: move.action === ply.action ? "played" : null },
       el("strong", {}, move.action), bar(move.share), el("span", {}, `${percent(move.share)}${visits}${move.action === ply.action ? ", played" : ""}`));
