@@ -22,6 +22,5 @@ mod server;
 
 pub(crate) use self::{
     listen::Listening,
-    live::NoGames,
     server::{Served, Server},
 };

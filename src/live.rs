@@ -17,7 +17,7 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
-use crate::view::{BoardView, GameView, Ply, result_name};
+use crate::view::{BoardView, GameView, Ply, result_name, rounded};
 
 /// How many games that ended are kept.
 pub(crate) const MOST_RECENT: usize = 50;
@@ -48,7 +48,7 @@ pub(crate) struct GameInPlay {
     pub to_move: usize,
     /// Value of the last searched position, from the *first* player's view, so that it does not alternate from ply to ply;
     /// `None` before the first ply.
-    pub value: Option<f32>,
+    pub value: Option<f64>,
     /// Version of the newest model that had a say in the last ply.
     pub model: Option<i64>,
     /// What was played last.
@@ -95,8 +95,6 @@ struct Table {
     in_play: Vec<Option<InPlay>>,
     /// The newest last.
     recent: VecDeque<Arc<Finished>>,
-    /// Games that ended so far.
-    finished: u64,
 }
 
 #[derive(Debug)]
@@ -162,7 +160,6 @@ impl LiveGames {
         let Some(outcome) = outcome else { return };
         let oldest = if table.recent.len() == MOST_RECENT { table.recent.pop_front() } else { None };
         table.recent.push_back(Arc::new(Finished { seed, index, plies, outcome, unix }));
-        table.finished += 1;
         drop(table);
         drop(oldest); // Not under the lock.
     }
@@ -180,7 +177,7 @@ impl LiveGames {
             seed,
             ply: self.game.ply(&state) as usize,
             to_move: self.game.side_to_move(&state).index(),
-            value: last.map(|ply| if ply.player == Player::First { ply.value } else { -ply.value }),
+            value: last.map(|ply| rounded(if ply.player == Player::First { ply.value } else { -ply.value })),
             model: last.map(|ply| ply.model),
             last: last.map(|ply| self.name(ply)),
             board: BoardView::of(&self.game, &state),
@@ -210,18 +207,6 @@ impl LiveGames {
         let (seed, index) = (seed.parse().ok()?, index.parse().ok()?);
         let game = self.table().recent.iter().find(|game| (game.seed, game.index) == (seed, index)).cloned()?;
         Some(GameView::new(&self.game, seed, index, &game.plies, Some(game.outcome)))
-    }
-
-    /// How many games have ended so far, and those of them after the first `seen`, the oldest first: for events. Of more than
-    /// [`MOST_RECENT`] the oldest are left out.
-    pub(crate) fn finished_since(&self, seen: u64) -> (u64, Vec<RecentGame>) {
-        let (finished, games) = {
-            let table = self.table();
-            let new = usize::try_from(table.finished.saturating_sub(seen)).unwrap_or(usize::MAX);
-            let old = table.recent.len().saturating_sub(new);
-            (table.finished, table.recent.iter().skip(old).cloned().collect::<Vec<_>>())
-        };
-        (finished, games.iter().map(|game| game.summary()).collect())
     }
 
     fn name(&self, ply: Ply) -> String {

@@ -102,7 +102,7 @@ pub(crate) fn play(settings: &Settings, signals: Signals) -> anyhow::Result<Exit
     let steering = Arc::new(Steering::new(Duration::from_secs_f64(settings.daemon.grace_seconds)));
     let served = http::Served {
         sources: status::Sources { facts, stats: stats.clone(), health: health.clone(), control: steering.clone() },
-        live: Arc::new(http::NoGames { board_size: settings.game.board_size, max_walls: settings.game.max_walls }),
+        live,
         metrics: Arc::new(String::new), // PENDING: the exporter's `render`.
     };
     // Stopped last, so that the end can be watched.

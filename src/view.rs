@@ -120,7 +120,7 @@ pub(crate) struct PlyView {
     /// Version of the newest model that had a say.
     pub model: Option<i64>,
     /// Value of the position by the search, from the view of the player to move.
-    pub value: Option<f32>,
+    pub value: Option<f64>,
     /// The moves that the search liked best.
     pub top: Vec<MoveView>,
     /// The position before the ply.
@@ -136,7 +136,7 @@ pub(crate) struct MoveView {
     /// Its visits; 0 for players that do not search.
     pub visits: u32,
     /// Its share of the policy.
-    pub share: f32,
+    pub share: f64,
 }
 
 impl GameView {
@@ -152,7 +152,7 @@ impl GameView {
                     player: ply.player.index(),
                     action: Some(game.action_name(ply.action)),
                     model: Some(ply.model),
-                    value: Some(ply.value),
+                    value: Some(rounded(ply.value)),
                     top: ply.top.iter().filter(|top| top.probability > 0.0).map(|top| move_view(game, top)).collect(),
                     board: BoardView::of(game, &state),
                 };
@@ -174,7 +174,12 @@ impl GameView {
 }
 
 fn move_view(game: &Quoridor, top: &Target) -> MoveView {
-    MoveView { action: game.action_name(top.action), visits: top.visits, share: top.probability }
+    MoveView { action: game.action_name(top.action), visits: top.visits, share: rounded(top.probability) }
+}
+
+/// With as many digits as anybody reads: four after the point.
+pub(crate) fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
 }
 
 /// A result in the words of the files and the API.

@@ -20,7 +20,7 @@ use super::{
     answer::{Failure, sealed},
     events::{News, Reader},
     live::LiveView,
-    page::{self, File},
+    page,
 };
 use crate::{
     control::{Control, Refusal},
@@ -69,11 +69,9 @@ pub(super) fn of_metrics(shared: Arc<Shared>) -> Router {
 
 /// Everything.
 pub(super) fn of_everything(shared: Arc<Shared>) -> Router {
-    let file = |file: fn() -> File| get(async move || file());
-    let router = numbers()
-        .route("/", file(|| page::INDEX))
-        .route("/page.css", file(|| page::CSS))
-        .route("/page.js", file(|| page::JS))
+    let page =
+        page::FILES.into_iter().fold(numbers(), |router, (path, file)| router.route(path, get(async move || file)));
+    let router = page
         .route("/v1/status", get(status))
         .route("/v1/games", get(games))
         .route("/v1/games/{slot}", get(game))

@@ -121,24 +121,16 @@ fn a_game_without_a_result_leaves_nothing_and_news_of_other_games_changes_nothin
     assert_eq!(live.games(), before, "of other games, or of plies after one that was missed");
     hook(key(0, 1), &GameNews::Over(None));
     assert!(live.games().games.is_empty() && live.recent().games.is_empty());
-    assert_eq!(live.finished_since(0), (0, Vec::new()));
 }
 
 #[test]
-fn so_many_recent_games_are_kept_and_told_of_once() {
+fn so_many_recent_games_are_kept() {
     let live = LiveGames::new(rules());
     let (hook, record) = (live.hook(), played(0));
-    let finish = |index| tell(&hook, 1, &GameRecord { index, ..record.clone() });
-    let numbers = |games: Vec<RecentGame>| games.into_iter().map(|game| game.game).collect::<Vec<_>>();
-    (0..3).for_each(finish);
-    assert_eq!(numbers(live.recent().games), [2, 1, 0]);
-    let (seen, new) = live.finished_since(1);
-    assert_eq!((seen, numbers(new)), (3, vec![1, 2]));
-    assert_eq!(live.finished_since(seen), (3, Vec::new()));
-
-    (3..60).for_each(finish);
-    assert_eq!(numbers(live.recent().games), (10..60).rev().collect::<Vec<_>>());
-    let (seen, new) = live.finished_since(seen);
-    assert_eq!((seen, numbers(new)), (60, (10..60).collect()), "what fell out cannot be told of");
+    let numbers = || live.recent().games.iter().map(|game| game.game).collect::<Vec<_>>();
+    (0..3).for_each(|index| tell(&hook, 1, &GameRecord { index, ..record.clone() }));
+    assert_eq!(numbers(), [2, 1, 0]);
+    (3..60).for_each(|index| tell(&hook, 1, &GameRecord { index, ..record.clone() }));
+    assert_eq!(numbers(), (10..60).rev().collect::<Vec<_>>());
     assert!(live.recent_game("3-9").is_none() && live.recent_game("3-10").is_some());
 }
