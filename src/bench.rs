@@ -29,7 +29,7 @@ use crate::{
     cli::BenchArgs,
     exit::{Exit, failed},
     output::{self, Opened},
-    play::{Evaluation, prepare_onnx, rules},
+    play::{Evaluation, Prepared, prepare_onnx, rules},
     report::Rates,
     settings::{EvaluatorKind, Settings},
 };
@@ -122,7 +122,7 @@ fn progress(text: &str) {
 
 /// Evaluations per second and per CPU-second of the network alone, on all inference threads.
 fn raw(settings: &Settings, seconds: f64) -> anyhow::Result<(f64, f64)> {
-    let (runtime, load) = prepare_onnx(settings)?;
+    let Prepared { runtime, load, provider: _ } = prepare_onnx(settings)?;
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
     let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
     let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
@@ -163,7 +163,7 @@ impl Ground {
             seed,
             journal: opened.output.journal.clone(),
             stats: stats.clone(),
-            on_ply: None,
+            hook: None,
         };
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }

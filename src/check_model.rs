@@ -7,7 +7,7 @@ use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, StepOutcome
 use crate::{
     cli::CheckModelArgs,
     exit::{Exit, failed},
-    play::{prepare_onnx, rules},
+    play::{Prepared, prepare_onnx, rules},
     settings::Settings,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 /// When the settings, ONNX Runtime or the device cannot be used, so that nothing is known of the model.
 pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
     let game = rules(settings)?;
-    let (runtime, options) = prepare_onnx(settings)?;
+    let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings)?;
     let mut report = ModelReport::new(&args.file);
     let file = ModelFile::check(&args.file, args.sha256.as_deref(), &options.limits, &mut report);
     let checked = file

@@ -169,6 +169,9 @@ pub(crate) struct Flags {
     /// Logs and metrics.
     #[command(flatten)]
     log: LogFlags,
+    /// Status and control.
+    #[command(flatten)]
+    http: HttpFlags,
 }
 
 /// Files of settings.
@@ -309,6 +312,24 @@ struct LogFlags {
     metrics_dir: Option<String>,
 }
 
+/// Status and control.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Status and control")]
+struct HttpFlags {
+    /// Where status, control, metrics and the page are served: IP:PORT, or "none"
+    #[arg(long, value_name = "ADDRESS")]
+    http_listen: Option<String>,
+    /// Where only metrics and health are served as well: IP:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    http_metrics_listen: Option<String>,
+    /// A Unix socket for the same, open to this user only
+    #[arg(long, value_name = "PATH")]
+    http_socket: Option<String>,
+    /// A file with the token that callers over TCP must show to control the daemon
+    #[arg(long, value_name = "FILE")]
+    http_token_file: Option<String>,
+}
+
 impl Flags {
     /// The settings that these flags, the files they name and the environment of this process lead to.
     pub(crate) fn resolve(&self, purpose: Purpose, preset: Option<Preset>) -> Resolved {
@@ -325,7 +346,7 @@ impl Flags {
 
     /// Each flag with the key it sets and the text it was given: the one table of flags.
     pub(crate) fn values(&self) -> Vec<FlagValue> {
-        let Self { files: _, run, play, search, inference, log } = self;
+        let Self { files: _, run, play, search, inference, log, http } = self;
         [
             ("--output-dir", "output.dir", text(&run.output_dir)),
             ("--continuous", "daemon.continuous", switch(run.continuous, "true")),
@@ -359,6 +380,10 @@ impl Flags {
             ("--log-level", "log.level", text(&log.log_level)),
             ("--profile-counters", "metrics.profile_counters", switch(log.profile_counters, "true")),
             ("--metrics-dir", "metrics.dir", text(&log.metrics_dir)),
+            ("--http-listen", "http.listen", text(&http.http_listen)),
+            ("--http-metrics-listen", "http.metrics_listen", text(&http.http_metrics_listen)),
+            ("--http-socket", "http.socket", text(&http.http_socket)),
+            ("--http-token-file", "http.token_file", text(&http.http_token_file)),
         ]
         .into_iter()
         .map(|(flag, key, value)| FlagValue { flag, key, value })

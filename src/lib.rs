@@ -3,6 +3,7 @@
 //! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
 //!
 //! - [`exit`]: exit codes
+//! - [`token`]: the secret of those who may control the daemon from afar
 //! - [`settings`]: what can be set, and from where
 //! - [`telemetry`]: the log
 //! - [`cli`]: the command line
@@ -11,7 +12,10 @@
 //! - [`mod@metrics`]: what is counted, for Prometheus
 //! - [`signals`], [`stop`]: signals, and what stops play
 //! - [`service`]: what a service manager is told
-//! - [`live_settings`], [`operator`]: settings that change while games are played, and what else an operator may ask for
+//! - [`view`], [`live`]: games as data for people: their boards, those in play and those that ended lately
+//! - [`live_settings`], [`operator`], [`control`]: settings that change while games are played, and what else a running daemon
+//!   may be told
+//! - [`status`], [`http`]: how it is doing, and who may ask and steer
 //! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
 
@@ -19,11 +23,14 @@ mod agents;
 mod bench;
 mod check_model;
 mod cli;
+mod control;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
-mod metrics;
+mod http;
+mod live;
 mod live_settings;
+mod metrics;
 mod operator;
 mod output;
 mod play;
@@ -32,9 +39,12 @@ mod service;
 mod settings;
 mod signals;
 mod sizes;
+mod status;
 mod stop;
 mod telemetry;
+mod token;
 mod trace;
+mod view;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -82,11 +92,7 @@ fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Resu
 }
 
 /// The same, with where each came from.
-fn load_resolved(
-    flags: &Flags,
-    purpose: Purpose,
-    preset: Option<Preset>,
-) -> anyhow::Result<(Settings, Resolved)> {
+fn load_resolved(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<(Settings, Resolved)> {
     let resolved = flags.resolve(purpose, preset);
     let warnings = resolved.warnings().to_vec();
     let settings = resolved.clone().into_settings()?;

@@ -55,6 +55,11 @@ impl LiveSettings {
         Self { flags, present: Mutex::new(Present { resolved, settings }), set: Box::new(set) }
     }
 
+    /// Hash of those that determine games which start now.
+    pub(crate) fn games_hash(&self) -> String {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner).settings.games_hash()
+    }
+
     /// Changes settings, given by key (`{"search.temperature": 0.5}`) or by section; all of them or none. The same values again
     /// change nothing. `source`: who wants it, for messages.
     pub(crate) fn change(&self, wanted: &Map<String, Value>, source: &str) -> Changes {

@@ -21,7 +21,7 @@ use selfplay_actors::{
     stats::{CATALOGUE, Distribution, Metric, Stats, Value},
 };
 
-pub(crate) use self::feeds::About;
+pub(crate) use self::feeds::{About, time};
 
 /// Brings rows of metrics that are kept elsewhere. Must not block: it runs within a scrape.
 pub(crate) type Feed = Box<dyn Fn(&mut Samples) + Send + Sync>;
@@ -42,7 +42,6 @@ impl Exporter {
     }
 
     /// Brings what is counted elsewhere, under names of the catalogue.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for time accounts, which bring the time of threads"))]
     pub(crate) fn with(mut self, feed: Feed) -> Self {
         self.feeds.push(feed);
         self

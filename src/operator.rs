@@ -27,6 +27,8 @@ pub(crate) struct Operator {
     pub stats: Arc<Stats>,
     /// Hears that settings are being read.
     pub service: Arc<Service>,
+    /// Where requests come in.
+    pub requests: mpsc::Sender<Request>,
 }
 
 impl Operator {
@@ -38,12 +40,18 @@ impl Operator {
         }
     }
 
+    /// Has `request` obeyed, after those that came before.
+    pub(crate) fn ask(&self, request: Request) {
+        // The receiver lives as long as the thread that obeys; without it, the log has said so.
+        self.requests.send(request).ok();
+    }
+
     fn obey(&self, request: Request) {
         match request {
             Request::LogStatus => self.log_status(),
             _ if self.controller.state().draining => tracing::info!(?request, "of no effect: play is ending"),
             Request::Reload => {
-                tracing::info!("SIGHUP received: reading the settings again and looking for a model");
+                tracing::info!("reload: reading the settings again and looking for a model");
                 self.reload();
             }
             Request::TogglePause => self.controller.toggle_pause(),

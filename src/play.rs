@@ -4,7 +4,7 @@ use std::{
     io::{IsTerminal as _, Write as _},
     path::Path,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -13,10 +13,10 @@ use selfplay_actors::{
     batcher::ProbationLimits,
     bottleneck::Monitor,
     cache::CacheLimits,
-    game::GamePlan,
+    game::{GamePlan, both},
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Runtime, probe_device},
+    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, probe_device},
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
@@ -28,15 +28,20 @@ use selfplay_engine::{
 
 use crate::{
     agents::terms,
+    control::{Control as _, Steering},
     exit::{Exit, failed},
-    output::{self, Opened},
+    http,
+    live::LiveGames,
     live_settings::{LiveSettings, Origin},
+    metrics::{self, About, Exporter},
     operator::Operator,
+    output::{self, Opened},
     report::{Rates, Reporter, progress_bar},
     service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     signals::Signals,
     sizes::{Sizes, memory},
+    status::{self, DeviceStatus, Facts, Mode},
     stop::Stopper,
     trace::print_ply,
 };
@@ -45,6 +50,8 @@ use crate::{
 /// `origin`: where they came from, to read them again.
 pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
+    let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    let listening = http::Listening::bind(&settings.http)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
@@ -53,13 +60,14 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     let opened = output::open(settings, dir, game, seed, batch_games)?;
     let left_behind = opened.resumable.len() as u64;
     let stats = Arc::new(Stats::default());
+    let live = LiveGames::new(game);
     let plan = GamePlan {
         game,
         terms: terms(settings),
         seed,
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
-        on_ply: settings.play.trace.then(|| print_ply(game)),
+        hook: Some(if settings.play.trace { both(live.hook(), print_ply(game)) } else { live.hook() }),
     };
     let sizes = evaluation.sizes;
     tracing::info!(
@@ -74,6 +82,13 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         output = %dir.display(),
         "selfplayd starts"
     );
+    let facts = Facts {
+        started_unix,
+        seed,
+        mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
+        device: evaluation.device_status.clone(),
+        cache_capacity_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+    };
     let options = evaluation.options(settings, plan, opened, model_origin(settings));
     let journal = options.plan.journal.clone();
 
@@ -92,16 +107,41 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     // Reports are no reason not to play.
     let (profile, health) = (settings.metrics.profile_counters, options.health.clone());
     let monitor = Monitor::new(stats.clone(), sizes.advised(settings), Box::new(memory));
-    let reporter = Reporter::start(stats.clone(), health.clone(), monitor, bar, profile, sizes.inference_threads)
-        .inspect_err(|error| tracing::warn!("no reports: {error}"));
+    let reporter =
+        Reporter::start(stats.clone(), health.clone(), monitor.clone(), bar, profile, sizes.inference_threads)
+            .inspect_err(|error| tracing::warn!("no reports: {error}"));
+    let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
+    let steering = Arc::new(Steering::new(grace, settings.games_hash()));
+    let about = About {
+        requested: facts.device.requested.clone(),
+        actual: facts.device.actual.clone(),
+        settings_hash: Box::new({
+            let steering = steering.clone();
+            move || steering.settings_hash()
+        }),
+    };
+    let exporter = Exporter::new(stats.clone(), health.clone(), about).with(metrics::time(&stats, monitor.clone()));
+    let served = http::Served {
+        sources: status::Sources {
+            facts,
+            stats: stats.clone(),
+            monitor: monitor.clone(),
+            health: health.clone(),
+            control: steering.clone(),
+        },
+        live,
+        metrics: Arc::new(move || exporter.render()),
+    };
+    // Stopped last, so that the end can be watched.
+    let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
     let begun = Instant::now();
     let service = Arc::new(Service::start(Watched {
         control: options.control.clone(),
         stats: stats.clone(),
         health: health.clone(),
-        grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
+        grace,
     }));
-    let ending = run_until_stopped(options, settings, origin, signals, service.clone());
+    let ending = run_until_stopped(options, settings, origin, signals, service.clone(), steering, monitor);
     service.end();
     journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
@@ -112,6 +152,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     }
     log_books(&rates.counts, left_behind);
+    drop(server);
     Ok(exit(ending, &rates.counts))
 }
 
@@ -121,8 +162,10 @@ fn run_until_stopped(
     origin: Origin,
     signals: Signals,
     service: Arc<Service>,
+    steering: Arc<Steering>,
+    monitor: Arc<Monitor>,
 ) -> Ending {
-    let Signals { stop, requests, stopping } = signals;
+    let Signals { stop, requests, ask, stopping } = signals;
     let stopper = Stopper {
         signal: stop,
         stopping,
@@ -133,8 +176,14 @@ fn run_until_stopped(
     let (health, stats, settings) = (options.health.clone(), options.plan.stats.clone(), settings.clone());
     let started = move |controller: Controller| {
         let setter = controller.clone();
-        let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| setter.set(changed)));
-        Arc::new(Operator { controller: controller.clone(), settings, health, stats, service }).start(requests);
+        let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| {
+            changed.games_at_once.iter().for_each(|&games| monitor.set_games_at_once(games as u64));
+            setter.set(changed);
+        }));
+        let operator = Operator { controller: controller.clone(), settings, health, stats, service, requests: ask };
+        let operator = Arc::new(operator);
+        operator.clone().start(requests);
+        steering.attach(operator);
         actix::spawn(stopper.watch(controller));
     };
     run(options, started)
@@ -147,6 +196,8 @@ pub(crate) struct Evaluation {
     pub sizes: Sizes,
     /// What inference runs on, for people.
     pub device: String,
+    /// The same for the status.
+    pub device_status: DeviceStatus,
     source: Box<dyn ModelSource<Quoridor>>,
 }
 
@@ -159,10 +210,16 @@ impl Evaluation {
         let synthetic = |kind| Self::synthetic(settings, kind);
         match settings.inference.evaluator {
             EvaluatorKind::Onnx => {
-                let (runtime, load) = prepare_onnx(settings)?;
+                let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
                 let device = load.device;
+                let device_status = DeviceStatus {
+                    requested: provider.requested.to_string(),
+                    actual: provider.actual.to_string(),
+                    note: provider.note,
+                    onnxruntime: Some(runtime.version().to_owned()),
+                };
                 let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
-                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), source })
+                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), device_status, source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -176,7 +233,13 @@ impl Evaluation {
             NetworkKind::Mlp => QuoridorEncoding::Mlp,
         };
         let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
-        Ok(Self { sizes, device: "none, no network".to_owned(), source: Box::new(source) })
+        let device_status = DeviceStatus {
+            requested: settings.inference.device.to_string(),
+            actual: "none".to_owned(),
+            note: Some("the evaluator needs no network".to_owned()),
+            onnxruntime: None,
+        };
+        Ok(Self { sizes, device: "none, no network".to_owned(), device_status, source: Box::new(source) })
     }
 
     /// Everything the actor system needs.
@@ -238,8 +301,18 @@ fn hang_limits(settings: &Settings) -> HangLimits {
     }
 }
 
+/// ONNX Runtime, ready for models.
+pub(crate) struct Prepared {
+    /// It.
+    pub runtime: Runtime,
+    /// How models are loaded.
+    pub load: LoadOptions,
+    /// What they run on, and why.
+    pub provider: Provider,
+}
+
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
-pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, LoadOptions)> {
+pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
     let requested = device(settings);
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
@@ -261,7 +334,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<(Runtime, Load
         agreement_tolerance: settings.model.agreement_tolerance as f32,
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
-    Ok((runtime, load))
+    Ok(Prepared { runtime, load, provider })
 }
 
 /// What a model takes whose input has this shape, if it is a board of another size.

@@ -3,6 +3,7 @@
 //! Layers, each replacing the one before it key by key: the defaults compiled in from `configs/default.toml` → a preset of
 //! a subcommand → the trainer's YAML → the user's own file → the environment → flags. Modules in dependency order:
 //!
+//! - [`addresses`]: where to listen, and names of hosts
 //! - [`kind`]: what values a key may have
 //! - [`keys`]: the table of keys
 //! - [`mistake`]: what can be wrong, and how it is said
@@ -15,6 +16,7 @@
 //! - [`change`]: settings that change while the daemon plays
 //! - [`show`]: the resolved settings as a commented file
 
+mod addresses;
 mod change;
 mod check;
 mod file;
@@ -36,6 +38,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use addresses::{Addresses, HostNames};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
@@ -68,6 +71,8 @@ pub(crate) struct Settings {
     pub daemon: DaemonSettings,
     /// Records beside the games.
     pub metrics: MetricsSettings,
+    /// Status, control, metrics and the page.
+    pub http: HttpSettings,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -365,6 +370,22 @@ pub(crate) struct MetricsSettings {
     pub profile_counters: bool,
     /// Directory for one record per model version; `None`: not written.
     pub dir: Option<PathBuf>,
+}
+
+/// `[http]`: where status, control, metrics and the page are served.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpSettings {
+    /// Where everything is served; `None`: nowhere.
+    pub listen: Option<Addresses>,
+    /// Where only metrics and health are served; `None`: nowhere else.
+    pub metrics_listen: Option<Addresses>,
+    /// A Unix socket where everything is served to this user; `None`: none.
+    pub socket: Option<PathBuf>,
+    /// Holds the token of those who may control; `None`: those on this machine may.
+    pub token_file: Option<PathBuf>,
+    /// Names that this daemon may be called by, besides `localhost` and the machine's own; `None`: no others.
+    pub allowed_hosts: Option<HostNames>,
 }
 
 /// `[log]`: what is logged.

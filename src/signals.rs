@@ -38,6 +38,8 @@ pub(crate) struct Signals {
     pub stop: oneshot::Receiver<&'static str>,
     /// What others asked for, also before play began.
     pub requests: mpsc::Receiver<Request>,
+    /// The other end, for others who ask for the same.
+    pub ask: mpsc::Sender<Request>,
     /// Whether there was a reason to stop: from then on a signal to stop ends the process at once.
     pub stopping: Arc<AtomicBool>,
 }
@@ -55,7 +57,7 @@ impl Signals {
             let _inside = runtime.enter();
             All::listen().context("failed to listen for signals")?
         };
-        let stops = stopping.clone();
+        let (stops, ask) = (stopping.clone(), send_request.clone());
         let mut send_stop = Some(send_stop);
         let listening = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -74,7 +76,7 @@ impl Signals {
             });
         });
         listening.context("failed to listen for signals")?;
-        Ok(Self { stop, requests, stopping })
+        Ok(Self { stop, requests, ask, stopping })
     }
 
     /// Whether one to stop has come already.

@@ -3,11 +3,10 @@
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use selfplay_actors::game::PlyHook;
+use selfplay_actors::game::{GameHook, each_ply};
 use selfplay_engine::{
     Action, Game,
     game::Notation,
@@ -18,8 +17,8 @@ use selfplay_engine::{
 use crate::{cli::ShowArgs, exit::Exit};
 
 /// Prints every ply as it is played: who played what, what the search thought of it, and the board after it.
-pub(crate) fn print_ply(game: Quoridor) -> PlyHook<Quoridor> {
-    Arc::new(move |index, plies: &[PlyRecord<Quoridor>]| {
+pub(crate) fn print_ply(game: Quoridor) -> GameHook<Quoridor> {
+    each_ply(move |index, plies: &[PlyRecord<Quoridor>]| {
         let Some(last) = plies.last() else { return };
         let actions: Vec<Action> = plies.iter().map(|ply| ply.action).collect();
         let text = format!(

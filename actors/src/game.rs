@@ -1,5 +1,6 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
+mod hook;
 mod meter;
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,14 @@ use std::{
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
-    Game, Leaf,
+    Game, Leaf, Outcome,
     journal::{Journal, JournalNumber},
     replay::{GameRecord, PlyRecord},
     search::SpareTree,
     selfplay::{PlaySettings, Progress, SelfPlayGame},
 };
 
+pub use self::hook::{GameHook, GameKey, GameNews, both, each_ply};
 pub(crate) use self::meter::Meter;
 use crate::{
     account,
@@ -132,12 +134,9 @@ pub struct GamePlan<G: Game> {
     pub journal: Journal,
     /// Counters.
     pub stats: Arc<Stats>,
-    /// Whom to tell of every finished ply, for traces.
-    pub on_ply: Option<PlyHook<G>>,
+    /// Who watches the games.
+    pub hook: Option<GameHook<G>>,
 }
-
-/// Called with the number of a game and all its plies so far, after each ply.
-pub type PlyHook<G> = Arc<dyn Fn(u64, &[PlyRecord<G>]) + Send + Sync>;
 
 impl<G: Game> Clone for GamePlan<G> {
     fn clone(&self) -> Self {
@@ -147,7 +146,7 @@ impl<G: Game> Clone for GamePlan<G> {
             seed: self.seed,
             journal: self.journal.clone(),
             stats: self.stats.clone(),
-            on_ply: self.on_ply.clone(),
+            hook: self.hook.clone(),
         }
     }
 }
@@ -235,7 +234,17 @@ impl<G: Game> GameActor<G> {
             PlayGame::New { index, terms } => {
                 let (seed, number) = (*seed, journal.begin_with(*seed, index, &terms.hash));
                 tracing::debug!(seed, game = index, "game begun");
-                Assigned { number, seed, index, terms, plies: Vec::new(), first_version: None, resumes: 0, noted: 0, begun }
+                Assigned {
+                    number,
+                    seed,
+                    index,
+                    terms,
+                    plies: Vec::new(),
+                    first_version: None,
+                    resumes: 0,
+                    noted: 0,
+                    begun,
+                }
             }
             PlayGame::Resumed { game, terms } => {
                 stats.games_resumed.add(1);
@@ -245,7 +254,7 @@ impl<G: Game> GameActor<G> {
             }
         };
         let (plies, first_version) = (assigned.plies.clone(), assigned.first_version);
-        self.assigned = Some(assigned);
+        self.assigned.insert(assigned).tell(&self.plan, self.slot, GameNews::Begun(&plies));
         account::game_begins();
         self.play_on_from(plies, first_version);
     }
@@ -269,8 +278,12 @@ impl<G: Game> GameActor<G> {
         if let Some(assigned) = &mut self.assigned {
             playing.count(&progress, assigned.noted);
             match &progress {
-                Progress::Leaves => assigned.note(&self.plan, playing.game.plies(), playing.game.first_version()),
-                Progress::Finished(record) => assigned.note(&self.plan, &record.plies, Some(record.model_version)),
+                Progress::Leaves => {
+                    assigned.note(&self.plan, self.slot, playing.game.plies(), playing.game.first_version())
+                }
+                Progress::Finished(record) => {
+                    assigned.note(&self.plan, self.slot, &record.plies, Some(record.model_version))
+                }
             }
         }
         match progress {
@@ -288,12 +301,13 @@ impl<G: Game> GameActor<G> {
     }
 
     fn finish(&mut self, record: GameRecord<G>) {
+        let outcome = record.outcome;
         if let Some(Assigned { number, begun, terms, .. }) = &self.assigned {
             self.plan.stats.count_finished(&record, *begun);
             let (number, settings_hash) = (*number, terms.hash.clone());
             self.addresses.writer.do_send(GameFinished { number, record, settings_hash });
         }
-        self.leave(GameEnd::Finished);
+        self.leave(GameEnd::Finished, Some(outcome));
     }
 
     fn give_up(&mut self, reason: String) {
@@ -302,14 +316,15 @@ impl<G: Game> GameActor<G> {
             self.plan.journal.end(number);
             tracing::error!(seed, game = index, reason, "game given up");
         }
-        self.leave(GameEnd::GivenUp(reason));
+        self.leave(GameEnd::GivenUp(reason), None);
     }
 
-    fn leave(&mut self, end: GameEnd) {
+    fn leave(&mut self, end: GameEnd, outcome: Option<Outcome>) {
         self.playing = None;
-        if let Some(Assigned { index, .. }) = self.assigned.take() {
+        if let Some(assigned) = self.assigned.take() {
             account::game_ends();
-            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index, end });
+            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index: assigned.index, end });
+            assigned.tell(&self.plan, self.slot, GameNews::Over(outcome));
         }
     }
 
@@ -327,7 +342,7 @@ impl<G: Game> GameActor<G> {
         let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
         self.plan.stats.games_set_aside.add(1);
         self.addresses.rejects.do_send(GameRejected { number: assigned.number, seed, index, plies, nonsense });
-        self.leave(GameEnd::Rejected);
+        self.leave(GameEnd::Rejected, None);
     }
 
     /// Asks again after a wait that doubles, or gives the game up.
@@ -371,13 +386,18 @@ impl<G: Game> Playing<G> {
 
 impl<G: Game> Assigned<G> {
     /// Brings every ply that is not there yet to the journal, and tells the plan's hook of it.
-    fn note(&mut self, plan: &GamePlan<G>, plies: &[PlyRecord<G>], first_version: Option<i64>) {
+    fn note(&mut self, plan: &GamePlan<G>, slot: usize, plies: &[PlyRecord<G>], first_version: Option<i64>) {
         while let Some(ply) = plies.get(self.noted) {
             plan.journal.ply(self.number, self.noted, ply, first_version);
             self.noted += 1;
-            if let Some(hook) = &plan.on_ply {
-                hook(self.index, &plies[..self.noted]);
-            }
+            self.tell(plan, slot, GameNews::Played(&plies[..self.noted]));
+        }
+    }
+
+    /// Tells whoever watches.
+    fn tell(&self, plan: &GamePlan<G>, slot: usize, news: GameNews<'_, G>) {
+        if let Some(hook) = &plan.hook {
+            hook(GameKey { slot, seed: self.seed, index: self.index }, &news);
         }
     }
 }
@@ -407,11 +427,12 @@ impl<G: Game> Handler<StopGame> for GameActor<G> {
 
     fn handle(&mut self, StopGame { reply }: StopGame, _: &mut Self::Context) {
         self.playing = None;
-        let unfinished = self.assigned.take().is_some();
-        if unfinished {
+        let assigned = self.assigned.take();
+        reply.do_send(SlotStopped { slot: self.slot, unfinished: assigned.is_some() });
+        if let Some(assigned) = assigned {
             account::game_ends();
+            assigned.tell(&self.plan, self.slot, GameNews::Over(None));
         }
-        reply.do_send(SlotStopped { slot: self.slot, unfinished });
     }
 }
 

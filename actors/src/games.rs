@@ -186,7 +186,11 @@ impl Schedule {
     /// A slot without a game.
     fn put(&mut self, slot: usize) {
         let threads = self.free.len();
-        if slot < self.at_once { self.free[slot % threads].insert(slot) } else { self.idle.insert(slot) };
+        if slot < self.at_once {
+            self.free[slot % threads].insert(slot)
+        } else {
+            self.idle.insert(slot)
+        };
     }
 
     /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the

@@ -134,12 +134,7 @@ impl<G: Game> InferencePool<G> {
     }
 
     fn of(workers: Vec<Worker<G>>) -> Self {
-        Self {
-            workers,
-            generation: AtomicU64::new(0),
-            version: AtomicU64::new(0),
-            loaded: AtomicBool::new(false),
-        }
+        Self { workers, generation: AtomicU64::new(0), version: AtomicU64::new(0), loaded: AtomicBool::new(false) }
     }
 
     /// Number of threads.

@@ -19,7 +19,8 @@ impl Stage {
     fn new(own: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let path = |name: &str| dir.path().join(name);
-        fs::write(path("config.yaml"), "quoridor:\n  board_size: 5\n  max_walls: 3\nalphazero:\n  mcts_n: 20\n").unwrap();
+        fs::write(path("config.yaml"), "quoridor:\n  board_size: 5\n  max_walls: 3\nalphazero:\n  mcts_n: 20\n")
+            .unwrap();
         fs::write(path("own.toml"), own).unwrap();
         let files = cli::FileFlags { config: Some(path("config.yaml")), settings: Some(path("own.toml")) };
         let flags = Flags { files, ..Flags::default() };
@@ -75,7 +76,8 @@ fn what_can_be_changed_is_changed_and_passed_on() {
         change("log.level", json!("info"), json!("debug")),
     ];
     assert_eq!(changes, Changes { changed: expected.to_vec(), refused: Vec::new() });
-    let [root::LiveSettings { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms) }] = &stage.passed_on()[..]
+    let [root::LiveSettings { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms) }] =
+        &stage.passed_on()[..]
     else {
         panic!("passed on in one piece");
     };
@@ -88,7 +90,8 @@ fn what_can_be_changed_is_changed_and_passed_on() {
     assert!(nothing.terms.is_none() && nothing.games_at_once.is_none() && nothing.max_wait.is_none());
 
     // A value that was open is open again.
-    let changes = stage.change(json!({ "search.noise_alpha": null, "search.noise_epsilon": 0.25, "search.temperature": 1 }));
+    let changes =
+        stage.change(json!({ "search.noise_alpha": null, "search.noise_epsilon": 0.25, "search.temperature": 1 }));
     assert_eq!(changes.changed.len(), 3);
     let back = stage.passed_on().pop().unwrap().terms.unwrap();
     assert_ne!(back.hash, terms.hash);
@@ -108,7 +111,8 @@ fn one_mistake_is_enough_for_nothing_to_change() {
         "search": 5,
     }));
     assert_eq!(changes.changed, []);
-    let reasons: Vec<_> = changes.refused.iter().map(|refused| (refused.key.as_str(), refused.reason.as_str())).collect();
+    let reasons: Vec<_> =
+        changes.refused.iter().map(|refused| (refused.key.as_str(), refused.reason.as_str())).collect();
     insta::assert_debug_snapshot!(reasons);
     assert!(stage.passed_on().is_empty());
     assert_eq!(stage.change(json!({})), Changes::default());
@@ -127,10 +131,8 @@ fn files_read_again_change_what_can_be_changed_and_say_what_cannot() {
     fs::write(stage.own(), base("[search]\ntemperature = 0.6\nc_puct = 2.0\n[play]\nseed = 3\n")).unwrap();
     let changes = stage.read_again();
     // What the files say wins over what was asked for meanwhile.
-    let expected = [
-        change("search.temperature", json!(0.9), json!(0.6)),
-        change("play.games_per_process", json!(7), json!(32)),
-    ];
+    let expected =
+        [change("search.temperature", json!(0.9), json!(0.6)), change("play.games_per_process", json!(7), json!(32))];
     assert_eq!(changes.changed, expected);
     let refused: Vec<_> = changes.refused.iter().map(|refused| refused.key.as_str()).collect();
     assert_eq!(refused, ["search.c_puct", "play.seed"]);

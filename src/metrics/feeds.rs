@@ -6,6 +6,8 @@ use std::{
 };
 
 use selfplay_actors::{
+    account::{Activity, Role},
+    bottleneck::{Kind, Monitor},
     health::{Health, Restarts},
     root::CHILDREN,
     stats::Stats,
@@ -61,6 +63,27 @@ fn restarts(samples: &mut Samples, health: &Health) {
             samples.push("selfplayd_restarts_total", &labels, count as f64);
         }
     }
+}
+
+/// Where the threads' time goes, and what holds play back.
+pub(crate) fn time(stats: &Arc<Stats>, monitor: Arc<Monitor>) -> Feed {
+    let stats = stats.clone();
+    Box::new(move |samples| {
+        let times = stats.accounts.read();
+        for (role, activity) in Role::ALL.into_iter().flat_map(|role| Activity::ALL.map(|activity| (role, activity))) {
+            let labels = [("role", role.name()), ("activity", activity.name())];
+            samples.push("selfplayd_thread_seconds_total", &labels, times.seconds(role, activity));
+        }
+        let causes = [("no_work", Activity::WaitingWork), ("swap", Activity::Swap), ("paused", Activity::Paused)];
+        for (cause, activity) in causes {
+            let seconds = times.seconds(Role::Inference, activity);
+            samples.push("selfplayd_device_idle_seconds_total", &[("cause", cause)], seconds);
+        }
+        let holds = monitor.bottleneck().kind;
+        for kind in Kind::ALL {
+            samples.push("selfplayd_bottleneck", &[("kind", kind.name())], f64::from(u8::from(kind == holds)));
+        }
+    })
 }
 
 /// As the system sees the process; what it does not tell is left out.

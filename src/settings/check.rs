@@ -4,6 +4,7 @@ use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
 use super::{Agent, EvaluatorKind, Purpose, Settings};
+use crate::token::Token;
 
 /// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
 const LEAST_CACHE: u64 = 4096;
@@ -28,6 +29,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     if purpose == Purpose::Play {
         check_inputs_and_outputs(settings, &mut found);
         places::check(settings, entries, &mut found);
+        check_http(settings, entries, &mut found);
     }
     check_model(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
@@ -107,6 +109,30 @@ fn check_model(settings: &Settings, entries: &Entries, found: &mut Found) {
     if model.allowed_roots.as_ref().is_some_and(empty) {
         let allowed = "directories separated by colons, or \"none\" for any";
         found.mistakes.push(entries.refuse("model.allowed_roots", allowed));
+    }
+}
+
+fn check_http(settings: &Settings, entries: &Entries, found: &mut Found) {
+    /// Longest path of a Unix socket, in bytes: what the system's structure holds, with a zero at its end.
+    const LONGEST_SOCKET: usize = 107;
+    let http = &settings.http;
+    let off_loopback = http.listen.as_ref().is_some_and(|listen| listen.off_loopback().next().is_some());
+    match &http.token_file {
+        None if off_loopback => {
+            let allowed = "an address of this machine only, such as \"127.0.0.1:9466\", unless http.token_file says who \
+                           may control the daemon; metrics alone may be served anywhere by http.metrics_listen";
+            found.mistakes.push(entries.refuse("http.listen", allowed));
+        }
+        None => {}
+        Some(file) => {
+            if let Err(reason) = Token::read(file) {
+                found.mistakes.push(entries.refuse("http.token_file", format!("a file with a token, but it {reason}")));
+            }
+        }
+    }
+    if http.socket.as_ref().is_some_and(|socket| socket.as_os_str().len() > LONGEST_SOCKET) {
+        let allowed = format!("a path of at most {LONGEST_SOCKET} bytes, as sockets have no longer ones");
+        found.mistakes.push(entries.refuse("http.socket", allowed));
     }
 }
 

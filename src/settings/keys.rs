@@ -92,6 +92,11 @@ pub(super) const KEYS: &[Key] = &[
     open("daemon.pause_unload_after_seconds", Kind::Real(0.0, 31_536_000.0), "none"),
     key("metrics.profile_counters", Kind::Flag),
     open("metrics.dir", Kind::Path, "none"),
+    open("http.listen", Kind::Addresses, "none"),
+    open("http.metrics_listen", Kind::Addresses, "none"),
+    open("http.socket", Kind::Path, "none"),
+    open("http.token_file", Kind::Path, "none"),
+    open("http.allowed_hosts", Kind::HostNames, "none"),
     key("log.format", Kind::Choice(&["human", "json"])),
     key("log.level", Kind::LogLevel),
 ];

@@ -3,7 +3,7 @@
 use config::ValueKind;
 use std::fmt;
 
-use super::Device;
+use super::{Addresses, Device, HostNames};
 
 /// What a device setting may be.
 pub(super) const DEVICES: &str = r#""auto", "cpu", "cuda" or "cuda:N""#;
@@ -39,6 +39,10 @@ pub(super) enum Kind {
     Bytes,
     /// A device.
     Device,
+    /// Addresses of IP and port, separated by commas.
+    Addresses,
+    /// Names of hosts, separated by commas.
+    HostNames,
     /// A log level, or a list of `target=level`.
     LogLevel,
 }
@@ -59,6 +63,8 @@ impl Kind {
             Self::Path => text(value).is_some_and(|path| !path.is_empty()),
             Self::Bytes => return bytes(value).map(ValueKind::from),
             Self::Device => text(value)?.parse::<Device>().is_ok(),
+            Self::Addresses => text(value)?.parse::<Addresses>().is_ok(),
+            Self::HostNames => text(value)?.parse::<HostNames>().is_ok(),
             Self::LogLevel => text(value).is_some_and(is_log_level),
         };
         accepted.then(|| value.clone())
@@ -72,7 +78,7 @@ impl Kind {
             Self::Int(..) | Self::Bytes => trimmed.parse::<i64>().ok().map(ValueKind::from),
             Self::Real(..) | Self::Positive(_) => trimmed.parse::<f64>().ok().map(ValueKind::from),
             Self::Flag => trimmed.parse::<bool>().ok().map(ValueKind::from),
-            Self::Choice(_) | Self::Path | Self::Device | Self::LogLevel => None,
+            Self::Choice(_) | Self::Path | Self::Device | Self::Addresses | Self::HostNames | Self::LogLevel => None,
         };
         read.unwrap_or_else(|| text.into())
     }
@@ -94,6 +100,10 @@ impl fmt::Display for Kind {
             Self::Path => f.write_str("a path"),
             Self::Bytes => f.write_str(r#"a number of bytes or a size such as "256MiB" or "2GB""#),
             Self::Device => f.write_str(DEVICES),
+            Self::Addresses => {
+                f.write_str(r#"an address of IP and port such as "127.0.0.1:9466" or several separated by commas"#)
+            }
+            Self::HostNames => f.write_str(r#"a host name such as "gpu-1.lan" or several separated by commas"#),
             Self::LogLevel => f.write_str(
                 r#"off, error, warn, info, debug or trace, or a list with modules such as "info,selfplay_actors=debug""#,
             ),

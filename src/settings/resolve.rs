@@ -138,9 +138,7 @@ impl Resolved {
 
     /// The same with other values for some keys, from `source`; what they are for has been checked before.
     pub(super) fn with(&self, values: impl IntoIterator<Item = (&'static str, ValueKind)>, source: &str) -> Self {
-        self.with_entries(
-            values.into_iter().map(|(key, value)| (key, Entry { value, source: source.to_owned() })),
-        )
+        self.with_entries(values.into_iter().map(|(key, value)| (key, Entry { value, source: source.to_owned() })))
     }
 
     /// The same with other entries.

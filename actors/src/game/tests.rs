@@ -1,6 +1,6 @@
 //! A slot on paused time: what it does when evaluations fail, are late, or come twice.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Mutex, time::Duration};
 
 use selfplay_engine::{
     Evaluations, Evaluator,
@@ -24,19 +24,34 @@ struct Stage {
     free: Inbox<SlotFree>,
     journal: Journal,
     stats: Arc<Stats>,
+    /// What the hook heard, shortly.
+    news: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stage {
     fn new() -> Self {
         let stats = Arc::new(Stats::default());
         let journal = Journal::disabled();
+        let news = Arc::<Mutex<Vec<String>>>::default();
+        let heard = news.clone();
+        let hook: GameHook<TicTacToe> = Arc::new(move |key, news| {
+            assert_eq!((key.slot, key.seed), (5, 3));
+            let what = match news {
+                GameNews::Begun(plies) => format!("begun at {}", plies.len()),
+                GameNews::Played(plies) => format!("ply {}", plies.len()),
+                GameNews::Over(outcome) => {
+                    format!("over {}", if outcome.is_some() { "with a result" } else { "without" })
+                }
+            };
+            heard.lock().unwrap().push(format!("{}: {what}", key.index));
+        });
         let plan = GamePlan {
             game: TicTacToe,
             terms: terms(),
             seed: 3,
             journal: journal.clone(),
             stats: stats.clone(),
-            on_ply: None,
+            hook: Some(hook),
         };
         let (lookups, finished, rejected, free) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
         let addresses = GameAddresses {
@@ -47,7 +62,7 @@ impl Stage {
         };
         let spare = Rc::new(RefCell::new(SpareTree::default()));
         let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, spare, &ctx.address()));
-        Self { slot, lookups, finished, rejected, free, journal, stats }
+        Self { slot, lookups, finished, rejected, free, journal, stats, news }
     }
 
     /// The game in play, to its end.
@@ -102,7 +117,7 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
 fn simulations_are_counted_by_where_their_values_came_from() {
     play(async {
         let mut stage = Stage::new();
-        stage.slot.do_send(PlayGame::New { index: 9 });
+        stage.slot.do_send(PlayGame::New { index: 9, terms: terms() });
         let mut asked = 0;
         loop {
             let Some(Lookup { leaves, reply }) = stage.lookups.take().await.pop() else { break };
@@ -252,5 +267,31 @@ fn a_slot_that_is_told_to_stop_forgets_its_game_and_says_whether_there_was_one()
         let unfinished: Vec<_> = stopped.take().await.iter().map(|report| (report.slot, report.unfinished)).collect();
         assert_eq!(unfinished, [(5, false), (5, true), (5, false)]);
         assert!(stage.lookups.take().await.is_empty() && stage.free.take().await.is_empty());
+    });
+}
+
+#[test]
+fn who_watches_hears_of_every_game_from_its_beginning_to_its_end() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.slot.do_send(PlayGame::New { index: 9, terms: terms() });
+        let plies = stage.served().await.plies;
+        let heard = std::mem::take(&mut *stage.news.lock().unwrap());
+        assert_eq!((heard[0].as_str(), heard.last().unwrap().as_str()), ("9: begun at 0", "9: over with a result"));
+        let played: Vec<_> = (1..=plies.len()).map(|ply| format!("9: ply {ply}")).collect();
+        assert_eq!(heard[1..=plies.len()], played);
+
+        let number = stage.journal.begin(3, 4);
+        let resumed = ResumedGame { number, seed: 3, index: 4, first_version: Some(1), plies: plies[..2].to_vec() };
+        stage.slot.do_send(PlayGame::Resumed { game: Box::new(resumed), terms: terms() });
+        stage.slot.do_send(StopGame { reply: Inbox::new().address });
+        stage.lookups.take().await;
+        assert_eq!(std::mem::take(&mut *stage.news.lock().unwrap()), ["4: begun at 2", "4: over without"]);
+
+        stage.slot.do_send(PlayGame::New { index: 7, terms: terms() });
+        spoil(stage.lookups.next().await, 1);
+        spoil(stage.lookups.next().await, 1);
+        stage.free.next().await;
+        assert_eq!(*stage.news.lock().unwrap(), ["7: begun at 0", "7: over without"]);
     });
 }

@@ -94,7 +94,8 @@ impl Stage {
         };
         let stats = Arc::new(Stats::default());
         let source = Scripted { reads: Arc::clone(&reads), loads: Arc::clone(&loads), contents: Default::default() };
-        let actor = ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
+        let actor =
+            ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
         let (loader, mailbox) = supervision::mailbox();
         actix::spawn(mailbox.supervise(actor, crate::testing::supervised()));
         Self { dir, loader, reads, loads, in_service, batcher, unload, control, writer, games, root, stats }

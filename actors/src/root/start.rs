@@ -11,7 +11,11 @@ use actix::{Actor, Addr, Arbiter, Context, Supervised, System};
 use selfplay_engine::{Game, search::SpareTree};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{CHILDREN, Controller, Ending, Options, stop::Tree, supervisor::{RootAddresses, RootSupervisor}};
+use super::{
+    CHILDREN, Controller, Ending, Options,
+    stop::Tree,
+    supervisor::{RootAddresses, RootSupervisor},
+};
 use crate::{
     account::{self, Role},
     batcher::{BatcherActor, BatcherAddresses},

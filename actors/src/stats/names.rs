@@ -124,12 +124,6 @@ table! {
         infer_ns: stage = "infer";
         decode_ns: stage = "decode";
     }
-    /// Time that inference threads were idle, summed over threads: nothing to evaluate, a model being swapped in, or paused.
-    Counter(Seconds) device_idle_seconds_total {
-        idle_no_work_ns: cause = "no_work";
-        idle_swap_ns: cause = "swap";
-        idle_paused_ns: cause = "paused";
-    }
     /// Inference threads.
     Gauge(Threads) inference_threads { inference_threads; }
 
@@ -221,20 +215,14 @@ table! {
     Gauge(Switch) paused { paused; }
     /// Whether no new games start because the process is about to end.
     Gauge(Switch) draining { draining; }
-    /// What holds the process back: 1 for the one that does.
-    Gauge(Switch) bottleneck {
-        bottleneck_device: kind = "device";
-        bottleneck_games: kind = "games";
-        bottleneck_search: kind = "search";
-        bottleneck_writer: kind = "writer";
-        bottleneck_memory: kind = "memory";
-        bottleneck_model: kind = "model";
-        bottleneck_none: kind = "none";
-    }
 
     elsewhere {
         /// Time of threads by what they do and what they spend it on, summed over threads.
         Counter(Seconds) "selfplayd_thread_seconds_total" ["role", "activity"];
+        /// Time that inference threads were idle, summed over threads: nothing to evaluate, a model being swapped in, or paused.
+        Counter(Seconds) "selfplayd_device_idle_seconds_total" ["cause"];
+        /// What holds the process back: 1 for the one that does.
+        Gauge(Switch) "selfplayd_bottleneck" ["kind"];
         /// Restarts of actors and threads, by the row of the table of children and by the reason.
         Counter(Count) "selfplayd_restarts_total" ["child", "reason"];
         /// How long the model in service has served; 0 before the first.

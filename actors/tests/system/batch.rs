@@ -8,6 +8,7 @@ use std::{
 use selfplay_actors::{
     batcher::BatchPolicy,
     cache::CacheLimits,
+    game::each_ply,
     loader::{LoadFailure, ModelOrigin},
     root::Ending,
 };
@@ -85,7 +86,7 @@ fn every_ply_is_traced_once_and_in_order() {
         let mut scenario = Scenario::games(3);
         scenario.settings.agents = agents;
         let log = traced.clone();
-        scenario.on_ply = Some(Arc::new(move |game, plies| {
+        scenario.on_ply = Some(each_ply(move |game, plies| {
             log.lock().unwrap().push((game, plies.len(), plies.last().unwrap().action));
         }));
         let played = scenario.play();

@@ -12,6 +12,7 @@ use std::{
 };
 
 use selfplay_actors::{
+    game::each_ply,
     health::{HangLimits, State},
     loader::{SyntheticEvaluator, SyntheticSource},
     root::{CHILDREN, Ending},
@@ -86,7 +87,7 @@ fn a_writer_that_panics_sets_one_game_aside_and_writes_the_others() {
 fn a_game_that_cannot_be_resumed_is_given_up_and_the_others_go_on() {
     let mut scenario = Scenario::games(6);
     scenario.games_at_once = 2;
-    scenario.on_ply = Some(Arc::new(|game, _| assert!(game != 2, "as planned: game {game}")));
+    scenario.on_ply = Some(each_ply(|game, _| assert!(game != 2, "as planned: game {game}")));
     let played = scenario.play();
     // The first panic is over ply 1; the three resumptions trace plies 2 to 4.
     assert_eq!((played.ending, played.stats.games_abandoned), (Ending::Clean, 1));
@@ -133,7 +134,7 @@ fn games_that_cannot_be_written_are_reported() {
     let dir = tempfile::tempdir().unwrap();
     let ready = dir.path().join("ready");
     let mut scenario = Scenario::games(3);
-    scenario.on_ply = Some(Arc::new(move |_, _| {
+    scenario.on_ply = Some(each_ply(move |_, _| {
         // From the first ply on a file stands in the directory's place.
         if ready.is_dir() && fs::remove_dir_all(&ready).is_ok() {
             fs::write(&ready, b"").unwrap();
@@ -189,7 +190,7 @@ fn a_batch_that_hangs_ends_the_process_and_what_was_finished_is_written() {
         source: Box::new(source),
         hang_limits: HangLimits { inference: Some(Duration::from_secs(1)), ..HangLimits::default() },
         // Four games are played at once: when a fifth is in play, one is finished.
-        on_ply: Some(Arc::new(move |game, _| hangs.store(game >= 4, Ordering::Relaxed))),
+        on_ply: Some(each_ply(move |game, _| hangs.store(game >= 4, Ordering::Relaxed))),
         num_games: None,
         ..Scenario::games(0)
     };

@@ -3,12 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use selfplay_actors::{
-    game::PlyHook,
+    game::{GameHook, each_ply},
     loader::{Followed, ModelOrigin},
     root::Ending,
 };
@@ -47,12 +47,12 @@ impl Trainer {
 }
 
 /// A hook that sends on every ply with the number of its game.
-pub(crate) fn ply_channel<G: Game>() -> (PlyHook<G>, mpsc::Receiver<(u64, PlyRecord<G>)>) {
+pub(crate) fn ply_channel<G: Game>() -> (GameHook<G>, mpsc::Receiver<(u64, PlyRecord<G>)>) {
     let (sender, plies) = mpsc::channel();
     let hook = move |game, plies: &[PlyRecord<G>]| {
         sender.send((game, plies.last().unwrap().clone())).ok();
     };
-    (Arc::new(hook), plies)
+    (each_ply(hook), plies)
 }
 
 /// Endless games by the versions of `trainer`.

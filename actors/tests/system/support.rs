@@ -11,7 +11,7 @@ use std::{
 use selfplay_actors::{
     batcher::{BatchPolicy, ProbationLimits},
     cache::CacheLimits,
-    game::{GamePlan, PlyHook, Terms},
+    game::{GameHook, GamePlan, Terms},
     games::Quota,
     health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
@@ -55,7 +55,7 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) batching: BatchPolicy,
     pub(crate) unload_after: Option<Duration>,
     pub(crate) cache: CacheLimits,
-    pub(crate) on_ply: Option<PlyHook<G>>,
+    pub(crate) on_ply: Option<GameHook<G>>,
     pub(crate) journal_keeps_games: bool,
     pub(crate) hang_limits: HangLimits,
 }
@@ -151,8 +151,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             lock_wait: DEADLINE,
         };
         let journal = open_session(&ready(dir.path()), &options).unwrap().journal;
-        let provenance =
-            Provenance { pid, daemon_version: "test".to_owned(), metrics_dir: None };
+        let provenance = Provenance { pid, daemon_version: "test".to_owned(), metrics_dir: None };
         let options = Options {
             plan: GamePlan {
                 game: self.game,
@@ -160,7 +159,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 seed: SEED,
                 journal: journal.clone(),
                 stats: stats.clone(),
-                on_ply: self.on_ply,
+                hook: self.on_ply,
             },
             games_at_once: self.games_at_once,
             quota: Quota { first_index: 0, limit: self.num_games },

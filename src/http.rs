@@ -1,0 +1,26 @@
+//! Status, control, metrics and the page over HTTP, on a thread of their own that no game waits for.
+//!
+//! - [`answer`]: answers of the same form everywhere
+//! - [`access`]: who may ask for what
+//! - [`live`]: the games that can be looked at
+//! - [`events`]: what streams of events carry
+//! - [`page`]: the files of the page
+//! - [`routes`]: what is asked for, and the answer
+//! - [`listen`]: where callers are heard
+//! - [`connection`]: one caller, within bounds
+//! - [`server`]: the thread
+
+mod access;
+mod answer;
+mod connection;
+mod events;
+mod listen;
+mod live;
+mod page;
+mod routes;
+mod server;
+
+pub(crate) use self::{
+    listen::Listening,
+    server::{Served, Server},
+};

@@ -1,0 +1,45 @@
+//! The games that can be looked at: what the server asks of whoever follows them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::live::LiveGames;
+
+/// Games in play and games that ended. All methods are called on the server's thread and must not wait.
+pub(crate) trait LiveView: Send + Sync {
+    /// The boards in play: `{"board_size", "max_walls", "games": [{"slot", "game", "seed", "ply", "to_move", "value",
+    /// "model", "last", "pawns", "walls", "walls_left"}]}`.
+    fn games(&self) -> Value;
+
+    /// The game in play at `slot`, ply by ply: `{"game", "seed", "board_size", "plies": […], "result"}`.
+    fn game(&self, slot: usize) -> Option<Value>;
+
+    /// Games that ended: `{"games": [{"id", "game", "plies", "result", "model", "unix"}]}`, the newest first.
+    fn recent(&self) -> Value;
+
+    /// The game that ended with this `id`, in the form of [`Self::game`].
+    fn recent_game(&self, id: &str) -> Option<Value>;
+}
+
+impl LiveView for LiveGames {
+    fn games(&self) -> Value {
+        told(&Self::games(self))
+    }
+
+    fn game(&self, slot: usize) -> Option<Value> {
+        Self::game(self, slot).as_ref().map(told)
+    }
+
+    fn recent(&self) -> Value {
+        told(&Self::recent(self))
+    }
+
+    fn recent_game(&self, id: &str) -> Option<Value> {
+        Self::recent_game(self, id).as_ref().map(told)
+    }
+}
+
+fn told(what: &impl Serialize) -> Value {
+    // Neither maps with odd keys nor failing serialisers are in there.
+    serde_json::to_value(what).unwrap_or_default()
+}

@@ -1,0 +1,101 @@
+// Elements, and numbers, sizes and times as people read them.
+
+export const $ = (id) => document.getElementById(id);
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// Attributes that are null or false are left out.
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+export const el = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+// Texts and attributes are touched only where they change: screen readers, selections and layout stay calm.
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function set(node, name, value) {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+// Fills `list` with one child per item. A child is made anew only where its key changes, so that focus stays where it is.
+export function fillList(list, items, keyOf, make) {
+  items.forEach((item, place) => {
+    const key = keyOf(item), old = list.children[place];
+    if (old?.dataset.key === key) return;
+    const node = make(item);
+    node.dataset.key = key;
+    if (old) old.replaceWith(node);
+    else list.append(node);
+  });
+  while (list.children.length > items.length) list.lastElementChild.remove();
+}
+
+// Pairs of a term and what is said of it, in a <dl>.
+export function fillPairs(list, pairs) {
+  fillList(list, pairs, ([term, words, mark]) => `${term}|${words}|${mark ?? ""}`, ([term, words, mark]) =>
+    el("div", { class: mark }, el("dt", {}, term), el("dd", {}, words)));
+}
+
+const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const rough = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+
+const known = (value) => typeof value === "number" && Number.isFinite(value);
+
+export const count = (value) => (known(value) ? grouped.format(value) : "–");
+export const rate = (value) => (known(value) ? rough.format(value) : "–");
+export const compact = (value) => (known(value) ? short.format(value) : "–");
+export const percent = (share) =>
+  known(share) ? `${share > 0 && share < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)}%` : "–";
+export function signed(value) {
+  if (!known(value)) return "–";
+  const digits = Math.abs(value).toFixed(2);
+  return digits === "0.00" ? digits : (value < 0 ? "−" : "+") + digits;
+}
+export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+
+export function bytes(value) {
+  if (!known(value)) return "–";
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${rough.format(value)} ${units[unit]}`;
+}
+
+export function duration(seconds) {
+  if (!known(seconds)) return "–";
+  const whole = Math.max(0, Math.floor(seconds));
+  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  if (days > 0) return `${days} d ${hours} h`;
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min` : `${whole} s`;
+}
+
+// How long ago a time in seconds since 1970 was by the daemon's clock, which may differ from ours.
+let ahead = 0;
+export function daemonNow(unix) {
+  if (known(unix)) ahead = unix - Date.now() / 1000;
+  return Date.now() / 1000 + ahead;
+}
+export const ago = (unix) => (known(unix) ? `${duration(daemonNow() - unix)} ago` : "–");
+
+export const clock = (date) => date.toLocaleTimeString();
+
+// JSON, or null where there is none; errors are the caller's.
+export async function ask(path, options = {}) {
+  const response = await fetch(path, { cache: "no-store", ...options });
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw new Error([answer?.error ?? `${response.status}`, answer?.hint].filter(Boolean).join(": "));
+  return answer;
+}

@@ -1,0 +1,184 @@
+// The status document as words, figures and bars.
+
+import { $, ago, bytes, compact, count, daemonNow, duration, el, fillList, fillPairs, percent, plural, rate, say, set, svg } from "./dom.js";
+import { bar, sparkline } from "./draw.js";
+
+const STATES = {
+  starting: "Starting",
+  waiting_for_model: "Waiting for a model",
+  playing: "Playing",
+  paused: "Paused",
+  draining: "Draining",
+  writer_blocked: "Blocked by the disk",
+};
+
+const ACTIVITIES = {
+  working: "working",
+  waiting_evaluations: "waiting for evaluations",
+  waiting_work: "waiting for work",
+  writer_blocked: "blocked by the writer",
+  swap: "swapping models",
+  paused: "paused",
+};
+
+const SPEEDS = [
+  ["evaluations_per_s", "Evaluations per second", ({ rates }) => `${rate(rates?.simulations_per_s)} simulations per second`],
+  ["games_per_s", "Games per second", ({ games }) => `${count(games?.finished)} finished, ${count(games?.mean_plies)} plies on average`],
+  ["positions_per_s", "Positions per second", ({ writer }) => `${bytes(writer?.bytes_written)} written`],
+];
+
+export const stateWords = (state) => STATES[state] ?? state;
+
+export function showFigures(status) {
+  daemonNow(status.started_unix + status.uptime_seconds);
+  showVerdict(status);
+  showSpeed(status);
+  showBatches(status);
+  showSwaps(status.model?.swaps ?? []);
+  showThreads(status.threads ?? []);
+  showPairs(status);
+  showChildren(status.children ?? []);
+  const { device, version, pid, settings_hash: hash, uptime_seconds: uptime } = status;
+  const runtime = device?.onnxruntime ? `, ONNX Runtime ${device.onnxruntime}` : "";
+  say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${runtime}, settings ${hash}`);
+}
+
+function mark(node, level) {
+  set(node, "data-level", level);
+}
+
+function showVerdict(status) {
+  const { state, health, ready, bottleneck, model, games, mode } = status;
+  say($("state"), stateWords(state));
+  mark($("state"), state === "playing" ? "good" : state === "writer_blocked" ? "bad" : "warn");
+  const play = games ? `${count(games.active)} of ${plural(games.target, "game")} in play` : "";
+  const end = mode === "batch" ? "until its games are played" : "until told to stop";
+  const pause = status.control_state?.paused && status.control_state.unloaded ? "; the device is free for others" : "";
+  say($("state-line"), state === "playing" ? `${play}, ${end}.` : `${play}${pause}.`);
+
+  const reasons = [...new Set([...(health?.reasons ?? []), ...(ready?.reasons ?? [])])];
+  const well = health?.ok !== false, fit = ready?.ok !== false;
+  mark($("health"), !well ? "bad" : fit ? "good" : "warn");
+  const verdict = !well ? "Not healthy" : fit ? "Healthy, and ready" : "Healthy, but not ready";
+  say($("health-words"), reasons.length ? `${verdict}: ${reasons.join("; ")}` : verdict);
+
+  mark($("bottleneck"), ["writer", "memory", "model"].includes(bottleneck?.kind) ? "warn" : "plain");
+  say($("bottleneck-words"), bottleneck?.statement ?? "Not known yet");
+  say($("advice"), bottleneck?.advice ?? "");
+
+  const last = model?.swaps?.[0];
+  const trouble = last && last.outcome !== "served";
+  mark($("model"), model?.version == null || trouble ? "warn" : "plain");
+  const serving = model?.version == null ? "None yet" : `Version ${model.version}, for ${duration(model.age_seconds)}`;
+  const after = trouble ? `; ${last.version == null ? "one" : `version ${last.version}`} was ${last.outcome}` : "";
+  const { requested, actual, note } = status.device ?? {};
+  const fallback = note ? `; on ${actual} although ${requested} was asked for: ${note}` : "";
+  say($("model-words"), serving + after + fallback);
+}
+
+function showSpeed(status) {
+  fillList($("rates"), SPEEDS, ([key]) => key, ([key, title]) =>
+    el("figure", { class: "rate card" },
+      el("figcaption", {}, title),
+      el("p", { class: "now" }),
+      svg("svg", { class: "spark", role: "img", viewBox: "0 0 300 56", preserveAspectRatio: "none" }),
+      el("p", { class: "muted more" })));
+  SPEEDS.forEach(([key, title, more], place) => {
+    const node = $("rates").children[place], values = status.history?.[key] ?? [];
+    const [now, minutes] = [rate(status.rates?.[key]), duration(values.length * (status.history?.step_seconds ?? 2))];
+    say(node.querySelector(".now"), now);
+    say(node.querySelector(".more"), more(status));
+    const range = values.length ? `, between ${rate(Math.min(...values))} and ${rate(Math.max(...values))} in the last ${minutes}` : "";
+    sparkline(node.querySelector("svg"), values, `${title}: now ${now}${range}`);
+  });
+}
+
+function showBatches({ batch_sizes: bins, rates }) {
+  const shown = (bins ?? []).map((bin, place) => ({ ...bin, over: place > 0 ? bins[place - 1].le : 0 }));
+  while (shown.length > 1 && shown.at(-1).count === 0) shown.pop();
+  const [all, top] = [shown.reduce((sum, bin) => sum + bin.count, 0), Math.max(...shown.map((bin) => bin.count), 1)];
+  say($("batches-mean"), all ? `${rate(rates?.mean_batch)} on average in the last 10 s` : "no batch yet");
+  const range = ({ le, over }) => (le === null ? `over ${over}` : le === over + 1 ? `${le}` : `${over + 1} to ${le}`);
+  fillList($("batches"), shown, (bin) => `${bin.le}`, (bin) =>
+    el("li", {}, el("span", { class: "words" }), el("span", { class: "bar", "aria-hidden": "true" }),
+      el("span", { class: "size", "aria-hidden": "true" }, bin.le === null ? `>${bin.over}` : `${bin.le}`)));
+  shown.forEach((bin, place) => {
+    const [words, inner] = $("batches").children[place].children, share = all ? bin.count / all : 0;
+    const text = `Batches of ${range(bin)}: ${count(bin.count)}, ${percent(share)}`;
+    say(words, text);
+    set(inner.parentElement, "title", text);
+    inner.style.blockSize = `${(100 * bin.count) / top}%`;
+  });
+}
+
+function showSwaps(swaps) {
+  const shown = swaps.slice(0, 6);
+  const words = ({ outcome, seconds, reason }) =>
+    outcome === "served" ? (seconds == null ? "took over" : `took over, ready in ${seconds.toFixed(2)} s`) : `${outcome}: ${reason ?? "no reason given"}`;
+  fillList($("swaps"), shown, (swap) => `${swap.unix}|${swap.version}|${swap.outcome}`, (swap) =>
+    el("li", { "data-outcome": swap.outcome },
+      el("strong", {}, swap.version == null ? "?" : `${swap.version}`), el("span", { class: "words" }, words(swap)), el("span", { class: "muted when" })));
+  shown.forEach((swap, place) => say($("swaps").children[place].lastElementChild, ago(swap.unix)));
+  if (!shown.length) $("swaps").replaceChildren(el("li", { class: "muted" }, "No model yet."));
+}
+
+function showThreads(threads) {
+  const text = ({ shares }) => Object.entries(shares ?? {})
+    .filter(([, share]) => share >= 0.005)
+    .sort(([, a], [, b]) => b - a)
+    .map(([activity, share]) => `${percent(share)} ${ACTIVITIES[activity] ?? activity}`)
+    .join(", ") || "not measured yet";
+  const name = ({ role, count: number }) => (number > 1 ? `${role} × ${number}` : role);
+  fillPairs($("threads"), threads.map((thread) => [name(thread), text(thread)]));
+  threads.forEach((thread, place) => {
+    const pair = $("threads").children[place];
+    if (!pair.querySelector(".meter")) pair.lastElementChild.append(bar(thread.shares?.working ?? 0));
+  });
+}
+
+function showPairs({ cache, rates, games, writer }) {
+  const share = cache?.capacity_bytes ? cache.bytes / cache.capacity_bytes : 0;
+  $("cache-meter").firstElementChild.style.inlineSize = `${100 * Math.min(share, 1)}%`;
+  set($("cache-meter"), "aria-valuenow", Math.round(100 * share));
+  say($("cache-rate"), `${percent(rates?.cache_hit_rate)} of leaves known`);
+  fillPairs($("cache"), [
+    ["Entries", compact(cache?.entries)],
+    ["Memory", cache?.capacity_bytes ? `${bytes(cache.bytes)} of ${bytes(cache.capacity_bytes)}` : "no cache"],
+  ]);
+  const trouble = (number) => [count(number), number > 0 ? "warn" : undefined];
+  fillPairs($("data"), [
+    ["Finished", `${count(games?.finished)} of ${count(games?.started)} started`],
+    ["Plies per game", games?.mean_plies == null ? "–" : games.mean_plies.toFixed(1)],
+    ["Draws", percent(games?.draw_share)],
+    ["Resumed", count(games?.resumed)],
+    ["Set aside", ...trouble(games?.rejected)],
+    ["Given up", ...trouble(games?.given_up)],
+  ]);
+  const low = writer?.disk_free_bytes != null && writer.disk_free_bytes < (writer.disk_floor_bytes ?? 0);
+  fillPairs($("writer"), [
+    ["Written", plural(writer?.written ?? 0, "game")],
+    ["Waiting", `${plural(writer?.queued ?? 0, "game")}${writer?.credits == null ? "" : `, room for ${count(writer.credits)} more`}`, writer?.credits === 0 ? "warn" : undefined],
+    ["Failed writes", ...trouble(writer?.errors)],
+    ["Disk free", `${bytes(writer?.disk_free_bytes)}${writer?.disk_floor_bytes ? `, plays down to ${bytes(writer.disk_floor_bytes)}` : ""}`, low ? "warn" : undefined],
+    ["Journal", bytes(writer?.journal_bytes)],
+  ]);
+}
+
+function showChildren(children) {
+  const restarts = ({ restarts: of }) => Object.values(of ?? {}).reduce((sum, number) => sum + number, 0);
+  const weight = (child) => (["hung", "restarting", "stopped"].includes(child.state) ? 1e6 : 0) + restarts(child) + (child.last_exit ? 0.5 : 0);
+  const sorted = children.map((child, place) => [child, place]).sort(([a, i], [b, j]) => weight(b) - weight(a) || i - j).map(([child]) => child);
+  const all = children.reduce((sum, child) => sum + restarts(child), 0);
+  say($("children-sum"), all ? plural(all, "restart") : "none since the start");
+  const why = (child) => Object.entries(child.restarts ?? {}).filter(([, number]) => number > 0).map(([reason, number]) => `${number} ${reason}`).join(", ");
+  const trouble = (child) => (child.last_exit ? `${child.last_exit}, ${duration(child.last_exit_seconds_ago)} ago` : "");
+  fillList($("children"), sorted, (child) => child.name, (child) =>
+    el("tr", {}, el("th", { scope: "row" }, child.name), el("td"), el("td"), el("td"), el("td", { class: "muted" }, child.cost)));
+  sorted.forEach((child, place) => {
+    const row = $("children").children[place], [, state, number, last] = row.children;
+    mark(row, weight(child) >= 1e6 ? "bad" : weight(child) > 0 ? "warn" : "plain");
+    say(state, child.running > 1 ? `${child.state} × ${child.running}` : child.state);
+    say(number, restarts(child) ? `${why(child)} (${child.restarts_allowed} allowed in ${duration(child.window_seconds)})` : "none");
+    say(last, trouble(child));
+  });
+}

@@ -1,0 +1,149 @@
+//! The thread that hears callers. It is the last to end.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, Semaphore, broadcast, watch},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
+
+use super::{
+    access::Access,
+    connection,
+    events::{FinishedGames, News},
+    listen::{Listener, Listening, SocketFile},
+    live::LiveView,
+    routes::{self, MOST_READERS, Render, Shared},
+};
+use crate::{
+    settings::HttpSettings,
+    status::{Sampler, Sources},
+    token::Token,
+};
+
+/// How often the status is made.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// News that a slow reader of events may be behind.
+const NEWS: usize = 64;
+/// How long the thread may take to end: as long as its callers may, and a little more.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is served.
+pub(crate) struct Served {
+    /// The status, and control.
+    pub sources: Sources,
+    /// The games.
+    pub live: Arc<dyn LiveView>,
+    /// The metrics.
+    pub metrics: Render,
+}
+
+/// The server. Dropped, it answers what was asked and ends.
+pub(crate) struct Server {
+    stop: watch::Sender<bool>,
+    ended: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Serves `served` to those who are heard at `listening`, under the rules of `settings`.
+    ///
+    /// # Errors
+    /// When the token can no longer be read, or the system gives no thread.
+    pub(crate) fn start(listening: Listening, served: Served, settings: &HttpSettings) -> anyhow::Result<Self> {
+        let token = settings.token_file.as_deref().map(Token::read).transpose();
+        let token = token.map_err(|reason| anyhow::anyhow!("failed to start HTTP: http.token_file {reason}"))?;
+        let mut hosts = settings.allowed_hosts.as_ref().map_or_else(Vec::new, |hosts| hosts.to_vec());
+        hosts.extend(own_name());
+        let (stop, stopping) = watch::channel(false);
+        let (end, ended) = mpsc::channel();
+        listening.log();
+        let Listening { runtime, listeners, socket } = listening;
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(run(listeners, served, Access { token, hosts }, stopping, socket));
+            end.send(()).ok();
+        })?;
+        Ok(Self { stop, ended, thread: Some(thread) })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        // It ends in a panic or in time; else the process ends without it.
+        let in_time = self.ended.recv_timeout(JOIN_TIMEOUT) != Err(mpsc::RecvTimeoutError::Timeout);
+        match self.thread.take().filter(|_| in_time).map(JoinHandle::join) {
+            Some(Ok(())) => {}
+            Some(Err(_)) => tracing::error!("the HTTP thread ended in a panic"),
+            None => tracing::warn!("the HTTP thread did not end in time"),
+        }
+    }
+}
+
+/// The name of this machine, which no page on the web has.
+fn own_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
+    (!name.is_empty()).then_some(name)
+}
+
+/// Serves until `stopping` is true.
+async fn run(
+    listeners: Vec<Listener>,
+    served: Served,
+    access: Access,
+    stopping: watch::Receiver<bool>,
+    socket: Option<SocketFile>,
+) {
+    let Served { sources, live, metrics } = served;
+    let control = sources.control.clone();
+    let mut sampler = Sampler::new(sources);
+    let (first, _) = sampler.sample();
+    let (status_sender, status) = watch::channel(Arc::new(first));
+    let (news, _) = broadcast::channel(NEWS);
+    let shared = Arc::new(Shared {
+        status,
+        look: Notify::new(),
+        news,
+        readers: Arc::new(Semaphore::new(MOST_READERS)),
+        stopping: stopping.clone(),
+        control,
+        live,
+        metrics,
+        access: access.clone(),
+    });
+    let access = Arc::new(access);
+    let (everything, numbers) = (routes::of_everything(shared.clone()), routes::of_metrics(shared.clone()));
+    let mut places = JoinSet::new();
+    for listener in listeners {
+        let router = if matches!(listener, Listener::Metrics(_)) { numbers.clone() } else { everything.clone() };
+        places.spawn(connection::serve(listener, router, access.clone(), stopping.clone()));
+    }
+    let sampling = tokio::spawn(sample(sampler, shared, status_sender));
+    while places.join_next().await.is_some() {}
+    sampling.abort();
+    drop(socket);
+}
+
+/// Makes the status once a second and whenever somebody wants to see what changed.
+async fn sample(mut sampler: Sampler, shared: Arc<Shared>, status: watch::Sender<Arc<crate::status::Status>>) {
+    let mut finished = FinishedGames::default();
+    let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let asked = tokio::select! {
+            _ = ticks.tick() => false,
+            () = shared.look.notified() => true,
+        };
+        let (now, swaps) = sampler.sample();
+        status.send_replace(Arc::new(now));
+        let games = if asked { Vec::new() } else { finished.look(&*shared.live) };
+        for news in swaps.into_iter().map(News::Swap).chain(games) {
+            shared.news.send(news).ok(); // Nobody may read events.
+        }
+    }
+}

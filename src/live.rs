@@ -1,0 +1,247 @@
+//! The games in play and those that ended lately, as the status page shows them.
+//!
+//! Game threads call [`LiveGames::hook`] once a ply: it notes 80 bytes under a short lock. Whoever looks copies what he needs
+//! out of the lock; boards and text are made from the copy, on his own thread.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use selfplay_actors::game::{GameHook, GameKey, GameNews};
+use selfplay_engine::{
+    Game as _, Outcome, Player,
+    games::quoridor::{Quoridor, QuoridorState},
+    replay::PlyRecord,
+};
+use serde::Serialize;
+
+use crate::view::{BoardView, GameView, Ply, result_name, rounded};
+
+/// How many games that ended are kept.
+pub(crate) const MOST_RECENT: usize = 50;
+
+/// All games in play: `GET /v1/games`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct GamesInPlay {
+    /// Cells a side.
+    pub board_size: u8,
+    /// Walls of each player at the start.
+    pub max_walls: u8,
+    /// The games by their slots.
+    pub games: Vec<GameInPlay>,
+}
+
+/// A game in play at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct GameInPlay {
+    /// Its slot, from 0.
+    pub slot: usize,
+    /// Its number under its seed.
+    pub game: u64,
+    /// The seed of the process that began it.
+    pub seed: u64,
+    /// Plies played.
+    pub ply: usize,
+    /// Index of the player to move.
+    pub to_move: usize,
+    /// Value of the last searched position, from the *first* player's view, so that it does not alternate from ply to ply;
+    /// `None` before the first ply.
+    pub value: Option<f64>,
+    /// Version of the newest model that had a say in the last ply.
+    pub model: Option<i64>,
+    /// What was played last.
+    pub last: Option<String>,
+    /// The present position.
+    #[serde(flatten)]
+    pub board: BoardView,
+}
+
+/// The games that ended lately: `GET /v1/recent`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RecentGames {
+    /// The newest first, at most [`MOST_RECENT`].
+    pub games: Vec<RecentGame>,
+}
+
+/// A game that ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RecentGame {
+    /// Names it in `GET /v1/recent/{id}`: seed and number.
+    pub id: String,
+    /// Its number under its seed.
+    pub game: u64,
+    /// Its length.
+    pub plies: usize,
+    /// Who won: `first`, `second` or `draw`.
+    pub result: &'static str,
+    /// Version of the newest model that had a say in the first ply, as in the game's file.
+    pub model: Option<i64>,
+    /// When it ended, in seconds since 1970.
+    pub unix: f64,
+}
+
+/// See the module. All methods may be called from any thread.
+#[derive(Debug)]
+pub(crate) struct LiveGames {
+    game: Quoridor,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By slot.
+    in_play: Vec<Option<InPlay>>,
+    /// The newest last.
+    recent: VecDeque<Arc<Finished>>,
+}
+
+#[derive(Debug)]
+struct InPlay {
+    seed: u64,
+    index: u64,
+    plies: Vec<Ply>,
+    state: QuoridorState,
+}
+
+#[derive(Debug)]
+struct Finished {
+    seed: u64,
+    index: u64,
+    plies: Vec<Ply>,
+    outcome: Outcome,
+    unix: f64,
+}
+
+impl LiveGames {
+    /// Of games by these rules; none yet.
+    pub(crate) fn new(game: Quoridor) -> Arc<Self> {
+        Arc::new(Self { game, table: Mutex::default() })
+    }
+
+    /// Takes note of games, for [`selfplay_actors::game::GamePlan::hook`].
+    pub(crate) fn hook(self: &Arc<Self>) -> GameHook<Quoridor> {
+        let live = self.clone();
+        Arc::new(move |key, news| match news {
+            GameNews::Begun(plies) => live.begun(key, plies),
+            GameNews::Played(plies) => live.played(key, plies),
+            GameNews::Over(outcome) => live.over(key, *outcome),
+        })
+    }
+
+    fn begun(&self, key: GameKey, plies: &[PlyRecord<Quoridor>]) {
+        let mut game = InPlay { seed: key.seed, index: key.index, plies: Vec::new(), state: self.game.start() };
+        plies.iter().for_each(|ply| game.add(&self.game, Ply::of(&self.game, ply)));
+        let mut table = self.table();
+        if table.in_play.len() <= key.slot {
+            table.in_play.resize_with(key.slot + 1, || None);
+        }
+        table.in_play[key.slot] = Some(game);
+    }
+
+    fn played(&self, key: GameKey, plies: &[PlyRecord<Quoridor>]) {
+        let Some(ply) = plies.last().map(|ply| Ply::of(&self.game, ply)) else { return };
+        let mut table = self.table();
+        let game = table.in_play.get_mut(key.slot).and_then(Option::as_mut);
+        // One that went on in another slot, or missed a ply, would show boards that never were.
+        if let Some(game) = game.filter(|game| game.is(key) && game.plies.len() + 1 == plies.len()) {
+            game.add(&self.game, ply);
+        }
+    }
+
+    fn over(&self, key: GameKey, outcome: Option<Outcome>) {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        let mut table = self.table();
+        let slot = table.in_play.get_mut(key.slot);
+        let Some(InPlay { seed, index, plies, .. }) = slot.and_then(|slot| slot.take_if(|game| game.is(key))) else {
+            return;
+        };
+        let Some(outcome) = outcome else { return };
+        let oldest = if table.recent.len() == MOST_RECENT { table.recent.pop_front() } else { None };
+        table.recent.push_back(Arc::new(Finished { seed, index, plies, outcome, unix }));
+        drop(table);
+        drop(oldest); // Not under the lock.
+    }
+
+    /// The games in play.
+    pub(crate) fn games(&self) -> GamesInPlay {
+        let now: Vec<_> = {
+            let table = self.table();
+            let games = table.in_play.iter().enumerate().filter_map(|(slot, game)| Some((slot, game.as_ref()?)));
+            games.map(|(slot, game)| (slot, game.seed, game.index, game.state, game.plies.last().copied())).collect()
+        };
+        let games = now.into_iter().map(|(slot, seed, index, state, last)| GameInPlay {
+            slot,
+            game: index,
+            seed,
+            ply: self.game.ply(&state) as usize,
+            to_move: self.game.side_to_move(&state).index(),
+            value: last.map(|ply| rounded(if ply.player == Player::First { ply.value } else { -ply.value })),
+            model: last.map(|ply| ply.model),
+            last: last.map(|ply| self.name(ply)),
+            board: BoardView::of(&self.game, &state),
+        });
+        GamesInPlay { board_size: self.game.board_size(), max_walls: self.game.max_walls(), games: games.collect() }
+    }
+
+    /// The game in play in `slot`; `None` if there is none.
+    pub(crate) fn game(&self, slot: usize) -> Option<GameView> {
+        let (seed, index, plies) = {
+            let table = self.table();
+            let game = table.in_play.get(slot)?.as_ref()?;
+            (game.seed, game.index, game.plies.clone())
+        };
+        Some(GameView::new(&self.game, seed, index, &plies, None))
+    }
+
+    /// The games that ended lately.
+    pub(crate) fn recent(&self) -> RecentGames {
+        let games: Vec<_> = self.table().recent.iter().rev().cloned().collect();
+        RecentGames { games: games.iter().map(|game| game.summary()).collect() }
+    }
+
+    /// A game that ended lately, by its id; `None` if it is not, or no longer, among them.
+    pub(crate) fn recent_game(&self, id: &str) -> Option<GameView> {
+        let (seed, index) = id.split_once('-')?;
+        let (seed, index) = (seed.parse().ok()?, index.parse().ok()?);
+        let game = self.table().recent.iter().find(|game| (game.seed, game.index) == (seed, index)).cloned()?;
+        Some(GameView::new(&self.game, seed, index, &game.plies, Some(game.outcome)))
+    }
+
+    fn name(&self, ply: Ply) -> String {
+        use selfplay_engine::game::Notation as _;
+        self.game.action_name(ply.action)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InPlay {
+    fn is(&self, key: GameKey) -> bool {
+        (self.seed, self.index) == (key.seed, key.index)
+    }
+
+    fn add(&mut self, game: &Quoridor, ply: Ply) {
+        self.plies.push(ply);
+        game.play(&mut self.state, ply.action);
+    }
+}
+
+impl Finished {
+    fn summary(&self) -> RecentGame {
+        RecentGame {
+            id: format!("{}-{}", self.seed, self.index),
+            game: self.index,
+            plies: self.plies.len(),
+            result: result_name(self.outcome),
+            model: self.plies.first().map(|ply| ply.model),
+            unix: self.unix,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

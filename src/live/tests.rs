@@ -1,0 +1,136 @@
+//! Games of random moves, told of as game actors do.
+
+use selfplay_engine::{
+    replay::GameRecord,
+    search::{SearchParams, Simulations, SpareTree},
+    selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+};
+use serde_json::json;
+
+use super::*;
+
+const SEED: u64 = 3;
+
+fn rules() -> Quoridor {
+    Quoridor::new(5, 2, Some(30)).unwrap()
+}
+
+/// Game `index`, of random moves.
+fn played(index: u64) -> GameRecord<Quoridor> {
+    let search = SearchParams {
+        simulations: Simulations::PerMove(1),
+        c_puct: 1.0,
+        leaf_parallelism: 1,
+        virtual_loss: 0,
+        noise: None,
+    };
+    let settings = PlaySettings {
+        search,
+        temperature: 1.0,
+        drop_t_on_step: None,
+        tree_reuse: false,
+        penalize_visited_states: false,
+        agents: [Agent::Random; 2],
+    };
+    let mut game = SelfPlayGame::new(rules(), settings.into(), SEED, index);
+    match game.advance(&mut Vec::new(), &mut SpareTree::default()) {
+        Progress::Finished(record) => record,
+        Progress::Leaves => panic!("random players ask nothing"),
+    }
+}
+
+const fn key(slot: usize, index: u64) -> GameKey {
+    GameKey { slot, seed: SEED, index }
+}
+
+/// Tells of the whole of a game.
+fn tell(hook: &GameHook<Quoridor>, slot: usize, record: &GameRecord<Quoridor>) {
+    hook(key(slot, record.index), &GameNews::Begun(&[]));
+    (1..=record.plies.len()).for_each(|ply| hook(key(slot, record.index), &GameNews::Played(&record.plies[..ply])));
+    hook(key(slot, record.index), &GameNews::Over(Some(record.outcome)));
+}
+
+#[test]
+fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
+    let (live, record) = (LiveGames::new(rules()), played(12));
+    let hook = live.hook();
+    assert_eq!((live.games().games, live.game(2)), (Vec::new(), None));
+    hook(key(2, 12), &GameNews::Begun(&[]));
+    let begun = serde_json::to_value(live.games()).unwrap();
+    let expected = json!({
+        "slot": 2, "game": 12, "seed": 3, "ply": 0, "to_move": 0, "value": null, "model": null, "last": null,
+        "pawns": [[0, 2], [4, 2]], "walls": [], "walls_left": [2, 2],
+    });
+    assert_eq!(begun, json!({ "board_size": 5, "max_walls": 2, "games": [expected] }));
+
+    for ply in 1..=record.plies.len() {
+        hook(key(2, 12), &GameNews::Played(&record.plies[..ply]));
+        let (list, view) = (live.games(), live.game(2).unwrap());
+        let (now, present) = (&list.games[0], view.plies.last().unwrap());
+        assert_eq!((now.ply, now.to_move, &now.board), (ply, present.player, &present.board));
+        assert_eq!((view.plies.len(), view.result), (ply + 1, None));
+        assert_eq!(now.last, view.plies[ply - 1].action);
+    }
+    assert!(live.recent().games.is_empty());
+    let view = live.game(2).unwrap();
+    hook(key(2, 12), &GameNews::Over(Some(record.outcome)));
+    assert!(live.games().games.is_empty() && live.game(2).is_none());
+
+    let recent = &live.recent().games[0];
+    let result = result_name(record.outcome);
+    assert_eq!((recent.id.as_str(), recent.game, recent.plies), ("3-12", 12, record.plies.len()));
+    assert_eq!((recent.result, recent.model), (result, Some(record.plies[0].model_version)));
+    assert_eq!(live.recent_game("3-12"), Some(GameView { result: Some(result), ..view }));
+    for unknown in ["", "3", "3-13", "4-12", "3-12-1", "x-12", "3-"] {
+        assert_eq!(live.recent_game(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn values_are_told_from_the_first_player_s_view() {
+    let (live, mut record) = (LiveGames::new(rules()), played(0));
+    record.plies.iter_mut().for_each(|ply| ply.root_value = 0.25);
+    let hook = live.hook();
+    for (ply, value) in [(1, 0.25), (2, -0.25)] {
+        hook(key(0, 0), &GameNews::Begun(&record.plies[..ply - 1]));
+        hook(key(0, 0), &GameNews::Played(&record.plies[..ply]));
+        assert_eq!(live.games().games[0].value, Some(value));
+    }
+}
+
+#[test]
+fn a_game_of_an_earlier_process_is_shown_from_its_first_ply() {
+    let (live, record) = (LiveGames::new(rules()), played(5));
+    let hook = live.hook();
+    hook(key(0, 5), &GameNews::Begun(&record.plies[..3]));
+    assert_eq!(live.game(0).unwrap().plies.len(), 4);
+    hook(key(0, 5), &GameNews::Played(&record.plies[..4]));
+    assert_eq!(live.game(0).unwrap().plies.len(), 5);
+}
+
+#[test]
+fn a_game_without_a_result_leaves_nothing_and_news_of_other_games_changes_nothing() {
+    let (live, record) = (LiveGames::new(rules()), played(1));
+    let hook = live.hook();
+    hook(key(0, 1), &GameNews::Begun(&record.plies[..2]));
+    let before = live.games();
+    hook(key(0, 7), &GameNews::Played(&record.plies[..3]));
+    hook(key(0, 7), &GameNews::Over(Some(record.outcome)));
+    hook(key(9, 1), &GameNews::Played(&record.plies[..3]));
+    hook(key(0, 1), &GameNews::Played(&record.plies[..5]));
+    assert_eq!(live.games(), before, "of other games, or of plies after one that was missed");
+    hook(key(0, 1), &GameNews::Over(None));
+    assert!(live.games().games.is_empty() && live.recent().games.is_empty());
+}
+
+#[test]
+fn so_many_recent_games_are_kept() {
+    let live = LiveGames::new(rules());
+    let (hook, record) = (live.hook(), played(0));
+    let numbers = || live.recent().games.iter().map(|game| game.game).collect::<Vec<_>>();
+    (0..3).for_each(|index| tell(&hook, 1, &GameRecord { index, ..record.clone() }));
+    assert_eq!(numbers(), [2, 1, 0]);
+    (3..60).for_each(|index| tell(&hook, 1, &GameRecord { index, ..record.clone() }));
+    assert_eq!(numbers(), (10..60).rev().collect::<Vec<_>>());
+    assert!(live.recent_game("3-9").is_none() && live.recent_game("3-10").is_some());
+}

@@ -1,0 +1,161 @@
+//! What a daemon is doing, whether it is healthy and whether it is ready: pure judgements of [`Signs`].
+
+use super::{State, Verdict};
+
+/// Play that gets on by not one leaf in this time is stuck, in seconds.
+const STUCK_AFTER: f64 = 60.0;
+
+/// What is known of a daemon at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Signs {
+    /// The actor system runs.
+    pub started: bool,
+    /// It was told to end.
+    pub draining: bool,
+    /// It was told to rest.
+    pub paused: bool,
+    /// A model serves.
+    pub serving: bool,
+    /// Models were withdrawn or refused, and none serves.
+    pub refused: bool,
+    /// Games in play.
+    pub active: u64,
+    /// Games to be in play at once.
+    pub target: u64,
+    /// Finished games that are not on the disk.
+    pub unwritten: u64,
+    /// Attempts to write failed in the last seconds.
+    pub write_errors: u64,
+    /// Free space is below its floor.
+    pub disk_full: bool,
+    /// Since when play has not got on, in seconds.
+    pub idle_seconds: f64,
+    /// Children that hang, and for how many seconds.
+    pub hung: Vec<(String, f64)>,
+}
+
+impl Signs {
+    /// Whether so many finished games wait that no new ones start, or there is no room for more.
+    fn writer_blocked(&self) -> bool {
+        self.disk_full || self.unwritten > 0 && self.unwritten >= self.target && self.active < self.target
+    }
+
+    pub(super) fn state(&self) -> State {
+        match self {
+            Self { draining: true, .. } => State::Draining,
+            Self { started: false, .. } => State::Starting,
+            Self { paused: true, .. } => State::Paused,
+            Self { serving: false, .. } => State::WaitingForModel,
+            signs if signs.writer_blocked() => State::WriterBlocked,
+            _ => State::Playing,
+        }
+    }
+
+    /// Whether it is alive and gets on. What it waits for is no illness of its own.
+    pub(super) fn health(&self) -> Verdict {
+        let hung = self
+            .hung
+            .iter()
+            .map(|(name, seconds)| format!("{name} hangs: it has been busy with one thing for {seconds:.0} s"));
+        let stuck = self.state() == State::Playing && self.active > 0 && self.idle_seconds >= STUCK_AFTER;
+        let stuck = stuck.then(|| {
+            format!("play is stuck: no leaf for {:.0} s although {} games are in play", self.idle_seconds, self.active)
+        });
+        Verdict::of(hung.chain(stuck))
+    }
+
+    /// Whether it plays and what it plays gets to the disk.
+    pub(super) fn readiness(&self) -> Verdict {
+        let reasons = [
+            (self.draining, "it is draining: no new games start".to_owned()),
+            (!self.draining && !self.started, "it is starting".to_owned()),
+            (self.paused, "it is paused".to_owned()),
+            (self.started && !self.serving && !self.paused && !self.refused, "there is no model yet".to_owned()),
+            (
+                self.started && !self.serving && !self.paused && self.refused,
+                "no model serves: see model.swaps".to_owned(),
+            ),
+            (self.disk_full, "free space is below its floor: no new games start".to_owned()),
+            (self.write_errors > 0, format!("writing fails: {} attempts in the last 10 s", self.write_errors)),
+            (
+                !self.disk_full && self.writer_blocked(),
+                format!("{} finished games wait for the disk: no new games start", self.unwritten),
+            ),
+        ];
+        let mut reasons: Vec<_> =
+            reasons.into_iter().filter_map(|(applies, reason)| applies.then_some(reason)).collect();
+        reasons.extend(self.health().reasons);
+        Verdict::of(reasons)
+    }
+}
+
+impl Verdict {
+    /// A yes exactly if nothing speaks against it.
+    pub(crate) fn of(reasons: impl IntoIterator<Item = String>) -> Self {
+        let reasons: Vec<_> = reasons.into_iter().collect();
+        Self { ok: reasons.is_empty(), reasons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn playing() -> Signs {
+        Signs { started: true, serving: true, active: 32, target: 32, ..Signs::default() }
+    }
+
+    #[test]
+    fn play_is_healthy_and_ready() {
+        let signs = playing();
+        assert_eq!(signs.state(), State::Playing);
+        assert!(signs.health().ok && signs.readiness().ok);
+    }
+
+    #[test]
+    fn who_waits_is_healthy_and_says_what_for() {
+        for (signs, state, reason) in [
+            (Signs { started: false, ..playing() }, State::Starting, "it is starting"),
+            (Signs { serving: false, ..playing() }, State::WaitingForModel, "there is no model yet"),
+            (
+                Signs { serving: false, refused: true, ..playing() },
+                State::WaitingForModel,
+                "no model serves: see model.swaps",
+            ),
+            (Signs { paused: true, serving: false, ..playing() }, State::Paused, "it is paused"),
+            (
+                Signs { draining: true, paused: false, ..playing() },
+                State::Draining,
+                "it is draining: no new games start",
+            ),
+            (
+                Signs { unwritten: 32, active: 31, ..playing() },
+                State::WriterBlocked,
+                "32 finished games wait for the disk: no new games start",
+            ),
+            (
+                Signs { disk_full: true, ..playing() },
+                State::WriterBlocked,
+                "free space is below its floor: no new games start",
+            ),
+            (Signs { write_errors: 3, ..playing() }, State::Playing, "writing fails: 3 attempts in the last 10 s"),
+        ] {
+            let signs = Signs { idle_seconds: if state == State::Playing { 0.0 } else { 1e6 }, ..signs };
+            assert_eq!(signs.state(), state, "{reason}");
+            assert!(signs.health().ok, "{reason}");
+            assert_eq!(signs.readiness().reasons, [reason]);
+        }
+    }
+
+    #[test]
+    fn hangs_and_standstill_are_illnesses() {
+        let hung = Signs { hung: vec![("thread main".to_owned(), 31.0)], ..playing() };
+        let reason = "thread main hangs: it has been busy with one thing for 31 s";
+        assert_eq!((hung.health().reasons, hung.readiness().reasons), (vec![reason.into()], vec![reason.into()]));
+
+        let stuck = Signs { idle_seconds: 61.0, ..playing() };
+        assert_eq!(stuck.health().reasons, ["play is stuck: no leaf for 61 s although 32 games are in play"]);
+        assert!(Signs { idle_seconds: 61.0, active: 0, ..playing() }.health().ok, "nothing to play is no standstill");
+        assert!(Signs { idle_seconds: 59.0, ..playing() }.health().ok);
+    }
+}

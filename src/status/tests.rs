@@ -1,0 +1,163 @@
+//! What tests of the status have in common, and its reference.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use selfplay_actors::{
+    batcher::BatchPolicy,
+    bottleneck::{Monitor, Sizes},
+    health::Health,
+    stats::Stats,
+};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    control::{Control, Refusal},
+    live_settings::Changes,
+};
+
+/// A control that has started and was told nothing.
+struct Started;
+
+impl Control for Started {
+    fn drain(&self, _: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn pause(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn resume(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn reload(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn set(&self, _: &serde_json::Map<String, Value>) -> Result<Changes, Refusal> {
+        Ok(Changes::default())
+    }
+
+    fn state(&self) -> Option<ControlState> {
+        Some(ControlState::default())
+    }
+
+    fn settings_hash(&self) -> String {
+        "0123456789abcdef".to_owned()
+    }
+}
+
+const SIZES: Sizes = Sizes {
+    games_at_once: 4,
+    leaf_parallelism: 8,
+    inference_threads: 2,
+    game_threads: 1,
+    cores: 2,
+    batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 },
+    cache_bytes: 1 << 28,
+};
+
+/// Of a daemon that started 1000 seconds after 1970 and has done nothing yet.
+pub(crate) fn sources() -> Sources {
+    let stats = Arc::new(Stats::default());
+    Sources {
+        facts: Facts {
+            started_unix: 1000.0,
+            seed: 1,
+            mode: Mode::Continuous,
+            device: DeviceStatus {
+                requested: "auto".to_owned(),
+                actual: "cpu".to_owned(),
+                note: Some("no GPU".to_owned()),
+                onnxruntime: Some("1.32.0".to_owned()),
+            },
+            cache_capacity_bytes: 1 << 28,
+        },
+        health: Health::new(stats.clone()),
+        monitor: Monitor::new(stats.clone(), SIZES, Box::new(|| None)),
+        stats,
+        control: Arc::new(Started),
+    }
+}
+
+/// A document in which nothing is missing or empty.
+pub(crate) fn full() -> Status {
+    let mut status = Sampler::new(sources()).sample().0;
+    status.bottleneck =
+        Some(Bottleneck { kind: "device".into(), statement: "the device is busy".into(), advice: Some("none".into()) });
+    status.model = ModelStatus {
+        version: Some(3),
+        generation: Some(4),
+        age_seconds: Some(12.0),
+        served_unix: Some(1.0),
+        swaps: vec![Swap {
+            version: Some(3),
+            unix: 1.0,
+            outcome: Outcome::Served,
+            reason: Some("x".into()),
+            seconds: Some(0.4),
+        }],
+    };
+    status.batch_sizes = vec![Bin { le: Some(8), count: 10 }, Bin { le: None, count: 1 }];
+    status.threads =
+        vec![ThreadStatus { role: "inference".into(), count: 2, shares: [("working".into(), 1.0)].into() }];
+    status.children = vec![ChildStatus {
+        name: "games".into(),
+        state: "running".into(),
+        running: 1,
+        restart: "permanent".into(),
+        restarts: Restarts::default(),
+        restarts_allowed: 3,
+        window_seconds: 60.0,
+        last_exit: Some("panicked: x".into()),
+        last_exit_seconds_ago: Some(1.0),
+        busy_seconds: Some(0.1),
+        hang_seconds: Some(30.0),
+        cost: "a game".into(),
+        escalation: "the process ends".into(),
+    }];
+    status
+}
+
+/// The paths of all fields: `model.swaps[].version`. What is named by what it counts ends in `.*`.
+fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(_) if ["totals", "threads[].shares"].contains(&path) => {
+            into.insert(format!("{path}.*"));
+        }
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                paths(inner, &format!("{path}{}{name}", if path.is_empty() { "" } else { "." }), into);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| paths(item, &format!("{path}[]"), into));
+        }
+        Value::Array(_) => drop(into.insert(format!("{path}[]"))),
+        _ => drop(into.insert(path.to_owned())),
+    }
+}
+
+/// The fields that the reference tells of: the first column of its tables.
+fn documented() -> BTreeSet<String> {
+    let rows = include_str!("../../docs/status.md").lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned())).collect()
+}
+
+#[test]
+fn the_reference_tells_of_every_field_and_of_no_other() {
+    let mut fields = BTreeSet::new();
+    paths(&serde_json::to_value(full()).unwrap(), "", &mut fields);
+    assert_eq!(documented(), fields);
+}
+
+#[test]
+fn a_document_can_be_read_again_also_by_those_who_know_fewer_fields() {
+    let status = full();
+    let mut json = serde_json::to_value(&status).unwrap();
+    json["later"] = Value::from(1);
+    assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+    assert_eq!(status.history.step_seconds, Duration::from_secs(2).as_secs());
+}
