@@ -57,6 +57,7 @@ impl LiveSettings {
 
     /// Changes settings, given by key (`{"search.temperature": 0.5}`) or by section; all of them or none. The same values again
     /// change nothing. `source`: who wants it, for messages.
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever serves requests calls it"))]
     pub(crate) fn change(&self, wanted: &Map<String, Value>, source: &str) -> Changes {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         match present.resolved.changed(wanted, source).and_then(|resolved| self.apply(&mut present, resolved)) {
