@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod inspect;
+mod pause;
 mod probation;
 mod queue;
 
@@ -22,7 +23,6 @@ use crate::{
     control::Control,
     inference::InferencePool,
     loader::{ModelProven, ModelWithdrawn},
-    root::PlayResumed,
     stats::Stats,
     ticket::{Generation, LeafBatch, Tally},
 };
@@ -225,41 +225,6 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
     }
 }
 
-impl<G: Game> Handler<UnloadModel> for BatcherActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, UnloadModel { pause }: UnloadModel, _: &mut Self::Context) {
-        self.serve(false);
-        let control = self.control.clone();
-        self.pool.unload(move || {
-            control.note_unloaded(pause);
-            tracing::info!("model unloaded: no inference thread holds a session");
-        });
-    }
-}
-
-impl<G: Game> Handler<PlayResumed> for BatcherActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
-        self.queue.arrive_anew(Instant::now()); // Nobody kept it waiting but the pause.
-        self.dispatch(ctx);
-    }
-}
-
-impl<G: Game> Handler<SetMaxWait> for BatcherActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, SetMaxWait(wait): SetMaxWait, ctx: &mut Self::Context) {
-        self.policy.max_wait = wait;
-        self.queue.set_max_wait(wait);
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer); // Set for the old wait.
-        }
-        self.dispatch(ctx);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,18 +234,18 @@ mod tests {
     };
 
     /// A batcher before real threads, and the cache's mail.
-    struct Stage {
-        batcher: actix::Addr<BatcherActor<Numbers>>,
-        pool: Arc<InferencePool<Numbers>>,
-        control: Arc<Control>,
+    pub(super) struct Stage {
+        pub(super) batcher: actix::Addr<BatcherActor<Numbers>>,
+        pub(super) pool: Arc<InferencePool<Numbers>>,
+        pub(super) control: Arc<Control>,
         changes: Inbox<ModelChanged>,
         proven: Inbox<ModelProven>,
         withdrawn: Inbox<ModelWithdrawn>,
-        done: Inbox<BatchDone>,
+        pub(super) done: Inbox<BatchDone>,
     }
 
     impl Stage {
-        fn new(threads: usize, policy: BatchPolicy) -> Self {
+        pub(super) fn new(threads: usize, policy: BatchPolicy) -> Self {
             let stats = Arc::new(Stats::default());
             let (changes, done) = (Inbox::new(), Inbox::new());
             let (batcher, mailbox) = crate::supervision::mailbox();
@@ -301,25 +266,25 @@ mod tests {
             Self { batcher, pool, control, changes, proven, withdrawn, done }
         }
 
-        fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {
+        pub(super) fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {
             let mut batch = LeafBatch::new(generation, self.done.address.clone());
             positions.for_each(|position| batch.push(LeafId::from(position), leaf(position)));
             self.batcher.do_send(Evaluate(batch));
         }
 
-        fn swap(&self, number: u64) {
+        pub(super) fn swap(&self, number: u64) {
             let evaluator = |_| Box::new(Model(number)) as Box<dyn Evaluator<Numbers>>;
             let evaluators = (0..self.pool.len()).map(evaluator).collect();
             self.batcher.do_send(SwapModel { generation: nth(number), evaluators });
         }
 
-        async fn next(&mut self) -> (Vec<LeafId>, Result<Answer, TicketError>) {
+        pub(super) async fn next(&mut self) -> (Vec<LeafId>, Result<Answer, TicketError>) {
             let BatchDone { ids, outcome, .. } = self.done.next().await;
             (ids, outcome)
         }
     }
 
-    const POLICY: BatchPolicy = BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1 };
+    pub(super) const POLICY: BatchPolicy = BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1 };
 
     #[test]
     fn leaves_from_before_a_model_are_given_up_in_silence_once_the_cache_knows_better() {

@@ -3,6 +3,8 @@
 //!
 //! How many are played at once may change meanwhile: slots are added, or are left empty once their game is over.
 
+mod change;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
@@ -16,7 +18,6 @@ use crate::{
     control::Control,
     game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame, Terms},
     health::ExitReason,
-    root::PlayResumed,
     stats::Stats,
     supervision::ChildGaveUp,
 };
@@ -193,25 +194,6 @@ impl Schedule {
         };
     }
 
-    /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the
-    /// fewest, as slots go round the threads.
-    pub(crate) fn set_at_once(&mut self, slots: usize) {
-        let before = std::mem::replace(&mut self.at_once, slots);
-        let change = slots as i64 - before as i64;
-        self.credits += CREDITS_PER_SLOT.cast_signed() * change;
-        for free in &mut self.free {
-            self.idle.append(&mut free.split_off(&slots));
-        }
-        // Those that were there before, and those that are new.
-        let waiting = std::mem::take(&mut self.idle);
-        waiting.into_iter().for_each(|slot| self.put(slot));
-    }
-
-    /// A slot that was not there before.
-    pub(crate) fn add_slot(&mut self, slot: usize) {
-        self.put(slot);
-    }
-
     fn is_exhausted(&self) -> bool {
         self.resumable == 0 && self.left == Some(0)
     }
@@ -299,15 +281,6 @@ impl<G: Game> GamesSupervisor<G> {
         }
     }
 
-    fn set_at_once(&mut self, slots: usize) {
-        let threads = self.schedule.threads();
-        self.schedule.set_at_once(slots);
-        for slot in self.actors.len()..slots {
-            self.actors.push((self.new_slot)(slot, slot % threads));
-            self.schedule.add_slot(slot);
-        }
-    }
-
     /// Tells the root once no slot is left to stop.
     fn report_stopped(&self) {
         if self.stopping.as_ref().is_some_and(BTreeSet::is_empty) {
@@ -379,29 +352,6 @@ impl<G: Game> Handler<HoldStarts> for GamesSupervisor<G> {
     }
 }
 
-impl<G: Game> Handler<PlayResumed> for GamesSupervisor<G> {
-    type Result = ();
-
-    fn handle(&mut self, PlayResumed: PlayResumed, _: &mut Self::Context) {
-        self.go_on();
-    }
-}
-
-impl<G: Game> Handler<ChangeGames> for GamesSupervisor<G> {
-    type Result = ();
-
-    fn handle(&mut self, ChangeGames { at_once, terms }: ChangeGames, _: &mut Self::Context) {
-        if let Some(terms) = terms {
-            self.terms = terms;
-        }
-        // While it stops, a new slot would not be told to.
-        if let Some(slots) = at_once.filter(|_| self.stopping.is_none()) {
-            self.set_at_once(slots.max(1));
-        }
-        self.go_on();
-    }
-}
-
 impl<G: Game> Handler<StopGames> for GamesSupervisor<G> {
     type Result = ();
 
@@ -467,27 +417,27 @@ mod tests {
         testing::{Inbox, Numbers, play, play_settings},
     };
 
-    fn started(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Schedule {
+    pub(super) fn started(slots: usize, threads: usize, credits: u64, limit: Option<u64>) -> Schedule {
         let quota = Quota { first_index: 0, limit };
         Schedule { started: true, ..Schedule::new(slots, threads, credits, quota, 0) }
     }
 
     /// `at_once` games at once on one thread, up to `limit`.
-    fn to_play(at_once: usize, limit: Option<u64>) -> GamesToPlay<Numbers> {
+    pub(super) fn to_play(at_once: usize, limit: Option<u64>) -> GamesToPlay<Numbers> {
         let quota = Quota { first_index: 0, limit };
         GamesToPlay { at_once, threads: 1, quota, resumable: Vec::new(), terms: terms("first") }
     }
 
-    fn terms(hash: &str) -> Terms {
+    pub(super) fn terms(hash: &str) -> Terms {
         Terms { settings: Arc::new(play_settings(2, Agent::Search)), hash: hash.into() }
     }
 
     /// The mail of slots whose actors are played by the test, and the threads they were put on.
     #[derive(Clone, Default)]
-    struct Slots(Rc<RefCell<Vec<(usize, Mailbox<GameActor<Numbers>>)>>>);
+    pub(super) struct Slots(pub(super) Rc<RefCell<Vec<(usize, Mailbox<GameActor<Numbers>>)>>>);
 
     impl Slots {
-        fn factory(&self) -> NewSlot<Numbers> {
+        pub(super) fn factory(&self) -> NewSlot<Numbers> {
             let slots = self.0.clone();
             Box::new(move |slot, thread| {
                 let (address, mailbox) = mailbox();

@@ -3,6 +3,7 @@
 
 mod feed;
 mod latest;
+mod pause;
 mod refusals;
 mod source;
 #[cfg(test)]
@@ -25,7 +26,7 @@ use crate::{
     control::Control,
     games::StartGames,
     onnx::ModelFile,
-    root::{Fatal, PlayResumed},
+    root::Fatal,
     stats::Stats,
     ticket::Generation,
     writer::EncodingChosen,
@@ -39,10 +40,6 @@ const ON_ITS_WAY: Duration = Duration::from_secs(10);
 const FIXED_POLL: Duration = Duration::from_secs(1);
 /// Times that the loader may panic over a file before it refuses it.
 const PANICS: u32 = 2;
-/// How often it is tried to bring the model back after a pause, should that fail.
-const BRING_BACK: Duration = Duration::from_secs(5);
-/// Time between the two looks that must agree when somebody asks for a look.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Niceness of the loader's thread: on a busy CPU it gets about a tenth of what an inference thread gets.
 const NICENESS: i32 = 10;
 
@@ -95,7 +92,7 @@ pub struct LookForModel;
 #[rtype(result = "()")]
 pub struct LookNow;
 
-/// The inference threads are to drop the model until play is resumed, when [`PlayResumed`] brings a model back. Sent by the
+/// The inference threads are to drop the model until play is resumed, which brings a model back. Sent by the
 /// root during pause number `pause`.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -236,28 +233,6 @@ impl<G: Game> ModelLoaderActor<G> {
             }
         }
         self.bring_back();
-    }
-
-    /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
-    fn bring_back(&mut self) {
-        if !self.released || self.tried.is_some_and(|last| last.elapsed() < BRING_BACK) {
-            return;
-        }
-        let Some(Serving { kept, proven, .. }) = &self.serving else { return };
-        let (Kept { generation: Generation { version, .. }, model }, proven) = (kept.clone(), *proven);
-        self.tried = Some(Instant::now());
-        if let Err(failure) = self.loading(|loader| loader.bring(model, version, proven)) {
-            // Whoever had the device meanwhile may still hold it.
-            tracing::error!(version, reason = failure.reason(), "the model cannot be brought back yet");
-        }
-    }
-
-    /// Takes the model from the threads for as long as pause number `pause` lasts.
-    fn release(&mut self, pause: u64) {
-        if self.control.lasts(pause) {
-            self.released = self.serving.is_some();
-            self.addresses.unload.do_send(UnloadModel { pause });
-        }
     }
 
     /// Sends the model again whose message was lost, as in a panic of the batcher.
@@ -505,37 +480,6 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         let on_its_way = self.serving.as_ref().is_some_and(|serving| serving.sent.is_some());
         if fixed && (on_its_way || self.released && !self.control.is_paused()) {
             ctx.notify_later(LookForModel, FIXED_POLL);
-        }
-    }
-}
-
-impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, LookNow: LookNow, ctx: &mut Self::Context) {
-        self.refusals.forget_for_now();
-        self.tried = None;
-        self.look();
-        ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
-    }
-}
-
-impl<G: Game> Handler<ReleaseModel> for ModelLoaderActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, ReleaseModel { pause }: ReleaseModel, _: &mut Self::Context) {
-        self.release(pause);
-    }
-}
-
-impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
-        self.tried = None;
-        match self.origin {
-            ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
-            ModelOrigin::Follow { .. } => self.look(),
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
+use clap::FromArgMatches as _;
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli;
+use crate::cli::{self, Cli};
 
 /// Settings from files in a directory, and what was passed on to the games.
 struct Stage {
@@ -22,8 +23,8 @@ impl Stage {
         fs::write(path("config.yaml"), "quoridor:\n  board_size: 5\n  max_walls: 3\nalphazero:\n  mcts_n: 20\n")
             .unwrap();
         fs::write(path("own.toml"), own).unwrap();
-        let files = cli::FileFlags { config: Some(path("config.yaml")), settings: Some(path("own.toml")) };
-        let flags = Flags { files, ..Flags::default() };
+        let args = ["selfplayd".into(), "--config".into(), path("config.yaml"), "--settings".into(), path("own.toml")];
+        let flags = Cli::from_arg_matches(&cli::command().get_matches_from(args)).unwrap().flags;
         let resolved = flags.resolve(Purpose::Bench, None);
         let settings = resolved.clone().into_settings().unwrap();
         let passed_on = Arc::new(Mutex::new(Vec::new()));

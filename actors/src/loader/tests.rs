@@ -1,5 +1,7 @@
 //! The loader beside a trainer that writes good, bad and changing files.
 
+mod pause;
+
 use std::{
     fs,
     path::Path,
@@ -27,6 +29,8 @@ const NEVER: Duration = Duration::from_secs(1_000_000);
 struct Scripted {
     reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
+    /// Somebody else holds the device.
+    held: Arc<Mutex<bool>>,
     contents: std::collections::HashMap<Checksum, String>,
 }
 
@@ -48,6 +52,9 @@ impl ModelSource<Numbers> for Scripted {
     fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<Numbers>, LoadFailure> {
         let name = name(model.path());
         self.loads.lock().unwrap().push(name.clone());
+        if *self.held.lock().unwrap() {
+            return Err(LoadFailure::Impossible("find room on the GPU".to_owned()));
+        }
         let count = match self.contents[&model.content()].as_str() {
             good if good.starts_with("good") => 1,
             "2 evaluators" => 2,
@@ -65,6 +72,7 @@ struct Stage {
     loader: Addr<ModelLoaderActor<Numbers>>,
     reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
+    held: Arc<Mutex<bool>>,
     /// The generation that the batcher has taken into service.
     in_service: Arc<AtomicU64>,
     batcher: Inbox<SwapModel<Numbers>>,
@@ -79,7 +87,7 @@ struct Stage {
 impl Stage {
     fn new(origin: impl FnOnce(&Path) -> ModelOrigin) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (reads, loads) = (Arc::default(), Arc::default());
+        let (reads, loads, held) = (Arc::default(), Arc::default(), Arc::default());
         let in_service = Arc::new(AtomicU64::new(u64::MAX));
         let served = in_service.clone();
         let (unload, control) = (Inbox::new(), Arc::new(Control::default()));
@@ -93,12 +101,17 @@ impl Stage {
             root: root.address.clone(),
         };
         let stats = Arc::new(Stats::default());
-        let source = Scripted { reads: Arc::clone(&reads), loads: Arc::clone(&loads), contents: Default::default() };
+        let source = Scripted {
+            reads: Arc::clone(&reads),
+            loads: Arc::clone(&loads),
+            held: Arc::clone(&held),
+            contents: Default::default(),
+        };
         let actor =
             ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
         let (loader, mailbox) = supervision::mailbox();
         actix::spawn(mailbox.supervise(actor, crate::testing::supervised()));
-        Self { dir, loader, reads, loads, in_service, batcher, unload, control, writer, games, root, stats }
+        Self { dir, loader, reads, loads, held, in_service, batcher, unload, control, writer, games, root, stats }
     }
 
     fn following() -> Self {

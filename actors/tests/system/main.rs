@@ -7,6 +7,7 @@
 //! - [`faults`]: what panics is survived, what keeps panicking is escalated
 //! - [`following`]: models change while games are in play, and games stop when told to
 //! - [`stale`]: thousands of models in a few seconds, and every written game explained by them
+//! - [`steering`]: pauses, and settings that change while games are played
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that called them")]
 
@@ -16,4 +17,5 @@ mod following;
 mod fragile;
 mod sources;
 mod stale;
+mod steering;
 mod support;

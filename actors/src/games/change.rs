@@ -1,0 +1,199 @@
+//! Changes while games are played: how many at once, with what, and the end of a pause.
+
+use actix::Handler;
+use selfplay_engine::Game;
+
+use super::{CREDITS_PER_SLOT, ChangeGames, GamesSupervisor, Schedule};
+use crate::root::PlayResumed;
+
+impl Schedule {
+    /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the
+    /// fewest, as slots go round the threads.
+    pub(crate) fn set_at_once(&mut self, slots: usize) {
+        let before = std::mem::replace(&mut self.at_once, slots);
+        let change = slots as i64 - before as i64;
+        self.credits += CREDITS_PER_SLOT.cast_signed() * change;
+        for free in &mut self.free {
+            self.idle.append(&mut free.split_off(&slots));
+        }
+        // Those that were there before, and those that are new.
+        let waiting = std::mem::take(&mut self.idle);
+        waiting.into_iter().for_each(|slot| self.put(slot));
+    }
+}
+
+impl<G: Game> GamesSupervisor<G> {
+    fn set_at_once(&mut self, slots: usize) {
+        let threads = self.schedule.threads();
+        self.schedule.set_at_once(slots);
+        for slot in self.actors.len()..slots {
+            self.actors.push((self.new_slot)(slot, slot % threads));
+            self.schedule.put(slot);
+        }
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, _: &mut Self::Context) {
+        self.go_on();
+    }
+}
+
+impl<G: Game> Handler<ChangeGames> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ChangeGames { at_once, terms }: ChangeGames, _: &mut Self::Context) {
+        if let Some(terms) = terms {
+            self.terms = terms;
+        }
+        // While it stops, a new slot would not be told to.
+        if let Some(slots) = at_once.filter(|_| self.stopping.is_none()) {
+            self.set_at_once(slots.max(1));
+        }
+        self.go_on();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix::Actor as _;
+
+    use super::*;
+    use crate::{
+        control::Control,
+        game::{GameEnd, SlotFree},
+        games::{
+            Credit, GamesAddresses, GamesDone, Next, StartGames,
+            tests::{Slots, started, to_play},
+        },
+        testing::{Inbox, play, settle},
+    };
+
+    /// Starts all games that may start; the threads they are on.
+    fn fill(schedule: &mut Schedule) -> Vec<usize> {
+        let threads = schedule.free.len();
+        std::iter::from_fn(|| schedule.next()).map(|(slot, _)| slot % threads).collect()
+    }
+
+    fn end(schedule: &mut Schedule, slot: usize) {
+        schedule.slot_free(slot, &GameEnd::Finished);
+        schedule.credits += 1; // It was written at once.
+    }
+
+    #[test]
+    fn more_games_at_once_fill_the_threads_evenly_and_get_credits() {
+        let mut schedule = started(3, 2, 2 * 3, None);
+        assert_eq!(fill(&mut schedule).len(), 3);
+        schedule.set_at_once(6);
+        (3..6).for_each(|slot| schedule.put(slot));
+        fill(&mut schedule);
+        let on_first = (0..6).filter(|slot| slot % 2 == 0).count();
+        assert_eq!((schedule.active, on_first, schedule.credits), (6, 3, 2 * 6 - 6));
+    }
+
+    #[test]
+    fn fewer_games_at_once_let_the_others_end_and_are_not_refilled() {
+        let mut schedule = started(4, 2, 2 * 4, None);
+        fill(&mut schedule);
+        schedule.set_at_once(1);
+        for slot in [3, 1, 2] {
+            end(&mut schedule, slot);
+            assert_eq!(schedule.next(), None, "slot {slot} is one too many");
+        }
+        end(&mut schedule, 0);
+        assert_eq!(schedule.next().map(|(slot, _)| slot), Some(0));
+        assert_eq!((schedule.active, schedule.credits), (1, 1));
+
+        // The slots are still there.
+        schedule.set_at_once(3);
+        assert_eq!(fill(&mut schedule).len(), 2);
+        schedule.set_at_once(4);
+        assert_eq!(fill(&mut schedule).len(), 1);
+        assert_eq!((schedule.active, schedule.credits), (4, 2 * 4 - 4));
+    }
+
+    #[test]
+    fn lowered_while_the_disk_is_slow_no_game_starts_until_the_credits_are_back() {
+        let mut schedule = started(4, 1, 2 * 4, None);
+        fill(&mut schedule);
+        (0..4).for_each(|slot| schedule.slot_free(slot, &GameEnd::Finished));
+        assert_eq!(fill(&mut schedule).len(), 4, "as many as wait for the disk");
+        schedule.set_at_once(1);
+        assert_eq!(schedule.credits, -6);
+        (0..4).for_each(|slot| schedule.slot_free(slot, &GameEnd::Finished));
+        schedule.credits += 6;
+        assert_eq!(schedule.next(), None);
+        schedule.credits += 1;
+        assert_eq!(schedule.next(), Some((0, Next::New(8))));
+    }
+
+    struct Stage {
+        games: actix::Addr<GamesSupervisor<crate::testing::Numbers>>,
+        control: Arc<Control>,
+        slots: Slots,
+        done: Inbox<GamesDone>,
+    }
+
+    impl Stage {
+        fn new(at_once: usize, limit: Option<u64>) -> Self {
+            let (slots, control, done) = (Slots::default(), Arc::new(Control::default()), Inbox::new());
+            let addresses = GamesAddresses {
+                done: done.address.clone(),
+                stopped: Inbox::new().address,
+                escalate: Inbox::new().address,
+            };
+            let games = GamesSupervisor::new(
+                to_play(at_once, limit),
+                slots.factory(),
+                control.clone(),
+                addresses,
+                Arc::default(),
+            )
+            .start();
+            Self { games, control, slots, done }
+        }
+
+        /// Ends the game in a slot, which is written at once.
+        async fn end(&self, slot: usize) {
+            self.games.do_send(SlotFree { slot, index: 0, end: GameEnd::Finished });
+            self.games.do_send(Credit);
+            settle().await;
+        }
+    }
+
+    #[test]
+    fn no_game_starts_in_a_pause_and_those_in_play_may_end() {
+        play(async {
+            let mut stage = Stage::new(2, Some(3));
+            stage.control.pause(|_| {});
+            stage.games.do_send(StartGames);
+            stage.control.resume(|| stage.games.do_send(PlayResumed));
+            settle().await; // Two games begin.
+            stage.control.pause(|_| {});
+            stage.end(0).await;
+            stage.end(1).await;
+            assert!(stage.done.take().await.is_empty(), "the third is still to come");
+            stage.control.resume(|| stage.games.do_send(PlayResumed));
+            settle().await;
+            stage.end(0).await;
+            assert_eq!(stage.done.take().await.len(), 1);
+        });
+    }
+
+    #[test]
+    fn slots_are_made_when_they_are_first_needed() {
+        play(async {
+            let stage = Stage::new(2, None);
+            let at_once = |slots| ChangeGames { at_once: Some(slots), terms: None };
+            for (slots, there) in [(5, 5), (1, 5), (4, 5), (0, 5), (6, 6)] {
+                stage.games.send(at_once(slots)).await.unwrap();
+                assert_eq!(stage.slots.0.borrow().len(), there);
+            }
+            assert!(stage.slots.0.borrow().iter().all(|(thread, _)| *thread == 0));
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! The model during a pause: dropped when the pause is long, and brought back from the bytes that are kept. And looks for a
+//! model that somebody asks for.
+
+use std::time::Duration;
+
+use actix::{AsyncContext as _, Handler};
+use selfplay_engine::Game;
+use tokio::time::Instant;
+
+use super::{Kept, LookForModel, LookNow, ModelLoaderActor, ModelOrigin, ReleaseModel, Serving};
+use crate::{batcher::UnloadModel, root::PlayResumed, ticket::Generation};
+
+/// How often it is tried to bring the model back after a pause, should that fail.
+pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
+/// Time between the two looks that must agree when somebody asks for a look.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl<G: Game> ModelLoaderActor<G> {
+    /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
+    pub(super) fn bring_back(&mut self) {
+        if !self.released || self.tried.is_some_and(|last| last.elapsed() < BRING_BACK) {
+            return;
+        }
+        let Some(Serving { kept, proven, .. }) = &self.serving else { return };
+        let (Kept { generation: Generation { version, .. }, model }, proven) = (kept.clone(), *proven);
+        self.tried = Some(Instant::now());
+        if let Err(failure) = self.loading(|loader| loader.bring(model, version, proven)) {
+            // Whoever had the device meanwhile may still hold it.
+            tracing::error!(version, reason = failure.reason(), "the model cannot be brought back yet");
+        }
+    }
+
+    /// Takes the model from the threads for as long as pause number `pause` lasts.
+    fn release(&mut self, pause: u64) {
+        if self.control.lasts(pause) {
+            self.released = self.serving.is_some();
+            self.addresses.unload.do_send(UnloadModel { pause });
+        }
+    }
+}
+
+impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, LookNow: LookNow, ctx: &mut Self::Context) {
+        self.refusals.forget_for_now();
+        self.tried = None;
+        self.look();
+        ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
+    }
+}
+
+impl<G: Game> Handler<ReleaseModel> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ReleaseModel { pause }: ReleaseModel, _: &mut Self::Context) {
+        self.release(pause);
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
+        self.tried = None;
+        match self.origin {
+            ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
+            ModelOrigin::Follow { .. } => self.look(),
+        }
+    }
+}
