@@ -8,8 +8,9 @@
 //! - [`telemetry`]: the log
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
-//! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
-//! - [`view`], [`live`]: games as data for people: their boards, those in play and those that ended lately
+//! - [`view`]: games as data for people
+//! - [`mod@report`], [`trace`], [`live`]: what a user sees of games in play
+//! - [`mod@show`]: what a user sees of finished games
 //! - [`stop`]: shutdown file and signals
 //! - [`control`]: what may be told to a running daemon
 //! - [`status`], [`http`]: how it is doing, and who may ask and steer
@@ -30,10 +31,13 @@ mod output;
 mod play;
 mod report;
 mod settings;
+mod show;
 mod sizes;
 mod status;
 mod stop;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod token;
 mod trace;
 mod view;
@@ -51,7 +55,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         None => daemon(&cli.flags),
         Some(Command::Config(flags)) => print_config(flags),
-        Some(Command::Show(args)) => trace::show(args),
+        Some(Command::Show(args)) => show::show(args),
         Some(Command::CheckModel(args)) => {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
         }
