@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Print the resolved settings, each with its source, as a file that --settings can read
     Config(Box<Flags>),
-    /// Draw a finished game in the terminal
+    /// Draw a finished game in the terminal or as a picture, or list many
     Show(ShowArgs),
     /// Check a model as it is before it may serve: exit code 0 if it may, 1 if not
     CheckModel(Box<CheckModelArgs>),
@@ -58,13 +58,23 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ShowArgs {
     /// A game: its .npz or .yaml, or a directory, which shows its newest game
-    pub path: PathBuf,
+    #[arg(required_unless_present = "summary")]
+    pub path: Option<PathBuf>,
     /// Show the position before this ply, counted from 0 [default: the final position]
     #[arg(long, value_name = "N", conflicts_with = "all")]
     pub ply: Option<u32>,
     /// Show every position of the game
     #[arg(long)]
     pub all: bool,
+    /// Draw into this file instead: the board with its moves numbered, or with --all a sheet of all boards
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Print a table of the games of a directory instead, with what they have in common
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "ply", "all", "svg"])]
+    pub summary: Option<PathBuf>,
+    /// How many games the table has, the newest
+    #[arg(long, value_name = "N", requires = "summary", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub games: u32,
 }
 
 /// Arguments of `check-model`.

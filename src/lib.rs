@@ -8,11 +8,12 @@
 //! - [`telemetry`]: the log
 //! - [`cli`]: the command line
 //! - [`sizes`], [`agents`]: from settings to threads, batches and players
-//! - [`mod@report`], [`trace`]: what a user sees of games in play and of finished ones
+//! - [`view`]: games as data for people
+//! - [`mod@report`], [`trace`], [`live`]: what a user sees of games in play
+//! - [`mod@show`]: what a user sees of finished games
 //! - [`mod@metrics`]: what is counted, for Prometheus
 //! - [`signals`], [`stop`]: signals, and what stops play
 //! - [`service`]: what a service manager is told
-//! - [`view`], [`live`]: games as data for people: their boards, those in play and those that ended lately
 //! - [`live_settings`], [`operator`], [`control`]: settings that change while games are played, and what else a running daemon
 //!   may be told
 //! - [`status`], [`http`]: how it is doing, and who may ask and steer
@@ -37,11 +38,14 @@ mod play;
 mod report;
 mod service;
 mod settings;
+mod show;
 mod signals;
 mod sizes;
 mod status;
 mod stop;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod token;
 mod trace;
 mod view;
@@ -60,7 +64,7 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         None => daemon(&cli.flags),
         Some(Command::Config(flags)) => print_config(flags),
-        Some(Command::Show(args)) => trace::show(args),
+        Some(Command::Show(args)) => show::show(args),
         Some(Command::CheckModel(args)) => {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
         }

@@ -11,7 +11,8 @@ use std::{
 
 use selfplay_actors::game::{GameHook, GameKey, GameNews};
 use selfplay_engine::{
-    Game as _, Outcome, Player,
+    Game as _, Outcome,
+    game::Notation as _,
     games::quoridor::{Quoridor, QuoridorState},
     replay::PlyRecord,
 };
@@ -177,9 +178,9 @@ impl LiveGames {
             seed,
             ply: self.game.ply(&state) as usize,
             to_move: self.game.side_to_move(&state).index(),
-            value: last.map(|ply| rounded(if ply.player == Player::First { ply.value } else { -ply.value })),
+            value: last.and_then(|ply| ply.value_for_first()).map(rounded),
             model: last.map(|ply| ply.model),
-            last: last.map(|ply| self.name(ply)),
+            last: last.map(|ply| self.game.action_name(ply.action)),
             board: BoardView::of(&self.game, &state),
         });
         GamesInPlay { board_size: self.game.board_size(), max_walls: self.game.max_walls(), games: games.collect() }
@@ -207,11 +208,6 @@ impl LiveGames {
         let (seed, index) = (seed.parse().ok()?, index.parse().ok()?);
         let game = self.table().recent.iter().find(|game| (game.seed, game.index) == (seed, index)).cloned()?;
         Some(GameView::new(&self.game, seed, index, &game.plies, Some(game.outcome)))
-    }
-
-    fn name(&self, ply: Ply) -> String {
-        use selfplay_engine::game::Notation as _;
-        self.game.action_name(ply.action)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

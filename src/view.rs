@@ -1,5 +1,5 @@
-//! A game as people look at it: what was played, what the search thought of it, and the boards. As JSON for the status page
-//! (docs/status.md), and the ground that `selfplayd show` draws on.
+//! A game as people look at it: what was played, what the search thought of it, and the boards. As JSON for the status page,
+//! and the ground that `selfplayd show` draws on.
 
 use selfplay_engine::{
     Action, Game as _, Outcome, Player,
@@ -21,8 +21,8 @@ pub(crate) struct Ply {
     pub action: Action,
     /// Version of the newest model that had a say.
     pub model: i64,
-    /// Value of the position before it by the search, mover's view.
-    pub value: f32,
+    /// Value of the position before it by the search, mover's view; `None` if nobody wrote it down.
+    pub value: Option<f32>,
     /// The moves with the largest shares of the policy, game frame; shares above 0 come first.
     pub top: [Target; TOP_MOVES],
 }
@@ -32,7 +32,17 @@ impl Ply {
     pub(crate) fn of(game: &Quoridor, ply: &PlyRecord<Quoridor>) -> Self {
         let &PlyRecord { player, action, model_version, root_value, .. } = ply;
         let top = top_moves(game, player, ply.targets.iter().copied());
-        Self { player, action, model: model_version, value: root_value, top }
+        Self { player, action, model: model_version, value: Some(root_value), top }
+    }
+
+    /// [`Self::value`] from the first player's view, so that it does not alternate from ply to ply.
+    pub(crate) fn value_for_first(&self) -> Option<f32> {
+        self.value.map(|value| if self.player == Player::First { value } else { -value })
+    }
+
+    /// The moves of [`Self::top`] that have a share, the largest first.
+    pub(crate) fn top(&self) -> impl Iterator<Item = &Target> {
+        self.top.iter().filter(|top| top.probability > 0.0)
     }
 }
 
@@ -152,8 +162,8 @@ impl GameView {
                     player: ply.player.index(),
                     action: Some(game.action_name(ply.action)),
                     model: Some(ply.model),
-                    value: Some(rounded(ply.value)),
-                    top: ply.top.iter().filter(|top| top.probability > 0.0).map(|top| move_view(game, top)).collect(),
+                    value: ply.value.map(rounded),
+                    top: ply.top().map(|top| move_view(game, top)).collect(),
                     board: BoardView::of(game, &state),
                 };
                 game.play(&mut state, ply.action);
@@ -230,7 +240,7 @@ mod tests {
                 player,
                 action: action(&game, name),
                 model: 4,
-                value,
+                value: Some(value),
                 top: top_moves(&game, player, [target].into_iter()),
             }
         };

@@ -1,43 +1,10 @@
-//! Games of random moves, told of as game actors do.
+//! Games that were played, told of as game actors do.
 
-use selfplay_engine::{
-    replay::GameRecord,
-    search::{SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
-};
+use selfplay_engine::replay::GameRecord;
 use serde_json::json;
 
 use super::*;
-
-const SEED: u64 = 3;
-
-fn rules() -> Quoridor {
-    Quoridor::new(5, 2, Some(30)).unwrap()
-}
-
-/// Game `index`, of random moves.
-fn played(index: u64) -> GameRecord<Quoridor> {
-    let search = SearchParams {
-        simulations: Simulations::PerMove(1),
-        c_puct: 1.0,
-        leaf_parallelism: 1,
-        virtual_loss: 0,
-        noise: None,
-    };
-    let settings = PlaySettings {
-        search,
-        temperature: 1.0,
-        drop_t_on_step: None,
-        tree_reuse: false,
-        penalize_visited_states: false,
-        agents: [Agent::Random; 2],
-    };
-    let mut game = SelfPlayGame::new(rules(), settings.into(), SEED, index);
-    match game.advance(&mut Vec::new(), &mut SpareTree::default()) {
-        Progress::Finished(record) => record,
-        Progress::Leaves => panic!("random players ask nothing"),
-    }
-}
+use crate::testing::{SEED, played, rules};
 
 const fn key(slot: usize, index: u64) -> GameKey {
     GameKey { slot, seed: SEED, index }

@@ -40,7 +40,8 @@ export function showFigures(status) {
   showChildren(status.children ?? []);
   const { device, version, pid, settings_hash: hash, uptime_seconds: uptime } = status;
   const runtime = device?.onnxruntime ? `, ONNX Runtime ${device.onnxruntime}` : "";
-  say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${runtime}, settings ${hash}`);
+  const note = device?.note ? ` (${device.requested}: ${device.note})` : "";
+  say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${note}${runtime}, settings ${hash}`);
 }
 
 function mark(node, level) {
@@ -71,9 +72,7 @@ function showVerdict(status) {
   mark($("model"), model?.version == null || trouble ? "warn" : "plain");
   const serving = model?.version == null ? "None yet" : `Version ${model.version}, for ${duration(model.age_seconds)}`;
   const after = trouble ? `; ${last.version == null ? "one" : `version ${last.version}`} was ${last.outcome}` : "";
-  const { requested, actual, note } = status.device ?? {};
-  const fallback = note ? `; on ${actual} although ${requested} was asked for: ${note}` : "";
-  say($("model-words"), serving + after + fallback);
+  say($("model-words"), serving + after);
 }
 
 function showSpeed(status) {
@@ -170,7 +169,7 @@ function showChildren(children) {
   const sorted = children.map((child, place) => [child, place]).sort(([a, i], [b, j]) => weight(b) - weight(a) || i - j).map(([child]) => child);
   const all = children.reduce((sum, child) => sum + restarts(child), 0);
   say($("children-sum"), all ? plural(all, "restart") : "none since the start");
-  const why = (child) => Object.entries(child.restarts ?? {}).filter(([, number]) => number > 0).map(([reason, number]) => `${number} ${reason}`).join(", ");
+  const why = (child) => Object.entries(child.restarts ?? {}).filter(([, number]) => number > 0).map(([reason, number]) => `${number} × ${reason}`).join(", ");
   const trouble = (child) => (child.last_exit ? `${child.last_exit}, ${duration(child.last_exit_seconds_ago)} ago` : "");
   fillList($("children"), sorted, (child) => child.name, (child) =>
     el("tr", {}, el("th", { scope: "row" }, child.name), el("td"), el("td"), el("td"), el("td", { class: "muted" }, child.cost)));

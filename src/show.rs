@@ -1,0 +1,70 @@
+//! `selfplayd show`: finished games, as text, as a picture, and many of them as a table.
+//!
+//! - [`game`]: a game read back, checked against the rules
+//! - [`text`]: a game in the terminal
+//! - [`svg`]: a game as a picture
+//! - [`summary`]: a table of many games
+
+mod game;
+mod summary;
+mod svg;
+mod text;
+
+use std::{
+    fs,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, ensure};
+
+use self::game::ShownGame;
+use crate::{cli::ShowArgs, exit::Exit};
+
+/// Shows what `args` ask for.
+///
+/// # Errors
+/// When the game cannot be read, or the picture cannot be written.
+pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
+    if let Some(dir) = &args.summary {
+        let mut out = BufWriter::new(io::stdout().lock());
+        summary::summarise(dir, args.games as usize, &mut out, &mut io::stderr())?;
+        out.flush()?;
+        return Ok(Exit::Clean);
+    }
+    let path = args.path.as_deref().context("name a game, or a directory of games")?;
+    let path = game_file(path)?;
+    let game = ShownGame::open(&path).with_context(|| format!("failed to show {}", path.display()))?;
+    let positions = game.plies.len();
+    let ply = args.ply.map(|ply| ply as usize);
+    if let Some(ply) = ply {
+        ensure!(ply <= positions, "--ply {ply}: the game has {positions} plies");
+    }
+    if let Some(file) = &args.svg {
+        let picture = svg::picture(&game, args.all, ply);
+        fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
+        return Ok(Exit::Clean);
+    }
+    let shown = if args.all { 0..=positions } else { ply.unwrap_or(positions)..=ply.unwrap_or(positions) };
+    let mut out = BufWriter::new(io::stdout().lock());
+    writeln!(out, "{}", path.display())?;
+    text::print(&game, shown, &mut out)?;
+    out.flush()?;
+    Ok(Exit::Clean)
+}
+
+/// The game a path names: an archive, the archive of a YAML file, or the newest archive of a directory.
+fn game_file(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.with_extension("npz"));
+    }
+    let newest = archives(path)?.max();
+    newest.with_context(|| format!("failed to find a game in {}: it holds no .npz file", path.display()))
+}
+
+/// The archives of a directory, in no order.
+fn archives(dir: &Path) -> anyhow::Result<impl Iterator<Item = PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(|| format!("failed to list {}", dir.display()))?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(files.filter(|file| file.extension().is_some_and(|extension| extension == "npz")))
+}

@@ -1,0 +1,122 @@
+//! A game read back from its files, checked against the rules.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use selfplay_engine::{
+    Action, ActionSet as _, Game as _, Outcome, Player,
+    games::quoridor::{Quoridor, QuoridorState},
+    replay::{GameMetadata, ReadGame, Target},
+};
+
+use crate::view::{Ply, top_moves};
+
+/// A game with its rules.
+pub(super) struct ShownGame {
+    /// The YAML file.
+    pub metadata: GameMetadata,
+    /// Board and walls; whatever its step limit was.
+    pub rules: Quoridor,
+    /// What was played; legal.
+    pub plies: Vec<Ply>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl ShownGame {
+    /// Reads the game of an archive.
+    ///
+    /// # Errors
+    /// When a file is missing or broken, holds no Quoridor game, or no actions, which other producers do not write.
+    pub(super) fn open(npz: &Path) -> anyhow::Result<Self> {
+        Self::new(&ReadGame::open(npz)?)
+    }
+
+    /// What was read, as a game.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub(super) fn new(read: &ReadGame) -> anyhow::Result<Self> {
+        let rules = rules_of(read)?;
+        let plies = plies_of(read, &rules)?;
+        Ok(Self { metadata: read.metadata.clone(), rules, plies, outcome: outcome_of(read) })
+    }
+
+    /// The position before ply `ply`; that of the end after the last one.
+    pub(super) fn state(&self, ply: usize) -> QuoridorState {
+        let mut state = self.rules.start();
+        self.plies[..ply].iter().for_each(|ply| self.rules.play(&mut state, ply.action));
+        state
+    }
+
+    /// Who won, in words.
+    pub(super) fn result(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Win(Player::First) => "the first player won",
+            Outcome::Win(Player::Second) => "the second player won",
+            Outcome::Draw => "a draw",
+        }
+    }
+}
+
+/// How a game ended, from what the trainer learns: files of every producer say that.
+pub(super) fn outcome_of(read: &ReadGame) -> Outcome {
+    let won = read.values.iter().zip(&read.players).next().filter(|&(&value, _)| value != 0.0);
+    match won {
+        None => Outcome::Draw,
+        Some((&value, &player)) if (value > 0.0) == (player == 0) => Outcome::Win(Player::First),
+        Some(_) => Outcome::Win(Player::Second),
+    }
+}
+
+/// The rules, found from the shapes of the arrays: the policy's width fixes the board, the first input the walls.
+fn rules_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
+    for size in 3..=9 {
+        let game = Quoridor::new(size, 0, None)?;
+        if game.policy_size() != read.policy_size() {
+            continue;
+        }
+        let first = read.input_arrays.outer_iter().next().context("the game has no plies")?;
+        let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == first.shape());
+        if encoding.is_none() {
+            bail!("inputs of shape {:?} are no Quoridor position on a board of {size}", first.shape());
+        }
+        // In both encodings the last entry is the opponent's walls, which at the start are all of them.
+        let walls = first.iter().last().copied().unwrap_or(0.0);
+        return Ok(Quoridor::new(size, walls as u32, None)?);
+    }
+    bail!("policies of {} entries fit no Quoridor board", read.policy_size())
+}
+
+/// The actions played, checked against the rules, with what the search thought.
+fn plies_of(read: &ReadGame, game: &Quoridor) -> anyhow::Result<Vec<Ply>> {
+    let stored = read.actions.as_ref().context("the file has no actions: it was not written by selfplayd")?;
+    let mut state = game.start();
+    let mut plies = Vec::with_capacity(stored.len());
+    for (ply, &action) in stored.iter().enumerate() {
+        let legal = game.legal_actions(&state);
+        let action = Action::try_from(action).ok().filter(|&action| {
+            usize::from(action) < game.policy_size() && legal.contains(action) && game.outcome(&state).is_none()
+        });
+        let action = action.with_context(|| format!("ply {ply} is not a legal move"))?;
+        let player = game.side_to_move(&state);
+        plies.push(Ply {
+            player,
+            action,
+            model: read.model_versions.as_ref().map_or(read.metadata.model_version, |versions| versions[ply]),
+            value: read.root_values.as_ref().map(|values| values[ply]),
+            top: top_moves(game, player, targets(read, ply)),
+        });
+        game.play(&mut state, action);
+    }
+    Ok(plies)
+}
+
+/// The policy of a ply with its visits, network frame.
+fn targets(read: &ReadGame, ply: usize) -> impl Iterator<Item = Target> {
+    let visits = read.visit_counts.as_ref().map(|counts| counts.row(ply));
+    read.policies.row(ply).into_iter().enumerate().map(move |(action, &probability)| {
+        let visits = visits.map_or(0, |row| row[action].try_into().unwrap_or(0));
+        Target { action: action as Action, visits, probability }
+    })
+}
