@@ -50,7 +50,9 @@ fn mistake(selector: &Selector, recorded: &[String]) -> Option<String> {
             return Some(format!("{name} has no label {label}"));
         };
         let mut wanted = value.split('|').filter(|_| !values.is_empty());
-        wanted.find(|wanted| !values.contains(wanted)).map(|wanted| format!("{name} is never {label}{operator}{wanted}"))
+        wanted
+            .find(|wanted| !values.contains(wanted))
+            .map(|wanted| format!("{name} is never {label}{operator}{wanted}"))
     })
 }
 
@@ -70,7 +72,8 @@ fn panels_and_rules_refer_to_declared_metrics_labels_and_values() {
 #[test]
 fn every_declared_metric_is_shown_or_deliberately_not() {
     let selectors: Vec<_> = files::panel_queries().iter().flat_map(|query| promql::selectors(&query.expr)).collect();
-    let shown: BTreeSet<_> = selectors.iter().filter_map(|selector| metric(&selector.name)).map(|metric| metric.name).collect();
+    let shown: BTreeSet<_> =
+        selectors.iter().filter_map(|selector| metric(&selector.name)).map(|metric| metric.name).collect();
     let hidden: BTreeSet<_> = NOT_SHOWN.iter().map(|(name, _)| *name).collect();
     let all: BTreeSet<_> = CATALOGUE.iter().map(|metric| metric.name).collect();
     let missing: Vec<_> = all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name)).collect();
@@ -91,8 +94,10 @@ fn every_recorded_expression_is_used() {
     ];
     let used: BTreeSet<_> =
         queries().iter().flat_map(|query| promql::selectors(&query.expr)).map(|selector| selector.name).collect();
-    let unused: Vec<_> =
-        files::recorded().into_iter().filter(|name| !used.contains(name) && !FOR_USERS.contains(&name.as_str())).collect();
+    let unused: Vec<_> = files::recorded()
+        .into_iter()
+        .filter(|name| !used.contains(name) && !FOR_USERS.contains(&name.as_str()))
+        .collect();
     assert!(unused.is_empty(), "{unused:?}");
 }
 
@@ -101,7 +106,10 @@ fn a_wrong_name_label_or_value_is_found() {
     let mistake = |expr| promql::selectors(expr).iter().find_map(|selector| mistake(selector, &[]));
     assert_eq!(mistake("selfplayd_evaluations_total{outcome=\"ok\", job=\"x\"}"), None);
     assert!(mistake("selfplayd_evaluation_total").unwrap().contains("there is no metric"));
-    assert!(mistake("selfplayd_batch_size").unwrap().contains("there is no metric"), "a histogram has no series of its own name");
+    assert!(
+        mistake("selfplayd_batch_size").unwrap().contains("there is no metric"),
+        "a histogram has no series of its own name"
+    );
     assert!(mistake("selfplayd_evaluations_total{result=\"ok\"}").unwrap().contains("no label result"));
     assert!(mistake("selfplayd_evaluations_total{outcome=~\"ok|good\"}").unwrap().contains("outcome=~good"));
 }

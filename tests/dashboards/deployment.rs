@@ -1,6 +1,9 @@
 //! Units of systemd, the container, and what starts with it: they name files, settings and exit codes that exist.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -8,6 +11,9 @@ use tempfile::TempDir;
 use crate::{
     files::{self, list, text},
     programs::{installed, said, succeed},
+    prometheus::free_address,
+    site::Site,
+    wait,
 };
 
 const UNITS: [&str; 2] = ["configs/systemd/selfplayd.service", "configs/systemd/selfplayd-hardened.service"];
@@ -140,7 +146,9 @@ fn the_container_is_built_from_files_that_exist_and_are_not_ignored() {
 #[test]
 fn the_container_has_the_pinned_toolchain_no_privileges_and_a_health_check() {
     let instructions = instructions();
-    let all = |word: &str| instructions.iter().filter(|(it, _)| it == word).map(|(_, rest)| rest.as_str()).collect::<Vec<_>>();
+    let all = |word: &str| {
+        instructions.iter().filter(|(it, _)| it == word).map(|(_, rest)| rest.as_str()).collect::<Vec<_>>()
+    };
     let toolchain = files::read("rust-toolchain.toml");
     let channel = toolchain.split("channel = \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let [build, last] = all("FROM")[..] else { panic!("two stages") };
@@ -152,11 +160,21 @@ fn the_container_has_the_pinned_toolchain_no_privileges_and_a_health_check() {
     assert!(user.len() == 1 && user[0] != "root", "{user:?}");
     assert!(all("RUN").iter().any(|run| run.contains("useradd") && run.contains(user[0])));
     assert_eq!((all("HEALTHCHECK").len(), all("ENTRYPOINT").len()), (1, 1));
-    let command = all("HEALTHCHECK")[0].split("CMD ").nth(1).unwrap();
-    let command: Vec<String> = serde_json::from_str(command).unwrap();
-    assert_eq!(command[0], "selfplayd");
-    daemon(&[&command[1], "--help"]);
     known_settings(all("ENV").iter().map(|env| env.split('=').next().unwrap().to_owned()), CONTAINERFILE);
+}
+
+#[test]
+fn the_health_check_of_the_container_tells_a_daemon_that_is_well_from_none() {
+    let instructions = instructions();
+    let (_, check) = instructions.iter().find(|(word, _)| word == "HEALTHCHECK").unwrap();
+    let site = Site::start(&["cpu"]);
+    let run = |address: String| {
+        let asked = format!("{} status --address http://{address}", env!("CARGO_BIN_EXE_selfplayd"));
+        let check = check.split("CMD ").nth(1).unwrap().replace("selfplayd status", &asked);
+        Command::new("sh").args(["-c", &check]).stderr(Stdio::null()).status().unwrap()
+    };
+    wait::until("the daemon to be well", || run(site.addresses()[0].to_string()).success().then_some(()));
+    assert!(!run(free_address().to_string()).success());
 }
 
 #[test]

@@ -43,7 +43,10 @@ pub(crate) fn dashboard() -> Value {
 /// All panels of a dashboard but the rows.
 pub(crate) fn panels(dashboard: &Value) -> Vec<&Value> {
     let outer = list(dashboard, "panels").iter();
-    outer.flat_map(|panel| [panel].into_iter().chain(list(panel, "panels"))).filter(|panel| panel["type"] != "row").collect()
+    outer
+        .flat_map(|panel| [panel].into_iter().chain(list(panel, "panels")))
+        .filter(|panel| panel["type"] != "row")
+        .collect()
 }
 
 /// An expression, and where it stands.
@@ -101,7 +104,9 @@ pub(crate) fn rules() -> Vec<Rule> {
         .map(|rule| {
             let expr = text(rule, "expr").to_owned();
             match rule["alert"].as_str() {
-                Some(name) => Rule::Alert(name.to_owned(), Query { place: format!("alert {name}"), expr }, rule.clone()),
+                Some(name) => {
+                    Rule::Alert(name.to_owned(), Query { place: format!("alert {name}"), expr }, rule.clone())
+                }
                 None => Rule::Recording(Query { place: text(rule, "record").to_owned(), expr }),
             }
         })

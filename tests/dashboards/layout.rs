@@ -72,7 +72,9 @@ fn descriptions_name_only_alerts_that_exist() {
     let alerts: BTreeSet<_> = files::alerts().into_iter().map(|(name, _)| name).collect();
     let dashboard = files::dashboard();
     let said = files::panels(&dashboard).into_iter().flat_map(|panel| {
-        text(panel, "description").split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("Selfplayd"))
+        text(panel, "description")
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| word.starts_with("Selfplayd"))
     });
     let said: BTreeSet<_> = said.map(str::to_owned).collect();
     assert!(said.len() > 10 && said.is_subset(&alerts), "{:?}", said.difference(&alerts));

@@ -1,24 +1,19 @@
 //! A real Prometheus scrapes real daemons, and every expression returns data.
 
 use std::{
-    fs,
     io::Write as _,
-    net::SocketAddr,
     path::Path,
     process::Stdio,
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use tempfile::TempDir;
-
 use crate::{
-    config::{Config, model},
-    daemon::{Daemon, Running},
     files::{self, Rule},
     programs::{installed, said},
-    prometheus::{JOB, Prometheus, free_address, get},
+    prometheus::{JOB, Prometheus, get},
     promql::{operands, selectors, without_macros},
+    site::Site,
     wait,
 };
 
@@ -30,58 +25,6 @@ const ABSENT: [(&str, &str); 2] = [
     ("ALERTS{alertname=~\"Selfplayd.+\", alertstate=\"firing\"", "no alert fires"),
     ("selfplayd_execution_provider_info{actual=~\"cuda.*\"", "tests need no GPU"),
 ];
-
-/// Daemons that play small games under load, and follow the models of a directory.
-struct Site {
-    dir: TempDir,
-    daemons: Vec<(Running, SocketAddr)>,
-}
-
-impl Site {
-    /// One daemon per device asked for.
-    fn start(devices: &[&str]) -> Self {
-        let dir = TempDir::new().unwrap();
-        let config = Config { games: 8, ..Config::QUICK }.write(dir.path());
-        fs::create_dir(dir.path().join("models")).unwrap();
-        let mut site = Self { dir, daemons: Vec::new() };
-        site.publish(1);
-        for device in devices {
-            let games = site.dir.path().join(format!("games-{device}"));
-            fs::create_dir(&games).unwrap();
-            let address = free_address();
-            let daemon = Daemon::playing(&config, &games)
-                .flag("--continuous")
-                .option("--model-source", site.models())
-                .option("--http-listen", address.to_string())
-                .env("SELFPLAYD__INFERENCE__DEVICE", device)
-                .start();
-            site.daemons.push((daemon, address));
-        }
-        for (_, address) in &site.daemons {
-            wait::until("a game", || {
-                let metrics = get(*address, "/metrics").ok()?;
-                let written = metrics.lines().find_map(|line| line.strip_prefix("selfplayd_games_written_total "))?;
-                (written != "0").then_some(())
-            });
-        }
-        site
-    }
-
-    fn models(&self) -> std::path::PathBuf {
-        self.dir.path().join("models")
-    }
-
-    /// The trainer makes a model.
-    fn publish(&self, version: u32) {
-        let hidden = self.models().join("new");
-        fs::copy(model("b5w3_resnet_2x32.onnx"), &hidden).unwrap();
-        fs::rename(&hidden, self.models().join(format!("model_{version}.onnx"))).unwrap();
-    }
-
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.daemons.iter().map(|(_, address)| *address).collect()
-    }
-}
 
 /// Every expression that is to return data: whole panels, what rules record, what alerts look at, and every selector in them.
 fn questions() -> Vec<String> {
@@ -121,7 +64,8 @@ fn every_panel_and_every_rule_returns_data_from_daemons_under_load() {
     while !missing.is_empty() {
         version += 1;
         site.publish(version);
-        missing.retain(|question| !prometheus.ask(&without_macros(question, JOB)).iter().any(|value| value.is_finite()));
+        missing
+            .retain(|question| !prometheus.ask(&without_macros(question, JOB)).iter().any(|value| value.is_finite()));
         let waited = begun.elapsed();
         let log = || prometheus.log();
         assert!(waited < DEADLINE, "no data after {waited:?} for\n{}\n{}", missing.join("\n"), log());

@@ -5,6 +5,7 @@
 //! - [`promql`]: what an expression refers to
 //! - [`programs`]: programs of others that these tests run where they are installed
 //! - [`prometheus`]: a real Prometheus
+//! - [`site`]: daemons under load
 //! - [`daemon`], [`config`], [`wait`]: those of the tests of the daemon
 //!
 //! The tests:
@@ -35,5 +36,6 @@ mod prometheus;
 mod promql;
 mod promtool;
 mod schema;
+mod site;
 #[path = "../daemon/wait.rs"]
 mod wait;

@@ -16,7 +16,9 @@ pub(crate) const DASHBOARDS: &str = "dashboards";
 pub(crate) fn installed(program: &str, needed: &str) -> Option<Command> {
     let found = Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok();
     if !found {
-        eprintln!("SKIPPED, NOT TESTED: {needed}: {program} is not installed; `cargo xtask test --install` installs it");
+        eprintln!(
+            "SKIPPED, NOT TESTED: {needed}: {program} is not installed; `cargo xtask test --install` installs it"
+        );
     }
     found.then(|| Command::new(program))
 }

@@ -18,7 +18,8 @@ impl Selector {
 }
 
 /// Words that are no metric.
-const WORDS: [&str; 10] = ["and", "or", "unless", "bool", "by", "without", "on", "ignoring", "group_left", "group_right"];
+const WORDS: [&str; 10] =
+    ["and", "or", "unless", "bool", "by", "without", "on", "ignoring", "group_left", "group_right"];
 /// Words that a list of labels may follow.
 const LISTED: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
@@ -156,9 +157,15 @@ pub(crate) fn without_macros(expr: &str, job: &str) -> String {
 #[test]
 fn selectors_are_found_among_functions_labels_and_numbers() {
     let names = |expr| selectors(expr).into_iter().map(|selector| selector.name).collect::<Vec<_>>();
-    assert_eq!(names("sum by (le, job) (rate(a_bucket{x=\"y\"}[5m])) / ignoring (le) group_left sum(b)"), ["a_bucket", "b"]);
+    assert_eq!(
+        names("sum by (le, job) (rate(a_bucket{x=\"y\"}[5m])) / ignoring (le) group_left sum(b)"),
+        ["a_bucket", "b"]
+    );
     assert_eq!(names("histogram_quantile(0.95, sum without (le) (a)) > bool 1e3"), ["a"]);
-    assert_eq!(names("label_replace(a, \"b\", \"$1\", \"c\", \"(.*)\") and on (job) d:e:f offset 5m"), ["a", "d:e:f", "offset"]);
+    assert_eq!(
+        names("label_replace(a, \"b\", \"$1\", \"c\", \"(.*)\") and on (job) d:e:f offset 5m"),
+        ["a", "d:e:f", "offset"]
+    );
     let [selector] = &selectors("a{b=\"c\", d!~\"e{1}|f\"} == 1")[..] else { panic!() };
     assert_eq!(selector.expr(), "a{b=\"c\", d!~\"e{1}|f\"}");
 }

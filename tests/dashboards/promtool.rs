@@ -14,7 +14,8 @@ const UNIT_TESTS: [&str; 2] = ["selfplayd.test.yml", "selfplayd-quality.test.yml
 #[test]
 fn the_configuration_and_the_rules_are_valid() {
     let Some(mut promtool) = installed("promtool", "Prometheus's configuration and rules") else { return };
-    let output = succeed(promtool.args(["check", "config", "--lint=all", "--lint-fatal", "prometheus.yml"]), DASHBOARDS);
+    let output =
+        succeed(promtool.args(["check", "config", "--lint=all", "--lint-fatal", "prometheus.yml"]), DASHBOARDS);
     assert!(said(&output).contains(&format!("{} rules found", files::rules().len())), "{}", said(&output));
 }
 
@@ -54,10 +55,15 @@ fn every_alert_tells_how_bad_it_is_and_what_to_do() {
             let said = annotations[key].as_str().filter(|said| said.contains("$labels.instance"));
             assert!(said.is_some(), "{name}: its {key} must name the daemon: {}", annotations[key]);
         }
-        assert_eq!(annotations["runbook_url"], Value::from(format!("docs/runbook.md#{}", name.to_lowercase())), "{name}");
+        assert_eq!(
+            annotations["runbook_url"],
+            Value::from(format!("docs/runbook.md#{}", name.to_lowercase())),
+            "{name}"
+        );
         assert!(sections.contains(name.as_str()), "docs/runbook.md has no section {name}");
     }
     let names: BTreeSet<_> = alerts.iter().map(|(name, _)| name.as_str()).collect();
-    let stale: Vec<_> = sections.iter().filter(|section| section.starts_with("Selfplayd") && !names.contains(*section)).collect();
+    let stale: Vec<_> =
+        sections.iter().filter(|section| section.starts_with("Selfplayd") && !names.contains(*section)).collect();
     assert!(stale.is_empty(), "docs/runbook.md has sections without an alert: {stale:?}");
 }

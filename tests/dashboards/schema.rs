@@ -14,7 +14,9 @@ const VARIABLE: &str = "SELFPLAYD_TEST_PYTHON";
 #[expect(clippy::print_stderr, reason = "whoever runs the tests must see it")]
 fn every_key_of_the_dashboard_is_in_grafanas_schema() {
     let python = env::var_os(VARIABLE).filter(|path| !path.is_empty()).unwrap_or_else(|| OsString::from("python3"));
-    let knows = |module: &str| Command::new(&python).args(["-c", &format!("import {module}")]).output().is_ok_and(|it| it.status.success());
+    let knows = |module: &str| {
+        Command::new(&python).args(["-c", &format!("import {module}")]).output().is_ok_and(|it| it.status.success())
+    };
     if !knows("grafana_foundation_sdk") {
         eprintln!(
             "SKIPPED, NOT TESTED: the dashboard against Grafana's schema: {} has no grafana-foundation-sdk; `cargo xtask test` \

@@ -23,8 +23,9 @@ pub(crate) struct Python {
 impl Python {
     fn new(program: impl Into<PathBuf>, hindrance: &str) -> Self {
         let program = program.into();
-        let lacks = (!has_schema(&program))
-            .then(|| format!("the dashboard against Grafana's schema: grafana-foundation-sdk is not there: {hindrance}"));
+        let lacks = (!has_schema(&program)).then(|| {
+            format!("the dashboard against Grafana's schema: grafana-foundation-sdk is not there: {hindrance}")
+        });
         Self { program, lacks }
     }
 }
