@@ -13,6 +13,7 @@ mod ort;
 mod python;
 mod soak;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything CI runs except the lints.
 
-use crate::{command, ort, python, workspace};
+use crate::{command, ort, python, tools, workspace};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -8,6 +8,9 @@ pub(crate) struct Args {
     /// Test these packages only, instead of the whole workspace
     #[arg(short, long = "package", value_name = "NAME")]
     packages: Vec<String>,
+    /// Install Debian's packages that tests need and this machine lacks (Prometheus, Chromium); CI does so by itself
+    #[arg(long)]
+    install: bool,
     /// Passed on to nextest, or to `cargo test` where nextest is not installed: filters, --no-capture, …
     #[arg(last = true, value_name = "ARGS")]
     rest: Vec<String>,
@@ -16,7 +19,10 @@ pub(crate) struct Args {
 /// Makes sure that what the tests need is there, then runs them, doc tests included.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let library = ort::cpu_library(false)?;
-    let python = python::with_numpy()?;
+    let python = python::for_tests()?;
+    let mut not_tested = tools::prepare(args.install);
+    not_tested.extend(python.lacks);
+    tools::say_aloud(&not_tested);
     let selection = selection(&args.packages);
 
     let nextest = command::succeeds(command::cargo().args(["nextest", "--version"]));
@@ -33,16 +39,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         false => tests.args(["test", "--tests"]),
     };
     tests.args(&selection).args(features(&args.packages)).arg("--locked").args(&args.rest);
-    tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);
+    tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python.program);
     command::run(&mut tests)?;
 
-    if !args.rest.is_empty() {
-        // Somebody is after certain tests.
-        return Ok(());
+    // Who is after certain tests wants no others.
+    if args.rest.is_empty() && args.packages.is_empty() {
+        let mut doc = command::cargo();
+        doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
+        command::run(&mut doc)?;
     }
-    let mut doc = command::cargo();
-    doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
-    if args.packages.is_empty() { command::run(&mut doc) } else { Ok(()) }
+    // Once more, where it is seen.
+    tools::say_aloud(&not_tested);
+    Ok(())
 }
 
 /// `packages` as cargo wants them, or the whole workspace.

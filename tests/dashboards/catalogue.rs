@@ -1,0 +1,115 @@
+//! Nothing is shown that is not counted, and what is counted is shown.
+
+use std::collections::BTreeSet;
+
+use selfplay_actors::stats::{CATALOGUE, Kind, Metric};
+
+use crate::{
+    files::{self, Query},
+    promql::{self, Selector},
+};
+
+/// Metrics that the dashboard deliberately does not show.
+const NOT_SHOWN: [(&str, &str); 1] = [("process_virtual_memory_max_bytes", "no limit is set on almost every machine")];
+
+/// Time series that Prometheus makes itself.
+const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
+
+/// Labels that Prometheus adds to every time series.
+const OF_TARGETS: [&str; 2] = ["job", "instance"];
+
+/// The metric that `name` is a time series of.
+fn metric(name: &str) -> Option<&'static Metric> {
+    CATALOGUE.iter().find(|metric| match metric.kind {
+        Kind::Histogram => {
+            name.strip_prefix(metric.name).is_some_and(|series| ["_bucket", "_sum", "_count"].contains(&series))
+        }
+        Kind::Counter | Kind::Gauge => name == metric.name,
+    })
+}
+
+fn queries() -> Vec<Query> {
+    let rules = files::rules();
+    let of_rules = rules.iter().map(|rule| {
+        let Query { place, expr } = rule.query();
+        Query { place: place.clone(), expr: expr.clone() }
+    });
+    files::panel_queries().into_iter().chain(of_rules).collect()
+}
+
+/// What is wrong with `selector`, in words.
+fn mistake(selector: &Selector, recorded: &[String]) -> Option<String> {
+    let Selector { name, matchers } = selector;
+    if OF_PROMETHEUS.contains(&name.as_str()) || recorded.contains(name) {
+        return None;
+    }
+    let Some(metric) = metric(name) else { return Some(format!("there is no metric {name}")) };
+    let labels = metric.labels();
+    matchers.iter().filter(|(label, ..)| !OF_TARGETS.contains(&label.as_str())).find_map(|(label, operator, value)| {
+        let Some((_, values)) = labels.iter().find(|(known, _)| known == label) else {
+            return Some(format!("{name} has no label {label}"));
+        };
+        let mut wanted = value.split('|').filter(|_| !values.is_empty());
+        wanted
+            .find(|wanted| !values.contains(wanted))
+            .map(|wanted| format!("{name} is never {label}{operator}{wanted}"))
+    })
+}
+
+#[test]
+fn panels_and_rules_refer_to_declared_metrics_labels_and_values() {
+    let recorded = files::recorded();
+    let mistakes: Vec<_> = queries()
+        .iter()
+        .flat_map(|Query { place, expr }| {
+            let mistakes = promql::selectors(expr).into_iter().filter_map(|selector| mistake(&selector, &recorded));
+            mistakes.map(|mistake| format!("{place}: {mistake}")).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+#[test]
+fn every_declared_metric_is_shown_or_deliberately_not() {
+    let selectors: Vec<_> = files::panel_queries().iter().flat_map(|query| promql::selectors(&query.expr)).collect();
+    let shown: BTreeSet<_> =
+        selectors.iter().filter_map(|selector| metric(&selector.name)).map(|metric| metric.name).collect();
+    let hidden: BTreeSet<_> = NOT_SHOWN.iter().map(|(name, _)| *name).collect();
+    let all: BTreeSet<_> = CATALOGUE.iter().map(|metric| metric.name).collect();
+    let missing: Vec<_> = all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name)).collect();
+    assert!(missing.is_empty(), "neither in a panel nor in NOT_SHOWN: {missing:?}");
+    assert!(hidden.is_subset(&all), "not declared, but in NOT_SHOWN: {hidden:?}");
+    assert!(hidden.is_disjoint(&shown), "shown, but in NOT_SHOWN: {hidden:?}");
+}
+
+#[test]
+fn every_recorded_expression_is_used() {
+    // By an alert, or for those who build dashboards of their own.
+    const FOR_USERS: [&str; 5] = [
+        "instance:selfplayd_games_finished:rate5m",
+        "instance:selfplayd_evaluations:rate5m",
+        "instance:selfplayd_simulations:rate5m",
+        "instance:selfplayd_batch_size:mean5m",
+        "instance:selfplayd_cache_hits:ratio_rate5m",
+    ];
+    let used: BTreeSet<_> =
+        queries().iter().flat_map(|query| promql::selectors(&query.expr)).map(|selector| selector.name).collect();
+    let unused: Vec<_> = files::recorded()
+        .into_iter()
+        .filter(|name| !used.contains(name) && !FOR_USERS.contains(&name.as_str()))
+        .collect();
+    assert!(unused.is_empty(), "{unused:?}");
+}
+
+#[test]
+fn a_wrong_name_label_or_value_is_found() {
+    let mistake = |expr| promql::selectors(expr).iter().find_map(|selector| mistake(selector, &[]));
+    assert_eq!(mistake("selfplayd_evaluations_total{outcome=\"ok\", job=\"x\"}"), None);
+    assert!(mistake("selfplayd_evaluation_total").unwrap().contains("there is no metric"));
+    assert!(
+        mistake("selfplayd_batch_size").unwrap().contains("there is no metric"),
+        "a histogram has no series of its own name"
+    );
+    assert!(mistake("selfplayd_evaluations_total{result=\"ok\"}").unwrap().contains("no label result"));
+    assert!(mistake("selfplayd_evaluations_total{outcome=~\"ok|good\"}").unwrap().contains("outcome=~good"));
+}
