@@ -56,7 +56,9 @@ impl Books {
     /// When its own books do not balance.
     pub(crate) fn enter(&mut self, ended: &Ended) {
         let log = &ended.log;
-        let torn = log.others.iter().find(|line| !line.starts_with("selfplayd: "));
+        // Beside the log there is what a user is told of wrong settings, whose lines after the first are indented.
+        let told = |line: &&String| line.starts_with("selfplayd: ") || line.starts_with("  ");
+        let torn = log.others.iter().find(|line| !told(line));
         assert!(torn.is_none() || ended.signal().is_some(), "no line of a log: {torn:?}");
         let end = match (ended.code(), ended.signal()) {
             (Some(code), _) => format!("exit {code}"),

@@ -25,15 +25,17 @@ pub(crate) enum Kind {
     Nan,
     /// For another board.
     OtherBoard,
-    /// For the same board, with another input.
+    /// For the same board, with another input: bad for a daemon that serves a model already, but a daemon that starts may take
+    /// it for its first.
     OtherLayout,
     /// `latest.yaml` names a file that does not exist.
     Missing,
 }
 
 impl Kind {
-    pub(crate) const BAD: [Self; 7] =
-        [Self::Empty, Self::Truncated, Self::Garbage, Self::Nan, Self::OtherBoard, Self::OtherLayout, Self::Missing];
+    /// Never to be played with.
+    pub(crate) const BAD: [Self; 6] =
+        [Self::Empty, Self::Truncated, Self::Garbage, Self::Nan, Self::OtherBoard, Self::Missing];
 
     fn is_good(self) -> bool {
         matches!(self, Self::Good | Self::Constant)

@@ -296,7 +296,7 @@ fn bad_models_of_every_kind() {
     let mut run = Run::new();
     let mut daemon = run.start(&Launch::plain());
     run.takes(1, &mut daemon);
-    for kind in Kind::BAD {
+    for kind in Kind::BAD.into_iter().chain([Kind::OtherLayout]) {
         let version = run.models.publish(kind);
         // A name without a file is waited for.
         if kind != Kind::Missing {
