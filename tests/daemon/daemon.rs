@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -107,6 +108,14 @@ impl Running {
                 Err(error) => panic!("the daemon never said {text:?} ({error}), but:\n{}", self.log),
             }
         }
+    }
+
+    /// Waits until it has said where it serves `what` ("status and control", "metrics"), and returns the address.
+    pub(crate) fn serves(&mut self, what: &str) -> SocketAddr {
+        let words = format!("{what} url=http://");
+        self.says(&words);
+        let place = self.log.split_once(&words).map(|(_, rest)| rest.split_whitespace().next().unwrap());
+        place.unwrap().parse().unwrap()
     }
 
     fn note(&mut self, line: Line) {
