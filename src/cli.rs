@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::client::ClientArgs;
 use crate::exit::Exit;
 use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
 
@@ -50,6 +51,18 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Check a model as it is before it may serve: exit code 0 if it may, 1 if not
     CheckModel(Box<CheckModelArgs>),
+    /// Say how a running daemon is doing
+    Status(ClientArgs),
+    /// List the games that a running daemon plays
+    Games(ClientArgs),
+    /// Tell a running daemon to read its settings again and to look for a model now
+    Reload(ClientArgs),
+    /// Tell a running daemon to rest and leave the device to others
+    Pause(ClientArgs),
+    /// Tell a running daemon to play on
+    Resume(ClientArgs),
+    /// Tell a running daemon to end when the games in play are over
+    Drain(ClientArgs),
     /// Measure evaluations per second, of the network alone and of the whole daemon
     Bench(Box<BenchArgs>),
 }

@@ -4,15 +4,17 @@ use std::{error::Error, io, process::ExitCode};
 
 use anyhow::anyhow;
 
-/// Why the process ended. The numbers 70 to 78 follow BSD's `sysexits.h`.
+/// Why the process ended. The numbers 69 to 78 follow BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Everything asked for was done: all games played, or a shutdown that finished in time.
     Clean,
-    /// `check-model` found that the model must not serve.
+    /// `check-model` found that the model must not serve, or a running daemon would not do as it was told.
     Refused,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
+    /// No running daemon answers.
+    Unreachable,
     /// A part failed more often than its restart budget allows, or hangs. Restarting the process may help.
     Escalation,
     /// Finished games could not be written: disk full, directory gone, permission denied.
@@ -27,8 +29,16 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every way to end, in the order of the codes.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Clean, Self::Refused, Self::Usage, Self::Escalation, Self::WriterIo, Self::CutShort, Self::Settings];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Clean,
+        Self::Refused,
+        Self::Usage,
+        Self::Unreachable,
+        Self::Escalation,
+        Self::WriterIo,
+        Self::CutShort,
+        Self::Settings,
+    ];
 
     /// The number the parent process sees.
     pub(crate) const fn code(self) -> u8 {
@@ -36,6 +46,7 @@ impl Exit {
             Self::Clean => 0,
             Self::Refused => 1,
             Self::Usage => 2,
+            Self::Unreachable => 69,
             Self::Escalation => 70,
             Self::WriterIo => 74,
             Self::CutShort => 75,
@@ -47,8 +58,9 @@ impl Exit {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Clean => "all games played, or told to stop and every finished game written",
-            Self::Refused => "check-model: the model must not serve",
+            Self::Refused => "check-model: the model must not serve; status, drain and the like: the daemon would not",
             Self::Usage => "the command line is wrong",
+            Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => "finished games could not be written (disk, permissions)",
             Self::CutShort => {

@@ -21,6 +21,7 @@ mod routes;
 mod server;
 
 pub(crate) use self::{
+    answer::Words,
     listen::Listening,
     server::{Served, Server},
 };

@@ -17,6 +17,7 @@
 //! - [`live_settings`], [`operator`], [`control`]: settings that change while games are played, and what else a running daemon
 //!   may be told
 //! - [`status`], [`http`]: how it is doing, and who may ask and steer
+//! - [`client`]: the commands that speak to a running daemon
 //! - [`output`]: where games go, and which ones go on
 //! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
 
@@ -24,6 +25,7 @@ mod agents;
 mod bench;
 mod check_model;
 mod cli;
+mod client;
 mod control;
 mod exit;
 #[doc(hidden)]
@@ -54,6 +56,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use cli::{BenchWhat, Command, Flags};
+use client::Ask;
 use exit::Exit;
 use live_settings::Origin;
 use settings::{Preset, Purpose, Resolved, Settings};
@@ -69,6 +72,12 @@ pub fn main() -> ExitCode {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
         }
         Some(Command::Bench(args)) => measure(args),
+        Some(Command::Status(args)) => client::ask(args, Ask::Status),
+        Some(Command::Games(args)) => client::ask(args, Ask::Games),
+        Some(Command::Reload(args)) => client::ask(args, Ask::Reload),
+        Some(Command::Pause(args)) => client::ask(args, Ask::Pause),
+        Some(Command::Resume(args)) => client::ask(args, Ask::Resume),
+        Some(Command::Drain(args)) => client::ask(args, Ask::Drain),
     };
     outcome.map_or_else(report, ExitCode::from)
 }

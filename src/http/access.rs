@@ -168,7 +168,7 @@ mod tests {
         for host in ["evil.example", "localhost.evil.example:9466", "gpu-1.lan.evil", "lan", "127.0.0.1.evil.example"] {
             assert_eq!(status("/", &[host]), Err(421), "{host}");
         }
-        for hosts in [&[][..], &["localhost", "localhost"], &[""], &["a b"], &["user@localhost"], &["localhost:x"]] {
+        for hosts in [&[][..], &["localhost", "localhost"], &[""], &["a b"], &["user@localhost"]] {
             assert_eq!(status("/", hosts), Err(400), "{hosts:?}");
         }
         assert_eq!(status("http://evil.example/", &["localhost"]), Err(421));

@@ -43,7 +43,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// What those hear who are too many.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: application/json\r\n\
-    content-length: 75\r\n\r\n{\"error\":\"too many connections\",\"hint\":\"close some, or ask again in a moment\"}";
+    content-length: 78\r\n\r\n{\"error\":\"too many connections\",\"hint\":\"close some, or ask again in a moment\"}";
 
 /// Hears callers at one place until `stopping` is true, then lets them hear the last answers.
 pub(super) async fn serve(listener: Listener, router: Router, access: Arc<Access>, stopping: watch::Receiver<bool>) {

@@ -96,7 +96,7 @@ impl Listening {
 
 fn log_address(listener: &TcpListener, what: &str) {
     match listener.local_addr() {
-        Ok(address) => tracing::info!(url = format!("http://{address}"), "{what}"),
+        Ok(address) => tracing::info!(url = %format_args!("http://{address}"), "{what}"),
         Err(error) => tracing::warn!("{what} at an unknown address: {error}"),
     }
 }

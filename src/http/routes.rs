@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     body::{Body, HttpBody as _},
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -147,7 +147,8 @@ async fn games(State(shared): App) -> Json<Value> {
     Json(shared.live.games())
 }
 
-async fn game(State(shared): App, Path(slot): Path<String>) -> Answer {
+async fn game(State(shared): App, slot: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(slot) = slot?;
     let game = slot.parse().ok().and_then(|slot| shared.live.game(slot));
     game.map(|game| Json(game).into_response()).ok_or_else(|| {
         Failure::not_found(format!("no game is in play at slot {slot}"), "GET /v1/games lists the slots")
@@ -158,7 +159,8 @@ async fn recent(State(shared): App) -> Json<Value> {
     Json(shared.live.recent())
 }
 
-async fn recent_game(State(shared): App, Path(id): Path<String>) -> Answer {
+async fn recent_game(State(shared): App, id: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(id) = id?;
     let hint = "GET /v1/recent lists the last games; older ones are in the output directory: selfplayd show";
     let game = shared.live.recent_game(&id).map(|game| Json(game).into_response());
     game.ok_or_else(|| Failure::not_found(format!("no game {id} ended lately"), hint))
@@ -221,6 +223,12 @@ async fn settings(State(shared): App, Extension(caller): Extension<Caller>, requ
     shared.look.notify_one();
     let status = if changes.refused.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     Ok((status, Json(changes)).into_response())
+}
+
+impl From<PathRejection> for Failure {
+    fn from(_: PathRejection) -> Self {
+        Self::bad_request("the path is not UTF-8", "GET /v1/status has everything")
+    }
 }
 
 impl From<Refusal> for Failure {

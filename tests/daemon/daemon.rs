@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -112,6 +113,14 @@ impl Running {
     /// What it has logged so far, as far as it was waited for.
     pub(crate) fn log(&self) -> &str {
         &self.log
+    }
+
+    /// Waits until it has said where it serves `what` ("status and control", "metrics"), and returns the address.
+    pub(crate) fn serves(&mut self, what: &str) -> SocketAddr {
+        let words = format!("{what} url=http://");
+        self.says(&words);
+        let place = self.log.split_once(&words).map(|(_, rest)| rest.split_whitespace().next().unwrap());
+        place.unwrap().parse().unwrap()
     }
 
     fn note(&mut self, line: Line) {

@@ -6,6 +6,7 @@
 //! - [`games`]: the games a daemon wrote, replayed by the rules
 //! - [`numpy`]: the same games read by real numpy
 //! - [`trainer`]: a stand-in for the trainer, which publishes models and takes games away
+//! - [`ask`]: requests over HTTP, polite and other
 //! - [`wait`]: waits for conditions, never for times
 //!
 //! The tests:
@@ -17,6 +18,9 @@
 //! - [`models`]: where models may come from, and what is checked before they serve
 //! - [`stopping`]: shutdown file and signals
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
+//! - [`http`]: what is said over HTTP, and who may tell a daemon what
+//! - [`hostile`]: requests that nobody well-meaning sends
+//! - [`client`]: the commands that speak to a running daemon
 //! - [`commands`]: `show`, `config` and `bench`
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -24,14 +28,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
 
 mod agents;
+mod ask;
 mod batch;
 mod bottleneck;
+mod client;
 mod commands;
 mod config;
 mod continuous;
 mod daemon;
 mod figures;
 mod games;
+mod hostile;
+mod http;
 mod models;
 mod numpy;
 mod refusals;

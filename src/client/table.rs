@@ -1,0 +1,242 @@
+//! Answers for people, on a terminal.
+
+use serde::Deserialize;
+
+use crate::status::{Outcome, State, Status, Verdict};
+
+/// Width of the first column.
+const NAMES: usize = 12;
+
+/// The games in play, as far as they are drawn here.
+#[derive(Debug, Deserialize)]
+pub(super) struct Games {
+    board_size: u32,
+    max_walls: u32,
+    games: Vec<Game>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Game {
+    slot: u64,
+    game: u64,
+    ply: u64,
+    to_move: u8,
+    value: Option<f64>,
+    model: Option<i64>,
+}
+
+/// The status in some twenty lines.
+pub(super) fn status(status: &Status) -> String {
+    let mut lines =
+        vec![format!("selfplayd {}, process {}, up {}", status.version, status.pid, duration(status.uptime_seconds))];
+    let mut line = |name: &str, text: String| lines.push(format!("{name:NAMES$} {text}"));
+    line("state", state(status));
+    line("healthy", verdict(&status.health));
+    line("ready", verdict(&status.ready));
+    if let Some(bottleneck) = &status.bottleneck {
+        line("bottleneck", format!("{}: {}", bottleneck.kind, bottleneck.statement));
+        if let Some(advice) = &bottleneck.advice {
+            line("", advice.clone());
+        }
+    }
+    let device = &status.device;
+    let note = device.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
+    line("device", format!("{} (asked for {}{note})", device.actual, device.requested));
+    line("model", model(status));
+    let rates = &status.rates;
+    line(
+        "speed",
+        format!(
+            "{:.0} evaluations/s, {:.0} simulations/s, {:.2} games/s, {:.1} positions/s",
+            rates.evaluations_per_s, rates.simulations_per_s, rates.games_per_s, rates.positions_per_s
+        ),
+    );
+    let cache = &status.cache;
+    line(
+        "batches",
+        format!(
+            "mean {:.1}; the cache answers {:.1}% ({} of {})",
+            rates.mean_batch,
+            100.0 * rates.cache_hit_rate,
+            bytes(cache.bytes),
+            bytes(cache.capacity_bytes)
+        ),
+    );
+    line("games", games_line(status));
+    line("disk", disk(status));
+    for threads in &status.threads {
+        let shares: Vec<_> =
+            threads.shares.iter().map(|(activity, share)| format!("{activity} {:.0}%", 100.0 * share)).collect();
+        line("threads", format!("{} x{}: {}", threads.role, threads.count, shares.join(", ")));
+    }
+    let mut troubled = false;
+    for child in &status.children {
+        let restarts = child.restarts;
+        let total = restarts.panic + restarts.error + restarts.stopped + restarts.hang;
+        if let Some(last) = child.last_exit.as_ref().filter(|_| total > 0) {
+            let ago = child.last_exit_seconds_ago.map(|ago| format!(", {} ago", duration(ago))).unwrap_or_default();
+            line("trouble", format!("{} ({}): {total} restarts, the last: {last}{ago}", child.name, child.state));
+            troubled = true;
+        }
+    }
+    if !troubled {
+        line("trouble", "none".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn state(status: &Status) -> String {
+    let control = &status.control_state;
+    match status.state {
+        State::Draining => "draining: it ends when the games in play are over".to_owned(),
+        State::Starting => "starting".to_owned(),
+        State::Paused if control.unloaded => {
+            format!("paused for {}; the device is given back", duration(control.paused_seconds))
+        }
+        State::Paused => format!("paused for {}", duration(control.paused_seconds)),
+        State::WaitingForModel => "waiting for a model".to_owned(),
+        State::WriterBlocked => "blocked: finished games do not get to the disk".to_owned(),
+        State::Playing => "playing".to_owned(),
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    if verdict.ok { "yes".to_owned() } else { format!("no: {}", verdict.reasons.join("; ")) }
+}
+
+fn model(status: &Status) -> String {
+    let model = &status.model;
+    let mut text = match (model.version, model.age_seconds) {
+        (Some(version), Some(age)) => format!("version {version}, for {}", duration(age)),
+        (Some(version), None) => format!("version {version}"),
+        (None, _) => "none".to_owned(),
+    };
+    if let Some(swap) = model.swaps.iter().find(|swap| swap.outcome != Outcome::Served) {
+        let what = if swap.outcome == Outcome::Refused { "refused" } else { "withdrawn" };
+        let which = swap.version.map(|version| format!(" version {version}")).unwrap_or_default();
+        let why = swap.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let ago = duration((status.started_unix + status.uptime_seconds - swap.unix).max(0.0));
+        text.push_str(&format!("; {what}{which} {ago} ago{why}"));
+    }
+    text
+}
+
+fn games_line(status: &Status) -> String {
+    let games = &status.games;
+    let mut text = format!("{} of {} in play, {} finished", games.active, games.target, games.finished);
+    if let Some(plies) = games.mean_plies {
+        text.push_str(&format!(", {plies:.1} plies each"));
+    }
+    if let Some(share) = games.draw_share {
+        text.push_str(&format!(", {:.1}% draws", 100.0 * share));
+    }
+    for (count, what) in [(games.resumed, "resumed"), (games.rejected, "rejected"), (games.given_up, "given up")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text
+}
+
+fn disk(status: &Status) -> String {
+    let writer = &status.writer;
+    let mut text =
+        format!("{} games written ({}), {} waiting", writer.written, bytes(writer.bytes_written), writer.queued);
+    if writer.errors > 0 {
+        text.push_str(&format!(", {} attempts failed", writer.errors));
+    }
+    if let Some(free) = writer.disk_free_bytes {
+        text.push_str(&format!(", {} free", bytes(free)));
+    }
+    text
+}
+
+/// The games in play, a line each.
+pub(super) fn games(games: &Games) -> String {
+    let count = games.games.len();
+    let mut lines =
+        vec![format!("{count} games in play on {0}x{0} with {1} walls each", games.board_size, games.max_walls)];
+    if count > 0 {
+        lines.push(format!("{:>6} {:>8} {:>5} {:>8} {:>7} {:>7}", "slot", "game", "ply", "to move", "value", "model"));
+    }
+    for Game { slot, game, ply, to_move, value, model } in &games.games {
+        let to_move = if *to_move == 0 { "first" } else { "second" };
+        let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:+.3}"));
+        let model = model.map_or_else(|| "-".to_owned(), |model| model.to_string());
+        lines.push(format!("{slot:>6} {game:>8} {ply:>5} {to_move:>8} {value:>7} {model:>7}"));
+    }
+    lines.join("\n")
+}
+
+/// A span of time in its two largest units.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::tests::full;
+
+    #[test]
+    fn a_status_for_people() {
+        let mut full = full();
+        full.pid = 4711;
+        full.uptime_seconds = 7384.0;
+        full.model.served_unix = Some(1000.0 + 7372.0);
+        full.model.swaps.insert(
+            0,
+            crate::status::Swap {
+                version: Some(4),
+                unix: 1000.0 + 7354.0,
+                outcome: Outcome::Refused,
+                reason: Some("its outputs are not finite".to_owned()),
+                seconds: None,
+            },
+        );
+        full.children[0].restarts.panic = 2;
+        full.bottleneck = Some(crate::status::Bottleneck {
+            kind: "games".to_owned(),
+            statement: "the device idles 40% of the time".to_owned(),
+            advice: Some("raise games_per_process to about 96".to_owned()),
+        });
+        insta::assert_snapshot!(status(&full));
+    }
+
+    #[test]
+    fn games_for_people() {
+        let json = serde_json::json!({"board_size": 5, "max_walls": 3, "games": [
+            {"slot": 0, "game": 12, "seed": 1, "ply": 14, "to_move": 0, "value": 0.1, "model": 3},
+            {"slot": 1, "game": 13, "seed": 1, "ply": 0, "to_move": 1, "value": null, "model": null},
+        ]});
+        insta::assert_snapshot!(games(&serde_json::from_value(json).unwrap()));
+        let none = serde_json::json!({"board_size": 9, "max_walls": 10, "games": []});
+        assert_eq!(games(&serde_json::from_value(none).unwrap()), "0 games in play on 9x9 with 10 walls each");
+    }
+
+    #[test]
+    fn spans_and_sizes() {
+        let spans = [0.9, 59.0, 61.0, 3599.0, 3660.0, 90_000.0].map(duration);
+        assert_eq!(spans, ["0 s", "59 s", "1 min 1 s", "59 min 59 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [0, 1023, 1024, 3 << 30, u64::MAX].map(bytes),
+            ["0 B", "1023 B", "1.0 KiB", "3.0 GiB", "16777216.0 TiB"]
+        );
+    }
+}

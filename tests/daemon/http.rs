@@ -1,0 +1,285 @@
+//! What a daemon says over HTTP, and who may tell it what.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+};
+
+use serde_json::Value;
+
+use crate::{
+    ask::{connect, get, plays_on, post, request, send, status, through},
+    config::Config,
+    daemon::{Daemon, Running, Signal},
+    trainer::{Scalar, Trainer},
+};
+
+/// Games of about a second.
+const STEADY: Config = Config { board: 5, walls: 3, simulations: 400, games: 2, network: "resnet" };
+
+/// A daemon that listens at a port of its own.
+pub(crate) fn listening(trainer: &Trainer) -> Daemon {
+    trainer.daemon().args("--evaluator hash --http-listen 127.0.0.1:0")
+}
+
+/// A trainer with a model.
+pub(crate) fn trainer() -> Trainer {
+    let trainer = Trainer::new(STEADY);
+    trainer.publish_network(3, Scalar::Plain);
+    trainer
+}
+
+/// A file with a token that only its owner can read.
+fn token(trainer: &Trainer, token: &str) -> PathBuf {
+    let file = trainer.ready().with_file_name("token");
+    fs::write(&file, token).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    file
+}
+
+fn end(daemon: Running) {
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
+}
+
+/// The paths of all fields of a status, as its reference writes them.
+fn fields(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(_) if ["totals", "threads[].shares"].contains(&path) => drop(into.insert(format!("{path}.*"))),
+        Value::Object(inner) => {
+            let dot = if path.is_empty() { "" } else { "." };
+            inner.iter().for_each(|(name, inner)| fields(inner, &format!("{path}{dot}{name}"), into));
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| fields(item, &format!("{path}[]"), into));
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::Array(_) => drop(into.insert(format!("{path}[]"))),
+        // Null may stand for a number or for all there is below.
+        Value::Null => {}
+        _ => drop(into.insert(path.to_owned())),
+    }
+}
+
+#[test]
+fn a_daemon_that_plays_answers_everything() {
+    let trainer = trainer();
+    let mut daemon = listening(&trainer).start();
+    let address = daemon.serves("status and control");
+    let status = status(address, "a game", |status| {
+        status["games"]["finished"].as_u64() > Some(0) && status["rates"]["evaluations_per_s"].as_f64() > Some(0.0)
+    });
+    assert_eq!((&status["schema"], &status["pid"]), (&1.into(), &daemon.id().into()));
+    assert_eq!((&status["state"], &status["mode"]), (&"playing".into(), &"continuous".into()));
+    assert_eq!(
+        (&status["health"]["ok"], &status["ready"]["ok"], &status["control"]),
+        (&true.into(), &true.into(), &true.into())
+    );
+    assert_eq!((&status["model"]["version"], &status["model"]["swaps"][0]["outcome"]), (&3.into(), &"served".into()));
+    assert_eq!((&status["games"]["target"], &status["device"]["requested"]), (&2.into(), &"auto".into()));
+    assert!(status["children"].as_array().unwrap().iter().any(|child| child["name"] == "writer"), "{status}");
+    let reference = include_str!("../../docs/status.md");
+    let mut told = BTreeSet::new();
+    fields(&status, "", &mut told);
+    let untold: Vec<_> = told.iter().filter(|field| !reference.contains(&format!("| `{field}` |"))).collect();
+    assert!(told.len() > 60 && untold.is_empty(), "{untold:?} are not in docs/status.md");
+
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            (get(address, path).status, get(address, path).body),
+            (200, r#"{"ok":true,"reasons":[]}"#.to_owned())
+        );
+    }
+    let metrics = get(address, "/metrics");
+    assert!(metrics.status == 200 && metrics.head.contains("content-type: text/plain; version=0.0.4"), "{metrics:?}");
+    let games = get(address, "/v1/games").json();
+    assert_eq!((&games["board_size"], &games["max_walls"]), (&5.into(), &3.into()));
+    assert!(get(address, "/v1/recent").json()["games"].is_array());
+
+    for (path, media_type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        let file = get(address, path);
+        assert!(file.status == 200 && file.head.contains(&format!("content-type: {media_type}")), "{file:?}");
+        assert!(file.head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{file:?}");
+        assert!(file.head.contains("x-content-type-options: nosniff") && file.head.contains("no-store"), "{file:?}");
+    }
+    get(address, "/v1/games/7000").fails(404, "no game is in play at slot 7000");
+    get(address, "/v1/games/first").fails(404, "no game is in play at slot first");
+    get(address, "/v1/recent/nothing").fails(404, "no game nothing ended lately");
+    get(address, "/v2/status").fails(404, "there is nothing at /v2/status");
+    get(address, "/v1/drain").fails(405, "/v1/drain does not take GET");
+    end(daemon);
+}
+
+#[test]
+fn events_begin_with_the_status_and_end_with_the_daemon() {
+    let trainer = trainer();
+    let mut daemon = listening(&trainer).start();
+    let address = daemon.serves("status and control");
+    let mut stream = connect(address);
+    stream.write_all(request("GET", "/v1/events", "", "").as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.eq_ignore_ascii_case("content-type: text/event-stream")));
+    let mut next = |event: &str| {
+        lines.find(|line| *line == format!("event: {event}")).unwrap();
+        let data = lines.next().unwrap();
+        serde_json::from_str::<Value>(data.strip_prefix("data: ").unwrap()).unwrap()
+    };
+    let first = next("status");
+    assert_eq!((&first["schema"], &first["control"]), (&1.into(), &true.into()));
+    let second = next("status");
+    assert!(second["uptime_seconds"].as_f64() > first["uptime_seconds"].as_f64());
+    trainer.publish_network(4, Scalar::Plain);
+    let swap = std::iter::repeat_with(|| next("swap")).find(|swap| swap["version"] == 4).unwrap();
+    assert_eq!(swap["outcome"], "served");
+    daemon.signal(Signal::TERM);
+    assert!(lines.any(|line| line == "0"), "the last chunk");
+    daemon.wait().succeeded();
+}
+
+#[test]
+fn without_a_model_it_is_healthy_and_not_ready() {
+    let trainer = Trainer::new(STEADY);
+    let mut daemon = listening(&trainer).start();
+    let address = daemon.serves("status and control");
+    status(address, "the wait for a model", |status| status["state"] == "waiting_for_model");
+    let ready = get(address, "/readyz");
+    assert_eq!((ready.status, &ready.json()["reasons"][0]), (503, &"there is no model yet".into()));
+    assert_eq!(get(address, "/healthz").status, 200);
+    assert_eq!(get(address, "/v1/status").json()["model"]["version"], Value::Null);
+    trainer.publish_network(1, Scalar::Plain);
+    status(address, "a model", |status| status["ready"]["ok"] == true && status["model"]["version"] == 1);
+    end(daemon);
+}
+
+#[test]
+fn it_can_be_told_to_end_again_and_again() {
+    let trainer = Trainer::new(Config::SLOW);
+    trainer.publish_network(0, Scalar::Plain);
+    let mut daemon = listening(&trainer).args("--grace-seconds 600").start();
+    let address = daemon.serves("status and control");
+    status(address, "games in play", |status| status["games"]["active"] == 2);
+    for _ in 0..2 {
+        let drain = post(address, "/v1/drain", "");
+        assert_eq!((drain.status, &drain.json()["accepted"]), (202, &true.into()), "{drain:?}");
+        assert_eq!(drain.json()["state"]["draining"], true);
+    }
+    let status = status(address, "the end", |status| status["state"] == "draining");
+    assert_eq!(status["ready"]["reasons"][0], "it is draining: no new games start");
+    assert_eq!((get(address, "/readyz").status, get(address, "/healthz").status), (503, 200));
+    daemon.says("POST /v1/drain");
+    drop(daemon);
+
+    let trainer = self::trainer();
+    let mut daemon = listening(&trainer).start();
+    let address = daemon.serves("status and control");
+    plays_on(address);
+    assert_eq!(
+        send(address, request("POST", "/v1/drain", "Content-Type: application/json\r\n", "{}")).unwrap().status,
+        202
+    );
+    daemon.wait().succeeded().said(&["POST /v1/drain"]);
+}
+
+#[test]
+fn when_the_usual_port_is_taken_the_next_one_is_used() {
+    let trainer = trainer();
+    let mut daemons: Vec<_> = (0..2).map(|_| trainer.daemon().args("--evaluator hash").start()).collect();
+    let ports: BTreeSet<_> = daemons
+        .iter_mut()
+        .map(|daemon| {
+            let address = daemon.serves("status and control");
+            assert_eq!(get(address, "/v1/status").json()["pid"], daemon.id());
+            address.port()
+        })
+        .collect();
+    assert!(ports.len() == 2 && ports.iter().all(|port| (9466..9566).contains(port)), "{ports:?}");
+    daemons.into_iter().for_each(end);
+}
+
+#[test]
+fn an_address_that_was_asked_for_is_had_or_refused() {
+    let trainer = trainer();
+    let mut first = listening(&trainer).start();
+    let taken = first.serves("status and control").to_string();
+    for flag in ["--http-listen", "--http-metrics-listen"] {
+        let second = trainer.daemon().args("--evaluator hash").option(flag, &taken).run();
+        second.exited_with(78).said(&["failed to listen at http.", &taken, "Address already in use"]).within(20);
+    }
+    let open = trainer.daemon().args("--evaluator hash --http-listen 0.0.0.0:0").run();
+    open.exited_with(78).said(&["http.listen", "unless http.token_file says who may control the daemon"]).within(20);
+    end(first);
+
+    let mut silent = trainer.daemon().args("--evaluator hash --http-listen none").start();
+    silent.says("selfplayd starts");
+    silent.signal(Signal::TERM);
+    assert!(!silent.wait().succeeded().log.contains("url=http"), "nothing listens");
+}
+
+#[test]
+fn with_a_token_only_its_holders_control() {
+    let trainer = trainer();
+    let file = token(&trainer, "0123456789abcdef\n");
+    let daemon = trainer.daemon().args("--evaluator hash --http-listen 0.0.0.0:0 --http-metrics-listen 127.0.0.1:0");
+    let mut daemon = daemon.option("--http-token-file", file).start();
+    let address = ([127, 0, 0, 1], daemon.serves("status and control").port()).into();
+    let numbers = daemon.serves("metrics");
+    plays_on(address);
+    assert_eq!(get(address, "/v1/status").json()["control"], false);
+    post(address, "/v1/drain", "").fails(401, "control needs a token");
+    assert!(post(address, "/v1/drain", "").head.contains("www-authenticate: bearer"));
+    let wrong =
+        ["Bearer 0123456789abcdee", "Bearer 0123456789abcdef0", "Bearer 0123456789abcde", "Basic 0123456789abcdef"];
+    for shown in wrong {
+        let reply = post(address, "/v1/drain", &format!("Authorization: {shown}\r\n"));
+        assert_eq!(reply.status, 401, "{shown}: {reply:?}");
+    }
+    // Numbers are for everybody, and they are all there is.
+    assert_eq!((get(numbers, "/metrics").status, get(numbers, "/healthz").status), (200, 200));
+    for path in ["/v1/status", "/", "/v1/events", "/v1/games"] {
+        get(numbers, path).fails(404, "there is nothing at");
+    }
+    assert_eq!(post(numbers, "/v1/drain", "Authorization: Bearer 0123456789abcdef\r\n").status, 404);
+
+    let right = "Authorization: Bearer 0123456789abcdef\r\n";
+    assert_eq!(send(address, request("GET", "/v1/status", right, "")).unwrap().json()["control"], true);
+    assert_eq!(post(address, "/v1/drain", right).status, 202);
+    let ended = daemon.wait().succeeded();
+    assert!(!ended.log.contains("0123456789abcdef"), "the token is in the log:\n{}", ended.log);
+}
+
+#[test]
+fn the_unix_socket_is_this_users_alone_and_leaves_no_trace() {
+    let trainer = trainer();
+    let socket = trainer.ready().with_file_name("socket");
+    let file = token(&trainer, "0123456789abcdef");
+    let daemon = || {
+        let daemon = trainer.daemon().args("--evaluator hash --http-listen none").option("--http-token-file", &file);
+        daemon.option("--http-socket", &socket)
+    };
+    let mut first = daemon().start();
+    first.says("status and control socket=");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let status = through(&socket, "GET", "/v1/status").json();
+    assert_eq!((&status["pid"], &status["control"]), (&first.id().into(), &true.into()));
+    daemon().run().exited_with(78).said(&["failed to listen at http.socket", "another process listens there"]);
+    first.signal(Signal::KILL);
+    first.wait();
+    assert!(socket.exists(), "who is killed cleans up nothing");
+
+    let mut second = daemon().start();
+    second.says("status and control socket=");
+    assert_eq!(through(&socket, "GET", "/v1/status").json()["pid"], second.id());
+    assert_eq!(through(&socket, "POST", "/v1/drain").status, 202);
+    second.wait().succeeded();
+    assert!(!socket.exists());
+    assert_eq!(
+        fs::read_dir(socket.parent().unwrap())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("socket"))
+            .count(),
+        0
+    );
+}
