@@ -17,6 +17,12 @@ Modes:
   continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT) and always with the newest model that
               --latest-model-yaml names or --model-source holds
 
+Signals, while it plays:
+  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once
+  SIGHUP           read the settings again and look for a model
+  SIGUSR1          pause, or play on
+  SIGUSR2          log how everything is
+
 Settings, each layer replacing the one before it:
   defaults, --config (the trainer's YAML), --settings, environment SELFPLAYD__SECTION__KEY, flags
   `selfplayd config` prints every key with its value and where it came from

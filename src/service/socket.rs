@@ -12,9 +12,13 @@ use std::{
         },
     },
     sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
 };
 
-/// Takes news, each in a line. What it does not take is lost: telling must not hold up play.
+/// How long to wait for a service manager that is busy. What it does not take by then is lost: telling must not hold up play.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Takes news, each in a line.
 pub(super) struct Socket {
     address: SocketAddr,
     complained: AtomicBool,
@@ -39,7 +43,7 @@ impl Socket {
 
     fn try_send(&self, text: &str) -> io::Result<()> {
         let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
+        socket.set_write_timeout(Some(LONGEST_WAIT))?;
         socket.send_to_addr(text.as_bytes(), &self.address).map(drop)
     }
 }

@@ -123,6 +123,39 @@ impl Running {
         place.unwrap().parse().unwrap()
     }
 
+    /// Waits until `count` lines of the log hold `text`; the last of them.
+    pub(crate) fn says_for_the(&mut self, count: usize, text: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let said: Vec<_> = self.log.lines().filter(|line| line.contains(text)).collect();
+            if said.len() >= count {
+                return said[count - 1].to_owned();
+            }
+            match self.lines.recv_timeout(DEADLINE.saturating_sub(begun.elapsed())) {
+                Ok(line) => self.note(line),
+                Err(error) => panic!("the daemon never said {text:?} {count} times ({error}), but:\n{}", self.log),
+            }
+        }
+    }
+
+    /// Lines of the log so far that hold `text`.
+    pub(crate) fn said(&mut self, text: &str) -> usize {
+        while let Ok(line) = self.lines.try_recv() {
+            self.note(line);
+        }
+        self.log.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// What it logs when it is asked how it is; needs the log in JSON.
+    pub(crate) fn status(&mut self) -> Status {
+        const LINE: &str = r#""message":"status","#;
+        let before = self.said(LINE);
+        self.signal(Signal::USR2);
+        let line: serde_json::Value = serde_json::from_str(&self.says_for_the(before + 1, LINE)).unwrap();
+        let counts = serde_json::from_str(line["counts"].as_str().unwrap()).unwrap();
+        Status { line, counts }
+    }
+
     fn note(&mut self, line: Line) {
         let (place, line) = match line {
             Line::Out(line) => (&mut self.out, line),
@@ -169,6 +202,14 @@ impl Drop for Running {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// How a daemon says it is.
+pub(crate) struct Status {
+    /// The line of the log.
+    pub(crate) line: serde_json::Value,
+    /// Its counters by name.
+    pub(crate) counts: serde_json::Value,
 }
 
 /// How a daemon ended.

@@ -16,7 +16,9 @@
 //! - [`bottleneck`]: what is said to hold play back
 //! - [`figures`]: what is reported beside the games when it is asked for
 //! - [`models`]: where models may come from, and what is checked before they serve
-//! - [`stopping`]: shutdown file and signals
+//! - [`stopping`]: shutdown file and signals to stop
+//! - [`steering`]: pauses, and settings read again
+//! - [`service`]: what a service manager is told
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
 //! - [`hostile`]: requests that nobody well-meaning sends
@@ -43,6 +45,8 @@ mod http;
 mod models;
 mod numpy;
 mod refusals;
+mod service;
+mod steering;
 mod stopping;
 mod trainer;
 mod wait;

@@ -89,6 +89,11 @@ impl Trainer {
         latest.persist(models.join("latest.yaml")).unwrap();
     }
 
+    /// Removes the network of a version, as trainers do with what they have handed over.
+    pub(crate) fn remove_model(&self, version: i64) {
+        fs::remove_file(self.path(&format!("models/checkpoints/model_{version}.onnx"))).unwrap();
+    }
+
     /// Publishes the network of these tests.
     pub(crate) fn publish_network(&self, version: i64, scalar: Scalar) {
         self.publish(version, &model("b5w3_resnet_2x32.onnx"), scalar);
