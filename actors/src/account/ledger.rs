@@ -59,7 +59,8 @@ impl Ledger {
         }
     }
 
-    /// What was spent so far, the open span included.
+    /// What was spent so far, the open span included. A thread that is just switching may have looked at the clock before this
+    /// reading: what the open span got since then is the next one's in later readings. The sum is right at any time.
     pub(super) fn read(&self) -> Spent {
         let mut reading = self.try_read();
         for _ in 1..READINGS {
