@@ -231,6 +231,11 @@ impl Accounts {
         }
     }
 
+    /// Whether a model is in service.
+    pub fn serving(&self) -> bool {
+        self.circumstances.serving.load(SeqCst)
+    }
+
     /// Whether the writer lets games start.
     pub fn starts(&self) -> Starts {
         self.circumstances.starts()

@@ -156,7 +156,9 @@ pub struct Window {
     pub in_play: u64,
     /// Finished games that wait for the disk.
     pub unwritten: u64,
-    /// Whether a model is being loaded.
+    /// Whether a model is in service.
+    pub serving: bool,
+    /// Whether one is being loaded.
     pub loading: bool,
     /// Whether the writer lets games start.
     pub starts: Starts,
@@ -370,10 +372,13 @@ impl Window {
 
     fn without_model(&self, share: f64) -> Bottleneck {
         let statement = format!("no model was in service {} of the time", percent(share));
-        let advice = match (self.models_refused, self.loading) {
-            (1.., _) => "see the log for why models are refused",
-            (0, true) => "wait: a model is being loaded",
-            (0, false) => "hand over a model; the log says where it is looked for, and whether one was withdrawn",
+        let advice = match (self.serving, self.loading, self.models_refused) {
+            (true, ..) => "none is needed: one is in service now",
+            (false, true, _) => "wait: a model is being loaded",
+            (false, false, 1..) => "see the log for why models are refused",
+            (false, false, 0) => {
+                "hand over a model; the log says where it is looked for, and whether one was withdrawn"
+            }
         };
         Bottleneck { kind: Kind::Model, statement, advice: advice.to_owned() }
     }

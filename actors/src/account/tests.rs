@@ -82,6 +82,7 @@ fn why_a_thread_rests_depends_on_its_role_and_on_what_the_process_is_told() {
     use Activity::{Paused, Swap, WaitingEvaluations, WaitingWork, Working, WriterBlocked};
     all([Swap, Swap, Swap, WaitingWork, WaitingWork]);
     accounts.set_serving(true);
+    assert!(accounts.serving());
     all([WaitingWork; 5]);
     accounts.set_starts(Starts::NoCredits);
     all([WriterBlocked, WaitingWork, WaitingWork, WaitingWork, WaitingWork]);

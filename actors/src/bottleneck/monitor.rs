@@ -99,6 +99,7 @@ impl Monitor {
             cache_bytes: u64::try_from(totals.cache_bytes).unwrap_or(0),
             in_play: totals.games_started.saturating_sub(totals.games_ended_total()),
             unwritten: totals.games_finished.saturating_sub(written),
+            serving: self.stats.accounts.serving(),
             loading: totals.loading > 0,
             starts: self.stats.accounts.starts(),
             memory: (self.memory)(),

@@ -44,6 +44,7 @@ fn window(device: f64, games: f64) -> Window {
         cache_bytes: 100 << 20,
         in_play: 32,
         unwritten: 0,
+        serving: true,
         loading: false,
         starts: Starts::Free,
         memory: None,
@@ -185,9 +186,11 @@ fn memory_comes_first_once_little_is_left() {
 
 #[test]
 fn without_a_model_nothing_else_matters() {
-    says(&hindered(Swap, 0.8), Kind::Model, &["80%"], &["hand over a model"]);
-    says(&Window { models_refused: 1, ..hindered(Swap, 1.0) }, Kind::Model, &["100%"], &["refused"]);
-    says(&Window { loading: true, in_play: 0, evaluations: 0, ..hindered(Swap, 1.0) }, Kind::Model, &[], &["wait"]);
+    let without = |share| Window { serving: false, ..hindered(Swap, share) };
+    says(&without(0.8), Kind::Model, &["80%"], &["hand over a model"]);
+    says(&Window { models_refused: 1, ..without(1.0) }, Kind::Model, &["100%"], &["refused"]);
+    says(&Window { loading: true, in_play: 0, evaluations: 0, ..without(1.0) }, Kind::Model, &[], &["wait"]);
+    says(&hindered(Swap, 0.8), Kind::Model, &["80%"], &["one is in service now"]);
     assert_eq!(kind(&hindered(Swap, 0.3)), Kind::Model, "it is why the device idles");
     assert_eq!(kind(&hindered(Swap, 0.1)), Kind::Device);
 }
