@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::{command, workspace};
 
@@ -12,67 +12,77 @@ pub(crate) const VARIABLE: &str = "SELFPLAYD_TEST_PYTHON";
 const NUMPY: &str = "xtask/requirements-test.txt";
 const SCHEMA: &str = "xtask/requirements-dashboard.txt";
 
-/// A Python for the tests.
-#[derive(Debug)]
-pub(crate) struct Python {
-    pub(crate) program: PathBuf,
-    /// What will not be tested with it, in words.
-    pub(crate) lacks: Option<String>,
-}
-
-impl Python {
-    fn new(program: impl Into<PathBuf>, hindrance: &str) -> Self {
-        let program = program.into();
-        let lacks = (!has_schema(&program)).then(|| {
-            format!("the dashboard against Grafana's schema: grafana-foundation-sdk is not there: {hindrance}")
-        });
-        Self { program, lacks }
-    }
-}
-
-/// The Python that the tests are to use: the user's own, else `python3` where it has what they need, else one in `.venv/`, set up where
-/// necessary. Without numpy there is none; without Grafana's schema a test is skipped.
-pub(crate) fn for_tests() -> anyhow::Result<Python> {
-    if let Some(own) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+/// The Python with numpy that tests are to use: the user's own, else `python3` where it has numpy, else one in `.venv/`, set up where
+/// necessary.
+pub(crate) fn with_numpy() -> anyhow::Result<PathBuf> {
+    if let Some(own) = own() {
         if !has_numpy(&own) {
             bail!("{VARIABLE} is {}, which does not run or has no numpy: correct it, or unset it", own.display());
         }
-        return Ok(Python::new(own, &format!("{VARIABLE} names a Python without it")));
+        return Ok(own);
     }
-    if has_numpy("python3") && has_schema("python3") {
-        return Ok(Python::new("python3", ""));
+    if has_numpy(Path::new("python3")) {
+        return Ok("python3".into());
     }
-    let venv = workspace::root().join(".venv");
-    let python = venv.join("bin/python");
-    if !has_numpy(&python) {
-        println!("python3 lacks what the tests import: installing it into {}", workspace::display(&venv));
-        if let Err(error) = create(&venv).and_then(|()| install(&venv, NUMPY)) {
-            if has_numpy("python3") {
-                return Ok(Python::new("python3", &format!("{error:#}")));
-            }
-            return Err(error).with_context(|| {
-                format!(
-                    "the end-to-end tests need a Python 3 with numpy and none could be set up in .venv/: \
-                     set {VARIABLE} to a Python that has numpy"
-                )
-            });
+    in_venv(NUMPY, has_numpy).with_context(|| {
+        format!(
+            "the end-to-end tests need a Python 3 with numpy and none could be set up in .venv/: \
+             set {VARIABLE} to a Python that has numpy"
+        )
+    })
+}
+
+/// The same, with Grafana's schema where that can be had; else with what will not be tested for want of it, in words.
+pub(crate) fn with_schema() -> anyhow::Result<(PathBuf, Option<String>)> {
+    let python = with_numpy()?;
+    if has_schema(&python) {
+        return Ok((python, None));
+    }
+    let set_up = match own() {
+        Some(_) => Err(anyhow!("the Python named by {VARIABLE} does not have it")),
+        None => in_venv(NUMPY, has_numpy).and_then(|_| in_venv(SCHEMA, has_schema)),
+    };
+    match set_up {
+        Ok(python) => Ok((python, None)),
+        Err(error) => {
+            let lacks = format!("the dashboard against Grafana's schema: no grafana-foundation-sdk: {error:#}");
+            Ok((python, Some(lacks)))
         }
     }
-    let mut hindrance = "this Python is too old for it".to_owned();
-    if !has_schema(&python)
-        && let Err(error) = install(&venv, SCHEMA)
-    {
-        hindrance = format!("{error:#}");
+}
+
+/// The user's own.
+fn own() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The Python in `.venv/`, after installing `requirements` where it does not have them.
+fn in_venv(requirements: &str, has: fn(&Path) -> bool) -> anyhow::Result<PathBuf> {
+    let venv = workspace::root().join(".venv");
+    let python = venv.join("bin/python");
+    if !has(&python) {
+        println!("installing what tests import ({requirements}) into {}", workspace::display(&venv));
+        if !command::succeeds(command::command(&python).arg("--version")) {
+            create(&venv)?;
+        }
+        install(&python, requirements)?;
+        if !has(&python) {
+            bail!("the Python in .venv/ is too old for it");
+        }
     }
-    Ok(Python::new(python, &hindrance))
+    Ok(python)
 }
 
-fn has_numpy(python: impl AsRef<std::ffi::OsStr>) -> bool {
-    command::succeeds(command::command(python).args(["-c", "import numpy"]))
+fn has_numpy(python: &Path) -> bool {
+    imports(python, "numpy")
 }
 
-fn has_schema(python: impl AsRef<std::ffi::OsStr>) -> bool {
-    command::succeeds(command::command(python).args(["-c", "import grafana_foundation_sdk"]))
+fn has_schema(python: &Path) -> bool {
+    imports(python, "grafana_foundation_sdk")
+}
+
+fn imports(python: &Path, module: &str) -> bool {
+    command::succeeds(command::command(python).args(["-c", &format!("import {module}")]))
 }
 
 /// Makes `venv` anew, with nothing in it.
@@ -85,11 +95,10 @@ fn create(venv: &Path) -> anyhow::Result<()> {
     command::run(command::command("python3").args(create()).arg("--without-pip").arg(venv))
 }
 
-/// Installs the packages of a file into `venv`.
-fn install(venv: &Path, requirements: &str) -> anyhow::Result<()> {
+/// Installs the packages of a file for `python`, which is that of a virtual environment.
+fn install(python: &Path, requirements: &str) -> anyhow::Result<()> {
     let install = ["install", "--disable-pip-version-check", "--no-input", "--quiet", "--requirement", requirements];
-    let python = venv.join("bin/python");
-    if command::succeeds(command::command(&python).args(["-m", "pip", "--version"])) {
+    if command::succeeds(command::command(python).args(["-m", "pip", "--version"])) {
         return command::run(command::command(python).args(["-m", "pip"]).args(install));
     }
     command::run(command::command("python3").args(["-m", "pip", "--python"]).arg(python).args(install))

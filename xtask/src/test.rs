@@ -19,9 +19,9 @@ pub(crate) struct Args {
 /// Makes sure that what the tests need is there, then runs them, doc tests included.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let library = ort::cpu_library(false)?;
-    let python = python::for_tests()?;
+    let (python, no_schema) = python::with_schema()?;
     let mut not_tested = tools::prepare(args.install);
-    not_tested.extend(python.lacks);
+    not_tested.extend(no_schema);
     tools::say_aloud(&not_tested);
     let selection = selection(&args.packages);
 
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         false => tests.args(["test", "--tests"]),
     };
     tests.args(&selection).args(features(&args.packages)).arg("--locked").args(&args.rest);
-    tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python.program);
+    tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);
     command::run(&mut tests)?;
 
     // Who is after certain tests wants no others.
