@@ -563,6 +563,11 @@ mod tests {
         assert_eq!((swap.every, swap.swaps), (0.5, 10));
         assert_eq!(given(&swap.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
         assert!(parse_from(&["bench", "--rounds", "2", "swap"]).is_err());
+
+        let cli = parse_from(&["bench", "metrics", "--seconds", "2", "--evaluator", "uniform"]).unwrap();
+        let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+        let Some(BenchWhat::Metrics(metrics)) = bench.what else { panic!("not metrics: {bench:?}") };
+        assert_eq!(given(&metrics.flags), [("--evaluator", "inference.evaluator", "uniform".to_owned())]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod signature;
 mod throughput;
 mod trial;
 
+pub(crate) use self::throughput::thread_cpu_seconds;
 pub use self::{
     buckets::BatchBuckets,
     device::{Device, DeviceError, ParseDeviceError, Provider},

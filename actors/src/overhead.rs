@@ -19,9 +19,13 @@ use crate::{
     batcher::Reason,
     cache::Counts,
     game::Meter,
+    onnx::thread_cpu_seconds,
     stats::{Snapshot, Stats},
     ticket::Origins,
 };
+
+/// Events between two looks at the clock.
+const CHUNK: u64 = 1_000;
 
 /// What happens again and again in play, and is counted each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -94,8 +98,20 @@ impl Rehearsal {
         Ok(Self { stats: stats.clone(), game, meter: Meter::new(stats), ply, evaluations })
     }
 
+    /// CPU time of one event, in nanoseconds, when it is counted again and again for `duration`; time of the clock where the
+    /// system does not tell.
+    pub fn cost(&mut self, event: Event, duration: Duration) -> f64 {
+        let (begun, cpu_begun, mut events) = (Instant::now(), thread_cpu_seconds(), 0);
+        while begun.elapsed() < duration {
+            (0..CHUNK).for_each(|_| self.play(event));
+            events += CHUNK;
+        }
+        let cpu = thread_cpu_seconds().zip(cpu_begun).map(|(end, begin)| end - begin);
+        cpu.unwrap_or_else(|| begun.elapsed().as_secs_f64()) * 1e9 / events as f64
+    }
+
     /// Counts one event.
-    pub fn play(&mut self, event: Event) {
+    fn play(&mut self, event: Event) {
         match event {
             Event::Request => {
                 self.meter.advanced(&mut self.game);

@@ -29,8 +29,6 @@ use crate::{
 
 /// The largest share of CPU time that counting may cost.
 const ALLOWED: f64 = 0.01;
-/// Events between two looks at the clock.
-const CHUNK: u64 = 1_000;
 const REHEARSAL: Duration = Duration::from_millis(300);
 /// Of several rehearsals the cheapest counts: the others were disturbed.
 const REHEARSALS: usize = 5;
@@ -43,7 +41,7 @@ struct Cost {
     event: Event,
     /// Per second of CPU time.
     events_per_cpu_s: f64,
-    /// Per event, with all threads counting at once.
+    /// Of CPU time per event, with all threads counting at once.
     nanoseconds: f64,
     /// Share of CPU time.
     share: f64,
@@ -93,19 +91,14 @@ pub(crate) fn metrics(args: &MetricsArgs, settings: &Settings) -> anyhow::Result
     Ok(Exit::Clean)
 }
 
-/// Nanoseconds per event on `threads` threads that do nothing else.
+/// Nanoseconds of CPU time per event on `threads` threads that do nothing else.
 fn rehearse(event: Event, stats: &Arc<Stats>, threads: usize) -> anyhow::Result<f64> {
     let barrier = Barrier::new(threads);
     let run = || -> anyhow::Result<f64> {
         let rehearsal = Rehearsal::new(stats);
         barrier.wait(); // Every thread must come here, or the others wait for ever.
         let mut rehearsal = rehearsal.map_err(|error| anyhow::anyhow!("failed to set up a game: {error}"))?;
-        let (begun, mut events) = (Instant::now(), 0);
-        while begun.elapsed() < REHEARSAL {
-            (0..CHUNK).for_each(|_| rehearsal.play(event));
-            events += CHUNK;
-        }
-        Ok(begun.elapsed().as_nanos() as f64 / events as f64)
+        Ok(rehearsal.cost(event, REHEARSAL))
     };
     let all: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();

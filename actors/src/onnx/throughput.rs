@@ -79,7 +79,7 @@ fn run_for(
 }
 
 /// CPU time of the current thread. Linux: the first number of `schedstat`, in nanoseconds.
-fn thread_cpu_seconds() -> Option<f64> {
+pub(crate) fn thread_cpu_seconds() -> Option<f64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
     Some(nanoseconds as f64 / 1e9)

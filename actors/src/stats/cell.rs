@@ -35,7 +35,10 @@ impl Counter {
 
     /// Adds to it.
     pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Relaxed);
+        // Often there is nothing to add, and other threads want the memory.
+        if count > 0 {
+            self.0.fetch_add(count, Relaxed);
+        }
     }
 
     /// Adds a time to a counter of seconds.
