@@ -162,7 +162,8 @@ impl Sum {
         let [first, second, draws] = self.results;
         let of = if found > self.games + self.skipped { format!(" of {found}, the newest") } else { String::new() };
         let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
-        writeln!(out, "\n{} games{of}{skipped}", self.games)?;
+        let games = if self.games == 1 { "game" } else { "games" };
+        writeln!(out, "\n{} {games}{of}{skipped}", self.games)?;
         writeln!(
             out,
             "results   first {first} ({:.0}%), second {second} ({:.0}%), draw {draws} ({:.0}%)",
@@ -175,8 +176,8 @@ impl Sum {
         let common = self.openings.iter().max_by(|(a, x), (b, y)| x.cmp(y).then_with(|| b.cmp(a)));
         if let Some((moves, count)) = common {
             let distinct = self.openings.len();
-            let most = format!("the most common {} in {count} of {}", moves.join(" "), self.games);
-            writeln!(out, "openings  {distinct} of {OPENING} plies, {most}")?;
+            let most = format!(", the most common {} in {count} of {}", moves.join(" "), self.games);
+            writeln!(out, "openings  {distinct} of {OPENING} plies{}", if *count > 1 { most } else { String::new() })?;
         }
         Ok(())
     }
@@ -210,7 +211,7 @@ mod tests {
         fs::write(&archives[0], b"no archive").unwrap();
         fs::remove_file(archives[1].with_extension("yaml")).unwrap();
         let (table, notes) = summary(dir.path(), 100);
-        assert!(table.contains("1 games, 2 skipped\n") && table.contains("game_0002"), "{table}");
+        assert!(table.contains("1 game, 2 skipped\n") && table.contains("game_0002"), "{table}");
         let notes: Vec<_> = notes.lines().collect();
         assert!(notes.len() == 2 && notes[0].starts_with("skipped game_0000: failed to read the archive"), "{notes:?}");
         assert!(notes[1].starts_with("skipped game_0001: failed to read ") && notes[1].contains("yaml"), "{notes:?}");
