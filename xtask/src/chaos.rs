@@ -19,7 +19,7 @@ pub(crate) struct Args {
 /// Builds the daemon with faults to inject, and breaks it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let library = ort::cpu_library(false)?;
-    let python = python::for_tests()?.program;
+    let python = python::with_numpy()?;
     let mut test = command::cargo();
     test.args(["test", "--locked", "--package", "selfplayd", "--features", "fault-injection", "--test", "chaos"]);
     if args.release {
