@@ -403,8 +403,8 @@ fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
     )
 }
 
-/// What became of every game: started = finished + rejected + abandoned + unfinished, and finished = written + unfit + spooled
-/// + those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
+/// What became of every game: started is finished, rejected, abandoned and unfinished together; finished is written, unfit and
+/// spooled together with those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
 /// resumed wait on in the journal.
 fn log_books(counts: &Snapshot, left_behind: u64) {
     let waiting = left_behind.saturating_sub(counts.games_resumed);

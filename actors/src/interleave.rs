@@ -61,7 +61,7 @@ fn no_order_of_events_and_faults_breaks_a_promise() {
         eprintln!("schedule {seed}: {steps} steps, {seen:#?}");
         return;
     }
-    let schedules = number(HOW_MANY).unwrap_or(3_000);
+    let schedules = number(HOW_MANY).unwrap_or(6_000);
     let (seen, steps) = explore(0..schedules);
     eprintln!("{schedules} schedules, {steps} steps, {seen:#?}");
     if schedules >= 1_000 {

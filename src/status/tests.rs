@@ -49,7 +49,7 @@ impl Control for Started {
     }
 }
 
-const SIZES: Sizes = Sizes {
+pub(crate) const SIZES: Sizes = Sizes {
     games_at_once: 4,
     leaf_parallelism: 8,
     inference_threads: 2,
@@ -62,6 +62,7 @@ const SIZES: Sizes = Sizes {
 /// Of a daemon that started 1000 seconds after 1970 and has done nothing yet.
 pub(crate) fn sources() -> Sources {
     let stats = Arc::new(Stats::default());
+    stats.games_target.set(4);
     Sources {
         facts: Facts {
             started_unix: 1000.0,
