@@ -1,0 +1,193 @@
+//! The status page in a browser, on a daemon that plays.
+
+use std::net::SocketAddr;
+
+use crate::{
+    ask::{get, status},
+    browser::{Browser, END, RIGHT},
+    daemon::{Running, Signal},
+    http::{listening, token, trainer},
+    trainer::Trainer,
+    wait,
+};
+
+/// A daemon that plays, and a page that shows it.
+struct Stage {
+    browser: Browser,
+    daemon: Running,
+    address: SocketAddr,
+    trainer: Trainer,
+}
+
+impl Stage {
+    /// `None` where there is no browser, which has said so.
+    fn new(args: &str) -> Option<Self> {
+        let browser = Browser::start(1280, 900)?;
+        let trainer = trainer();
+        let mut daemon = listening(&trainer).args(args).start();
+        let address = daemon.serves("status and control");
+        browser.open(address);
+        browser.reads("#state", |state| state == "Playing");
+        Some(Self { browser, daemon, address, trainer })
+    }
+
+    /// The daemon ends well, and the page had nothing to complain of before.
+    fn end(self) {
+        assert_eq!(self.browser.complaints(), [""; 0]);
+        self.daemon.signal(Signal::TERM);
+        self.daemon.wait().succeeded();
+    }
+}
+
+/// A number of the page, such as 1,234.
+fn number(text: &str) -> f64 {
+    text.replace(',', "").parse().unwrap_or(0.0)
+}
+
+#[test]
+fn the_page_shows_a_daemon_and_is_kept_up_to_date() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, .. } = &stage;
+    browser.reads("#health-words", |words| words == "Healthy, and ready");
+    browser.reads("#model-words", |words| words.starts_with("Version 3, for "));
+    browser.reads("#state-line", |words| words == "2 of 2 games in play, until told to stop.");
+    browser.reads(".rate .now", |speed| number(speed) > 0.0);
+    browser.reads("#data dd", |games| number(games.split(' ').next().unwrap()) > 0.0);
+    browser.reads("#swaps strong", |version| version == "3");
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+
+    // Boards go on by themselves, as far as games last; so does the newest of the finished games.
+    let board = browser.reads("#viewer-words", |words| words.starts_with("After ply "));
+    browser.reads("#viewer-words", |words| words != board);
+    let newest = browser.text("#recent strong");
+    browser.reads("#recent strong", |game| game != newest);
+    let drawn = "document.querySelectorAll('#boards .board').length == 2 && document.querySelectorAll('#boards .pawn').length == 4";
+    assert_eq!(browser.value(drawn), true);
+    let lines =
+        "[...document.querySelectorAll('.spark polyline')].map(line => line.getAttribute('points').split(' ').length)";
+    wait::until("speeds over time", || browser.value(lines)[0].as_u64().filter(|&points| points > 1));
+
+    stage.trainer.publish_network(4, crate::trainer::Scalar::Plain);
+    browser.reads("#said", |words| words == "Model 4 took over.");
+    browser.reads("#model-words", |words| words.starts_with("Version 4, for "));
+    stage.end();
+}
+
+#[test]
+fn a_finished_game_can_be_gone_through_ply_by_ply() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, .. } = &stage;
+    browser.click("#recent .row");
+    let title = browser.reads("#viewer-title", |title| title.contains("won") || title.contains("a draw"));
+    let start = browser.reads("#viewer-words", |words| words.starts_with("After ply 0 of "));
+    let plies: u32 = start["After ply 0 of ".len()..].split(':').next().unwrap().parse().unwrap();
+    assert!(browser.shows("#viewer-follow") && plies > 0);
+    let top = browser.value("document.querySelectorAll('#top-moves strong').length");
+    assert!(top.as_u64() > Some(1), "the search's moves: {top}");
+
+    browser.click("#forward");
+    browser.reads("#viewer-words", |words| words.starts_with(&format!("After ply 1 of {plies}: first player played ")));
+    browser.press("#slider", RIGHT);
+    browser
+        .reads("#viewer-words", |words| words.starts_with(&format!("After ply 2 of {plies}: second player played ")));
+    browser.press("#viewer", RIGHT);
+    browser.reads("#viewer-words", |words| words.starts_with(&format!("After ply 3 of {plies}: ")));
+    browser.press("#slider", END);
+    browser.reads("#viewer-words", |words| words.starts_with(&format!("After ply {plies} of {plies}: ")));
+    assert_eq!(browser.text("#viewer-title"), title, "no other game takes its place");
+
+    browser.click("#viewer-follow");
+    browser.reads("#viewer-title", |title| title.contains("in play in slot "));
+    assert!(!browser.shows("#viewer-follow"));
+    stage.end();
+}
+
+#[test]
+fn the_page_controls_the_daemon() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, address, .. } = &stage;
+    assert!(!browser.shows("#unlock"));
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Paused");
+    status(*address, "a pause", |status| status["state"] == "paused");
+    browser.reads("#pause", |label| label == "Resume");
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Playing");
+    browser.click("#reload");
+    browser.reads("#said", |words| words == "Reading the settings and looking for a model.");
+
+    browser.click("#drain");
+    browser.click("#drain-dialog button[value=no]");
+    assert!(!browser.shows("#drain-dialog"));
+    assert_eq!(get(*address, "/v1/status").json()["state"], "playing", "thought better of it");
+    assert_eq!(browser.complaints(), [""; 0]);
+    browser.click("#drain");
+    browser.click("#drain-dialog button[value=yes]");
+    let Stage { browser, daemon, .. } = stage;
+    daemon.wait().succeeded();
+    browser.reads("#gone-words", |words| words.starts_with("The daemon has ended: it was draining"));
+}
+
+#[test]
+fn a_token_opens_control() {
+    let trainer = trainer();
+    let token = token(&trainer, "0123456789abcdef");
+    let Some(stage) = Stage::new(&format!("--http-token-file {}", token.display())) else { return };
+    let Stage { browser, address, .. } = &stage;
+    assert!(browser.shows("#unlock") && !browser.shows("#pause"));
+    browser.click("#unlock");
+    browser.press("#token", "fedcba9876543210\n");
+    browser.reads("#token-said", |words| words == "This token does not open control here.");
+    browser.press("#token", "0123456789abcdef\n");
+    wait::until("the buttons", || browser.shows("#pause").then_some(()));
+    assert!(!browser.shows("#token-dialog") && !browser.shows("#unlock"));
+    browser.click("#pause");
+    status(*address, "a pause", |status| status["state"] == "paused");
+    browser.reads("#pause", |label| label == "Resume");
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Playing");
+    stage.end();
+}
+
+#[test]
+fn the_page_says_when_the_daemon_is_gone_and_finds_the_next_one() {
+    let Some(Stage { browser, daemon, address, trainer }) = Stage::new("") else { return };
+    assert!(!browser.shows("#gone"));
+    daemon.signal(Signal::KILL);
+    browser.reads("#gone-words", |words| words.starts_with(&format!("The daemon at {address} does not answer since ")));
+    assert!(browser.shows("#gone") && browser.text("title").starts_with("No answer"));
+    drop(daemon);
+    let mut next = trainer.daemon().args("--evaluator hash").option("--http-listen", address.to_string()).start();
+    next.serves("status and control");
+    browser.click("#retry");
+    browser.reads("#said", |words| words.starts_with("Another daemon answers here since "));
+    browser.reads("#state", |state| state == "Playing");
+    assert!(!browser.shows("#gone"));
+    next.signal(Signal::TERM);
+    next.wait().succeeded();
+}
+
+#[test]
+fn the_page_fits_every_width() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, .. } = &stage;
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+    for width in [320, 390, 700, 1000, 1920] {
+        browser.resize(width, 844);
+        let wide = browser.value("document.documentElement.scrollWidth");
+        assert!(wide.as_u64() <= Some(width.into()), "{wide} on {width}");
+        // Nothing that is shown is too small to read, and nothing sticks out of what holds it.
+        let small = "[...document.querySelectorAll('body *')].filter(node => node.checkVisibility() && node.childElementCount == 0 \
+                     && node.textContent.trim() && !node.closest('svg') && parseFloat(getComputedStyle(node).fontSize) < 10).length";
+        assert_eq!(browser.value(small), 0, "on {width}");
+        let out = format!(
+            "[...document.querySelectorAll('main *')].filter(node => node.checkVisibility() && !node.closest('.scroll, svg, .words') \
+             && node.getBoundingClientRect().right > {width} + 1).map(node => node.id || node.className)"
+        );
+        assert_eq!(browser.value(&out), serde_json::json!([]), "on {width}");
+    }
+    browser.resize(390, 844);
+    browser.click("#recent .row");
+    browser.reads("#viewer-title", |title| title.contains("won") || title.contains("a draw"));
+    stage.end();
+}
