@@ -5,6 +5,7 @@
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
 //! - [`account`]: where the threads' time goes
+//! - [`rejections`]: why the last models were refused
 //! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
@@ -36,6 +37,7 @@ pub mod loader;
 pub mod onnx;
 #[doc(hidden)]
 pub mod overhead;
+pub mod rejections;
 pub mod root;
 pub mod stats;
 pub mod supervision;

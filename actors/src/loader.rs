@@ -276,6 +276,7 @@ impl<G: Game> ModelLoaderActor<G> {
         match self.look_into(&sighting) {
             Ok(()) => self.taken = Some(sighting),
             Err(failure) => {
+                self.stats.rejections.note(version, false, failure.reason());
                 self.stats.models_refused.add(1);
                 tracing::error!(version, reason = failure.reason(), "model refused");
                 match failure {
@@ -411,6 +412,7 @@ impl<G: Game> ModelLoaderActor<G> {
         }
         let Some(serving) = self.serving.take_if(|serving| is_it(&serving.kept)) else { return };
         let content = serving.kept.model.content();
+        self.stats.rejections.note(generation.version, true, reason);
         self.stats.models_withdrawn.add(1);
         tracing::error!(version = generation.version, generation = generation.number, reason, "model withdrawn");
         self.refusals.remember(content);

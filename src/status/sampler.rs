@@ -38,7 +38,7 @@ impl Sampler {
         let told = self.sources.control.state();
         let control_state = told.unwrap_or_default();
         let last_seconds = self.recorder.record(now, figures.counts);
-        let events = self.swaps.record(unix, figures.model);
+        let events = self.swaps.record(unix, figures.model, &self.sources.stats.rejections);
         let served_unix = self.swaps.served_unix();
         let (serving, refused) = (served_unix.is_some(), figures.model.refused + figures.model.withdrawn > 0);
         let mut signs = Signs {

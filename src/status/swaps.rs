@@ -1,6 +1,8 @@
-//! What became of the last models, as far as counters tell.
+//! What became of the last models: how many came and went by the counters, and why by what the loader noted.
 
 use std::collections::VecDeque;
+
+use selfplay_actors::rejections::Rejections;
 
 use super::{Outcome, Swap, figures::ModelFigures};
 
@@ -11,6 +13,8 @@ const MOST: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Swaps {
     last: Option<ModelFigures>,
+    /// Number of the last rejection that was taken in.
+    seen: u64,
     /// The newest first.
     swaps: VecDeque<Swap>,
     /// Of the serving model; `None` when none serves.
@@ -18,21 +22,29 @@ pub(super) struct Swaps {
 }
 
 impl Swaps {
-    /// Takes in the figures of a moment, `unix` seconds after 1970; what became of models since the one before.
-    pub(super) fn record(&mut self, unix: f64, now: ModelFigures) -> Vec<Swap> {
+    /// Takes in the figures of a moment, `unix` seconds after 1970, and the reasons there are; what became of models since the
+    /// one before.
+    pub(super) fn record(&mut self, unix: f64, now: ModelFigures, rejections: &Rejections) -> Vec<Swap> {
         let last = self.last.replace(now).unwrap_or_default();
         let loaded = now.served.saturating_sub(last.served);
         let seconds = now.loading_seconds - last.loading_seconds;
         let times = |outcome, count: u64, version, seconds| {
             (0..count.min(MOST as u64)).map(move |_| Swap { version, unix, outcome, reason: None, seconds })
         };
-        let withdrawn = times(Outcome::Withdrawn, now.withdrawn.saturating_sub(last.withdrawn), last.version, None);
-        let refused = times(Outcome::Refused, now.refused.saturating_sub(last.refused), None, None);
+        let rejected = rejections.after(self.seen);
+        self.seen = rejected.last().map_or(self.seen, |last| last.number);
+        let rejected = rejected.into_iter().map(|rejection| Swap {
+            version: Some(rejection.version),
+            unix,
+            outcome: if rejection.withdrawn { Outcome::Withdrawn } else { Outcome::Refused },
+            reason: Some(rejection.reason),
+            seconds: None,
+        });
         // Of several within one moment only the last one's version is known, and the time only of all.
         let (earlier, newest) = (loaded.saturating_sub(1), loaded.min(1));
         let served = times(Outcome::Served, earlier, None, None);
         let newest = times(Outcome::Served, newest, now.version, (loaded == 1 && seconds > 0.0).then_some(seconds));
-        let news: Vec<_> = withdrawn.chain(refused).chain(served).chain(newest).collect();
+        let news: Vec<_> = rejected.chain(served).chain(newest).collect();
         if loaded > 0 {
             self.served_unix = Some(unix);
         } else if now.withdrawn > last.withdrawn {
@@ -64,22 +76,20 @@ mod tests {
     fn models_are_told_newest_first_with_what_is_known() {
         let mut swaps = Swaps::default();
         let mut figures = ModelFigures::default();
-        assert_eq!(swaps.record(1.0, figures), []);
+        let rejections = Rejections::default();
+        assert_eq!(swaps.record(1.0, figures, &rejections), []);
         figures = ModelFigures { served: 1, version: Some(3), loading_seconds: 0.5, ..figures };
         let served = Swap { version: Some(3), unix: 2.0, outcome: Outcome::Served, reason: None, seconds: Some(0.5) };
-        assert_eq!(swaps.record(2.0, figures), [served.clone()]);
-        assert_eq!(swaps.record(3.0, figures), []);
-        figures = ModelFigures { refused: 1, loading_seconds: 0.75, ..figures };
-        let refused = Swap { version: None, unix: 4.0, outcome: Outcome::Refused, reason: None, seconds: None };
-        assert_eq!(swaps.record(4.0, figures), [refused.clone()]);
-        assert_eq!((swaps.all(), swaps.served_unix()), (vec![refused, served], Some(2.0)));
-
+        assert_eq!(swaps.record(2.0, figures, &rejections), [served.clone()]);
+        assert_eq!(swaps.record(3.0, figures, &rejections), []);
         figures = ModelFigures { served: 2, version: Some(2), withdrawn: 1, ..figures };
-        let news = swaps.record(5.0, figures);
-        let told: Vec<_> = news.iter().map(|swap| (swap.outcome, swap.version)).collect();
-        assert_eq!(told, [(Outcome::Withdrawn, Some(3)), (Outcome::Served, Some(2))]);
+        let news = swaps.record(5.0, figures, &rejections);
+        assert_eq!(
+            news.iter().map(|swap| (swap.outcome, swap.version)).collect::<Vec<_>>(),
+            [(Outcome::Served, Some(2))]
+        );
         figures.served = 100;
-        swaps.record(6.0, figures);
+        swaps.record(6.0, figures, &rejections);
         assert_eq!((swaps.all().len(), swaps.all()[0].version, swaps.served_unix()), (20, Some(2), Some(6.0)));
     }
 }

@@ -9,6 +9,7 @@ use crate::{command, ort, workspace};
 
 const SETTINGS: &str = "configs/demo/demo.yaml";
 const MODEL: &str = "configs/demo/b5w3_resnet_2x32.onnx";
+const DEFAULTS: &str = include_str!("../../configs/default.toml");
 const GAMES_FOLDER: &str = "demo-games";
 
 /// Arguments of `cargo xtask demo`.
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     /// How many games to play
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     games: u32,
+    /// Then play on until Ctrl-C, to be watched in a browser
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Sets up, builds, plays and shows one of the games.
@@ -33,7 +37,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         std::fs::remove_dir(workspace::root().join(games)).ok();
         return Err(error);
     }
-    command::run(command::command(&daemon).arg("show").arg(games))
+    command::run(command::command(&daemon).arg("show").arg(games))?;
+    let page = format!("http://{}/", default_address(DEFAULTS)?);
+    if !args.keep {
+        println!("\nTo see games while they are played: `cargo xtask demo --keep`, and {page} in a browser");
+        return Ok(());
+    }
+    println!("\nPlaying on until Ctrl-C: see {page} in a browser (the log names another address if that one is taken)");
+    let mut play = command::command(&daemon);
+    play.args(["--config", SETTINGS, "--continuous", "--model-source", MODEL, "--grace-seconds", "5", "--output-dir"]);
+    command::run(play.arg(games).env("ORT_DYLIB_PATH", &library))
+}
+
+/// Where a daemon listens unless it is told otherwise.
+fn default_address(defaults: &str) -> anyhow::Result<&str> {
+    let value = defaults.lines().find_map(|line| line.strip_prefix("listen = "));
+    value.map(|value| value.trim_matches('"')).context("configs/default.toml says nothing of http.listen")
 }
 
 /// Builds the daemon as it is meant to run and returns its path.
@@ -58,7 +77,7 @@ fn fresh_folder(parent: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MODEL, SETTINGS, fresh_folder};
+    use super::{DEFAULTS, MODEL, SETTINGS, default_address, fresh_folder};
     use crate::workspace;
 
     #[test]
@@ -69,6 +88,13 @@ mod tests {
         assert_eq!(fresh_folder(&parent).unwrap(), parent.join("002"));
         std::fs::remove_dir(parent.join("001")).unwrap();
         assert_eq!(fresh_folder(&parent).unwrap(), parent.join("001"));
+    }
+
+    #[test]
+    fn the_page_is_where_the_settings_say() {
+        let address: std::net::SocketAddr = default_address(DEFAULTS).unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
+        assert!(default_address("[http]").is_err());
     }
 
     #[test]

@@ -311,6 +311,9 @@ fn a_refused_model_is_neither_read_nor_tried_again() {
         assert_eq!(stage.read(), ["model_2.onnx"]);
         assert!(stage.look(20).await.is_empty() && stage.read().is_empty());
         assert_eq!(stage.stats.models_refused.get(), 2);
+        let noted = stage.stats.rejections.after(0);
+        assert!(noted.iter().map(|rejection| (rejection.version, rejection.withdrawn)).eq([(1, false), (2, false)]));
+        assert!(noted.iter().all(|rejection| !rejection.reason.is_empty()), "{noted:?}");
         assert_eq!(stage.offer(3, "good").await, ["model_3.onnx"]);
     });
 }

@@ -60,6 +60,8 @@ macro_rules! table {
             $($(#[$doc])+ pub $own: $own_kind,)+
             /// Where the threads' time goes.
             pub accounts: $crate::account::Accounts,
+            /// Why the last models were refused or withdrawn.
+            pub rejections: $crate::rejections::Rejections,
         }
 
         impl Default for Stats {
@@ -68,6 +70,7 @@ macro_rules! table {
                     $($($row: cell!($kind $shape),)+)+
                     $($own: $own_kind::new(),)+
                     accounts: $crate::account::Accounts::default(),
+                    rejections: $crate::rejections::Rejections::default(),
                 }
             }
         }
