@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Unreachable,
     /// A part failed more often than its restart budget allows, or hangs. Restarting the process may help.
     Escalation,
-    /// Finished games could not be written: disk full, directory gone, permission denied.
+    /// Finished games could not be written, or the journal of unfinished ones: disk full, directory gone, permission denied.
     WriterIo,
     /// The shutdown was cut short, by the end of the grace period, which left games that nothing keeps, or by a second signal,
     /// which left games that were not written too.
@@ -62,7 +62,7 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
-            Self::WriterIo => "finished games could not be written (disk, permissions)",
+            Self::WriterIo => "finished games could not be written, or unfinished ones not be kept (disk, permissions)",
             Self::CutShort => {
                 "the grace period was over before the games, or a second signal ended them; they are lost without a journal"
             }

@@ -24,6 +24,7 @@ use selfplay_actors::{
 use selfplay_engine::{
     Game as _,
     games::quoridor::{Quoridor, QuoridorEncoding},
+    journal::Journal,
 };
 
 use crate::{
@@ -94,9 +95,10 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
 
     if signals.any() {
         tracing::info!("stopping: told so before the first game");
-        journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
-        log_books(&stats.snapshot(), left_behind);
-        return Ok(Exit::Clean);
+        let counts = stats.snapshot();
+        let kept = close_journal(&journal, &counts, left_behind);
+        log_books(&counts, left_behind);
+        return Ok(kept.map_or_else(|exit| exit, |()| Exit::Clean));
     }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
     let quiet = settings.log.format == LogFormat::Human && std::io::stderr().is_terminal() && !settings.play.trace;
@@ -143,7 +145,6 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     }));
     let ending = run_until_stopped(options, settings, origin, signals, service.clone(), steering, monitor);
     service.end();
-    journal.close().unwrap_or_else(|error| tracing::error!("{}", failed(error)));
     drop(reporter);
     health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
@@ -151,9 +152,11 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         // The games are safe: whether anybody reads the summary changes nothing.
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     }
+    let kept = close_journal(&journal, &rates.counts, left_behind);
     log_books(&rates.counts, left_behind);
     drop(server);
-    Ok(exit(ending, &rates.counts))
+    let exit = exit(ending, &rates.counts);
+    Ok(if exit == Exit::Clean { kept.map_or_else(|exit| exit, |()| exit) } else { exit })
 }
 
 fn run_until_stopped(
@@ -401,6 +404,18 @@ fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
         rates.mean_batch(),
         100.0 * rates.hit_rate(),
     )
+}
+
+/// Closes the journal, which keeps the unfinished games and those of the `left_behind` that were not resumed.
+///
+/// # Errors
+/// With how the process is to end, when it cannot be brought to the disk and so keeps nothing.
+fn close_journal(journal: &Journal, counts: &Snapshot, left_behind: u64) -> Result<(), Exit> {
+    let Err(error) = journal.close() else { return Ok(()) };
+    let unfinished = counts.games_started.saturating_sub(counts.games_ended_total());
+    let lost = unfinished + left_behind.saturating_sub(counts.games_resumed);
+    tracing::error!(games = lost, "unfinished games are lost with the journal: {}", failed(error));
+    if lost > 0 { Err(Exit::WriterIo) } else { Ok(()) }
 }
 
 /// What became of every game: started is finished, rejected, abandoned and unfinished together; finished is written, unfit and

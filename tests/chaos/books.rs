@@ -21,7 +21,7 @@ pub(crate) struct Books {
     resumed: BTreeMap<Identity, u64>,
     /// Games that ended without a file for the trainer, as a log says.
     set_aside: BTreeSet<Identity>,
-    /// Games in play in processes that ended without order. The journal keeps them.
+    /// Games of processes that had some in play when they ended. The journal keeps those.
     interrupted: BTreeSet<Identity>,
     /// Those of them whose journal was taken away, or could not be written, before the process ended.
     forgotten: BTreeSet<Identity>,
@@ -99,6 +99,9 @@ impl Books {
             if ended.told.starved {
                 self.forgotten.extend(&here);
             }
+            self.interrupted.extend(here);
+        } else if log.saying("books").any(|books| number(books, "games_unfinished") > 0) {
+            // What it had in play is in its journal.
             self.interrupted.extend(here);
         }
         own_books_balance(ended);

@@ -278,6 +278,23 @@ fn a_directory_that_goes_away_and_comes_back() {
 }
 
 #[test]
+fn games_whose_journal_cannot_be_kept_are_said_to_be_lost() {
+    let mut run = Run::new();
+    let mut daemon = run.start(&Launch::plain().grace(0.0));
+    run.takes(2, &mut daemon);
+    run.site.take_directory();
+    daemon.says("the journal cannot be kept");
+    daemon.told.starved = true;
+    let ended = daemon.terminate().exited_with(74);
+    let lost =
+        ended.log.lines.iter().filter(|line| line.to_string().contains("unfinished games are lost with the journal"));
+    assert!(lost.map(|line| line["games"].as_u64().unwrap()).sum::<u64>() > 0, "{}", ended.log.tail());
+    run.site.give_directory_back();
+    run.books.enter(&ended);
+    run.ends_in_peace();
+}
+
+#[test]
 fn a_temporary_directory_that_is_removed() {
     let mut run = Run::new();
     let mut daemon = run.start(&Launch::plain());
