@@ -107,7 +107,7 @@ impl Plan {
             games: 1 + dice.below(5) as usize,
             asks: 1 + dice.below(6),
             swaps: 1 + dice.below(6),
-            toggles: if dice.once_in(2) { dice.below(6) } else { 0 },
+            toggles: if dice.once_in(2) { dice.below(12) } else { 0 },
             closes: faulty && dice.once_in(8),
             panics,
             faults,

@@ -28,9 +28,11 @@ use crate::{
 /// Waits for a condition, never for a time.
 fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
+    // Nothing is ever sent: a receiver is a timer.
+    let (_sender, ticks) = mpsc::channel::<()>();
     while !condition() {
         assert!(begun.elapsed() < DEADLINE, "waited for {what}");
-        std::thread::yield_now();
+        ticks.recv_timeout(Duration::from_millis(1)).unwrap_or_default();
     }
 }
 
@@ -109,10 +111,10 @@ fn finish(Watched { running, there, batches, .. }: Watched) -> Played {
 
 #[test]
 fn games_are_the_same_to_the_byte_however_often_play_is_paused() {
-    let expected = Scenario::games(12).play();
+    let expected = Scenario::games(6).play();
     let (hook, plies) = mpsc::channel();
     let hook: GameHook<Quoridor> = each_ply(move |_, _| hook.send(()).unwrap_or_default());
-    let running = Scenario { game_threads: 2, on_ply: Some(hook), ..Scenario::games(12) }.start();
+    let running = Scenario { game_threads: 2, on_ply: Some(hook), ..Scenario::games(6) }.start();
     let mut pauses = 0;
     // Amid a ply of some game or other.
     while plies.recv_timeout(DEADLINE).is_ok() {
@@ -121,8 +123,8 @@ fn games_are_the_same_to_the_byte_however_often_play_is_paused() {
         running.controller.resume();
     }
     let played = running.finish();
-    assert_eq!((played.ending, played.stats.games_written), (Ending::Clean, 12));
-    assert!(pauses > 100, "{pauses}");
+    assert_eq!((played.ending, played.stats.games_written), (Ending::Clean, 6));
+    assert!(pauses > 40, "{pauses}");
     assert_eq!(played.arrays, expected.arrays);
     assert_eq!((played.stats.retries, played.stats.models_loaded), (0, 1), "and nothing was lost");
 }
@@ -194,7 +196,7 @@ fn a_drain_in_a_pause_without_a_journal_plays_the_games_to_their_end() {
 fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
     for game_threads in [1, 3] {
         let mut scenario = Scenario { game_threads, games_at_once: 2, ..endless() };
-        scenario.settings.search.simulations = Simulations::PerMove(200);
+        scenario.settings.search.simulations = Simulations::PerMove(16);
         let running = scenario.start();
         let in_play = || {
             let counts = running.stats.snapshot();
@@ -224,29 +226,29 @@ fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
 #[test]
 fn a_game_is_played_with_and_marked_by_the_settings_of_its_start() {
     let expected = |temperature: f32| {
-        let mut scenario = Scenario::games(40);
+        let mut scenario = Scenario::games(14);
         scenario.settings.temperature = temperature;
         scenario.play().arrays
     };
     let (before, after) = (expected(1.0), expected(0.25));
 
-    let scenario = Scenario::games(40);
+    let scenario = Scenario::games(14);
     let changed = Terms {
         settings: Arc::new(selfplay_engine::selfplay::PlaySettings { temperature: 0.25, ..scenario.settings.clone() }),
         hash: "c01d".into(),
     };
     // Games are held up while the settings change, so that most of them are still to come.
-    let (begun, sixth) = mpsc::channel();
+    let (begun, fifth) = mpsc::channel();
     let (go_on, told) = mpsc::channel();
     let told = Mutex::new(told);
     let hook: GameHook<Quoridor> = each_ply(move |game, plies| {
-        if game == 6 && plies.len() == 1 {
+        if game == 4 && plies.len() == 1 {
             begun.send(()).unwrap_or_default();
             told.lock().unwrap().recv().unwrap_or_default();
         }
     });
     let running = Scenario { on_ply: Some(hook), ..scenario }.start();
-    sixth.recv_timeout(DEADLINE).unwrap();
+    fifth.recv_timeout(DEADLINE).unwrap();
     running.controller.set(LiveSettings { terms: Some(changed), ..LiveSettings::default() });
     go_on.send(()).unwrap();
     let played = running.finish();
@@ -259,5 +261,5 @@ fn a_game_is_played_with_and_marked_by_the_settings_of_its_start() {
     }
     let (old, new) = (&by_hash["5e77"], &by_hash["c01d"]);
     assert!(old.last() < new.first(), "games start in order: {by_hash:?}");
-    assert!(before != after && old.len() > 5);
+    assert!(before != after && old.len() >= 5);
 }
