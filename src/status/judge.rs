@@ -35,9 +35,11 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Whether so many finished games wait that no new ones start, or there is no room for more.
+    /// Whether there is no room for more games, or writing fails and so many finished ones wait that no new ones start. A
+    /// writer that is merely slow may hold play back, but does not stop it.
     fn writer_blocked(&self) -> bool {
-        self.disk_full || self.unwritten > 0 && self.unwritten >= self.target && self.active < self.target
+        let full = self.unwritten > 0 && self.unwritten >= self.target && self.active < self.target;
+        self.disk_full || full && self.write_errors > 0
     }
 
     pub(super) fn state(&self) -> State {

@@ -92,7 +92,10 @@ pub(crate) fn status(address: SocketAddr, what: &str, is: impl Fn(&Value) -> boo
 
 /// Waits until leaves are looked up that had not been before.
 pub(crate) fn plays_on(address: SocketAddr) {
-    let lookups = |status: &Value| status["totals"]["lookups"].as_u64().unwrap();
+    let lookups = |status: &Value| {
+        let count = |name: &str| status["totals"][name].as_u64().unwrap();
+        count("cache_hits") + count("cache_misses") + count("cache_in_flight_hits")
+    };
     let before = lookups(&get(address, "/v1/status").json());
     status(address, "play that goes on", |status| lookups(status) > before);
 }
