@@ -131,7 +131,7 @@ mod tests {
                 "it is draining: no new games start",
             ),
             (
-                Signs { unwritten: 32, active: 31, ..playing() },
+                Signs { unwritten: 32, active: 31, write_errors: 1, ..playing() },
                 State::WriterBlocked,
                 "32 finished games wait for the disk: no new games start",
             ),
