@@ -33,7 +33,7 @@ pub(crate) fn trainer() -> Trainer {
 }
 
 /// A file with a token that only its owner can read.
-fn token(trainer: &Trainer, token: &str) -> PathBuf {
+pub(crate) fn token(trainer: &Trainer, token: &str) -> PathBuf {
     let file = trainer.ready().with_file_name("token");
     fs::write(&file, token).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();

@@ -7,6 +7,7 @@
 //! - [`numpy`]: the same games read by real numpy
 //! - [`trainer`]: a stand-in for the trainer, which publishes models and takes games away
 //! - [`ask`]: requests over HTTP, polite and other
+//! - [`browser`]: looks at a page with headless Chromium
 //! - [`wait`]: waits for conditions, never for times
 //!
 //! The tests:
@@ -23,6 +24,7 @@
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
 //! - [`hostile`]: requests that nobody well-meaning sends
 //! - [`client`]: the commands that speak to a running daemon
+//! - [`page`]: the status page in a browser
 //! - [`commands`]: `show`, `config` and `bench`
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -33,6 +35,7 @@ mod agents;
 mod ask;
 mod batch;
 mod bottleneck;
+mod browser;
 mod client;
 mod commands;
 mod config;
@@ -44,6 +47,7 @@ mod hostile;
 mod http;
 mod models;
 mod numpy;
+mod page;
 mod refusals;
 mod service;
 mod steering;

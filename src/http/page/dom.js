@@ -25,15 +25,14 @@ export function set(node, name, value) {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-// Fills `list` with one child per item. A child is made anew only where its key changes, so that focus stays where it is.
+// Fills `list` with one child per item. A child whose key was there before is kept, so that focus stays where it is.
 export function fillList(list, items, keyOf, make) {
+  const old = new Map([...list.children].map((child) => [child.dataset.key, child]));
   items.forEach((item, place) => {
-    const key = keyOf(item), old = list.children[place];
-    if (old?.dataset.key === key) return;
-    const node = make(item);
+    const key = keyOf(item), node = old.get(key) ?? make(item);
+    old.delete(key);
     node.dataset.key = key;
-    if (old) old.replaceWith(node);
-    else list.append(node);
+    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
   });
   while (list.children.length > items.length) list.lastElementChild.remove();
 }

@@ -10,7 +10,8 @@ const PLAYERS = ["first", "second"];
 
 // What the large board shows: a slot's game in play, or a finished game by its id. `follow`: always the newest position.
 const shown = { slot: null, id: null, game: null, at: 0, follow: true };
-let more = false, playing = [], rules = null, timer = null, visible = true;
+// `asked` counts what people chose, so that no answer to an older question takes its place.
+let more = false, playing = [], rules = null, timer = null, visible = true, asked = 0;
 
 // The value of a ply from the first player's view.
 const valueOf = ({ value, player }) => (value == null ? null : player === 0 ? value : -value);
@@ -55,11 +56,12 @@ function onKey(event) {
 export async function refresh() {
   clearTimeout(timer);
   if (document.hidden || !visible) return;
+  const choice = asked;
   try {
     rules = await ask("v1/games");
     playing = rules.games;
-    if (!shown.game && playing.length) await open({ slot: playing[0].slot });
-    else if (shown.slot !== null && shown.follow) await open({ slot: shown.slot });
+    if (!shown.game && playing.length) await open({ slot: playing[0].slot }, choice);
+    else if (shown.slot !== null && shown.follow) await open({ slot: shown.slot }, choice);
   } catch {
     // Whether the daemon answers at all is told elsewhere.
   }
@@ -85,8 +87,9 @@ export async function showRecent() {
 
 // Shows a game because somebody asked for it.
 async function look(which) {
+  asked += 1;
   try {
-    await open(which, true);
+    await open(which, asked, true);
   } catch (error) {
     say($("viewer-words"), error.message);
     return;
@@ -99,11 +102,11 @@ async function look(which) {
   }
 }
 
-async function open({ slot = null, id = null }, asked = false) {
+async function open({ slot = null, id = null }, choice, fresh = false) {
   const game = await ask(id === null ? `v1/games/${slot}` : `v1/recent/${encodeURIComponent(id)}`);
-  Object.assign(shown, { slot, id, game });
-  if (asked) shown.follow = id === null;
-  shown.at = shown.follow ? game.plies.length - 1 : asked ? 0 : Math.min(shown.at, game.plies.length - 1);
+  if (choice !== asked || (!fresh && !shown.follow)) return;
+  if (fresh) shown.follow = id === null;
+  Object.assign(shown, { slot, id, game, at: shown.follow ? game.plies.length - 1 : 0 });
   draw();
 }
 
