@@ -48,6 +48,7 @@ fn a_pause_stops_evaluations_and_changes_no_game() {
     batch(plain.path(), GAMES).run().succeeded();
 
     let mut daemon = batch(paused.path(), GAMES).start();
+    daemon.says("device chosen"); // By then it listens to signals.
     let mut pauses = 0;
     // Before the first game, amid the first ones, and later.
     for games in [0, 0, 1, 3] {
@@ -96,7 +97,8 @@ fn a_long_pause_drops_the_model_and_the_next_one_or_the_same_comes_back() {
     daemon.says_for_the(2, "model unloaded");
     trainer.publish_network(1, Scalar::Plain);
     daemon.signal(Signal::USR1);
-    daemon.says(r#""version":1,"generation":3"#);
+    // Perhaps after the one before once more: a new file must look the same twice.
+    daemon.says(r#""version":1,"generation":"#);
     trainer.ingest_games_of(1, 2);
     trainer.shut_down();
     daemon.wait().succeeded();
