@@ -98,9 +98,11 @@ fn what_is_too_large_is_not_read() {
         request("POST", "/v1/settings", &format!("{JSON}Transfer-Encoding: chunked\r\n"), "") + &chunk.repeat(5);
     send(address, chunks).unwrap().fails(413, "more than 65536 bytes");
 
-    let refused = |text: &str| match send(address, text) {
-        Ok(Reply { status, .. }) => assert!([400, 414, 431].contains(&status), "{status}"),
-        Err(_) => {} // Cut off without a word.
+    let refused = |text: &str| {
+        // Others are cut off without a word.
+        if let Ok(Reply { status, .. }) = send(address, text) {
+            assert!([400, 414, 431].contains(&status), "{status}");
+        }
     };
     refused(&request("GET", "/healthz", &format!("X-Long: {}\r\n", "x".repeat(1 << 20)), ""));
     refused(&request("GET", "/healthz", &"X-Many: x\r\n".repeat(1000), ""));
