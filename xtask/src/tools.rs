@@ -44,11 +44,13 @@ pub(crate) fn prepare(install: bool) -> Vec<String> {
     let packages = packages(&missing(&path));
     let by_hand = format!("`apt-get install {}` as root brings it", packages.join(" "));
     let hindrance = match install || workspace::in_ci() {
-        true => install_packages(&packages).err().map(|error| format!("could not be installed: {error:#}; {by_hand}")),
-        false => Some(format!("not installed: {by_hand}; `cargo xtask test --install` does so")),
+        true => {
+            install_packages(&packages).err().map(|error| format!("it could not be installed: {error:#}; {by_hand}"))
+        }
+        false => Some(format!("it is not installed: {by_hand}; `cargo xtask test --install` does so")),
     };
-    let hindrance = hindrance.unwrap_or_else(|| "not found after its package was installed".to_owned());
-    missing(&path).iter().map(|tool| format!("{}: {} is {hindrance}", tool.needed_for, tool.program)).collect()
+    let hindrance = hindrance.unwrap_or_else(|| "it is not found after its package was installed".to_owned());
+    missing(&path).iter().map(|tool| format!("{}: no {}: {hindrance}", tool.needed_for, tool.program)).collect()
 }
 
 /// The tools that no directory of `path` holds.
