@@ -22,6 +22,8 @@ const EDGE: f32 = 6.0;
 /// Boards in a row of a sheet.
 const ROW: usize = 6;
 const CURVE: f32 = 24.0;
+/// What the lines above a board need.
+const LEAST_WIDTH: f32 = 84.0;
 
 const STYLE: &str = "\
 svg{--paper:#fff;--cell:#ecede8;--goal:#d3d5d0;--ink:#1d2226;--muted:#59626a;--accent:#0b6e75;--soft:#d6ebec;\
@@ -58,16 +60,18 @@ fn open(width: f32, height: f32, title: &str) -> String {
 /// One board with the trails of both pawns and the number of every wall and move.
 fn record(game: &ShownGame, ply: usize) -> String {
     let (rules, side) = (&game.rules, extent(&game.rules));
-    let (width, top) = (side + 2.0 * EDGE, EDGE + 12.0);
+    let (width, top) = ((side + 2.0 * EDGE).max(LEAST_WIDTH), EDGE + 17.0);
     let height = top + side + EDGE + CURVE + 10.0;
     let title = title(game);
     let mut text = open(width, height, &title);
-    part(&mut text, format_args!("<text class=\"head\" x=\"{EDGE}\" y=\"6\">{title}</text>\n"));
+    let (name, result) = title.split_once(": ").unwrap_or((&title, ""));
+    part(&mut text, format_args!("<text class=\"head\" x=\"{EDGE}\" y=\"6\">{name}</text>\n"));
+    part(&mut text, format_args!("<text class=\"line\" x=\"{EDGE}\" y=\"11\">{result}</text>\n"));
     let at = if ply == game.plies.len() { String::new() } else { format!("before ply {ply}, ") };
     let versions = format!("model {}", game.metadata.model_version);
     let end = game.metadata.end_reason.as_deref().unwrap_or_default().replace('_', " ");
     let line = format!("{at}{versions}{}{}", if end.is_empty() { "" } else { ", end: " }, escape(&end));
-    part(&mut text, format_args!("<text class=\"line\" x=\"{EDGE}\" y=\"11\">{line}</text>\n"));
+    part(&mut text, format_args!("<text class=\"line\" x=\"{EDGE}\" y=\"15.5\">{line}</text>\n"));
 
     part(&mut text, format_args!("<g transform=\"translate({EDGE} {top})\">\n"));
     let state = game.state(ply);

@@ -59,6 +59,44 @@ fn a_game_is_shown() {
 }
 
 #[test]
+fn a_game_is_drawn_as_a_picture() {
+    let Games { dir, archives } = three_games();
+    let file = dir.path().join("game.svg");
+    let drawn = |args: &str| {
+        let ended = show(&archives[0], &format!("{args} --svg {}", file.display())).succeeded();
+        assert!(ended.out.is_empty(), "{}", ended.out);
+        fs::read_to_string(&file).unwrap()
+    };
+    let (last, start, all) = (drawn(""), drawn("--ply 0"), drawn("--all"));
+    for picture in [&last, &start, &all] {
+        assert!(
+            picture.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && picture.ends_with("</svg>\n"),
+            "{picture}"
+        );
+    }
+    assert!(last != start && start.contains("before ply 0") && all.contains(">start</text>"), "{start}");
+    let nowhere = dir.path().join("none/game.svg");
+    let ended = show(&archives[0], &format!("--svg {}", nowhere.display())).exited_with(78);
+    ended.said(&["failed to write", nowhere.to_str().unwrap()]);
+}
+
+#[test]
+fn many_games_are_listed_and_what_cannot_be_read_is_skipped() {
+    let Games { dir, archives } = three_games();
+    fs::write(&archives[1], "no archive").unwrap();
+    let summary = |args: &str| Daemon::new().args("show --summary").flag(dir.path().to_str().unwrap()).args(args).run();
+    let ended = summary("").exited_with(0);
+    assert!(ended.out.contains("\n2 games, 1 skipped\n") && ended.out.contains("\nlength    "), "{}", ended.out);
+    let name = |npz: &PathBuf| npz.file_stem().unwrap().to_str().unwrap().to_owned();
+    assert!(ended.out.contains(&name(&archives[0])) && ended.out.contains(&name(&archives[2])), "{}", ended.out);
+    let ended = ended.said(&[&format!("skipped {}: failed to read the archive", name(&archives[1]))]);
+    assert!(!ended.out.contains(&name(&archives[1])), "{}", ended.out);
+    let newest = summary("--games 1").succeeded().out;
+    assert!(newest.contains("\n1 game of 3, the newest\n"), "{newest}");
+    show(dir.path(), "--games 1").exited_with(2).said(&["--summary"]);
+}
+
+#[test]
 fn what_cannot_be_shown_is_named() {
     let Games { dir, archives } = three_games();
     let npz = &archives[0];

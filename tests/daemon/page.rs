@@ -150,7 +150,7 @@ fn a_token_opens_control() {
 }
 
 #[test]
-fn the_page_says_when_the_daemon_is_gone_and_finds_the_next_one() {
+fn the_page_says_when_the_daemon_is_gone_and_finds_the_next_one_by_itself() {
     let Some(Stage { browser, daemon, address, trainer }) = Stage::new("") else { return };
     assert!(!browser.shows("#gone"));
     daemon.signal(Signal::KILL);
@@ -159,7 +159,6 @@ fn the_page_says_when_the_daemon_is_gone_and_finds_the_next_one() {
     drop(daemon);
     let mut next = trainer.daemon().args("--evaluator hash").option("--http-listen", address.to_string()).start();
     next.serves("status and control");
-    browser.click("#retry");
     browser.reads("#about", |about| about.contains(&format!(", process {}, ", next.id())));
     browser.reads("#state", |state| state == "Playing");
     assert!(!browser.shows("#gone"));
