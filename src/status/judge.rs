@@ -131,11 +131,6 @@ mod tests {
                 "it is draining: no new games start",
             ),
             (
-                Signs { unwritten: 32, active: 31, write_errors: 1, ..playing() },
-                State::WriterBlocked,
-                "32 finished games wait for the disk: no new games start",
-            ),
-            (
                 Signs { disk_full: true, ..playing() },
                 State::WriterBlocked,
                 "free space is below its floor: no new games start",
@@ -147,6 +142,17 @@ mod tests {
             assert!(signs.health().ok, "{reason}");
             assert_eq!(signs.readiness().reasons, [reason]);
         }
+    }
+
+    #[test]
+    fn a_writer_that_fails_blocks_play_and_one_that_is_slow_does_not() {
+        let slow = Signs { unwritten: 32, active: 31, ..playing() };
+        assert_eq!((slow.state(), slow.readiness().ok), (State::Playing, true));
+        let fails = Signs { write_errors: 1, ..slow };
+        let reasons =
+            ["writing fails: 1 attempts in the last 10 s", "32 finished games wait for the disk: no new games start"];
+        assert_eq!((fails.state(), fails.health().ok), (State::WriterBlocked, true));
+        assert_eq!(fails.readiness().reasons, reasons);
     }
 
     #[test]
