@@ -2,24 +2,24 @@
 //!
 //! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
 //!
-//! - [`exit`]: exit codes
-//! - [`token`]: the secret of those who may control the daemon from afar
-//! - [`settings`]: what can be set, and from where
-//! - [`telemetry`]: the log
-//! - [`cli`]: the command line
-//! - [`sizes`], [`agents`]: from settings to threads, batches and players
-//! - [`view`]: games as data for people
-//! - [`mod@report`], [`trace`], [`live`]: what a user sees of games in play
-//! - [`mod@show`]: what a user sees of finished games
-//! - [`mod@metrics`]: what is counted, for Prometheus
-//! - [`signals`], [`stop`]: signals, and what stops play
-//! - [`service`]: what a service manager is told
-//! - [`live_settings`], [`operator`], [`control`]: settings that change while games are played, and what else a running daemon
+//! - `exit`: exit codes
+//! - `token`: the secret of those who may control the daemon from afar
+//! - `settings`: what can be set, and from where
+//! - `telemetry`: the log
+//! - `cli`: the command line
+//! - `sizes`, `agents`: from settings to threads, batches and players
+//! - `view`: games as data for people
+//! - `report`, `trace`, `live`: what a user sees of games in play
+//! - `show`: what a user sees of finished games
+//! - `metrics`: what is counted, for Prometheus
+//! - `signals`, `stop`: signals, and what stops play
+//! - `service`: what a service manager is told
+//! - `live_settings`, `operator`, `control`: settings that change while games are played, and what else a running daemon
 //!   may be told
-//! - [`status`], [`http`]: how it is doing, and who may ask and steer
-//! - [`client`]: the commands that speak to a running daemon
-//! - [`output`]: where games go, and which ones go on
-//! - [`play`], [`mod@check_model`], [`mod@bench`]: the daemon, its guard against bad models, and its yardstick
+//! - `status`, `http`: how it is doing, and who may ask and steer
+//! - `client`: the commands that speak to a running daemon
+//! - `output`: where games go, and which ones go on
+//! - `play`, `check_model`, `bench`: the daemon, its guard against bad models, and its yardstick
 
 mod agents;
 mod bench;

@@ -159,7 +159,7 @@ impl View {
             progress: evaluations + counts.simulations_total() + counts.games_ended_total(),
             evaluations,
             in_play: games_started.saturating_sub(counts.games_ended_total()),
-            model: counts.model_version as i64,
+            model: counts.model_version,
         }
     }
 }

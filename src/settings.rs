@@ -7,7 +7,7 @@
 //! - [`kind`]: what values a key may have
 //! - [`keys`]: the table of keys
 //! - [`mistake`]: what can be wrong, and how it is said
-//! - [`file`]: files, read within bounds and parsed
+//! - [`mod@file`]: files, read within bounds and parsed
 //! - [`layer`]: one layer as a flat map of keys to values, read from a file, the environment or flags
 //! - [`trainer`]: the trainer's names for our keys
 //! - [`check`]: what must hold between values

@@ -434,7 +434,10 @@ mod tests {
 
     /// The mail of slots whose actors are played by the test, and the threads they were put on.
     #[derive(Clone, Default)]
-    pub(super) struct Slots(pub(super) Rc<RefCell<Vec<(usize, Mailbox<GameActor<Numbers>>)>>>);
+    pub(super) struct Slots(pub(super) Rc<RefCell<Vec<Slot>>>);
+
+    /// The thread that it is on, and its mail.
+    type Slot = (usize, Mailbox<GameActor<Numbers>>);
 
     impl Slots {
         pub(super) fn factory(&self) -> NewSlot<Numbers> {

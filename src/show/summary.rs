@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context as _;
@@ -78,7 +78,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(npz: &PathBuf) -> anyhow::Result<Self> {
+    fn read(npz: &Path) -> anyhow::Result<Self> {
         let read =
             ReadGame::open(npz).map_err(|error| anyhow::anyhow!("failed to {:#}", anyhow::Error::from(error)))?;
         let GameMetadata { model_version, end_reason, .. } = &read.metadata;

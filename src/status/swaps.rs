@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(swaps.record(1.0, figures, &rejections), []);
         figures = ModelFigures { served: 1, version: Some(3), loading_seconds: 0.5, ..figures };
         let served = Swap { version: Some(3), unix: 2.0, outcome: Outcome::Served, reason: None, seconds: Some(0.5) };
-        assert_eq!(swaps.record(2.0, figures, &rejections), [served.clone()]);
+        assert_eq!(swaps.record(2.0, figures, &rejections), vec![served.clone()]);
         assert_eq!(swaps.record(3.0, figures, &rejections), []);
         figures = ModelFigures { served: 2, version: Some(2), withdrawn: 1, ..figures };
         let news = swaps.record(5.0, figures, &rejections);
