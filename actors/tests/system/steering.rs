@@ -200,7 +200,7 @@ fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
         let running = scenario.start();
         let in_play = || {
             let counts = running.stats.snapshot();
-            counts.games_started - counts.games_ended_total()
+            counts.games_started.saturating_sub(counts.games_ended_total())
         };
         let at_once = |games| LiveSettings { games_at_once: Some(games), ..LiveSettings::default() };
         until("two games", || in_play() == 2);
