@@ -92,7 +92,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "ply", "all", "svg"])]
     pub summary: Option<PathBuf>,
     /// How many games the table has, the newest
-    #[arg(long, value_name = "N", requires = "summary", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "path", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     pub games: u32,
 }
 

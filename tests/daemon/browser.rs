@@ -158,6 +158,32 @@ impl Browser {
         self.value(&format!("document.querySelector({selector:?})?.checkVisibility() ?? false")) == true
     }
 
+    /// Light or dark.
+    pub(crate) fn theme(&self, theme: &str) {
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        self.call("POST", "/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": media }));
+    }
+
+    /// What is seen, as a PNG file.
+    pub(crate) fn picture(&self) -> Vec<u8> {
+        let hidden = json!({ "cmd": "Emulation.setScrollbarsHidden", "params": { "hidden": true } });
+        self.call("POST", "/goog/cdp/execute", &hidden);
+        let picture = self.call("GET", "/screenshot", &Value::Null);
+        let digit = |byte: u8| match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            _ => 63,
+        };
+        let digits: Vec<_> = picture.as_str().unwrap().trim_end_matches('=').bytes().map(digit).collect();
+        let bytes = digits.chunks(4).flat_map(|four| {
+            let bits = (0..4).fold(0, |bits, place| bits << 6 | u32::from(*four.get(place).unwrap_or(&0)));
+            bits.to_be_bytes().into_iter().skip(1).take(four.len() - 1)
+        });
+        bytes.collect()
+    }
+
     /// Warnings and errors of the console since the last look.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let entries = self.call("POST", "/se/log", &json!({ "type": "browser" }));

@@ -93,7 +93,7 @@ fn many_games_are_listed_and_what_cannot_be_read_is_skipped() {
     assert!(!ended.out.contains(&name(&archives[1])), "{}", ended.out);
     let newest = summary("--games 1").succeeded().out;
     assert!(newest.contains("\n1 game of 3, the newest\n"), "{newest}");
-    show(dir.path(), "--games 1").exited_with(2).said(&["--summary"]);
+    show(dir.path(), "--games 1").exited_with(2).said(&["--games <N>"]);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The status page in a browser, on a daemon that plays.
 
-use std::net::SocketAddr;
+use std::{fs, net::SocketAddr, path::Path};
 
 use crate::{
     ask::{get, status},
     browser::{Browser, END, RIGHT},
+    config::{Config, model},
     daemon::{Running, Signal},
     http::{listening, token, trainer},
-    trainer::Trainer,
+    trainer::{Scalar, Trainer},
     wait,
 };
 
@@ -67,7 +68,7 @@ fn the_page_shows_a_daemon_and_is_kept_up_to_date() {
         "[...document.querySelectorAll('.spark polyline')].map(line => line.getAttribute('points').split(' ').length)";
     wait::until("speeds over time", || browser.value(lines)[0].as_u64().filter(|&points| points > 1));
 
-    stage.trainer.publish_network(4, crate::trainer::Scalar::Plain);
+    stage.trainer.publish_network(4, Scalar::Plain);
     browser.reads("#said", |words| words == "Model 4 took over.");
     browser.reads("#model-words", |words| words.starts_with("Version 4, for "));
     stage.end();
@@ -189,4 +190,36 @@ fn the_page_fits_every_width() {
     browser.click("#recent .row");
     browser.reads("#viewer-title", |title| title.contains("won") || title.contains("a draw"));
     stage.end();
+}
+
+/// Takes the pictures of the page that the documentation shows, of a daemon that plays on this machine.
+#[test]
+#[ignore = "writes docs/images: run it by name after the page has changed"]
+fn pictures_for_the_documentation() {
+    let browser = Browser::start(1280, 900).expect("pictures are taken in a browser");
+    browser.resize(1200, 850);
+    let trainer = Trainer::new(Config { board: 9, walls: 10, simulations: 60, games: 6, network: "resnet" });
+    trainer.publish(41, &model("b9w10_resnet_2x32.onnx"), Scalar::Plain);
+    let mut daemon = trainer.daemon().args("--device cpu --http-listen 127.0.0.1:0").start();
+    browser.open(daemon.serves("status and control"));
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+    trainer.publish(42, &model("b9w10_resnet_6x32.onnx"), Scalar::Plain);
+    browser.reads("#model-words", |words| words.starts_with("Version 42, for "));
+    let points = "document.querySelector('.spark polyline').getAttribute('points').split(' ').length";
+    wait::until("a minute of speeds", || browser.value(points).as_u64().filter(|&points| points >= 25));
+    browser.reads("#viewer-words", |words| words.split(' ').nth(2).is_some_and(|ply| number(ply) > 20.0));
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
+    fs::create_dir_all(&images).unwrap();
+    let take = |name: &str| fs::write(images.join(name), browser.picture()).unwrap();
+    take("page-light.png");
+    browser.theme("dark");
+    browser.click("#recent .row");
+    browser.reads("#viewer-words", |words| words.starts_with("After ply 0 of "));
+    (0..9).for_each(|_| browser.click("#forward"));
+    browser.value("document.activeElement.blur()");
+    take("page-replay-dark.png");
+    browser.theme("light");
+    browser.resize(390, 844);
+    browser.value("scrollTo(0, 0)");
+    take("page-phone.png");
 }
