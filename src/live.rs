@@ -186,6 +186,11 @@ impl LiveGames {
         GamesInPlay { board_size: self.game.board_size(), max_walls: self.game.max_walls(), games: games.collect() }
     }
 
+    /// Whether games were ever in play in `slot`.
+    pub(crate) fn has_slot(&self, slot: usize) -> bool {
+        slot < self.table().in_play.len()
+    }
+
     /// The game in play in `slot`; `None` if there is none.
     pub(crate) fn game(&self, slot: usize) -> Option<GameView> {
         let (seed, index, plies) = {

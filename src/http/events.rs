@@ -122,6 +122,10 @@ mod tests {
             None
         }
 
+        fn has_slot(&self, _: usize) -> bool {
+            false
+        }
+
         fn recent(&self) -> Value {
             let games = self.0.lock().unwrap();
             let games =

@@ -14,6 +14,9 @@ pub(crate) trait LiveView: Send + Sync {
     /// The game in play at `slot`, ply by ply: `{"game", "seed", "board_size", "plies": […], "result"}`.
     fn game(&self, slot: usize) -> Option<Value>;
 
+    /// Whether games were ever in play at `slot`.
+    fn has_slot(&self, slot: usize) -> bool;
+
     /// Games that ended: `{"games": [{"id", "game", "plies", "result", "model", "unix"}]}`, the newest first.
     fn recent(&self) -> Value;
 
@@ -28,6 +31,10 @@ impl LiveView for LiveGames {
 
     fn game(&self, slot: usize) -> Option<Value> {
         Self::game(self, slot).as_ref().map(told)
+    }
+
+    fn has_slot(&self, slot: usize) -> bool {
+        Self::has_slot(self, slot)
     }
 
     fn recent(&self) -> Value {

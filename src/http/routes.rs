@@ -149,10 +149,13 @@ async fn games(State(shared): App) -> Json<Value> {
 
 async fn game(State(shared): App, slot: Result<Path<String>, PathRejection>) -> Answer {
     let Path(slot) = slot?;
-    let game = slot.parse().ok().and_then(|slot| shared.live.game(slot));
-    game.map(|game| Json(game).into_response()).ok_or_else(|| {
-        Failure::not_found(format!("no game is in play at slot {slot}"), "GET /v1/games lists the slots")
-    })
+    let number: Option<usize> = slot.parse().ok();
+    match number.and_then(|slot| shared.live.game(slot)) {
+        Some(game) => Ok(Json(game).into_response()),
+        // Between two games.
+        None if number.is_some_and(|slot| shared.live.has_slot(slot)) => Ok(StatusCode::NO_CONTENT.into_response()),
+        None => Err(Failure::not_found(format!("no game is in play at slot {slot}"), "GET /v1/games lists the slots")),
+    }
 }
 
 async fn recent(State(shared): App) -> Json<Value> {

@@ -22,6 +22,7 @@ fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
     let (live, record) = (LiveGames::new(rules()), played(12));
     let hook = live.hook();
     assert_eq!((live.games().games, live.game(2)), (Vec::new(), None));
+    assert!(!live.has_slot(2));
     hook(key(2, 12), &GameNews::Begun(&[]));
     let begun = serde_json::to_value(live.games()).unwrap();
     let expected = json!({
@@ -42,6 +43,7 @@ fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
     let view = live.game(2).unwrap();
     hook(key(2, 12), &GameNews::Over(Some(record.outcome)));
     assert!(live.games().games.is_empty() && live.game(2).is_none());
+    assert!(live.has_slot(2), "between two games");
 
     let recent = &live.recent().games[0];
     let result = result_name(record.outcome);

@@ -94,6 +94,7 @@ export const clock = (date) => date.toLocaleTimeString();
 // JSON, or null where there is none; errors are the caller's.
 export async function ask(path, options = {}) {
   const response = await fetch(path, { cache: "no-store", ...options });
+  if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
   if (!response.ok) throw new Error([answer?.error ?? `${response.status}`, answer?.hint].filter(Boolean).join(": "));
   return answer;

@@ -104,7 +104,8 @@ async function look(which) {
 
 async function open({ slot = null, id = null }, choice, fresh = false) {
   const game = await ask(id === null ? `v1/games/${slot}` : `v1/recent/${encodeURIComponent(id)}`);
-  if (choice !== asked || (!fresh && !shown.follow)) return;
+  // A slot may be between two games.
+  if (game === null || choice !== asked || (!fresh && !shown.follow)) return;
   if (fresh) shown.follow = id === null;
   Object.assign(shown, { slot, id, game, at: shown.follow ? game.plies.length - 1 : 0 });
   draw();
