@@ -46,6 +46,8 @@ fn a_training_run_from_before_the_first_model_to_the_shutdown_file() {
             (versions.first().copied(), versions.last().copied())
         );
         assert!(metadata.model_version <= versions[0], "{metadata:?}");
+        // No model is withdrawn here: only then may an older one come after a newer.
+        assert!(versions.is_sorted(), "{versions:?}");
         assert_eq!(game.loaded.searched, metadata.game_length);
     }
     // How many there are depends on where in their games a model finds them.

@@ -55,8 +55,6 @@ def check(game, request):
     searched = visits.sum(axis=1) > 0
     shares = visits[searched] / visits[searched].sum(axis=1, keepdims=True)
     assert np.allclose(policies[searched], shares, rtol=0, atol=1e-5), "policies are not the visits' shares"
-    versions = game["model_versions"]
-    assert (np.diff(versions) >= 0).all(), "an older model followed a newer one"
 
 
 def main():
