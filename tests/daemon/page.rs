@@ -63,7 +63,8 @@ fn the_page_shows_a_daemon_and_is_kept_up_to_date() {
     let newest = browser.text("#recent strong");
     browser.reads("#recent strong", |game| game != newest);
     let drawn = "document.querySelectorAll('#boards .board').length == 2 && document.querySelectorAll('#boards .pawn').length == 4";
-    assert_eq!(browser.value(drawn), true);
+    // A slot may be between two games.
+    wait::until("both boards", || (browser.value(drawn) == true).then_some(()));
     let lines =
         "[...document.querySelectorAll('.spark polyline')].map(line => line.getAttribute('points').split(' ').length)";
     wait::until("speeds over time", || browser.value(lines)[0].as_u64().filter(|&points| points > 1));
