@@ -97,8 +97,8 @@ fn a_long_pause_drops_the_model_and_the_next_one_or_the_same_comes_back() {
     daemon.says_for_the(2, "model unloaded");
     trainer.publish_network(1, Scalar::Plain);
     daemon.signal(Signal::USR1);
-    // Perhaps after the one before once more: a new file must look the same twice.
-    daemon.says(r#""version":1,"generation":"#);
+    // And not first the one before once more.
+    daemon.says(r#""version":1,"generation":3"#);
     trainer.ingest_games_of(1, 2);
     trainer.shut_down();
     daemon.wait().succeeded();

@@ -12,8 +12,8 @@ use crate::{batcher::UnloadModel, root::PlayResumed, ticket::Generation};
 
 /// How often it is tried to bring the model back after a pause, should that fail.
 pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
-/// Time between the two looks that must agree when somebody asks for a look.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Time between the two looks that must agree when somebody asks for a look or a pause is over.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
@@ -65,7 +65,13 @@ impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
         self.tried = None;
         match self.origin {
             ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
-            ModelOrigin::Follow { .. } => self.look(),
+            ModelOrigin::Follow { .. } => {
+                // What came a moment ago is to be taken as well, rather than the old model and then this one.
+                if let Some(feed) = &mut self.feed {
+                    feed.look().ok();
+                }
+                ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
+            }
         }
     }
 }

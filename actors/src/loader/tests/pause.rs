@@ -1,7 +1,10 @@
 //! The loader in and after pauses.
 
 use super::*;
-use crate::{loader::pause::BRING_BACK, root::PlayResumed, testing::settle};
+use crate::{
+    loader::pause::{BRING_BACK, LOOK_AGAIN},
+    root::PlayResumed,
+};
 
 impl Stage {
     async fn pause(&self) -> u64 {
@@ -21,7 +24,7 @@ impl Stage {
     async fn resume(&mut self) -> Vec<String> {
         let loader = self.loader.clone();
         self.control.resume(move || loader.do_send(PlayResumed));
-        settle().await;
+        tokio::time::sleep(2 * LOOK_AGAIN).await;
         std::mem::take(&mut *self.loads.lock().unwrap())
     }
 }
@@ -71,9 +74,15 @@ fn a_newer_model_takes_the_place_of_the_released_one_if_it_is_good() {
         stage.offer(2, "good too").await;
         assert_eq!(stage.resume().await, ["model_2.onnx"], "and not the old one first");
         stage.pause_for_long().await;
+        assert_eq!(stage.resume().await, ["model_2.onnx"]);
+        stage.pause_for_long().await;
+        stage.model(4, "good at the last moment");
+        stage.publish(4);
+        assert_eq!(stage.resume().await, ["model_4.onnx"]);
+        stage.pause_for_long().await;
         stage.offer(3, "bad").await;
-        assert_eq!(stage.resume().await, ["model_3.onnx", "model_2.onnx"]);
-        assert_eq!(stage.swaps().await, [(1, 1), (2, 2), (3, 2)]);
+        assert_eq!(stage.resume().await, ["model_3.onnx", "model_4.onnx"]);
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 2), (3, 2), (4, 4), (5, 4)]);
     });
 }
 
