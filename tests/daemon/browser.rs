@@ -24,7 +24,7 @@ pub(crate) const RIGHT: &str = "\u{E014}";
 pub(crate) const END: &str = "\u{E010}";
 
 /// Nothing of these speaks to anybody but us.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless=new",
     "--no-sandbox", // Tests may run as root. No page but our own is opened.
     "--disable-gpu",
@@ -35,6 +35,7 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--force-prefers-reduced-motion",
+    "--hide-scrollbars",
 ];
 
 /// A browser with one page. Dropped, it is closed.
@@ -166,8 +167,6 @@ impl Browser {
 
     /// What is seen, as a PNG file.
     pub(crate) fn picture(&self) -> Vec<u8> {
-        let hidden = json!({ "cmd": "Emulation.setScrollbarsHidden", "params": { "hidden": true } });
-        self.call("POST", "/goog/cdp/execute", &hidden);
         let picture = self.call("GET", "/screenshot", &Value::Null);
         let digit = |byte: u8| match byte {
             b'A'..=b'Z' => byte - b'A',

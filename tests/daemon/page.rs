@@ -198,7 +198,7 @@ fn the_page_fits_every_width() {
 #[ignore = "writes docs/images: run it by name after the page has changed"]
 fn pictures_for_the_documentation() {
     let browser = Browser::start(1280, 900).expect("pictures are taken in a browser");
-    browser.resize(1200, 850);
+    browser.resize(1120, 800);
     let trainer = Trainer::new(Config { board: 9, walls: 10, simulations: 60, games: 6, network: "resnet" });
     trainer.publish(41, &model("b9w10_resnet_2x32.onnx"), Scalar::Plain);
     let mut daemon = trainer.daemon().args("--device cpu --http-listen 127.0.0.1:0").start();
@@ -218,6 +218,7 @@ fn pictures_for_the_documentation() {
     browser.reads("#viewer-words", |words| words.starts_with("After ply 0 of "));
     (0..9).for_each(|_| browser.click("#forward"));
     browser.value("document.activeElement.blur()");
+    browser.value("scrollTo(0, 0)");
     take("page-replay-dark.png");
     browser.theme("light");
     browser.resize(390, 844);

@@ -27,6 +27,9 @@ const SPEEDS = [
   ["positions_per_s", "Positions per second", ({ writer }) => `${bytes(writer?.bytes_written)} written`],
 ];
 
+// The daemon's words are fragments; here they stand alone.
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const stateWords = (state) => STATES[state] ?? state;
 
 export function showFigures(status) {
@@ -64,8 +67,8 @@ function showVerdict(status) {
   say($("health-words"), reasons.length ? `${verdict}: ${reasons.join("; ")}` : verdict);
 
   mark($("bottleneck"), ["writer", "memory", "model"].includes(bottleneck?.kind) ? "warn" : "plain");
-  say($("bottleneck-words"), bottleneck?.statement ?? "Not known yet");
-  say($("advice"), bottleneck?.advice ?? "");
+  say($("bottleneck-words"), sentence(bottleneck?.statement ?? "not known yet"));
+  say($("advice"), sentence(bottleneck?.advice ?? ""));
 
   const last = model?.swaps?.[0];
   const trouble = last && last.outcome !== "served";
