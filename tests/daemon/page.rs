@@ -79,6 +79,10 @@ fn the_page_shows_a_daemon_and_is_kept_up_to_date() {
 fn a_finished_game_can_be_gone_through_ply_by_ply() {
     let Some(stage) = Stage::new("") else { return };
     let Stage { browser, .. } = &stage;
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+    // Nothing ends meanwhile: however slow the browser, the game stays among those that are kept.
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Paused");
     browser.click("#recent .row");
     let title = browser.reads("#viewer-title", |title| title.contains("won") || title.contains("a draw"));
     let start = browser.reads("#viewer-words", |words| words.starts_with("After ply 0 of "));

@@ -109,6 +109,7 @@ impl Trainer {
             let metadata = strict_metadata(&yaml);
             fs::rename(&npz, &taken).unwrap();
             let loaded = self.numpy.load(&taken, &metadata, self.config);
+            loaded.is_in_order(&taken);
             Written::read(&taken, self.config);
             self.games.push(Ingested { metadata, loaded });
         }

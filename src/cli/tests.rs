@@ -1,0 +1,119 @@
+//! What help says, and which settings flags lead to.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn parse_from(args: &[&str]) -> Result<Cli, clap::Error> {
+    let args = std::iter::once("selfplayd").chain(args.iter().copied());
+    Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+}
+
+fn given(flags: &Flags) -> Vec<(&'static str, &'static str, String)> {
+    flags.values().into_iter().filter_map(|flag| Some((flag.flag, flag.key, flag.value?))).collect()
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+fn help_teaches() {
+    insta::assert_snapshot!(command().term_width(120).render_help());
+}
+
+#[test]
+fn help_of_subcommands() {
+    let mut command = command().term_width(120);
+    command.build();
+    let mut help =
+        |name: &str| command.find_subcommand_mut(name).map(|subcommand| subcommand.render_help().to_string()).unwrap();
+    insta::assert_snapshot!("help_of_show", help("show"));
+    let config = help("config");
+    assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: 8]"), "{config}");
+    assert!(help("bench").contains("--model-path") && help("check-model").contains("--model-source"));
+}
+
+#[test]
+fn every_flag_sets_a_key() {
+    let defined: BTreeSet<_> = command()
+        .get_arguments()
+        .filter_map(|arg| arg.get_long().map(|long| format!("--{long}")))
+        .filter(|flag| !["--config", "--settings", "--help", "--version"].contains(&flag.as_str()))
+        .collect();
+    let table: BTreeSet<_> = Flags::default().values().iter().map(|flag| flag.flag.to_owned()).collect();
+    assert_eq!(defined, table);
+}
+
+#[test]
+fn flags_not_given_set_nothing() {
+    assert_eq!(given(&parse_from(&[]).unwrap().flags), []);
+}
+
+#[test]
+fn the_trainers_launch_line() {
+    let line = "--config r/config.yaml --output-dir r/replay_buffers/ready --continuous \
+                --latest-model-yaml r/models/latest.yaml --shutdown-file r/.shutdown";
+    let cli = parse_from(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+    assert!(cli.command.is_none());
+    assert_eq!(cli.flags.files.config, Some(PathBuf::from("r/config.yaml")));
+    let expected = [
+        ("--output-dir", "output.dir", "r/replay_buffers/ready"),
+        ("--continuous", "daemon.continuous", "true"),
+        ("--latest-model-yaml", "model.latest_yaml", "r/models/latest.yaml"),
+        ("--shutdown-file", "daemon.shutdown_file", "r/.shutdown"),
+    ];
+    assert_eq!(given(&cli.flags), expected.map(|(flag, key, value)| (flag, key, value.to_owned())));
+}
+
+#[test]
+fn switches_set_what_they_say() {
+    let cli = parse_from(&["--no-tree-reuse", "--use-raw-onnx-agent", "--p2", "random"]).unwrap();
+    let expected = [
+        ("--p2", "play.p2", "random"),
+        ("--use-raw-onnx-agent", "play.agent", "raw"),
+        ("--no-tree-reuse", "search.tree_reuse", "false"),
+    ];
+    assert_eq!(given(&cli.flags), expected.map(|(flag, key, value)| (flag, key, value.to_owned())));
+}
+
+#[test]
+fn subcommands_take_settings() {
+    let cli = parse_from(&["config", "--config", "x.yaml", "--seed", "3"]).unwrap();
+    let Some(Command::Config(flags)) = cli.command else { panic!("not config: {cli:?}") };
+    assert_eq!(given(&flags), [("--seed", "play.seed", "3".to_owned())]);
+
+    let cli = parse_from(&["bench", "--json", "--seconds", "2.5", "--model-path", "m.onnx"]).unwrap();
+    let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+    assert!(bench.json && bench.seconds == 2.5);
+    assert_eq!(given(&bench.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
+}
+
+#[test]
+fn a_model_is_checked_and_swaps_are_measured_with_the_settings_of_play() {
+    let cli = parse_from(&["check-model", "m.onnx", "--json", "--config", "x.yaml", "--device", "cpu"]).unwrap();
+    let Some(Command::CheckModel(check)) = cli.command else { panic!("not check-model: {cli:?}") };
+    assert!(check.json && check.file == std::path::Path::new("m.onnx") && check.sha256.is_none());
+    assert_eq!(given(&check.flags), [("--device", "inference.device", "cpu".to_owned())]);
+
+    let cli = parse_from(&["bench", "swap", "--every", "0.5", "--model-path", "m.onnx"]).unwrap();
+    let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+    let Some(BenchWhat::Swap(swap)) = bench.what else { panic!("not swap: {bench:?}") };
+    assert_eq!((swap.every, swap.swaps), (0.5, 10));
+    assert_eq!(given(&swap.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
+    assert!(parse_from(&["bench", "--rounds", "2", "swap"]).is_err());
+
+    let cli = parse_from(&["bench", "metrics", "--seconds", "2", "--evaluator", "uniform"]).unwrap();
+    let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
+    let Some(BenchWhat::Metrics(metrics)) = bench.what else { panic!("not metrics: {bench:?}") };
+    assert_eq!(given(&metrics.flags), [("--evaluator", "inference.evaluator", "uniform".to_owned())]);
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error() {
+    for args in [&["--num-games", "many"][..], &["--p2", "me"], &["--seed", "3", "config"], &["show"], &["--nope"]] {
+        let error = parse_from(args).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{args:?}");
+    }
+}
