@@ -164,6 +164,7 @@ impl Ground {
             journal: opened.output.journal.clone(),
             stats: stats.clone(),
             hook: None,
+            thrifty: Arc::default(),
         };
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }

@@ -33,6 +33,7 @@ pub mod fuzzing;
 mod http;
 mod live;
 mod live_settings;
+mod memory;
 mod metrics;
 mod operator;
 mod output;
@@ -108,9 +109,9 @@ fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Resu
 fn load_resolved(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<(Settings, Resolved)> {
     let resolved = flags.resolve(purpose, preset);
     let warnings = resolved.warnings().to_vec();
-    let settings = resolved.clone().into_settings()?;
+    let mut settings = resolved.clone().into_settings()?;
     telemetry::init(&settings.log)?;
-    let memory = sizes::machine_memory().and_then(|memory| sizes::memory_warning(&settings, memory));
+    let memory = sizes::memory_limit(&settings).and_then(|limit| sizes::fit(&mut settings, limit));
     warnings.iter().chain(&memory).for_each(|warning| tracing::warn!("{warning}"));
     if purpose == Purpose::Play {
         settings::try_out(&settings)?;

@@ -91,7 +91,8 @@ impl LiveSettings {
 
     /// Lets `resolved` hold from now on.
     fn apply(&self, present: &mut Present, resolved: Resolved) -> Result<Vec<Change>, Vec<Refused>> {
-        let settings = resolved.settings().clone();
+        let mut settings = resolved.settings().clone();
+        let fitted = sizes::memory_limit(&settings).and_then(|limit| sizes::fit(&mut settings, limit));
         let changed = differences(&present.settings, &settings);
         let is_changed = |prefix: &str| changed.iter().any(|change| change.key.starts_with(prefix));
         if is_changed("log.level")
@@ -103,13 +104,14 @@ impl LiveSettings {
             tracing::info!(key, %from, %to, "setting changed");
         }
         if is_changed("play.games_per_process") {
-            let memory = sizes::machine_memory().and_then(|memory| sizes::memory_warning(&settings, memory));
-            memory.iter().for_each(|warning| tracing::warn!("{warning}"));
+            fitted.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         (self.set)(root::LiveSettings {
             games_at_once: is_changed("play.games_per_process").then_some(settings.play.games_per_process as usize),
             max_wait: is_changed("inference.eval_max_wait_ms").then(|| sizes::max_wait(&settings)),
             terms: is_changed("search.").then(|| terms(&settings)),
+            cache_bytes: is_changed("cache.max_bytes")
+                .then(|| usize::try_from(settings.cache.max_bytes).unwrap_or(usize::MAX)),
         });
         *present = Present { resolved, settings };
         Ok(changed)

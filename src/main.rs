@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Requests, their answers and the cache's entries are made and dropped a hundred thousand times a second.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     selfplayd::main()
 }

@@ -34,6 +34,7 @@ use crate::{
     http,
     live::LiveGames,
     live_settings::{LiveSettings, Origin},
+    memory::Guard,
     metrics::{self, About, Exporter},
     operator::Operator,
     output::{self, Opened},
@@ -41,7 +42,7 @@ use crate::{
     service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     signals::Signals,
-    sizes::{Sizes, memory},
+    sizes::{Sizes, memory, memory_limit},
     status::{self, DeviceStatus, Facts, Mode},
     stop::Stopper,
     trace::print_ply,
@@ -69,6 +70,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
         hook: Some(if settings.play.trace { both(live.hook(), print_ply(game)) } else { live.hook() }),
+        thrifty: Arc::default(),
     };
     let sizes = evaluation.sizes;
     tracing::info!(
@@ -88,7 +90,6 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         seed,
         mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
         device: evaluation.device_status.clone(),
-        cache_capacity_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
     };
     let options = evaluation.options(settings, plan, opened, model_origin(settings));
     let journal = options.plan.journal.clone();
@@ -177,6 +178,13 @@ fn run_until_stopped(
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };
     let (health, stats, settings) = (options.health.clone(), options.plan.stats.clone(), settings.clone());
+    let guard = memory_limit(&settings).map(|max_bytes| Guard {
+        thrifty: options.plan.thrifty.clone(),
+        stats: stats.clone(),
+        max_bytes,
+        cache_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+        games_at_once: settings.play.games_per_process.into(),
+    });
     let started = move |controller: Controller| {
         let setter = controller.clone();
         let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| {
@@ -187,6 +195,7 @@ fn run_until_stopped(
         let operator = Arc::new(operator);
         operator.clone().start(requests);
         steering.attach(operator);
+        guard.into_iter().for_each(|guard| drop(actix::spawn(guard.watch(controller.clone()))));
         actix::spawn(stopper.watch(controller));
     };
     run(options, started)

@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub inference: InferenceSettings,
     /// The cache of evaluations.
     pub cache: CacheSettings,
+    /// All that the process has in memory.
+    pub memory: MemorySettings,
     /// Where models come from.
     pub model: ModelSettings,
     /// Where games go.
@@ -278,6 +280,13 @@ impl CacheSettings {
     pub(crate) fn enabled(&self) -> bool {
         self.max_bytes > 0 && self.max_entries != Some(0)
     }
+}
+
+/// `[memory]`: all that the process has in memory.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct MemorySettings {
+    /// Most bytes; `None`: a share of the machine's.
+    pub max_bytes: Option<u64>,
 }
 
 /// `[model]`: where models come from.

@@ -82,32 +82,78 @@ pub(crate) fn max_wait(settings: &Settings) -> std::time::Duration {
     std::time::Duration::from_secs_f64(settings.inference.eval_max_wait_ms / 1e3)
 }
 
-/// What to say where a process by these settings may outgrow the `memory` of the machine, in bytes.
-pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String> {
+/// Share of the machine's memory that all processes may have where `memory.max_bytes` is "auto": the rest is for others, such
+/// as a trainer.
+const SHARE_OF_MACHINE: (u64, u64) = (4, 5);
+/// The cache is not made smaller than this before there are fewer games.
+const LEAST_CACHE: u64 = 16 << 20;
+
+/// What a process by some settings may need, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needs {
+    /// Of one game.
+    tree: u64,
+    cache: u64,
+    batches: u64,
+}
+
+impl Needs {
+    fn of(settings: &Settings) -> Self {
+        let side = u64::from(settings.game.board_size);
+        let actions = side.pow(2) + 2 * (side - 1).pow(2);
+        let sizes = Sizes::new(settings, Device::Cpu);
+        let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
+        Self {
+            tree: simulations(settings).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
+            cache: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+            batches: positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64),
+        }
+    }
+
+    fn total(&self, games: u64) -> u64 {
+        self.tree.saturating_mul(games).saturating_add(self.cache).saturating_add(self.batches)
+    }
+}
+
+/// Simulations of a move.
+fn simulations(settings: &Settings) -> u64 {
     let side = u64::from(settings.game.board_size);
     let actions = side.pow(2) + 2 * (side - 1).pow(2);
-    let simulations =
-        settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from);
-    let games = u64::from(settings.play.games_per_process);
-    let trees = games.saturating_mul(simulations).saturating_mul(NODE_BYTES + ACTION_BYTES * actions);
-    let cache = if settings.cache.enabled() { settings.cache.max_bytes } else { 0 };
-    let sizes = Sizes::new(settings, Device::Cpu);
-    let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
-    let batches = positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64);
-    let processes = u64::from(settings.play.processes);
-    let total = [trees, cache, batches].into_iter().fold(0, u64::saturating_add).saturating_mul(processes);
+    settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from)
+}
+
+/// Memory that one process by these settings may have, in bytes; `None` where neither they nor the system say.
+pub(crate) fn memory_limit(settings: &Settings) -> Option<u64> {
+    let (share, of) = SHARE_OF_MACHINE;
+    let machine = || Some(machine_memory()? / of * share / u64::from(settings.play.processes));
+    settings.memory.max_bytes.or_else(machine)
+}
+
+/// Makes settings fit into `limit` bytes: a smaller cache first, then fewer games. Says what it has changed.
+pub(crate) fn fit(settings: &mut Settings, limit: u64) -> Option<String> {
+    let (needs, games) = (Needs::of(settings), u64::from(settings.play.games_per_process));
+    if needs.total(games) <= limit {
+        return None;
+    }
+    let rest = limit.saturating_sub(needs.total(games) - needs.cache);
+    let cache = needs.cache.min(rest.max(LEAST_CACHE));
+    let left = limit.saturating_sub(needs.batches.saturating_add(cache));
+    let fitting = (left / needs.tree.max(1)).clamp(1, games);
+    settings.cache.max_bytes = if settings.cache.enabled() { cache } else { settings.cache.max_bytes };
+    settings.play.games_per_process = fitting as u32;
     let mib = |bytes: u64| bytes >> 20;
-    (total > memory).then(|| {
-        format!(
-            "memory may run out: this machine has {} MiB, and what is asked for may need {} MiB in all: per process, {} MiB \
-             for the trees of {games} games with {simulations} simulations, {} MiB for the cache and {} MiB for batches",
-            mib(memory),
-            mib(total),
-            mib(trees),
-            mib(cache),
-            mib(batches),
-        )
-    })
+    let fewer = if fitting < games { format!(", and {fitting} games at once") } else { String::new() };
+    Some(format!(
+        "memory may run out: this process may have {} MiB (memory.max_bytes), and what is asked for may need {}: {} MiB for the \
+         trees of {games} games with {} simulations, {} MiB for the cache and {} MiB for batches. It gets {} MiB of cache{fewer}",
+        mib(limit),
+        mib(needs.total(games)),
+        mib(needs.tree.saturating_mul(games)),
+        simulations(settings),
+        mib(needs.cache),
+        mib(needs.batches),
+        mib(cache),
+    ))
 }
 
 /// Memory that this process can have, in bytes: the machine's, or its control group's where that has less. `None` where the
@@ -148,29 +194,44 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn warning(given: &[(&'static str, &str)], memory: u64) -> Option<String> {
+    fn settings(given: &[(&'static str, &str)]) -> Settings {
         let board = [("game.board_size", "9"), ("game.max_walls", "10"), ("inference.threads", "2")];
         let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: Some(value.to_owned()) };
         let flags: Vec<_> = board.iter().chain(given).map(flag).collect();
         let environment = BTreeMap::new();
         let sources = Sources { preset: None, trainer: None, own: None, environment: &environment, flags: &flags };
-        memory_warning(&resolve(&sources, Purpose::Bench).into_settings().unwrap(), memory)
+        resolve(&sources, Purpose::Bench).into_settings().unwrap()
+    }
+
+    /// What is said, cache and games once they fit.
+    fn fitted(given: &[(&'static str, &str)], limit: u64) -> (Option<String>, u64, u32) {
+        let mut settings = settings(given);
+        let said = fit(&mut settings, limit);
+        (said, settings.cache.max_bytes, settings.play.games_per_process)
     }
 
     #[test]
-    fn usual_settings_fit_and_their_multiples_do_not() {
-        assert_eq!(warning(&[("search.mcts_n", "1000")], GIB), None);
-        assert_eq!(warning(&[("search.mcts_n", "1000"), ("play.processes", "2")], GIB), None);
-        assert!(warning(&[("search.mcts_n", "1000"), ("play.processes", "16")], GIB).is_some());
-        let greedy = warning(&[("search.mcts_n", "1000"), ("play.games_per_process", "65536")], GIB).unwrap();
-        assert!(greedy.contains("has 1024 MiB") && greedy.contains("65536 games with 1000 simulations"), "{greedy}");
-        assert!(warning(&[("cache.max_bytes", "2GiB")], GIB).is_some());
-        assert_eq!(warning(&[("cache.max_bytes", "2GiB"), ("cache.max_entries", "0")], GIB), None);
-        assert!(warning(&[("inference.eval_batch_size", "65536")], GIB).is_some());
+    fn usual_settings_fit_and_keep_what_they_ask_for() {
+        let (said, cache, games) = fitted(&[("search.mcts_n", "1000")], GIB);
+        assert_eq!((said, games), (None, 32));
+        assert_eq!(cache, settings(&[]).cache.max_bytes);
     }
 
     #[test]
-    fn enormous_settings_overflow_nothing() {
+    fn the_cache_is_cut_before_the_games_are() {
+        let (said, cache, games) = fitted(&[("search.mcts_n", "1000"), ("cache.max_bytes", "2GiB")], GIB);
+        assert!(cache > GIB / 2 && cache < GIB && games == 32, "{cache} {games}");
+        assert!(said.unwrap().contains("1024 MiB (memory.max_bytes)"));
+        let (said, cache, games) = fitted(&[("search.mcts_n", "1000"), ("play.games_per_process", "65536")], GIB);
+        assert!(cache == LEAST_CACHE && (500..800).contains(&games), "{cache} {games}");
+        let said = said.unwrap();
+        assert!(said.contains("65536 games with 1000 simulations") && said.contains("games at once"), "{said}");
+        let without = [("cache.max_bytes", "0"), ("play.games_per_process", "65536"), ("search.mcts_n", "1000")];
+        assert_eq!(fitted(&without, GIB).1, 0, "a cache that is off stays off");
+    }
+
+    #[test]
+    fn enormous_settings_overflow_nothing_and_leave_a_game() {
         let most = [
             ("search.mcts_k", "40000"),
             ("play.games_per_process", "65536"),
@@ -178,7 +239,15 @@ mod tests {
             ("cache.max_bytes", "9223372036854775807"),
             ("inference.eval_batch_size", "65536"),
         ];
-        assert!(warning(&most, u64::MAX - 1).is_some());
+        assert!(fitted(&most, u64::MAX - 1).0.is_some());
+        assert_eq!(fitted(&most, 1).2, 1);
+    }
+
+    #[test]
+    fn a_process_may_have_its_share_of_the_machine_or_what_the_settings_say() {
+        assert_eq!(memory_limit(&settings(&[("memory.max_bytes", "3GiB")])), Some(3 * GIB));
+        let (one, two) = (memory_limit(&settings(&[])), memory_limit(&settings(&[("play.processes", "2")])));
+        assert!(one < machine_memory() && two.unwrap() <= one.unwrap() / 2);
     }
 
     #[test]

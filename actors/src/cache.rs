@@ -1,5 +1,6 @@
 //! The cache actor: answers what it knows, sends on what it does not know, each position once even while it is waited for.
 
+mod rehearsal;
 mod store;
 mod table;
 
@@ -8,9 +9,9 @@ use std::{sync::Arc, time::Instant};
 use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
-pub use self::store::CacheLimits;
 pub(crate) use self::table::Counts;
 use self::table::Table;
+pub use self::{rehearsal::CacheRehearsal, store::CacheLimits};
 use crate::{
     batcher::Evaluate,
     stats::Stats,
@@ -22,6 +23,11 @@ use crate::{
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct ModelChanged(pub Generation);
+
+/// The cache is to hold no more than so many bytes from now on. Sent by the root.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetCacheBytes(pub usize);
 
 /// See the module.
 pub struct CacheActor<G: Game> {
@@ -39,7 +45,7 @@ impl<G: Game> CacheActor<G> {
         own: Recipient<BatchDone>,
         stats: Arc<Stats>,
     ) -> Self {
-        stats.cache_capacity.set_count(limits.max_bytes);
+        stats.cache_capacity.set_count(limits.capacity());
         Self { limits, batcher, stats, table: Table::new(limits, own) }
     }
 
@@ -83,6 +89,17 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
         self.table.complete(done);
         self.forward();
         self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);
+    }
+}
+
+impl<G: Game> Handler<SetCacheBytes> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, SetCacheBytes(max_bytes): SetCacheBytes, _: &mut Self::Context) {
+        self.limits.max_bytes = max_bytes;
+        self.stats.cache_capacity.set_count(self.limits.capacity());
+        self.table.set_limits(self.limits);
+        self.table.report(&self.stats);
     }
 }
 

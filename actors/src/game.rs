@@ -8,7 +8,10 @@ mod tests;
 use std::{
     cell::RefCell,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -136,6 +139,8 @@ pub struct GamePlan<G: Game> {
     pub stats: Arc<Stats>,
     /// Who watches the games.
     pub hook: Option<GameHook<G>>,
+    /// Set where memory is scarce: games then give back after each move what their trees do not need.
+    pub thrifty: Arc<AtomicBool>,
 }
 
 impl<G: Game> Clone for GamePlan<G> {
@@ -147,6 +152,7 @@ impl<G: Game> Clone for GamePlan<G> {
             journal: self.journal.clone(),
             stats: self.stats.clone(),
             hook: self.hook.clone(),
+            thrifty: self.thrifty.clone(),
         }
     }
 }
@@ -276,6 +282,9 @@ impl<G: Game> GameActor<G> {
         playing.asked.clear();
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
         if let Some(assigned) = &mut self.assigned {
+            if self.plan.thrifty.load(Relaxed) && playing.game.plies().len() > assigned.noted {
+                playing.game.shrink();
+            }
             playing.count(&progress, assigned.noted);
             match &progress {
                 Progress::Leaves => {

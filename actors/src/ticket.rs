@@ -192,7 +192,7 @@ impl<G: Game> LeafBatch<G> {
         &self.leaves
     }
 
-    #[cfg(test)]
+    /// Their numbers.
     pub(crate) fn ids(&self) -> &[LeafId] {
         &self.ids
     }

@@ -4,7 +4,10 @@ use std::{fmt, time::Duration};
 
 use thiserror::Error;
 
-use crate::game::{Action, ActionSet, Game};
+use crate::{
+    game::{Action, ActionSet, Game},
+    lanes::softmax,
+};
 
 /// A position to evaluate: 64 bytes for Quoridor, cheap to send between threads.
 pub struct Leaf<G: Game> {
@@ -54,15 +57,40 @@ pub struct RawOutput {
 
 /// Evaluations of a run of leaves, in the leaves' order: three flat vectors, whatever the number of leaves.
 ///
-/// A leaf for which the network gave no usable answer has a place like the others, but what stands there must not be used:
-/// see [`Evaluations::flaws`].
-#[derive(Clone, Debug, Default, PartialEq)]
+/// They are pushed one after the other, or placed in any order after [`Evaluations::vacant`]. A leaf for which the network gave
+/// no usable answer has a place like the others, but what stands there must not be used: see [`Evaluations::flaws`].
+#[derive(Clone, Debug, Default)]
 pub struct Evaluations {
     values: Vec<f32>,
     priors: Vec<f32>,
-    ends: Vec<usize>,
+    /// Where in `priors` each leaf's are.
+    spans: Vec<Span>,
     flaws: Vec<(usize, RawOutput)>,
     clamped: u64,
+}
+
+/// A run of priors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// Where nothing was placed yet.
+const VACANT: Span = Span { start: u32::MAX, len: 0 };
+
+impl PartialEq for Evaluations {
+    /// The order in which they were placed makes no difference.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |index| match (self.is_vacant(index), other.is_vacant(index)) {
+            (false, false) => self.get(index) == other.get(index),
+            (mine, others) => mine == others,
+        };
+        self.len() == other.len()
+            && (0..self.len()).all(same)
+            && self.flaws == other.flaws
+            && self.clamped == other.clamped
+    }
 }
 
 impl Evaluations {
@@ -72,9 +100,48 @@ impl Evaluations {
         Self {
             values: Vec::with_capacity(leaves),
             priors: Vec::with_capacity(priors),
-            ends: Vec::with_capacity(leaves),
+            spans: Vec::with_capacity(leaves),
             ..Self::default()
         }
+    }
+
+    /// Vacant places for `leaves` leaves, with room for `priors` priors together.
+    #[must_use]
+    pub fn vacant(leaves: usize, priors: usize) -> Self {
+        Self {
+            values: vec![0.0; leaves],
+            priors: Vec::with_capacity(priors),
+            spans: vec![VACANT; leaves],
+            ..Self::default()
+        }
+    }
+
+    /// Vacates every place and keeps their number and the memory.
+    pub fn vacate(&mut self) {
+        self.priors.clear();
+        self.spans.fill(VACANT);
+        self.flaws.clear();
+        self.clamped = 0;
+    }
+
+    /// Whether nothing was placed for leaf `index` yet.
+    #[must_use]
+    pub fn is_vacant(&self, index: usize) -> bool {
+        self.spans[index] == VACANT
+    }
+
+    /// Fills the vacant place of leaf `index`. `priors`: see [`Evaluation::priors`].
+    pub fn place(&mut self, index: usize, value: f32, priors: &[f32]) {
+        debug_assert!(self.is_vacant(index), "leaf {index} is evaluated twice");
+        self.values[index] = value;
+        let start = self.priors.len();
+        self.priors.extend_from_slice(priors);
+        self.spans[index] = self.span_from(start);
+    }
+
+    /// The span of all priors from `start` on.
+    fn span_from(&self, start: usize) -> Span {
+        Span { start: start as u32, len: (self.priors.len() - start) as u32 }
     }
 
     /// Number of leaves evaluated.
@@ -93,7 +160,7 @@ impl Evaluations {
     pub fn clear(&mut self) {
         self.values.clear();
         self.priors.clear();
-        self.ends.clear();
+        self.spans.clear();
         self.flaws.clear();
         self.clamped = 0;
     }
@@ -101,15 +168,16 @@ impl Evaluations {
     /// Appends the evaluation of the next leaf. `priors`: see [`Evaluation::priors`].
     pub fn push(&mut self, value: f32, priors: impl IntoIterator<Item = f32>) {
         self.values.push(value);
+        let start = self.priors.len();
         self.priors.extend(priors);
-        self.ends.push(self.priors.len());
+        self.spans.push(self.span_from(start));
     }
 
     /// The evaluation of leaf `index`. Panics when there is none.
     #[must_use]
     pub fn get(&self, index: usize) -> Evaluation<'_> {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        Evaluation { value: self.values[index], priors: &self.priors[start..self.ends[index]] }
+        let Span { start, len } = self.spans[index];
+        Evaluation { value: self.values[index], priors: &self.priors[start as usize..][..len as usize] }
     }
 
     /// All evaluations in order.
@@ -125,25 +193,19 @@ impl Evaluations {
     /// flawed and false is returned.
     pub fn push_logits<A: ActionSet>(&mut self, value: f32, logits: &[f32], legal: &A) -> bool {
         let start = self.priors.len();
-        self.priors.extend(legal.iter().map(|action| logits[usize::from(action)]));
+        self.priors.resize(start + legal.len(), 0.0);
         let priors = &mut self.priors[start..];
-        let max = priors.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        for prior in priors.iter_mut() {
-            *prior = (*prior - max).exp();
+        for (prior, action) in priors.iter_mut().zip(legal.iter()) {
+            *prior = logits[usize::from(action)];
         }
-        let sum: f32 = priors.iter().sum();
-        for prior in priors.iter_mut() {
-            *prior /= sum;
-        }
-        // A NaN logit is skipped by `max` and comes back through `sum`.
-        let sound = value.is_finite() && (sum.is_finite() || start == self.priors.len());
+        let sound = softmax(priors) && value.is_finite();
         if sound {
             self.clamped += u64::from(!(-1.0..=1.0).contains(&value));
         } else {
             self.flaws.push((self.values.len(), RawOutput { value, logits: logits.into() }));
         }
         self.values.push(value.clamp(-1.0, 1.0));
-        self.ends.push(self.priors.len());
+        self.spans.push(self.span_from(start));
         sound
     }
 
@@ -307,6 +369,22 @@ mod tests {
         let evaluation = evaluations.get(0);
         assert_eq!(evaluation.value, 0.5);
         assert!((evaluation.priors[0] - 0.25).abs() < 1e-6 && (evaluation.priors[1] - 0.75).abs() < 1e-6);
+    }
+
+    #[test]
+    fn evaluations_placed_in_any_order_equal_those_pushed_in_order() {
+        let mut pushed = Evaluations::default();
+        pushed.push(0.5, [1.0]);
+        pushed.push(-0.5, [0.25, 0.75]);
+        let mut placed = Evaluations::vacant(2, 3);
+        placed.place(1, -0.5, &[0.25, 0.75]);
+        assert!(placed.is_vacant(0) && !placed.is_vacant(1));
+        assert_ne!(placed, pushed);
+        placed.place(0, 0.5, &[1.0]);
+        assert_eq!(placed, pushed);
+        assert_eq!(placed.get(1), Evaluation { value: -0.5, priors: &[0.25, 0.75] });
+        placed.vacate();
+        assert_eq!(placed, Evaluations::vacant(2, 0));
     }
 
     #[test]

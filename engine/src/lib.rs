@@ -4,6 +4,7 @@
 //! exception: the wait for another process that looks after the same directory has a limit.)
 //! Modules in dependency order, low to high:
 //!
+//! - `lanes`: arithmetic that the compiler makes vectors of
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
@@ -16,6 +17,7 @@ pub mod evaluation;
 pub mod game;
 pub mod games;
 pub mod journal;
+mod lanes;
 pub mod replay;
 pub mod search;
 pub mod selfplay;

@@ -77,7 +77,7 @@ fn what_can_be_changed_is_changed_and_passed_on() {
         change("log.level", json!("info"), json!("debug")),
     ];
     assert_eq!(changes, Changes { changed: expected.to_vec(), refused: Vec::new() });
-    let [root::LiveSettings { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms) }] =
+    let [root::LiveSettings { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms), cache_bytes: None }] =
         &stage.passed_on()[..]
     else {
         panic!("passed on in one piece");

@@ -66,6 +66,7 @@ pub(super) const KEYS: &[Key] = &[
     open("inference.hang_seconds", Kind::Positive(86_400.0), "none"),
     key("cache.max_bytes", Kind::Bytes),
     open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
+    open("memory.max_bytes", Kind::Bytes, "auto"),
     open("model.path", Kind::Path, "none"),
     key("model.version", Kind::Int(0, u32::MAX as i64)),
     open("model.latest_yaml", Kind::Path, "none"),

@@ -26,8 +26,6 @@ pub(crate) struct Facts {
     pub mode: Mode,
     /// What the network runs on.
     pub device: DeviceStatus,
-    /// Memory that the cache may take; 0: there is none.
-    pub cache_capacity_bytes: u64,
 }
 
 /// Where the status is read.
@@ -145,7 +143,7 @@ impl Figures {
             cache: CacheStatus {
                 entries: count(now.cache_entries),
                 bytes: count(now.cache_bytes),
-                capacity_bytes: sources.facts.cache_capacity_bytes,
+                capacity_bytes: count(now.cache_capacity),
             },
             writer: WriterStatus {
                 written: now.games_written,

@@ -74,7 +74,6 @@ pub(crate) fn sources() -> Sources {
                 note: Some("no GPU".to_owned()),
                 onnxruntime: Some("1.32.0".to_owned()),
             },
-            cache_capacity_bytes: 1 << 28,
         },
         health: Health::new(stats.clone()),
         monitor: Monitor::new(stats.clone(), SIZES, Box::new(|| None)),

@@ -25,6 +25,7 @@
 //! - [`hostile`]: requests that nobody well-meaning sends
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`page`]: the status page in a browser
+//! - [`memory`]: with less memory than it would take
 //! - [`commands`]: `show`, `config` and `bench`
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -45,6 +46,7 @@ mod figures;
 mod games;
 mod hostile;
 mod http;
+mod memory;
 mod models;
 mod numpy;
 mod page;

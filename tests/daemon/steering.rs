@@ -18,7 +18,7 @@ use crate::{
 
 /// A daemon that plays so many games by the network. Batches of one: how many positions share a batch changes the last bits
 /// of what a network says.
-fn batch(dir: &Path, games: u32) -> Daemon {
+pub(crate) fn batch(dir: &Path, games: u32) -> Daemon {
     Daemon::playing(&Config::QUICK.write(dir), &dir.join("games"))
         .option("--model-path", model("b5w3_resnet_2x32.onnx"))
         .args("--device cpu --seed 7 --eval-batch-size 1 --log-format json")
@@ -26,7 +26,7 @@ fn batch(dir: &Path, games: u32) -> Daemon {
 }
 
 /// The archives of the games in a directory, by their index.
-fn archives(dir: &Path) -> BTreeMap<u64, Vec<u8>> {
+pub(crate) fn archives(dir: &Path) -> BTreeMap<u64, Vec<u8>> {
     let written = games::left_in(&dir.join("games"), Config::QUICK);
     written.iter().map(|written| (written.index(), fs::read(&written.npz).unwrap())).collect()
 }

@@ -8,6 +8,7 @@ mod bench;
 mod chaos;
 mod command;
 mod demo;
+mod instructions;
 mod lint;
 mod ort;
 mod python;
@@ -43,6 +44,8 @@ enum Task {
     Arrows,
     /// Run the benchmarks of the engine, then those of the whole daemon
     Bench(bench::Args),
+    /// Count the instructions of the hot paths, and compare them with those that are committed, as CI does
+    Instructions(instructions::Args),
     /// Break daemons at random for as long as you like, and check that the books balance
     Chaos(chaos::Args),
     /// Swap models under a daemon every two seconds, and watch its memory, files and threads
@@ -69,6 +72,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Lint(args) => lint::run(&args),
         Task::Arrows => arrows::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Instructions(args) => instructions::run(&args),
         Task::Chaos(args) => chaos::run(&args),
         Task::Soak(args) => soak::run(&args),
     }

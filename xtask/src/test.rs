@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let library = ort::cpu_library(false)?;
     let (python, no_schema) = python::with_schema()?;
-    let mut not_tested = tools::prepare(args.install);
+    let mut not_tested = tools::prepare(tools::FOR_TESTS, args.install);
     not_tested.extend(no_schema);
     tools::say_aloud(&not_tested);
     let selection = selection(&args.packages);

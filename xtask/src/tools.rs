@@ -12,7 +12,7 @@ use crate::{command, workspace};
 
 /// A program, where it comes from, and what is not tested without it.
 #[derive(Debug)]
-struct Tool {
+pub(crate) struct Tool {
     program: &'static str,
     /// Debian's package.
     package: &'static str,
@@ -35,28 +35,37 @@ const TOOLS: [Tool; 5] = [
     Tool { program: "systemd-analyze", package: "systemd", needed_for: "the units of systemd" },
 ];
 
-/// Installs what is missing if this is continuous integration or `install` asks for it. Returns what will not be tested, in words.
-pub(crate) fn prepare(install: bool) -> Vec<String> {
+/// What tests run.
+pub(crate) const FOR_TESTS: &[Tool] = &TOOLS;
+
+/// What counts instructions.
+pub(crate) const FOR_INSTRUCTIONS: &[Tool] =
+    &[Tool { program: "valgrind", package: "valgrind", needed_for: "the instructions of the hot paths" }];
+
+/// Installs which of `tools` is missing if this is continuous integration or `install` asks for it. Returns what will not be tested,
+/// in words.
+pub(crate) fn prepare(tools: &'static [Tool], install: bool) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    if missing(&path).is_empty() {
+    let missing = || missing(tools, &path);
+    if missing().is_empty() {
         return Vec::new();
     }
-    let packages = packages(&missing(&path));
+    let packages = packages(&missing());
     let by_hand = format!("`apt-get install {}` as root brings it", packages.join(" "));
     let hindrance = match install || workspace::in_ci() {
         true => {
             install_packages(&packages).err().map(|error| format!("it could not be installed: {error:#}; {by_hand}"))
         }
-        false => Some(format!("it is not installed: {by_hand}; `cargo xtask test --install` does so")),
+        false => Some(format!("it is not installed: {by_hand}; the option --install does so")),
     };
     let hindrance = hindrance.unwrap_or_else(|| "it is not found after its package was installed".to_owned());
-    missing(&path).iter().map(|tool| format!("{}: no {}: {hindrance}", tool.needed_for, tool.program)).collect()
+    missing().iter().map(|tool| format!("{}: no {}: {hindrance}", tool.needed_for, tool.program)).collect()
 }
 
-/// The tools that no directory of `path` holds.
-fn missing(path: &OsStr) -> Vec<&'static Tool> {
+/// Those of `tools` that no directory of `path` holds.
+fn missing(tools: &'static [Tool], path: &OsStr) -> Vec<&'static Tool> {
     let dirs: Vec<_> = std::env::split_paths(path).collect();
-    TOOLS.iter().filter(|tool| !dirs.iter().any(|dir| is_program(&dir.join(tool.program)))).collect()
+    tools.iter().filter(|tool| !dirs.iter().any(|dir| is_program(&dir.join(tool.program)))).collect()
 }
 
 fn is_program(path: &Path) -> bool {
@@ -100,12 +109,12 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{TOOLS, missing, packages};
+    use super::{FOR_TESTS, TOOLS, missing, packages};
 
     #[test]
     fn programs_are_found_where_they_can_be_run() {
         let dir = tempfile::tempdir().expect("temporary folder");
-        let names = || missing(dir.path().as_os_str()).iter().map(|tool| tool.program).collect::<Vec<_>>();
+        let names = || missing(FOR_TESTS, dir.path().as_os_str()).iter().map(|tool| tool.program).collect::<Vec<_>>();
         assert_eq!(names().len(), TOOLS.len());
         let path = dir.path().join("chromium");
         fs::write(&path, "").unwrap();

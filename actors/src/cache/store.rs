@@ -1,7 +1,5 @@
 //! Finished evaluations, least recently used first out, bounded in bytes and, when asked for, in entries.
 
-use std::rc::Rc;
-
 use lru::LruCache;
 use selfplay_engine::Game;
 
@@ -14,30 +12,40 @@ pub struct CacheLimits {
     pub max_entries: Option<usize>,
 }
 
-/// A network's answer for one position, shared between the cache and whoever waits for it.
-#[derive(Clone, Debug)]
+impl CacheLimits {
+    /// Bytes it may take; 0 when it is off.
+    #[must_use]
+    pub fn capacity(self) -> usize {
+        if self.max_entries == Some(0) { 0 } else { self.max_bytes }
+    }
+}
+
+/// A network's answer for one position.
+#[derive(Debug)]
 pub(super) struct Known {
     pub(super) value: f32,
     /// Over legal actions, ascending, network frame.
-    pub(super) priors: Rc<[f32]>,
+    pub(super) priors: Box<[f32]>,
 }
 
 /// What an evaluation depends on: what the network sees, and which network.
 pub(super) type Key<G> = (u64, <G as Game>::Position);
 
-/// Bytes an entry costs: a list node of key, value and two links, the priors with their two counts, and a place in the hash
-/// table.
+/// Bytes an entry costs: a list node of key, value and two links, the priors, and a place in the hash table.
 ///
 /// The table's share is that of a full cache: once entries are evicted, hashbrown doubles a table that is more than 7/16 full,
-/// so that an entry has 2.3 to 4.6 slots of 17 bytes. Measured with glibc, 60,000 to 300,000 entries of Quoridor 9 × 9 with 131
-/// priors: within 4 % of the resident bytes when full, 5 % too many before.
+/// so that an entry has 2.3 to 4.6 slots of 17 bytes. See docs/performance.md for
+/// what it comes to.
 fn entry_bytes<G: Game>(priors: usize) -> usize {
     const WORD: usize = size_of::<usize>();
     const TABLE_SHARE: usize = 56;
-    // An allocator's header and rounding, as glibc's.
-    let allocated = |bytes: usize| (bytes + WORD).next_multiple_of(2 * WORD);
+    // The daemon's allocator, mimalloc, rounds up to four sizes between two powers of two.
+    let allocated = |bytes: usize| match bytes {
+        0..=64 => bytes.next_multiple_of(WORD),
+        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
+    };
     let node = size_of::<(Key<G>, Known)>() + 2 * WORD;
-    allocated(node) + allocated(2 * WORD + priors * size_of::<f32>()) + TABLE_SHARE
+    allocated(node) + allocated(priors * size_of::<f32>()) + TABLE_SHARE
 }
 
 pub(super) struct Store<G: Game> {
@@ -74,6 +82,17 @@ impl<G: Game> Store<G> {
         if let Some((_, replaced)) = self.entries.push(key, known) {
             self.bytes -= entry_bytes::<G>(replaced.priors.len());
         }
+        self.evict(generation);
+    }
+
+    /// Holds no more than this from now on; `generation`: the present one.
+    pub(super) fn set_limits(&mut self, limits: CacheLimits, generation: u64) {
+        self.limits = limits;
+        self.evict(generation);
+    }
+
+    /// Lets entries go until what is left is within the limits.
+    fn evict(&mut self, generation: u64) {
         while self.bytes > self.limits.max_bytes || self.limits.max_entries.is_some_and(|max| self.entries.len() > max)
         {
             let Some(((evicted_of, _), evicted)) = self.entries.pop_lru() else { break };
@@ -148,6 +167,16 @@ mod tests {
         assert_eq!((store.len(), store.bytes()), (0, 0), "larger than all the room there is");
         store.insert((1, 501), known(1));
         assert_eq!(store.len(), 1);
+    }
+
+    #[test]
+    fn lower_limits_let_the_oldest_go_at_once() {
+        let mut store = Store::<Numbers>::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+        (0..10).for_each(|position| store.insert((1, position), known(3)));
+        store.set_limits(CacheLimits { max_bytes: 4 * entry_bytes::<Numbers>(3), max_entries: None }, 1);
+        assert_eq!((store.len(), store.take_evictions()), (4, full(6)));
+        assert!(store.get(&(1, 6)).is_some() && store.get(&(1, 5)).is_none());
+        check(&store);
     }
 
     #[test]

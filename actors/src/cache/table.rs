@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use hashbrown::HashMap;
-use selfplay_engine::{Evaluations, Game, Leaf};
+use selfplay_engine::{ActionSet as _, Evaluation, Evaluations, Game, Leaf};
 
 use super::store::{CacheLimits, Evictions, Known, Store};
 use crate::{
@@ -23,7 +23,8 @@ use crate::{
 /// A request with leaves still in flight.
 struct Open<G: Game> {
     leaves: Vec<Leaf<G>>,
-    answers: Vec<Option<Known>>,
+    /// Vacant for leaves in flight.
+    answers: Evaluations,
     missing: usize,
     origins: Origins,
     reply: Reply,
@@ -87,6 +88,11 @@ impl<G: Game> Table<G> {
         table
     }
 
+    /// Holds no more than this from now on.
+    pub(super) fn set_limits(&mut self, limits: CacheLimits) {
+        self.store.set_limits(limits, self.generation.number);
+    }
+
     /// The leaves to ask of the network since the last call; `None` when there are none.
     pub(super) fn take_misses(&mut self) -> Option<LeafBatch<G>> {
         let empty = LeafBatch::new(self.generation.number, self.own.clone());
@@ -94,7 +100,8 @@ impl<G: Game> Table<G> {
     }
 
     pub(super) fn look_up(&mut self, Lookup { leaves, reply }: Lookup<G>) {
-        let answers = vec![None; leaves.len()];
+        let priors = leaves.iter().map(|leaf| leaf.legal.len()).sum();
+        let answers = Evaluations::vacant(leaves.len(), priors);
         self.ask(Open { missing: 0, origins: Origins::default(), leaves, answers, reply });
     }
 
@@ -106,7 +113,7 @@ impl<G: Game> Table<G> {
             if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
                 self.counts.hits += 1;
                 request.origins.cached += 1;
-                request.answers[place] = Some(known.clone());
+                request.answers.place(place, known.value, &known.priors);
                 continue;
             }
             request.missing += 1;
@@ -132,12 +139,8 @@ impl<G: Game> Table<G> {
     }
 
     fn answer(&self, request: Open<G>) {
-        let priors = request.answers.iter().flatten().map(|known| known.priors.len()).sum();
-        let mut evaluations = Evaluations::with_capacity(request.answers.len(), priors);
-        for known in request.answers.iter().flatten() {
-            evaluations.push(known.value, known.priors.iter().copied());
-        }
-        request.reply.answer_from(Ok(Answer { evaluations, generation: self.generation }), request.origins);
+        let answer = Answer { evaluations: request.answers, generation: self.generation };
+        request.reply.answer_from(Ok(answer), request.origins);
     }
 
     /// Takes what became of a batch. Leaves given up since are ignored, and answers of another model are not used.
@@ -149,7 +152,7 @@ impl<G: Game> Table<G> {
                 let mut flaws = answer.evaluations.flaws().iter().peekable();
                 for (index, (id, evaluation)) in done.ids.into_iter().zip(answer.evaluations.iter()).enumerate() {
                     match flaws.next_if(|(flawed, _)| *flawed == index) {
-                        None => self.land(id, &Known { value: evaluation.value, priors: evaluation.priors.into() }),
+                        None => self.land(id, evaluation),
                         Some((_, output)) => {
                             let output = Arc::new(output.clone());
                             self.fail(id, |leaf| {
@@ -175,12 +178,12 @@ impl<G: Game> Table<G> {
         }
     }
 
-    fn land(&mut self, id: LeafId, known: &Known) {
+    fn land(&mut self, id: LeafId, evaluation: Evaluation<'_>) {
         let Some(in_flight) = self.flying.remove(&id) else { return };
         self.flying_by_position.remove(&in_flight.position);
         for (number, place) in in_flight.waiters {
             let Some(request) = self.open.get_mut(&number) else { continue };
-            request.answers[place] = Some(known.clone());
+            request.answers.place(place, evaluation.value, evaluation.priors);
             request.missing -= 1;
             if request.missing == 0
                 && let Some(request) = self.open.remove(&number)
@@ -188,7 +191,8 @@ impl<G: Game> Table<G> {
                 self.answer(request);
             }
         }
-        self.store.insert((self.generation.number, in_flight.position), known.clone());
+        let known = Known { value: evaluation.value, priors: evaluation.priors.into() };
+        self.store.insert((self.generation.number, in_flight.position), known);
     }
 
     /// Fails every request that waits for the leaf, with the `error` for its place there; their other leaves may still land
@@ -217,7 +221,7 @@ impl<G: Game> Table<G> {
         for (_, mut request) in open {
             request.missing = 0;
             request.origins = Origins::default();
-            request.answers.fill(None);
+            request.answers.vacate();
             self.ask(request);
         }
     }

@@ -46,6 +46,7 @@ impl Stage {
             heard.lock().unwrap().push(format!("{}: {what}", key.index));
         });
         let plan = GamePlan {
+            thrifty: Arc::default(),
             game: TicTacToe,
             terms: terms(),
             seed: 3,

@@ -8,6 +8,7 @@ use selfplay_engine::Game;
 use super::{Drain, PlayResumed, supervisor::RootSupervisor};
 use crate::{
     batcher::SetMaxWait,
+    cache::SetCacheBytes,
     control::{Control, ControlState},
     game::Terms,
     games::ChangeGames,
@@ -23,6 +24,8 @@ pub struct LiveSettings {
     pub max_wait: Option<Duration>,
     /// What games are played with that start from now on.
     pub terms: Option<Terms>,
+    /// Most bytes of the cache.
+    pub cache_bytes: Option<usize>,
 }
 
 /// What is to change. Sent by the [`Controller`].
@@ -122,7 +125,10 @@ impl<G: Game> RootSupervisor<G> {
         self.stats.paused.set(paused.into());
     }
 
-    fn change(&self, LiveSettings { games_at_once, max_wait, terms }: LiveSettings) {
+    fn change(&self, LiveSettings { games_at_once, max_wait, terms, cache_bytes }: LiveSettings) {
+        if let Some(bytes) = cache_bytes {
+            self.addresses.cache.do_send(SetCacheBytes(bytes));
+        }
         if let Some(wait) = max_wait {
             self.addresses.batcher.do_send(SetMaxWait(wait));
         }

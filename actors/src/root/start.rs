@@ -128,7 +128,7 @@ pub(super) async fn start<G: Game>(
     launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
 
     let addresses = GameAddresses {
-        cache: cache.recipient(),
+        cache: cache.clone().recipient(),
         writer: writer.clone().recipient(),
         rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
@@ -161,6 +161,7 @@ pub(super) async fn start<G: Game>(
         writer: writer.clone(),
         batcher: batcher.clone(),
         loader: loader.clone(),
+        cache: cache.clone(),
     };
     let root_actor =
         RootSupervisor::new(addresses, control.clone(), options.unload_after, stats.clone(), ending, keeps);

@@ -11,6 +11,7 @@ use selfplay_engine::Game;
 use super::{Drain, Ending, Fatal};
 use crate::{
     batcher::BatcherActor,
+    cache::CacheActor,
     control::Control,
     games::{DrainGames, GamesDone, GamesStopped, GamesSupervisor, StopGames},
     loader::ModelLoaderActor,
@@ -40,6 +41,7 @@ pub(super) struct RootAddresses<G: Game> {
     pub(super) writer: Addr<WriterActor<G>>,
     pub(super) batcher: Addr<BatcherActor<G>>,
     pub(super) loader: Addr<ModelLoaderActor<G>>,
+    pub(super) cache: Addr<CacheActor<G>>,
 }
 
 /// See the module.

@@ -154,6 +154,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
         let provenance = Provenance { pid, daemon_version: "test".to_owned(), metrics_dir: None };
         let options = Options {
             plan: GamePlan {
+                thrifty: Arc::default(),
                 game: self.game,
                 terms: Terms { settings: Arc::new(self.settings), hash: "5e77".into() },
                 seed: SEED,

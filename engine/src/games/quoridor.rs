@@ -22,6 +22,8 @@ mod paths;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{Hash, Hasher};
+
 use thiserror::Error;
 
 pub use self::{
@@ -76,7 +78,7 @@ pub struct QuoridorState {
 /// What the network sees of a position, in the network frame: the mover walks downwards. 24 bytes.
 ///
 /// Neither the ply nor the side to move is part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuoridorPosition {
     walls: Walls,
     /// Mover first, as in all pairs here.
@@ -128,6 +130,18 @@ impl Quoridor {
             Player::First => self.geometry.size - 1,
             Player::Second => 0,
         }
+    }
+}
+
+impl Hash for QuoridorPosition {
+    /// Three words: a hash of each small field by itself would take most of the time of a look-up.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [mover, opponent] = self.pawns;
+        let [walls, opponents_walls] = self.walls_left;
+        let rest = [mover.row, mover.col, opponent.row, opponent.col, walls, opponents_walls, 0, 0];
+        state.write_u64(self.walls.vertical);
+        state.write_u64(self.walls.horizontal);
+        state.write_u64(u64::from_le_bytes(rest));
     }
 }
 

@@ -91,6 +91,14 @@ impl Edges {
         self.free.iter_mut().for_each(Vec::clear);
     }
 
+    /// Gives back memory beyond what is in use.
+    pub(super) fn shrink(&mut self) {
+        self.q.shrink_to_fit();
+        self.u.shrink_to_fit();
+        self.edges.shrink_to_fit();
+        self.free.iter_mut().for_each(Vec::shrink_to_fit);
+    }
+
     /// Bytes held for entries in use or free for use.
     pub(super) fn bytes(&self) -> usize {
         self.edges.len() * (size_of::<Edge>() + 2 * size_of::<f64>())

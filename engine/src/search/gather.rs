@@ -274,6 +274,12 @@ impl<G: Game> Search<G> {
         }
     }
 
+    /// Gives back the memory that the tree needed once and does not need now. It will need much of it again: for those who have
+    /// too little memory.
+    pub fn shrink(&mut self) {
+        self.tree.shrink();
+    }
+
     /// Nodes and bytes of the tree.
     #[must_use]
     pub fn size(&self) -> TreeSize {

@@ -1,5 +1,7 @@
 //! Maxima over short slices, written so that the compiler vectorises them on every target.
 
+use crate::lanes::{largest, raise};
+
 /// Priors and scores compared at once: four vectors of the narrowest kind, whose comparisons do not wait for each other.
 const PRIOR_LANES: usize = 16;
 const SCORE_LANES: usize = 8;
@@ -37,40 +39,9 @@ pub(super) fn best_score(q: &[f64], u: &[f64], exploration: f64) -> f64 {
     largest(lanes)
 }
 
-/// Raises every lane to its value, as far as there are values.
-fn raise<T: Copy + PartialOrd, const LANES: usize>(lanes: &mut [T; LANES], values: impl Iterator<Item = T>) {
-    for (lane, value) in lanes.iter_mut().zip(values) {
-        *lane = if value > *lane { value } else { *lane };
-    }
-}
-
-/// The largest of a power of two of lanes. By halves: one after the other, each comparison would wait for the one before.
-fn largest<T: Copy + PartialOrd, const LANES: usize>(mut lanes: [T; LANES]) -> T {
-    let mut half = LANES / 2;
-    while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, &high) in low.iter_mut().zip(high.iter()) {
-            *low = if high > *low { high } else { *low };
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
 /// The places of all scores `q[i] + exploration * u[i]` that equal `score`, in ascending order.
 pub(super) fn places_of(score: f64, q: &[f64], u: &[f64], exploration: f64) -> impl Iterator<Item = usize> {
-    let equal = move |(q, u): (&f64, &f64)| q + exploration * u == score;
-    let places = move |start: usize, q: &[f64], u: &[f64]| {
-        let mut found = [false; SCORE_LANES];
-        found.iter_mut().zip(q.iter().zip(u)).for_each(|(found, pair)| *found = equal(pair));
-        (0..SCORE_LANES).filter(move |&lane| found[lane]).map(move |lane| start + lane)
-    };
-    let (q_chunks, q_rest) = q.as_chunks::<SCORE_LANES>();
-    let (u_chunks, u_rest) = u.as_chunks::<SCORE_LANES>();
-    let whole = q_chunks.iter().zip(u_chunks).enumerate();
-    let whole = whole.filter(move |(_, (q, u))| q.iter().zip(*u).fold(false, |any, pair| any | equal(pair)));
-    let whole = whole.flat_map(move |(chunk, (q, u))| places(chunk * SCORE_LANES, q, u));
-    whole.chain(places(q_chunks.len() * SCORE_LANES, q_rest, u_rest))
+    q.iter().zip(u).enumerate().filter(move |(_, (q, u))| **q + exploration * **u == score).map(|(place, _)| place)
 }
 
 #[cfg(test)]

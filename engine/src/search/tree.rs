@@ -114,6 +114,13 @@ impl<G: Game> Tree<G> {
         self.root_clean_priors.clear();
     }
 
+    /// Gives back memory beyond what is in use.
+    pub(super) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.priors.shrink_to_fit();
+        self.edges.shrink();
+    }
+
     pub(super) fn size(&self) -> TreeSize {
         let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>() + self.edges.bytes();
         TreeSize { nodes: self.nodes.len(), expanded: self.expanded, bytes }

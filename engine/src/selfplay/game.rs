@@ -282,6 +282,11 @@ impl<G: Game> SelfPlayGame<G> {
         }
     }
 
+    /// See [`Search::shrink`].
+    pub fn shrink(&mut self) {
+        self.search.shrink();
+    }
+
     fn play(&mut self, ply: PlyRecord<G>, spare: &mut SpareTree<G>) {
         if self.settings.tree_reuse && !self.stale_tree {
             self.search.advance(ply.action, spare);

@@ -43,8 +43,8 @@ impl<G: Game> CacheActor<G> {
         for (number, request) in open {
             let mut waits = waits.remove(number).unwrap_or_default();
             waits.sort_unstable();
-            let missing = request.answers.iter().enumerate().filter(|(_, answer)| answer.is_none());
-            let missing: Vec<_> = missing.map(|(place, _)| place).collect();
+            let missing: Vec<_> =
+                (0..request.answers.len()).filter(|&place| request.answers.is_vacant(place)).collect();
             assert_eq!((waits, request.missing), (missing.clone(), missing.len()), "request {number}");
             assert!(request.missing > 0, "request {number} could have been answered");
         }

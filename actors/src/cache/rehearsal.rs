@@ -1,0 +1,48 @@
+//! The cache's table with nothing around it, for benchmarks.
+
+use selfplay_engine::{Evaluations, Evaluator, Game, Leaf, evaluation::EvaluateError};
+
+use super::{CacheActor, CacheLimits, table::Table};
+use crate::{
+    game::GameActor,
+    supervision::mailbox,
+    ticket::{Answer, BatchDone, Evaluated, Generation, Lookup, Reply},
+};
+
+/// The one model there is.
+const GENERATION: Generation = Generation { number: 1, version: 1 };
+
+/// A table whose requests come from nobody: their answers are dropped.
+pub struct CacheRehearsal<G: Game> {
+    table: Table<G>,
+    nobody: actix::Recipient<Evaluated>,
+}
+
+impl<G: Game> CacheRehearsal<G> {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: CacheLimits) -> Self {
+        let mut table = Table::new(limits, mailbox::<CacheActor<G>>().0.recipient());
+        table.change_model(GENERATION);
+        Self { table, nobody: mailbox::<GameActor<G>>().0.recipient() }
+    }
+
+    /// Looks up what one gather asks.
+    pub fn look_up(&mut self, leaves: Vec<Leaf<G>>) {
+        self.table.look_up(Lookup { leaves, reply: Reply::new(self.nobody.clone(), 0) });
+    }
+
+    /// Lets `evaluator` evaluate what was missing since the last call, and takes the answers.
+    ///
+    /// # Errors
+    /// Those of the evaluator.
+    pub fn complete(&mut self, evaluator: &mut impl Evaluator<G>) -> Result<(), EvaluateError> {
+        let Some(batch) = self.table.take_misses() else { return Ok(()) };
+        let mut evaluations = Evaluations::default();
+        evaluator.evaluate(batch.leaves(), &mut evaluations)?;
+        let (ids, answer) = (batch.ids().to_vec(), Answer { evaluations, generation: GENERATION });
+        batch.discard();
+        self.table.complete(BatchDone { ids, outcome: Ok(answer), freed: None });
+        Ok(())
+    }
+}

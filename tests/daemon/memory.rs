@@ -1,0 +1,34 @@
+//! A process that may have less memory than it would take.
+
+use tempfile::TempDir;
+
+use crate::{
+    daemon::Signal,
+    steering::{archives, batch},
+};
+
+/// Less than ONNX Runtime alone takes.
+const TOO_LITTLE: &str = "40MiB";
+
+#[test]
+fn a_process_with_too_little_memory_gives_up_what_changes_no_game() {
+    const GAMES: u32 = 12;
+    let (plain, short) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    batch(plain.path(), GAMES).run().succeeded();
+
+    let mut daemon = batch(short.path(), 100_000)
+        .env("SELFPLAYD__MEMORY__MAX_BYTES", TOO_LITTLE)
+        .env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", "8")
+        .start();
+    daemon.says("this process may have 40 MiB (memory.max_bytes)");
+    daemon.says("too much memory: trees give back what they do not need");
+    daemon.says("too much memory: fewer games at once");
+    // By now it has given back after many a move.
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
+    let (plain, short) = (archives(plain.path()), archives(short.path()));
+    assert_eq!(plain.len(), GAMES as usize);
+    for (index, archive) in &plain {
+        assert!(short.get(index) == Some(archive), "game {index} is another one");
+    }
+}
