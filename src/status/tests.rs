@@ -63,6 +63,7 @@ pub(crate) const SIZES: Sizes = Sizes {
 pub(crate) fn sources() -> Sources {
     let stats = Arc::new(Stats::default());
     stats.games_target.set(4);
+    stats.cache_capacity.set(1 << 28);
     Sources {
         facts: Facts {
             started_unix: 1000.0,
