@@ -2,7 +2,7 @@
 //!
 //! Low to high: `runtime` (the shared library), `device` (what was asked for, what it runs on), `refusal` (what can be wrong
 //! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
-//! `model` and `read` (the file), `session` (one loaded network on one device), `signature` (what a model takes and gives,
+//! `model` and `read` (the file), `graph` (the file taken apart, changed and put together again), `session` (one loaded network on one device), `signature` (what a model takes and gives,
 //! and whether that fits the game), `buckets` (batch sizes), `network` (planes in, logits out), `evaluator` (leaves in,
 //! evaluations out), `probe_positions` and `trial` (what a model answers before it serves), `load` (all of it for one file),
 //! `probe` (which device there is), `throughput` (the same sessions with nothing around them, for comparison).
@@ -10,6 +10,8 @@
 mod buckets;
 mod device;
 mod evaluator;
+#[expect(dead_code, unused_imports, reason = "models are not changed yet")]
+mod graph;
 mod load;
 mod model;
 mod network;
