@@ -13,12 +13,11 @@ mod tensor;
 
 use prost::{Message as _, bytes::Bytes};
 
+#[expect(unused_imports, reason = "packed inputs are to need the rest")]
+pub(super) use self::messages::{Dimension, Function, OperatorSet, Shape, Size, SparseTensor, TensorType, Type};
 pub(super) use self::{
     edit::Names,
-    messages::{
-        Attribute, AttributeKind, Dimension, Entry, Function, Graph, Model, Node, OperatorSet, Shape, Size,
-        SparseTensor, Tensor, TensorType, Type, ValueInfo,
-    },
+    messages::{Attribute, AttributeKind, Entry, Graph, Model, Node, Tensor, ValueInfo},
     tensor::Element,
 };
 use super::{model::ModelFile, refusal::ModelError};
