@@ -70,7 +70,7 @@ fn converted_models_answer_nearly_as_before() {
                 agreement;
             assert!(positions > 64, "{positions}");
             assert!(policy_kl_max <= most_kl && value_error_max <= most_error, "{name}: {agreement}");
-            assert!(policy_kl_mean < policy_kl_max && value_error_mean < value_error_max, "{name}: {agreement}");
+            assert!(policy_kl_mean <= policy_kl_max && value_error_mean <= value_error_max, "{name}: {agreement}");
             assert!(policy_kl_max > 0.0, "{name}: it is another model: {agreement}");
             assert_ne!(loaded.model.checksum(), model(name).checksum());
             assert!(loaded.model.bytes().len() < model(name).bytes().len() * 2 / 3, "{name} shrinks");
