@@ -16,10 +16,7 @@ use selfplay_actors::{
     game::{GamePlan, both},
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{
-        Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, PrecisionOptions, Provider, Runtime,
-        probe_device,
-    },
+    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, probe_device},
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
@@ -347,7 +344,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         buckets: None,
         limits: file_limits(settings),
         agreement_tolerance: settings.model.agreement_tolerance as f32,
-        precision: precision(settings),
+        precision: settings.inference.conversion(),
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
     Ok(Prepared { runtime, load, provider })
@@ -360,16 +357,6 @@ fn recognise(shape: &[usize]) -> Option<String> {
         let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == shape)?;
         Some(format!("a {size}x{size} {}", game.encoding_name(encoding)))
     })
-}
-
-/// What models are converted to, and how far they may then be from what they were.
-fn precision(settings: &Settings) -> PrecisionOptions {
-    let inference = &settings.inference;
-    PrecisionOptions {
-        precision: inference.precision,
-        max_kl: inference.precision_max_kl,
-        max_value_error: inference.precision_max_value_error,
-    }
 }
 
 fn device(settings: &Settings) -> Device {

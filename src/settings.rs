@@ -35,7 +35,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use selfplay_actors::onnx::Precision;
+use selfplay_actors::onnx::{Precision, PrecisionOptions};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -205,6 +205,14 @@ pub(crate) struct InferenceSettings {
     pub precision_max_value_error: f64,
     /// Longest time one call of the network may take, > 0; `None`: any.
     pub hang_seconds: Option<f64>,
+}
+
+impl InferenceSettings {
+    /// What models are converted to, and how far they may then be from what they were.
+    pub(crate) const fn conversion(&self) -> PrecisionOptions {
+        let (max_kl, max_value_error) = (self.precision_max_kl, self.precision_max_value_error);
+        PrecisionOptions { precision: self.precision, max_kl, max_value_error }
+    }
 }
 
 /// What evaluates positions.
