@@ -68,6 +68,16 @@ impl Node {
         matches!(self.domain(), "" | "ai.onnx") && self.op_type() == op
     }
 
+    /// Its first input; empty where it has none.
+    pub(in crate::onnx) fn input(&self) -> &str {
+        self.inputs.first().map_or("", String::as_str)
+    }
+
+    /// Its first output; empty where it has none.
+    pub(in crate::onnx) fn output(&self) -> &str {
+        self.outputs.first().map_or("", String::as_str)
+    }
+
     /// The attribute of this name.
     pub(in crate::onnx) fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| attribute.name() == name)

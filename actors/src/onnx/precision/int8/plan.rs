@@ -87,7 +87,7 @@ impl<'a> Planner<'a> {
         let channels = self.channels(node);
         if let Some(channels) = channels {
             self.nodes.push(Planned { index, channels: Some(channels) });
-            self.rounded.insert(&node.inputs[0]);
+            self.rounded.insert(node.input());
         } else if self.is_sum(node) {
             self.nodes.push(Planned { index, channels: None });
             self.rounded.extend(node.inputs.iter().map(String::as_str));
@@ -134,10 +134,10 @@ impl<'a> Planner<'a> {
 
     /// What others take of `node`: what its Relu gives, if that is all that becomes of its output.
     fn given(&self, index: usize, node: &'a Node) -> &'a str {
-        let output = node.outputs[0].as_str();
+        let output = node.output();
         let only_use = self.uses.get(output) == Some(&1) && !self.outputs.contains(output);
         let relu = self.graph.nodes[index + 1..].iter().find(|next| next.inputs.iter().any(|input| input == output));
-        relu.filter(|next| only_use && next.is("Relu")).map_or(output, |relu| &relu.outputs[0])
+        relu.filter(|next| only_use && next.is("Relu")).map_or(output, Node::output)
     }
 
     fn finish(self) -> Plan {
@@ -147,14 +147,15 @@ impl<'a> Planner<'a> {
             .nodes
             .iter()
             .filter(|node| REARRANGING.iter().any(|op| node.is(op)))
-            .map(|node| (node.outputs[0].as_str(), node.inputs[0].as_str()))
+            .map(|node| (node.output(), node.input()))
             .collect();
         // Rearranged values are rounded where they come from; on the way they are rounded the same way again.
         let mut roots = HashSet::new();
         for &value in &rounded {
             let mut root = value;
             let mut way = vec![value];
-            while let Some(&from) = taken.get(root).filter(|from| !outputs.contains(*from)) {
+            // A circle is no graph, but must end as well.
+            while let Some(&from) = taken.get(root).filter(|from| !outputs.contains(**from) && !way.contains(*from)) {
                 root = from;
                 way.push(from);
             }

@@ -46,7 +46,7 @@ pub(super) fn rewrite(graph: &mut Graph, plan: &Plan, ranges: &[Range], most_wei
     for (value, Scales { dequantised, quantise, .. }) in &rewriter.roundings {
         graph.rename_uses(value, dequantised);
         // But for the one that rounds it.
-        let own = graph.nodes.iter_mut().find(|node| node.is("QuantizeLinear") && node.outputs[0] == *quantise);
+        let own = graph.nodes.iter_mut().find(|node| node.is("QuantizeLinear") && node.output() == *quantise);
         own.into_iter().for_each(|node| node.inputs[0].clone_from(value));
     }
     graph.initializers.append(&mut rewriter.weights);
@@ -109,7 +109,7 @@ impl Rewriter {
         let (numbers, biases) = (read(&weight)?, bias.as_deref().map(read).transpose()?);
         let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
         if !finite(&numbers) || !biases.as_deref().is_none_or(finite) {
-            return Err(format!("the weights of `{}` are not finite", node.outputs[0]));
+            return Err(format!("the weights of `{}` are not finite", node.output()));
         }
         let input_scale = self.roundings.get(&input).ok_or_else(|| missing(&input))?.rounding.scale;
         let layout = Layout::new(&dims, channels);
