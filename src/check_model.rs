@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, StepOutcome};
+use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, StepOutcome};
 
 use crate::{
     cli::CheckModelArgs,
@@ -32,10 +32,14 @@ pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow:
     Ok(if report.accepted() { Exit::Clean } else { Exit::Refused })
 }
 
-fn table(report: &ModelReport) -> String {
+/// The report for people.
+pub(crate) fn table(report: &ModelReport) -> String {
     let mut lines = vec![report.path.display().to_string()];
     let known = [("sha256", &report.sha256), ("input", &report.encoding), ("ran on", &report.provider)];
     lines.extend(known.into_iter().filter_map(|(name, value)| Some(format!("{name:<14} {}", value.as_ref()?))));
+    if let Some(agreement) = &report.precision {
+        lines.extend([String::new(), agreement_table(agreement)]);
+    }
     lines.push(String::new());
     lines.push(format!("{:<14} {:<8} {:>8}  ", "step", "result", "seconds"));
     for step in &report.steps {
@@ -49,4 +53,17 @@ fn table(report: &ModelReport) -> String {
     let verdict = if report.accepted() { "accepted: it may serve" } else { "refused: it must not serve" };
     lines.extend([String::new(), verdict.to_owned()]);
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// How far a converted model is from the file.
+fn agreement_table(agreement: &Agreement) -> String {
+    let Agreement { precision, positions, .. } = agreement;
+    let row = |name: &str, mean: f64, max: f64| format!("{name:<24} {mean:>10.2e} {max:>10.2e}");
+    [
+        format!("{:<24} {:>10} {:>10}", format!("{precision} against fp32"), "mean", "max"),
+        row("policy KL, nats", agreement.policy_kl_mean, agreement.policy_kl_max),
+        row("value error", agreement.value_error_mean, agreement.value_error_max),
+        format!("{:<24} {positions:>10}", "positions"),
+    ]
+    .join("\n")
 }

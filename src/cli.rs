@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Check a model as it is before it may serve: exit code 0 if it may, 1 if not
     CheckModel(Box<CheckModelArgs>),
+    /// Write a model in another precision, as --precision has it made when it is loaded, and say how near it stays
+    ConvertModel(Box<ConvertModelArgs>),
     /// Say how a running daemon is doing
     Status(ClientArgs),
     /// List the games that a running daemon plays
@@ -108,6 +110,21 @@ pub(crate) struct CheckModelArgs {
     #[arg(long)]
     pub json: bool,
     /// The settings to check it for: board, device, batch, roots and limits.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `convert-model`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConvertModelArgs {
+    /// The ONNX model, in fp32
+    pub file: PathBuf,
+    /// Where the converted one goes; a file that is there is replaced
+    pub out: PathBuf,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// The settings to convert it by: board, precision and limits.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -315,6 +332,9 @@ struct InferenceFlags {
     /// Most positions in one network call: a number or "auto"
     #[arg(long, value_name = "N")]
     eval_batch_size: Option<String>,
+    /// What the network computes with: models are converted when they are loaded
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(choices("inference.precision")))]
+    precision: Option<String>,
     /// Longest wait for a fuller batch, in milliseconds, fractions allowed
     #[arg(long, value_name = "MS")]
     eval_max_wait_ms: Option<f64>,
@@ -403,6 +423,7 @@ impl Flags {
             ("--device", "inference.device", text(&inference.device)),
             ("--inference-threads", "inference.threads", text(&inference.inference_threads)),
             ("--eval-batch-size", "inference.eval_batch_size", text(&inference.eval_batch_size)),
+            ("--precision", "inference.precision", text(&inference.precision)),
             ("--eval-max-wait-ms", "inference.eval_max_wait_ms", text(&inference.eval_max_wait_ms)),
             ("--eval-cache-max-size", "cache.max_entries", text(&inference.eval_cache_max_size)),
             ("--log-format", "log.format", text(&log.log_format)),
@@ -431,13 +452,14 @@ fn switch(given: bool, value: &str) -> Option<String> {
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
     let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
-    command.mut_subcommand("config", with_defaults).mut_subcommand("check-model", with_defaults).mut_subcommand(
-        "bench",
-        |bench| {
+    command
+        .mut_subcommand("config", with_defaults)
+        .mut_subcommand("check-model", with_defaults)
+        .mut_subcommand("convert-model", with_defaults)
+        .mut_subcommand("bench", |bench| {
             let bench = with_defaults(bench).mut_subcommand("swap", with_defaults);
             bench.mut_subcommand("metrics", with_defaults)
-        },
-    )
+        })
 }
 
 fn with_defaults(command: clap::Command) -> clap::Command {

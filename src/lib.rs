@@ -19,7 +19,8 @@
 //! - `status`, `http`: how it is doing, and who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on
-//! - `play`, `check_model`, `bench`: the daemon, its guard against bad models, and its yardstick
+//! - `play`, `check_model`, `convert_model`, `bench`: the daemon, its guard against bad models, what it makes of them, and its
+//!   yardstick
 
 mod agents;
 mod bench;
@@ -27,6 +28,7 @@ mod check_model;
 mod cli;
 mod client;
 mod control;
+mod convert_model;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -71,6 +73,9 @@ pub fn main() -> ExitCode {
         Some(Command::Show(args)) => show::show(args),
         Some(Command::CheckModel(args)) => {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
+        }
+        Some(Command::ConvertModel(args)) => {
+            load(&args.flags, Purpose::Bench, None).and_then(|settings| convert_model::convert_model(args, &settings))
         }
         Some(Command::Bench(args)) => measure(args),
         Some(Command::Status(args)) => client::ask(args, Ask::Status),

@@ -344,6 +344,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         buckets: None,
         limits: file_limits(settings),
         agreement_tolerance: settings.model.agreement_tolerance as f32,
+        precision: settings.inference.conversion(),
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };
     Ok(Prepared { runtime, load, provider })

@@ -35,6 +35,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use selfplay_actors::onnx::{Precision, PrecisionOptions};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -196,8 +197,22 @@ pub(crate) struct InferenceSettings {
     pub eval_max_wait_ms: f64,
     /// The ONNX Runtime library; `None`: `ORT_DYLIB_PATH`, then the usual places.
     pub ort_library: Option<PathBuf>,
+    /// What the network computes with.
+    pub precision: Precision,
+    /// Most that the policy of a converted model may differ on any position tried, ≥ 0, in nats.
+    pub precision_max_kl: f64,
+    /// Most that its value may differ, ≥ 0.
+    pub precision_max_value_error: f64,
     /// Longest time one call of the network may take, > 0; `None`: any.
     pub hang_seconds: Option<f64>,
+}
+
+impl InferenceSettings {
+    /// What models are converted to, and how far they may then be from what they were.
+    pub(crate) const fn conversion(&self) -> PrecisionOptions {
+        let (max_kl, max_value_error) = (self.precision_max_kl, self.precision_max_value_error);
+        PrecisionOptions { precision: self.precision, max_kl, max_value_error }
+    }
 }
 
 /// What evaluates positions.

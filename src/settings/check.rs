@@ -1,9 +1,11 @@
 //! What must hold between values; what a single value may be is said by the table of keys.
 
+use selfplay_actors::onnx;
+
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
-use super::{Agent, EvaluatorKind, Purpose, Settings};
+use super::{Agent, Device, EvaluatorKind, Purpose, Settings};
 use crate::token::Token;
 
 /// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
@@ -32,6 +34,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
         check_http(settings, entries, &mut found);
     }
     check_model(settings, entries, &mut found);
+    check_precision(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
     warn_of_surprises(settings, entries, &mut found);
     found
@@ -109,6 +112,19 @@ fn check_model(settings: &Settings, entries: &Entries, found: &mut Found) {
     if model.allowed_roots.as_ref().is_some_and(empty) {
         let allowed = "directories separated by colons, or \"none\" for any";
         found.mistakes.push(entries.refuse("model.allowed_roots", allowed));
+    }
+}
+
+/// What is known without a model and without ONNX Runtime: what this machine and a device that was named cannot do.
+fn check_precision(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let device = match settings.inference.device {
+        Device::Auto => onnx::Device::Auto,
+        Device::Cpu => onnx::Device::Cpu,
+        Device::Cuda(index) => onnx::Device::Cuda(index.into()),
+    };
+    if let Err(reason) = settings.inference.precision.possible_on(device) {
+        let allowed = format!("a precision that inference.device = \"{device}\" can have: {reason}");
+        found.mistakes.push(entries.refuse("inference.precision", allowed));
     }
 }
 

@@ -17,6 +17,7 @@
 //! - [`bottleneck`]: what is said to hold play back
 //! - [`figures`]: what is reported beside the games when it is asked for
 //! - [`models`]: where models may come from, and what is checked before they serve
+//! - [`precision`]: models that are converted when they are loaded
 //! - [`stopping`]: shutdown file and signals to stop
 //! - [`steering`]: pauses, and settings read again
 //! - [`service`]: what a service manager is told
@@ -50,6 +51,7 @@ mod memory;
 mod models;
 mod numpy;
 mod page;
+mod precision;
 mod refusals;
 mod service;
 mod steering;

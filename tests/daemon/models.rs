@@ -62,8 +62,19 @@ fn a_good_model_passes_every_check() {
     let place = Place::new();
     let network = model("b5w3_resnet_2x32.onnx");
     let ended = place.check(&network, "").exited_with(0);
-    let steps = ["origin", "size", "sha256", "format", "external data", "structure", "finite", "agreement", "warm"];
-    let table: Vec<_> = ended.out.lines().skip_while(|line| !line.starts_with("step")).skip(1).take(9).collect();
+    let steps = [
+        "origin",
+        "size",
+        "sha256",
+        "format",
+        "external data",
+        "structure",
+        "finite",
+        "precision",
+        "agreement",
+        "warm",
+    ];
+    let table: Vec<_> = ended.out.lines().skip_while(|line| !line.starts_with("step")).skip(1).take(10).collect();
     for (line, step) in table.iter().zip(steps) {
         assert!(line.starts_with(step) && !line.contains("REFUSED"), "{}", ended.out);
     }

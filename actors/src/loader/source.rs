@@ -117,6 +117,9 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             LoadError::Device(error) => LoadFailure::Impossible(with_sources(&error)),
             LoadError::Model(error) => LoadFailure::Refused(with_sources(&error)),
         })?;
+        if let Some(agreement) = &report.precision {
+            tracing::info!(path = %model.path().display(), %agreement, "model converted");
+        }
         let description = format!(
             "{} ({} input, on {})",
             model.path().display(),

@@ -12,13 +12,14 @@ use super::{
     evaluator::OnnxEvaluator,
     model::ModelFile,
     network::Network,
+    precision::{Agreement, Precision, PrecisionOptions, Samples, convert, judge},
     read::FileLimits,
     refusal::ModelError,
     report::{ModelReport, Step, StepOutcome, passed},
     runtime::Runtime,
-    session::{open, settle_device},
+    session::{Config, open_with, settle_device},
     signature::{GameDescription, Layout, Signature},
-    trial::{Differences, Trial},
+    trial::{Differences, Trial, answers},
 };
 
 /// Why a model is not used.
@@ -48,6 +49,8 @@ pub struct LoadOptions {
     pub limits: FileLimits,
     /// Most that a value or a prior may differ between a position alone and in the largest batch.
     pub agreement_tolerance: f32,
+    /// What models are converted to.
+    pub precision: PrecisionOptions,
     /// Names the game in errors.
     pub description: GameDescription,
 }
@@ -65,6 +68,8 @@ pub struct Loaded<G: Game> {
     pub fixed_batch: Option<usize>,
     /// Largest batch of one run.
     pub max_batch: usize,
+    /// The model that they run: converted, if it had to be.
+    pub model: ModelFile,
 }
 
 /// Checks `model` against `game`, tries it on positions of all stages of a game and makes one evaluator per inference thread.
@@ -93,17 +98,23 @@ pub fn check_model<G: Game>(
     options: &LoadOptions,
     report: &mut ModelReport,
 ) -> Result<Loaded<G>, LoadError> {
-    let loader = Loader { runtime, game, model, options };
+    let mut loader = Loader { runtime, game, model: model.clone(), config: &[], options };
     // Only what shows whether the device works decides the device: what a model answers there is the model's fault.
     let attempt = |device| report.step(Step::Structure, || loader.first(device));
     let ((mut first, layout), provider) = settle_device(runtime, options.device, attempt)?;
     report.encoding = Some(game.encoding_name(layout.encoding).to_owned());
     report.provider = Some(provider.actual.to_string());
-    let trial = report.step(Step::Finite, || loader.finite(&mut first))?;
+    let mut trial = report.step(Step::Finite, || loader.finite(&mut first))?;
+    let converted = report.step(Step::Precision, || loader.convert(&mut first, &layout, provider.actual))?;
+    if let Some(converted) = converted {
+        report.precision = Some(converted.agreement);
+        (loader.model, loader.config) = (converted.model, converted.config);
+        (first, trial) = (converted.evaluator, converted.trial);
+    }
     report.step(Step::Agreement, || loader.agreement(&trial, &mut first))?;
     let evaluators = report.step(Step::Warm, || loader.warm(first, &layout, provider.actual))?;
-    let max_batch = trial.batch;
-    Ok(Loaded { evaluators, provider, encoding: layout.encoding, fixed_batch: layout.fixed_batch, max_batch })
+    let (encoding, fixed_batch, max_batch) = (layout.encoding, layout.fixed_batch, trial.batch);
+    Ok(Loaded { evaluators, provider, encoding, fixed_batch, max_batch, model: loader.model })
 }
 
 /// What a step gives and how it ended.
@@ -112,14 +123,26 @@ type Checked<T> = Result<(T, StepOutcome), ModelError>;
 struct Loader<'a, G: Game> {
     runtime: &'a Runtime,
     game: &'a G,
-    model: &'a ModelFile,
+    /// What is to serve.
+    model: ModelFile,
+    /// What it is opened with.
+    config: Config,
     options: &'a LoadOptions,
+}
+
+/// What a model was converted to, tried.
+struct Converted<G: Game> {
+    model: ModelFile,
+    config: Config,
+    evaluator: OnnxEvaluator<G>,
+    trial: Trial<G>,
+    agreement: Agreement,
 }
 
 impl<G: Game> Loader<'_, G> {
     /// An evaluator that fits the game and has run once.
     fn first(&self, device: Device) -> Checked<(OnnxEvaluator<G>, Layout<G::Encoding>)> {
-        let session = open(self.runtime, self.model, device)?;
+        let session = open_with(self.runtime, &self.model, device, self.config)?;
         let signature = Signature::of(&session);
         let layout = signature.layout(self.model.path(), self.game, &self.options.description)?;
         let mut evaluator = self.evaluator(session, &layout, device);
@@ -137,6 +160,45 @@ impl<G: Game> Loader<'_, G> {
             return Err(ModelError::NonFinite { path: self.path(), count, tried });
         }
         Ok((trial, passed(format!("on {tried} positions"))))
+    }
+
+    /// Converts the model, `before` being its evaluator, and compares answers. Nothing where it serves as it is.
+    fn convert(
+        &self,
+        before: &mut OnnxEvaluator<G>,
+        layout: &Layout<G::Encoding>,
+        device: Device,
+    ) -> Checked<Option<Converted<G>>> {
+        let options = &self.options.precision;
+        if options.precision == Precision::Fp32 {
+            return Ok((None, StepOutcome::Skipped("it serves as it is".to_owned())));
+        }
+        let refused = |reason| ModelError::Unconvertible { path: self.path(), precision: options.precision, reason };
+        options.precision.possible_on(device).map_err(refused)?;
+        let samples = Samples::draw(self.game, before).map_err(|error| self.failed(&error))?;
+        let (model, config) = convert(self.runtime, self.game, &self.model, layout, &samples, options.precision)?;
+        let loader = Self { model, config, ..*self };
+        let session =
+            open_with(self.runtime, &loader.model, device, config).map_err(|error| refused(error.into_reason()))?;
+        let mut evaluator = loader.evaluator(session, layout, device);
+        let trial = Trial::new(self.game, &mut evaluator).map_err(|error| self.failed(&error))?;
+        let count = trial.non_finite();
+        if count > 0 {
+            return Err(refused(format!(
+                "{count} of {} positions are then answered with non-finite numbers",
+                trial.len()
+            )));
+        }
+        let probe =
+            |evaluator: &mut _| answers(evaluator, &samples.probe, trial.batch).map_err(|error| self.failed(&error));
+        let (before, after) = (probe(before)?, probe(&mut evaluator)?);
+        let agreement = judge(options.precision, &samples.probe, layout.policy, [&before, &after]);
+        if !agreement.suffices(options) {
+            let PrecisionOptions { max_kl, max_value_error, .. } = *options;
+            return Err(ModelError::Imprecise { path: self.path(), agreement, max_kl, max_value_error });
+        }
+        let detail = passed(agreement.to_string());
+        Ok((Some(Converted { model: loader.model, config, evaluator, trial, agreement }), detail))
     }
 
     fn agreement(&self, trial: &Trial<G>, evaluator: &mut OnnxEvaluator<G>) -> Checked<()> {
@@ -163,7 +225,7 @@ impl<G: Game> Loader<'_, G> {
     ) -> Checked<Vec<OnnxEvaluator<G>>> {
         let mut evaluators = vec![first];
         while evaluators.len() < self.options.threads {
-            let session = open(self.runtime, self.model, device)?;
+            let session = open_with(self.runtime, &self.model, device, self.config)?;
             evaluators.push(self.evaluator(session, layout, device));
         }
         for evaluator in &mut evaluators {
@@ -181,7 +243,7 @@ impl<G: Game> Loader<'_, G> {
             (None, None, Device::Cuda(_)) => (max_batch, BatchBuckets::geometric(max_batch)),
             (None, None, Device::Cpu | Device::Auto) => (max_batch, BatchBuckets::none()),
         };
-        let network = Network::new(session, self.model, &layout.input, layout.policy, max_batch, buckets);
+        let network = Network::new(session, &self.model, &layout.input, layout.policy, max_batch, buckets);
         OnnxEvaluator::new(self.game.clone(), layout.encoding, network)
     }
 

@@ -131,6 +131,11 @@ impl ModelFile {
         self.content
     }
 
+    /// The file's contents, shared.
+    pub(super) fn shared_bytes(&self) -> Arc<[u8]> {
+        self.bytes.clone()
+    }
+
     pub(super) const fn weights(&self) -> &Arc<[WeightFile]> {
         &self.weights
     }

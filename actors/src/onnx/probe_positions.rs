@@ -18,8 +18,13 @@ const MOST_GAMES: u64 = 1000;
 /// moves from fixed seeds, eight positions of each, spread over all its plies. Random moves build walls early and run about
 /// late, so that everything a network sees occurs.
 pub(super) fn probe_positions<G: Game>(game: &G) -> Vec<Leaf<G>> {
+    random_positions(game, 0)
+}
+
+/// As many, of the games that begin with the one of this seed.
+pub(super) fn random_positions<G: Game>(game: &G, first: u64) -> Vec<Leaf<G>> {
     let mut found = Vec::with_capacity(PROBE_POSITIONS);
-    for seed in 0..MOST_GAMES {
+    for seed in first..first + MOST_GAMES {
         let played = random_game(game, seed);
         let each = PROBE_POSITIONS / GAMES;
         // Each game begins a little later than the one before, so that not all are the start position.

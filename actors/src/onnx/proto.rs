@@ -170,17 +170,25 @@ fn note(tensor: &Tensor, plain: bool, found: &mut Vec<External>) -> Result<(), S
     if tensor.data_location != EXTERNAL && tensor.external_data.is_empty() {
         return Ok(());
     }
-    let name = &tensor.name;
-    let entry = |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| &entry.value);
+    let entry =
+        |key: &str| tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+    found.push(External { plain, ..external(&tensor.name, entry)? });
+    Ok(())
+}
+
+/// Where the plain weight `name` is, by its entries.
+///
+/// # Errors
+/// When they do not say it.
+pub(super) fn external<'a>(name: &str, entry: impl Fn(&str) -> Option<&'a str>) -> Result<External, String> {
     let number = |key: &str| {
-        let parse = |text: &String| text.parse::<u64>().map_err(|_| format!("`{key}` of tensor `{name}` is {text:?}"));
+        let parse = |text: &str| text.parse::<u64>().map_err(|_| format!("`{key}` of tensor `{name}` is {text:?}"));
         entry(key).map(parse).transpose()
     };
     let location =
-        entry("location").ok_or_else(|| format!("tensor `{name}` does not say which file holds it"))?.clone();
+        entry("location").ok_or_else(|| format!("tensor `{name}` does not say which file holds it"))?.to_owned();
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
-    found.push(External { tensor: name.clone(), location, offset, length, plain });
-    Ok(())
+    Ok(External { tensor: name.to_owned(), location, offset, length, plain: true })
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use super::precision::{Agreement, Precision};
+
 /// What is wrong with a model, both sides of a mismatch named.
 #[derive(Debug, Error)]
 pub enum ModelError {
@@ -149,6 +151,32 @@ pub enum ModelError {
         prior: f32,
         /// The most allowed for either.
         tolerance: f32,
+    },
+    /// The model cannot be made to compute with what the settings ask for.
+    #[error("convert model {} to {precision}: {reason}", .path.display())]
+    Unconvertible {
+        /// The file.
+        path: PathBuf,
+        /// What it was to be converted to.
+        precision: Precision,
+        /// Why it cannot be.
+        reason: String,
+    },
+    /// The converted model answers too differently.
+    #[error(
+        "try model {}: {agreement}; inference.precision_max_kl is {max_kl}, inference.precision_max_value_error is \
+         {max_value_error}",
+        .path.display()
+    )]
+    Imprecise {
+        /// The file.
+        path: PathBuf,
+        /// How differently.
+        agreement: Agreement,
+        /// The most allowed for the policy of a position.
+        max_kl: f64,
+        /// The most allowed for the value of a position.
+        max_value_error: f64,
     },
 }
 

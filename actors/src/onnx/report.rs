@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf, time::Instant};
 
 use serde::Serialize;
 
+use super::precision::Agreement;
+
 /// The checks of a model, in their order. The first that fails refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -23,6 +25,8 @@ pub enum Step {
     Structure,
     /// Finite answers on positions of the game.
     Finite,
+    /// Converted to what the settings ask for, it answers nearly as before.
+    Precision,
     /// The same answers to a position alone and in the largest batch.
     Agreement,
     /// Every session has run every batch size.
@@ -31,7 +35,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Origin,
         Self::Size,
         Self::Sha256,
@@ -39,6 +43,7 @@ impl Step {
         Self::ExternalData,
         Self::Structure,
         Self::Finite,
+        Self::Precision,
         Self::Agreement,
         Self::Warm,
     ];
@@ -54,6 +59,7 @@ impl fmt::Display for Step {
             Self::ExternalData => "external data",
             Self::Structure => "structure",
             Self::Finite => "finite",
+            Self::Precision => "precision",
             Self::Agreement => "agreement",
             Self::Warm => "warm",
         })
@@ -98,6 +104,9 @@ pub struct ModelReport {
     pub encoding: Option<String>,
     /// What it ran on.
     pub provider: Option<String>,
+    /// How far the converted model is from the file, where it was converted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Agreement>,
     /// In the order of [`Step::ALL`]; none twice.
     pub steps: Vec<StepReport>,
 }

@@ -52,16 +52,32 @@ fn cpu_instead(requested: Device, reason: String) -> Result<Provider, DeviceErro
     }
 }
 
+/// Options of ONNX Runtime: names and values.
+pub(super) type Config = &'static [(&'static str, &'static str)];
+
 /// Builds a session of `model` on a settled device ([`Device::Auto`] counts as the CPU).
 ///
 /// # Errors
 /// When the model cannot be loaded there.
 pub(super) fn open(runtime: &Runtime, model: &ModelFile, device: Device) -> Result<Session, ModelError> {
-    build(runtime, model, device).map_err(|error| classify(model.path(), &error))
+    open_with(runtime, model, device, &[])
+}
+
+/// [`open`], with options besides the usual ones.
+///
+/// # Errors
+/// When the model cannot be loaded there.
+pub(super) fn open_with(
+    runtime: &Runtime,
+    model: &ModelFile,
+    device: Device,
+    config: Config,
+) -> Result<Session, ModelError> {
+    build(runtime, model, device, config).map_err(|error| classify(model.path(), &error))
 }
 
 /// A failed `with_*` returns the builder inside its error, which can be neither sent nor shared: `?` drops it here.
-fn build(runtime: &Runtime, model: &ModelFile, device: Device) -> ort::Result<Session> {
+fn build(runtime: &Runtime, model: &ModelFile, device: Device, config: Config) -> ort::Result<Session> {
     let mut builder = Session::builder(runtime.environment())?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         // One thread per session and as many sessions as threads: see ARCHITECTURE.md. A spinning pool would halve
@@ -76,6 +92,9 @@ fn build(runtime: &Runtime, model: &ModelFile, device: Device) -> ort::Result<Se
     }
     // What was not read with the model is not looked for elsewhere, such as in the working directory.
     builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)?;
+    for (name, value) in config {
+        builder = builder.with_config_entry(name, value)?;
+    }
     if let Device::Cuda(index) = device {
         builder = builder.with_execution_providers([cuda_provider(index)])?;
     }

@@ -10,7 +10,7 @@ use selfplay_engine::game::Game;
 
 use super::refusal::ModelError;
 
-const INPUT: &str = "input";
+pub(super) const INPUT: &str = "input";
 pub(super) const POLICY: &str = "policy_logits";
 pub(super) const VALUE: &str = "value";
 

@@ -17,10 +17,24 @@ pub(super) struct Trial<G: Game> {
     together: Answers,
 }
 
+/// What a network said, row by row.
 #[derive(Default)]
-struct Answers {
+pub(super) struct Answers {
     logits: Vec<f32>,
     values: Vec<f32>,
+}
+
+impl Answers {
+    /// Logits, of `policy_len` each, and value of every row.
+    pub(super) fn rows(&self, policy_len: usize) -> impl Iterator<Item = (&[f32], f32)> {
+        self.logits.chunks_exact(policy_len).zip(self.values.iter().copied())
+    }
+
+    /// One more row, or several.
+    pub(super) fn push(&mut self, logits: &[f32], values: &[f32]) {
+        self.logits.extend_from_slice(logits);
+        self.values.extend_from_slice(values);
+    }
 }
 
 /// Largest differences between the answers to one position alone and in a large batch.
@@ -55,7 +69,7 @@ impl<G: Game> Trial<G> {
     pub(super) fn non_finite(&self) -> usize {
         let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
         let mut bad = vec![false; self.leaves.len()];
-        for (row, (logits, value)) in self.rows(&self.together).enumerate() {
+        for (row, (logits, value)) in self.together.rows(self.policy_len).enumerate() {
             bad[row % self.leaves.len()] |= !finite(logits) || !value.is_finite();
         }
         bad.into_iter().filter(|&bad| bad).count()
@@ -68,9 +82,9 @@ impl<G: Game> Trial<G> {
     pub(super) fn differences(&self, evaluator: &mut OnnxEvaluator<G>) -> Result<Differences, EvaluateError> {
         let alone = answers(evaluator, &self.leaves, 1)?;
         let alone: Vec<_> =
-            self.rows(&alone).enumerate().map(|(position, row)| self.evaluation(row, position)).collect();
+            alone.rows(self.policy_len).enumerate().map(|(position, row)| self.evaluation(row, position)).collect();
         let mut most = Differences::default();
-        for (row, answer) in self.rows(&self.together).enumerate() {
+        for (row, answer) in self.together.rows(self.policy_len).enumerate() {
             let position = row % self.leaves.len();
             let (alone, together) = (&alone[position], self.evaluation(answer, position));
             let (alone, together) = (alone.get(0), together.get(0));
@@ -80,10 +94,6 @@ impl<G: Game> Trial<G> {
             }
         }
         Ok(most)
-    }
-
-    fn rows<'a>(&self, answers: &'a Answers) -> impl Iterator<Item = (&'a [f32], f32)> {
-        answers.logits.chunks_exact(self.policy_len).zip(answers.values.iter().copied())
     }
 
     /// As games would use it.
@@ -99,7 +109,11 @@ fn larger(a: f32, b: f32) -> f32 {
     if b.is_nan() || b > a { b } else { a }
 }
 
-fn answers<G: Game>(
+/// Runs the network on `leaves` in batches of at most `batch`.
+///
+/// # Errors
+/// When it fails.
+pub(super) fn answers<G: Game>(
     evaluator: &mut OnnxEvaluator<G>,
     leaves: &[Leaf<G>],
     batch: usize,
@@ -107,10 +121,7 @@ fn answers<G: Game>(
     let mut answers = Answers::default();
     for part in leaves.chunks(batch) {
         evaluator.encode(part);
-        evaluator.network_mut().run(part.len(), |logits, values| {
-            answers.logits.extend_from_slice(logits);
-            answers.values.extend_from_slice(values);
-        })?;
+        evaluator.network_mut().run(part.len(), |logits, values| answers.push(logits, values))?;
     }
     Ok(answers)
 }

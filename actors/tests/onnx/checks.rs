@@ -110,7 +110,11 @@ fn every_step_is_reported() {
     assert_eq!((report.encoding.as_deref(), report.provider.as_deref()), (Some("resnet"), Some("cpu")));
     assert_eq!(report.bytes, Some(637));
     let passed: Vec<_> = report.steps.iter().filter(|step| matches!(step.outcome, StepOutcome::Passed(_))).collect();
-    assert_eq!(passed.len(), Step::ALL.len() - 2, "there are no checksum and no external data: {report:?}");
+    assert_eq!(
+        passed.len(),
+        Step::ALL.len() - 3,
+        "there are no checksum, no external data and no conversion: {report:?}"
+    );
     for (name, step) in [
         ("bad_external_data", Step::ExternalData),
         ("bad_f64", Step::Structure),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use ndarray::{Array1, Array2, ArrayView1};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 use selfplay_actors::onnx::{
-    Device, FileLimits, GameDescription, LoadOptions, ModelFile, OnnxEvaluator, load_evaluators,
+    Device, FileLimits, GameDescription, LoadOptions, ModelFile, OnnxEvaluator, PrecisionOptions, load_evaluators,
 };
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game, Leaf,
@@ -49,6 +49,7 @@ fn load(folder: &Path, model: &str, game: &Quoridor) -> OnnxEvaluator<Quoridor> 
         buckets: None,
         limits: FileLimits::default(),
         agreement_tolerance: 0.02,
+        precision: PrecisionOptions::FP32,
         description,
     };
     let loaded = load_evaluators(&support::runtime(), game, &ModelFile::read(path).unwrap(), &options);

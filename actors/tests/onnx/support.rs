@@ -8,8 +8,8 @@ use std::{
 use ndarray::{Array, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 use selfplay_actors::onnx::{
-    Device, FileLimits, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, Runtime,
-    load_evaluators,
+    Device, FileLimits, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, PrecisionOptions,
+    Runtime, load_evaluators,
 };
 use selfplay_engine::{
     evaluation::{Leaf, mix},
@@ -143,6 +143,7 @@ pub(crate) fn options(game: &Shapes) -> LoadOptions {
         buckets: None,
         limits: FileLimits::default(),
         agreement_tolerance: 0.02,
+        precision: PrecisionOptions::FP32,
         description,
     }
 }

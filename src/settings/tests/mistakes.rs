@@ -105,6 +105,23 @@ fn the_raw_agent_needs_no_simulations() {
     assert_eq!(given.flag("--use-raw-onnx-agent", "play.agent", "raw").settings().play.agent, Agent::Raw);
 }
 
+#[test]
+fn a_precision_is_one_that_the_device_can_have() {
+    let given = |precision: &str, device: &str| {
+        let given = given().playable().trainer(TRAINER).flag("--precision", "inference.precision", precision);
+        given.flag("--device", "inference.device", device)
+    };
+    assert_eq!(given("int8", "auto").settings().inference.precision, Precision::Int8);
+    assert_eq!(given("fp16", "cuda:1").settings().inference.precision, Precision::Fp16);
+    assert_eq!(
+        only(&given("int8", "cuda").message()),
+        "inference.precision = \"int8\" (flag --precision): must be a precision that inference.device = \"cuda:0\" can \
+         have: int8 is for CPUs: on a GPU it would only round numbers; fp16 is faster there"
+    );
+    let message = given("fp8", "cpu").message();
+    assert!(only(&message).contains("\"fp32\" or \"int8\" or \"bf16\" or \"fp16\""), "{message}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_environment_that_is_not_utf8_is_refused() {

@@ -1,0 +1,223 @@
+//! The numbers that a network computes with: as the trainer made it (fp32), or converted when it is loaded.
+//!
+//! Low to high: `positions` (what it is tried on), `fp16` and `int8` (graphs rewritten), `agreement` (how far its answers are from those
+//! of the model it was made from), `convert` (all of it for one model).
+
+mod agreement;
+mod convert;
+mod fp16;
+mod int8;
+mod positions;
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::agreement::Agreement;
+pub(super) use self::{agreement::judge, convert::convert, positions::Samples};
+use super::{
+    device::Device,
+    graph::{Attribute, Graph, Model},
+};
+
+/// What a network computes with. Models come in fp32, and their inputs and outputs stay fp32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As the model is.
+    #[default]
+    Fp32,
+    /// 8-bit whole numbers, with scales measured on positions of the game. For CPUs.
+    Int8,
+    /// Matrix products in bfloat16, chosen by ONNX Runtime where an aarch64 CPU has instructions for it.
+    Bf16,
+    /// Half precision. For GPUs; a CPU runs it slower than fp32.
+    Fp16,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Int8, Self::Bf16, Self::Fp16];
+
+    /// The word of the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+            Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
+        }
+    }
+
+    /// Why it cannot be had on `device` in this process; [`Device::Auto`] rules out only what no device has.
+    ///
+    /// # Errors
+    /// What is missing, and what is possible instead.
+    pub fn possible_on(self, device: Device) -> Result<(), String> {
+        match (self, device) {
+            (Self::Int8, Device::Cuda(_)) => {
+                Err("int8 is for CPUs: on a GPU it would only round numbers; fp16 is faster there".to_owned())
+            }
+            (Self::Bf16, Device::Cuda(_)) => Err("bf16 is for CPUs: on a GPU choose fp16".to_owned()),
+            (Self::Bf16, Device::Cpu | Device::Auto) if !has_bf16() => Err(format!(
+                "ONNX Runtime computes in bf16 only on aarch64 Linux with bf16 instructions, which this {} machine is not; \
+                 it can do fp32, int8 and fp16",
+                std::env::consts::ARCH
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |precision: &Self| precision.name() == text;
+        Self::ALL.into_iter().find(named).ok_or_else(|| format!("{text:?} is none of fp32, int8, bf16 and fp16"))
+    }
+}
+
+#[cfg(all(target_arch = "aarch64", target_os = "linux"))]
+fn has_bf16() -> bool {
+    std::arch::is_aarch64_feature_detected!("bf16")
+}
+
+#[cfg(not(all(target_arch = "aarch64", target_os = "linux")))]
+const fn has_bf16() -> bool {
+    false
+}
+
+/// What models are converted to, and how far they may then be from what they were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrecisionOptions {
+    /// What to compute with.
+    pub precision: Precision,
+    /// Most that the policy of any position tried may differ: Kullback–Leibler divergence in nats.
+    pub max_kl: f64,
+    /// Most that the value of any position tried may differ.
+    pub max_value_error: f64,
+}
+
+impl PrecisionOptions {
+    /// Models as they come.
+    pub const FP32: Self = Self { precision: Precision::Fp32, max_kl: 0.0, max_value_error: 0.0 };
+}
+
+/// Operators of models that are not of fp32 any more.
+const QUANTISED: [&str; 8] = [
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+    "QGemm",
+];
+
+/// Refuses a model that somebody has quantised already: its numbers cannot be told from weights.
+fn refuse_quantised(model: &Model) -> Result<(), String> {
+    fn find(graph: &Graph) -> Option<&str> {
+        graph.nodes.iter().find_map(|node| {
+            let quantised = QUANTISED.contains(&node.op_type()).then(|| node.op_type());
+            quantised.or_else(|| node.attributes.iter().flat_map(Attribute::graphs).find_map(find))
+        })
+    }
+    let in_functions = model.functions.iter().flat_map(|function| &function.nodes);
+    let found = model.graph.as_ref().and_then(find);
+    let found = found.or_else(|| in_functions.map(|node| node.op_type()).find(|op| QUANTISED.contains(op)));
+    found.map_or(Ok(()), |op| Err(format!("it is quantised already: it holds {op}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{
+        super::{
+            graph::{Node, OperatorSet, Tensor},
+            model::ModelFile,
+        },
+        int8::{Quantiser, Range},
+        *,
+    };
+
+    /// Converts without ONNX Runtime, which refuses most broken models before.
+    fn convert_to_both(bytes: &[u8]) -> Result<(), String> {
+        let file = ModelFile::from_bytes("m.onnx", bytes).map_err(|error| error.to_string())?;
+        let mut half = file.graph()?;
+        fp16::to_half(&mut half)?;
+        let quantiser = Quantiser::new(file.graph()?)?;
+        let ranges = vec![Range::EMPTY.with(-1.0, 1.0); quantiser.calibration().watched.len()];
+        file.with_graph(&quantiser.convert(&ranges)?).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    fn small_network() -> Vec<u8> {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/models/b3w1_resnet_1x16.onnx");
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn a_circle_is_no_endless_way() {
+        let node = |op: &str, from: &str, to: &str| Node::new(op, &[from, "w"], &[to]);
+        let nodes = vec![node("Identity", "b", "a"), node("Identity", "a", "b"), node("MatMul", "a", "c")];
+        let weights = Tensor::of_f32("w", &[1, 1], &[1.0]);
+        let graph = Graph { nodes, initializers: vec![weights], ..Graph::default() };
+        let opset = OperatorSet { domain: None, version: Some(17) };
+        let model = Model { graph: Some(graph), opset_import: vec![opset], ..Model::default() };
+        assert!(Quantiser::new(model).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn broken_models_are_converted_or_refused(
+            places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        ) {
+            let mut bytes = small_network();
+            // The first kilobytes describe the graph, the rest are weights.
+            let described = bytes.len().min(8_192);
+            for (place, byte) in places {
+                let place = place.index(described);
+                bytes[place] = byte;
+            }
+            // Whatever comes of it, it comes.
+            drop(convert_to_both(&bytes));
+        }
+    }
+
+    #[test]
+    fn an_unbroken_model_is_converted() {
+        assert_eq!(convert_to_both(&small_network()), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused_with_what_can() {
+        for precision in Precision::ALL {
+            assert_eq!(precision.to_string().parse(), Ok(precision));
+        }
+        assert_eq!("fp8".parse::<Precision>().unwrap_err(), "\"fp8\" is none of fp32, int8, bf16 and fp16");
+        for device in [Device::Auto, Device::Cpu, Device::Cuda(0)] {
+            assert!(Precision::Fp32.possible_on(device).is_ok() && Precision::Fp16.possible_on(device).is_ok());
+        }
+        assert!(Precision::Int8.possible_on(Device::Cpu).is_ok() && Precision::Int8.possible_on(Device::Auto).is_ok());
+        assert!(Precision::Int8.possible_on(Device::Cuda(0)).unwrap_err().contains("fp16 is faster there"));
+        assert!(Precision::Bf16.possible_on(Device::Cuda(0)).is_err());
+        if cfg!(target_arch = "x86_64") {
+            for device in [Device::Auto, Device::Cpu] {
+                let error = Precision::Bf16.possible_on(device).unwrap_err();
+                assert!(error.contains("this x86_64 machine is not; it can do fp32, int8 and fp16"), "{error}");
+            }
+        }
+    }
+}

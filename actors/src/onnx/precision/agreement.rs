@@ -1,0 +1,161 @@
+//! How far the answers of a converted network are from those of the network it was made from.
+
+use std::fmt;
+
+use selfplay_engine::{
+    evaluation::Leaf,
+    game::{ActionSet as _, Game},
+};
+use serde::Serialize;
+
+use super::{super::trial::Answers, Precision, PrecisionOptions};
+
+/// Differences between a converted model and the model as it came, over positions tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// What it was converted to.
+    pub precision: Precision,
+    /// How many positions were tried.
+    pub positions: usize,
+    /// Kullback–Leibler divergence of the converted model's policy from that of the model as it came, over legal actions, in
+    /// nats: mean of all positions.
+    pub policy_kl_mean: f64,
+    /// The largest.
+    pub policy_kl_max: f64,
+    /// Distance between the two values: mean of all positions.
+    pub value_error_mean: f64,
+    /// The largest.
+    pub value_error_max: f64,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { precision, positions, policy_kl_mean, policy_kl_max, value_error_mean, value_error_max } = self;
+        write!(
+            f,
+            "{precision} against fp32 on {positions} positions: policy KL mean {policy_kl_mean:.1e}, max {policy_kl_max:.1e} \
+             nats; value error mean {value_error_mean:.1e}, max {value_error_max:.1e}"
+        )
+    }
+}
+
+/// Compares answers to the same `leaves`. NaN where an answer is no number.
+pub(in crate::onnx) fn judge<G: Game>(
+    precision: Precision,
+    leaves: &[Leaf<G>],
+    policy_len: usize,
+    [before, after]: [&Answers; 2],
+) -> Agreement {
+    let (mut kl, mut error) = (Spread::default(), Spread::default());
+    for ((leaf, before), after) in leaves.iter().zip(before.rows(policy_len)).zip(after.rows(policy_len)) {
+        kl.add(divergence(&log_policy(leaf, before.0), &log_policy(leaf, after.0)));
+        error.add(f64::from((before.1.clamp(-1.0, 1.0) - after.1.clamp(-1.0, 1.0)).abs()));
+    }
+    Agreement {
+        precision,
+        positions: leaves.len(),
+        policy_kl_mean: kl.mean(),
+        policy_kl_max: kl.max,
+        value_error_mean: error.mean(),
+        value_error_max: error.max,
+    }
+}
+
+impl Agreement {
+    /// Whether it is as good as `options` ask for. NaN is no agreement.
+    pub(in crate::onnx) fn suffices(&self, options: &PrecisionOptions) -> bool {
+        self.policy_kl_max <= options.max_kl && self.value_error_max <= options.max_value_error
+    }
+}
+
+/// Logarithms of the priors of the legal actions, in double precision so that small differences of large logits count.
+fn log_policy<G: Game>(leaf: &Leaf<G>, logits: &[f32]) -> Vec<f64> {
+    let mut logs: Vec<_> = leaf.legal.iter().map(|action| f64::from(logits[usize::from(action)])).collect();
+    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum = logs.iter().map(|log| (log - max).exp()).sum::<f64>().ln() + max;
+    logs.iter_mut().for_each(|log| *log -= sum);
+    logs
+}
+
+/// Of `to` from `from`, both logarithms of probabilities; what is impossible in `from` adds nothing. Rounding below zero is 0.
+fn divergence(from: &[f64], to: &[f64]) -> f64 {
+    let term = |(&from, &to): (&f64, &f64)| if from == f64::NEG_INFINITY { 0.0 } else { from.exp() * (from - to) };
+    let sum = from.iter().zip(to).map(term).sum::<f64>();
+    if sum < 0.0 { 0.0 } else { sum }
+}
+
+#[derive(Default)]
+struct Spread {
+    count: usize,
+    sum: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn add(&mut self, number: f64) {
+        self.count += 1;
+        self.sum += number;
+        // NaN stays.
+        if number.is_nan() || number > self.max {
+            self.max = number;
+        }
+    }
+
+    fn mean(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selfplay_engine::games::tictactoe::TicTacToe;
+
+    use super::*;
+
+    fn of(answers: &[(&[f32], f32)]) -> Answers {
+        let mut all = Answers::default();
+        answers.iter().for_each(|(logits, value)| all.push(logits, &[*value]));
+        all
+    }
+
+    #[test]
+    fn divergence_and_error_are_those_of_the_books() {
+        let game = TicTacToe;
+        let state = game.start();
+        let leaf = Leaf::new(&game, &state, &game.legal_actions(&state));
+        let equal = [0.0; 9];
+        let mut other = [0.0; 9];
+        other[4] = 2.0_f32.ln();
+        let before = of(&[(&equal, 0.5), (&other, 2.0)]);
+        let after = of(&[(&other, 0.25), (&other, 1.0)]);
+        let found = judge(Precision::Int8, &[leaf; 2], 9, [&before, &after]);
+        // Nine equal chances against one of 2/10 and eight of 1/10.
+        let expected = 8.0 / 9.0 * (10.0_f64 / 9.0).ln() + 1.0 / 9.0 * (5.0_f64 / 9.0).ln();
+        assert!((found.policy_kl_max - expected).abs() < 1e-7, "{found:?}");
+        assert!((found.policy_kl_mean - expected / 2.0).abs() < 1e-7, "{found:?}");
+        assert_eq!((found.value_error_max, found.value_error_mean), (0.25, 0.125), "values are clamped");
+        let options =
+            |max_kl, max_value_error| PrecisionOptions { precision: Precision::Int8, max_kl, max_value_error };
+        assert!(found.suffices(&options(0.1, 0.25)));
+        assert!(!found.suffices(&options(0.01, 0.25)) && !found.suffices(&options(0.1, 0.24)));
+        assert!(
+            found.to_string().starts_with("int8 against fp32 on 2 positions: policy KL mean 1.4e-2, max 2.8e-2 nats; "),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn nan_is_no_agreement() {
+        let game = TicTacToe;
+        let state = game.start();
+        let leaf = Leaf::new(&game, &state, &game.legal_actions(&state));
+        let fine = [0.0; 9];
+        let flawed = [f32::NAN; 9];
+        let most = PrecisionOptions { precision: Precision::Fp16, max_kl: f64::MAX, max_value_error: f64::MAX };
+        for (logits, value) in [(&flawed, 0.0), (&fine, f32::NAN)] {
+            let (before, after) = (of(&[(&fine, 0.0), (&fine, 0.0)]), of(&[(logits, value), (&fine, 0.0)]));
+            let found = judge(Precision::Fp16, &[leaf; 2], 9, [&before, &after]);
+            assert!(!found.suffices(&most), "{found:?}");
+        }
+    }
+}
