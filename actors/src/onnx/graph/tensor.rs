@@ -85,8 +85,8 @@ impl Tensor {
     /// # Errors
     /// When a dimension is negative or they are too many.
     pub(in crate::onnx) fn count(&self) -> Result<usize, String> {
-        let sizes = self.dims.iter().map(|&size| usize::try_from(size).ok());
-        let count = sizes.fold(Some(1_usize), |product, size| product?.checked_mul(size?));
+        let mut sizes = self.dims.iter().map(|&size| usize::try_from(size).ok());
+        let count = sizes.try_fold(1_usize, |product, size| product.checked_mul(size?));
         count.ok_or_else(|| format!("tensor `{}` has dimensions {:?}", self.name(), self.dims))
     }
 
