@@ -1,11 +1,14 @@
 //! The command line. Flags only carry text to the settings: what they mean, their defaults and their ranges are those of
 //! the keys that they set (`configs/default.toml`).
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use self::bench::{BenchArgs, BenchWhat, GrowthArgs, MetricsArgs, OutputArgs, OutsideArgs, SwapArgs};
 use crate::client::ClientArgs;
 use crate::exit::Exit;
 use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
@@ -108,71 +111,6 @@ pub(crate) struct CheckModelArgs {
     #[arg(long)]
     pub json: bool,
     /// The settings to check it for: board, device, batch, roots and limits.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// Arguments of `bench`.
-#[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct BenchArgs {
-    /// What to measure instead.
-    #[command(subcommand)]
-    pub what: Option<BenchWhat>,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds for each measurement
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    pub seconds: f64,
-    /// Play N whole games in each round instead of stopping after --seconds
-    #[arg(long, value_name = "N")]
-    pub games: Option<u64>,
-    /// Rounds; medians are printed
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub rounds: usize,
-    /// The settings to measure.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// What `bench` can measure besides speed.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum BenchWhat {
-    /// Measure what play loses while models are swapped
-    Swap(Box<SwapArgs>),
-    /// Measure what all metrics cost; fails if it is 1% of the CPU time of play or more
-    #[command(hide = true)]
-    Metrics(Box<MetricsArgs>),
-}
-
-/// Arguments of `bench swap`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct SwapArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds between two models
-    #[arg(long, value_name = "S", default_value_t = 2.0)]
-    pub every: f64,
-    /// Models to swap in after the first
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub swaps: u64,
-    /// The settings to measure; --model-path names the model, which is published again and again.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// Arguments of `bench metrics`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MetricsArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds to play
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    pub seconds: f64,
-    /// The settings to measure.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -434,8 +372,8 @@ pub(crate) fn command() -> clap::Command {
     command.mut_subcommand("config", with_defaults).mut_subcommand("check-model", with_defaults).mut_subcommand(
         "bench",
         |bench| {
-            let bench = with_defaults(bench).mut_subcommand("swap", with_defaults);
-            bench.mut_subcommand("metrics", with_defaults)
+            let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+            below.into_iter().fold(with_defaults(bench), |bench, name| bench.mut_subcommand(name, with_defaults))
         },
     )
 }

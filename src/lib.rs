@@ -133,7 +133,9 @@ fn print_config(flags: &Flags) -> anyhow::Result<Exit> {
 fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
     let preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
     match &args.what {
-        None => bench::bench(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        None => bench::speed(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Outside(args)) => bench::outside(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Growth(args)) => bench::growth(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Metrics(args)) => bench::metrics(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
     }

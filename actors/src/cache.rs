@@ -67,9 +67,11 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
+        let begun = Instant::now();
         crate::faults::hit(crate::faults::Point::Cache);
         self.table.look_up(lookup);
         self.forward();
+        self.stats.lookup_ns.add_time(begun.elapsed());
     }
 }
 

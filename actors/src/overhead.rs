@@ -116,10 +116,13 @@ impl Rehearsal {
             Event::Request => {
                 self.meter.advanced(&mut self.game);
                 self.meter.asked();
+                let begun = Instant::now();
                 self.stats.count_lookups(black_box(&Counts::default()));
+                self.stats.lookup_ns.add_time(begun.elapsed());
                 self.stats.count_lookups(black_box(&Counts::default()));
                 self.meter.answered();
                 self.meter.evaluated(black_box(Origins::default()));
+                self.meter.applied();
             }
             Event::Batch => {
                 self.stats.count_departure(black_box(Reason::Full), black_box(Duration::from_micros(300)));

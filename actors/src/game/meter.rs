@@ -1,6 +1,9 @@
 //! What is counted of a game in play: per step of its actor and per move.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use selfplay_engine::{
     Game, Outcome, Player,
@@ -23,8 +26,11 @@ pub(crate) struct Meter {
     waiting: u64,
     /// When the move at hand began.
     begun: Instant,
+    /// When the last step that is timed was over.
+    clock: Instant,
     request: Share,
     tree_bytes: Share,
+    tree_nodes: Share,
 }
 
 impl Meter {
@@ -35,20 +41,32 @@ impl Meter {
             seen: LeafCounts::default(),
             waiting: 0,
             begun: Instant::now(),
+            clock: Instant::now(),
             request: Share::new(stats, |stats| &stats.requests_in_flight),
             tree_bytes: Share::new(stats, |stats| &stats.tree_bytes),
+            tree_nodes: Share::new(stats, |stats| &stats.nodes_in_play),
         }
+    }
+
+    /// Time since the last step that is timed.
+    fn step(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.clock, now)
     }
 
     /// The game went on.
     pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
+        let gathering = self.step();
+        self.stats.gather_ns.add_time(gathering);
         let (leaves, seen) = (game.counts(), self.seen);
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won - seen.won);
         self.stats.simulations_step_limit.add(leaves.drawn - seen.drawn);
         self.waiting = leaves.evaluated - seen.evaluated;
         self.seen = leaves;
-        self.tree_bytes.set(game.tree_size().bytes);
+        let tree = game.tree_size();
+        self.tree_bytes.set(tree.bytes);
+        self.tree_nodes.set(tree.nodes);
         game.take_searched().for_each(|effort| self.searched(effort));
     }
 
@@ -76,11 +94,20 @@ impl Meter {
     pub(crate) fn asked(&mut self) {
         self.stats.evaluation_requests.add(1);
         self.request.set(1);
+        self.clock = Instant::now();
     }
 
     /// It was answered, whatever the answer.
     pub(crate) fn answered(&mut self) {
         self.request.set(0);
+        let waited = self.step();
+        self.stats.ticket_latency.record(waited.as_secs_f64());
+    }
+
+    /// Its evaluations are in the tree.
+    pub(crate) fn applied(&mut self) {
+        let applying = self.step();
+        self.stats.apply_ns.add_time(applying);
     }
 
     /// Its evaluations can be used.
