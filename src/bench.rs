@@ -26,4 +26,12 @@ mod text;
 
 #[cfg(test)]
 pub(crate) use self::ground::Ground;
-pub(crate) use self::{growth::growth, metrics::metrics, outside::outside, speed::speed, swap::swap};
+pub(crate) use self::{
+    growth::growth,
+    measure::{Until, Window, measure},
+    metrics::metrics,
+    outside::outside,
+    speed::speed,
+    swap::swap,
+    text::{short, span},
+};

@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Drain(ClientArgs),
     /// Measure evaluations per second, of the network alone and of the whole daemon
     Bench(Box<BenchArgs>),
+    /// Find the settings with which this machine plays fastest, and write them as a file for --settings
+    Tune(Box<TuneArgs>),
 }
 
 /// Arguments of `show`.
@@ -111,6 +113,26 @@ pub(crate) struct CheckModelArgs {
     #[arg(long)]
     pub json: bool,
     /// The settings to check it for: board, device, batch, roots and limits.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `tune`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TuneArgs {
+    /// Minutes to spend, fractions allowed
+    #[arg(long, value_name = "T", default_value_t = 5.0)]
+    pub minutes: f64,
+    /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: three quarters of this machine's]
+    #[arg(long, value_name = "SIZE", value_parser = settings::parse_bytes)]
+    pub memory: Option<u64>,
+    /// Most leaves gathered at a time; more may cost strength [default: one for every 25 simulations of a move, at most 16]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub max_leaf_parallelism: Option<u32>,
+    /// Where to write the settings
+    #[arg(long, value_name = "FILE", default_value = "selfplayd-tuned.toml")]
+    pub output: PathBuf,
+    /// The settings to play with: the model (--model-path), board and search.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -369,13 +391,13 @@ fn switch(given: bool, value: &str) -> Option<String> {
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
     let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
-    command.mut_subcommand("config", with_defaults).mut_subcommand("check-model", with_defaults).mut_subcommand(
-        "bench",
-        |bench| {
-            let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-            below.into_iter().fold(with_defaults(bench), |bench, name| bench.mut_subcommand(name, with_defaults))
-        },
-    )
+    let command = ["config", "check-model", "tune"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, with_defaults));
+    command.mut_subcommand("bench", |bench| {
+        let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        below.into_iter().fold(with_defaults(bench), |bench, name| bench.mut_subcommand(name, with_defaults))
+    })
 }
 
 fn with_defaults(command: clap::Command) -> clap::Command {

@@ -19,7 +19,8 @@
 //! - `status`, `http`: how it is doing, and who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on
-//! - `play`, `check_model`, `bench`: the daemon, its guard against bad models, and its yardstick
+//! - `play`, `check_model`, `bench`, `tune`: the daemon, its guard against bad models, its yardstick, and what finds settings
+//!   by it
 
 mod agents;
 mod bench;
@@ -50,6 +51,7 @@ mod telemetry;
 mod testing;
 mod token;
 mod trace;
+mod tune;
 mod view;
 
 use std::io::Write as _;
@@ -72,6 +74,10 @@ pub fn main() -> ExitCode {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
         }
         Some(Command::Bench(args)) => measure(args),
+        Some(Command::Tune(args)) => {
+            let preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
+            load(&args.flags, Purpose::Bench, Some(preset)).and_then(|settings| tune::tune(args, &settings))
+        }
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),
         Some(Command::Reload(args)) => client::ask(args, Ask::Reload),

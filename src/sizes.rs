@@ -82,20 +82,50 @@ pub(crate) fn max_wait(settings: &Settings) -> std::time::Duration {
     std::time::Duration::from_secs_f64(settings.inference.eval_max_wait_ms / 1e3)
 }
 
-/// What to say where a process by these settings may outgrow the `memory` of the machine, in bytes.
-pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String> {
+/// What a process may need at most, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    /// Search trees.
+    pub trees: u64,
+    /// Cached evaluations.
+    pub cache: u64,
+    /// Input of the network.
+    pub batches: u64,
+}
+
+impl Footprint {
+    /// That of one process by these settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let side = u64::from(settings.game.board_size);
+        let actions = side.pow(2) + 2 * (side - 1).pow(2);
+        let games = u64::from(settings.play.games_per_process);
+        let sizes = Sizes::new(settings, Device::Cpu);
+        let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
+        Self {
+            trees: games.saturating_mul(simulations(settings)).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
+            cache: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+            batches: positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64),
+        }
+    }
+
+    /// All of it.
+    pub(crate) fn total(&self) -> u64 {
+        [self.trees, self.cache, self.batches].into_iter().fold(0, u64::saturating_add)
+    }
+}
+
+/// Most simulations per move.
+fn simulations(settings: &Settings) -> u64 {
     let side = u64::from(settings.game.board_size);
     let actions = side.pow(2) + 2 * (side - 1).pow(2);
-    let simulations =
-        settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from);
-    let games = u64::from(settings.play.games_per_process);
-    let trees = games.saturating_mul(simulations).saturating_mul(NODE_BYTES + ACTION_BYTES * actions);
-    let cache = if settings.cache.enabled() { settings.cache.max_bytes } else { 0 };
-    let sizes = Sizes::new(settings, Device::Cpu);
-    let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
-    let batches = positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64);
-    let processes = u64::from(settings.play.processes);
-    let total = [trees, cache, batches].into_iter().fold(0, u64::saturating_add).saturating_mul(processes);
+    settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from)
+}
+
+/// What to say where a process by these settings may outgrow the `memory` of the machine, in bytes.
+pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String> {
+    let needed = Footprint::of(settings);
+    let (games, simulations) = (settings.play.games_per_process, simulations(settings));
+    let total = needed.total().saturating_mul(settings.play.processes.into());
     let mib = |bytes: u64| bytes >> 20;
     (total > memory).then(|| {
         format!(
@@ -103,9 +133,9 @@ pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String>
              for the trees of {games} games with {simulations} simulations, {} MiB for the cache and {} MiB for batches",
             mib(memory),
             mib(total),
-            mib(trees),
-            mib(cache),
-            mib(batches),
+            mib(needed.trees),
+            mib(needed.cache),
+            mib(needed.batches),
         )
     })
 }

@@ -13,7 +13,7 @@ pub(crate) use self::table::Counts;
 use self::table::Table;
 use crate::{
     batcher::Evaluate,
-    stats::Stats,
+    stats::{Sampler, Stats},
     ticket::{BatchDone, Generation, Lookup},
 };
 
@@ -28,6 +28,7 @@ pub struct CacheActor<G: Game> {
     limits: CacheLimits,
     batcher: Recipient<Evaluate<G>>,
     stats: Arc<Stats>,
+    sampler: Sampler,
     table: Table<G>,
 }
 
@@ -40,7 +41,7 @@ impl<G: Game> CacheActor<G> {
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.max_bytes);
-        Self { limits, batcher, stats, table: Table::new(limits, own) }
+        Self { limits, batcher, stats, sampler: Sampler::default(), table: Table::new(limits, own) }
     }
 
     /// Sends on what the table has collected for the network.
@@ -67,11 +68,11 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
-        let begun = Instant::now();
+        let begun = self.sampler.begin();
         crate::faults::hit(crate::faults::Point::Cache);
         self.table.look_up(lookup);
         self.forward();
-        self.stats.lookup_ns.add_time(begun.elapsed());
+        self.stats.lookup_ns.add_sampled(begun);
     }
 }
 

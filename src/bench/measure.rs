@@ -56,7 +56,9 @@ impl Until {
         match self {
             Self::Seconds(most) => seconds >= most,
             Self::Answers(least, answers) => {
-                let answered = stats.ticket_latency.get().count() - begin.counts.ticket_latency.count();
+                let asked = stats.evaluation_requests.get() - begin.counts.evaluation_requests;
+                let answered =
+                    asked.saturating_add_signed(begin.counts.requests_in_flight - stats.requests_in_flight.get());
                 seconds >= least && (answered >= answers || seconds >= LONGEST * least)
             }
             Self::Games(games) => stats.games_ended_total() >= games,

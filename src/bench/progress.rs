@@ -56,14 +56,6 @@ impl Progress {
             None => say(&text),
         }
     }
-
-    /// A line above the bar.
-    pub(super) fn note(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| say(text)),
-            None => say(text),
-        }
-    }
 }
 
 impl Drop for Progress {

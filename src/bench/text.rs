@@ -1,7 +1,7 @@
 //! Numbers and tables for people.
 
 /// A number with three digits that count, or all before the point.
-pub(super) fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     let size = number.abs();
     let digits = match size {
         _ if size >= 100.0 => 0,
@@ -25,7 +25,7 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// A span of time.
-pub(super) fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     let seconds = seconds.round().max(0.0) as u64;
     if seconds < 100 { format!("{seconds} s") } else { format!("{} min {:02} s", seconds / 60, seconds % 60) }
 }

@@ -1,9 +1,6 @@
 //! What is counted of a game in play: per step of its actor and per move.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use selfplay_engine::{
     Game, Outcome, Player,
@@ -13,7 +10,7 @@ use selfplay_engine::{
 };
 
 use crate::{
-    stats::{Share, Stats},
+    stats::{Sampler, Share, Stats},
     ticket::Origins,
 };
 
@@ -26,8 +23,9 @@ pub(crate) struct Meter {
     waiting: u64,
     /// When the move at hand began.
     begun: Instant,
-    /// When the last step that is timed was over.
-    clock: Instant,
+    sampler: Sampler,
+    /// When the last step was over, of a pass from one request to the next that is timed.
+    clock: Option<Instant>,
     request: Share,
     tree_bytes: Share,
     tree_nodes: Share,
@@ -41,23 +39,17 @@ impl Meter {
             seen: LeafCounts::default(),
             waiting: 0,
             begun: Instant::now(),
-            clock: Instant::now(),
+            sampler: Sampler::default(),
+            clock: None,
             request: Share::new(stats, |stats| &stats.requests_in_flight),
             tree_bytes: Share::new(stats, |stats| &stats.tree_bytes),
             tree_nodes: Share::new(stats, |stats| &stats.nodes_in_play),
         }
     }
 
-    /// Time since the last step that is timed.
-    fn step(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.clock, now)
-    }
-
     /// The game went on.
     pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
-        let gathering = self.step();
-        self.stats.gather_ns.add_time(gathering);
+        self.clock = self.stats.gather_ns.add_sampled(self.clock);
         let (leaves, seen) = (game.counts(), self.seen);
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won - seen.won);
@@ -94,20 +86,22 @@ impl Meter {
     pub(crate) fn asked(&mut self) {
         self.stats.evaluation_requests.add(1);
         self.request.set(1);
-        self.clock = Instant::now();
+        self.clock = self.sampler.begin();
     }
 
     /// It was answered, whatever the answer.
     pub(crate) fn answered(&mut self) {
         self.request.set(0);
-        let waited = self.step();
-        self.stats.ticket_latency.record(waited.as_secs_f64());
+        if let Some(asked) = self.clock {
+            let now = Instant::now();
+            self.stats.ticket_latency.record((now - asked).as_secs_f64());
+            self.clock = Some(now);
+        }
     }
 
     /// Its evaluations are in the tree.
     pub(crate) fn applied(&mut self) {
-        let applying = self.step();
-        self.stats.apply_ns.add_time(applying);
+        self.clock = self.stats.apply_ns.add_sampled(self.clock);
     }
 
     /// Its evaluations can be used.

@@ -258,7 +258,7 @@ table! {
         Gauge(Threads) "process_threads" [];
     }
     internal {
-        /// Nanoseconds spent on gathering leaves, up to the next request or the end of the game.
+        /// Nanoseconds spent on gathering leaves, up to the next request or the end of the game; this and the next two by samples.
         Counter(Seconds) gather_ns;
         /// Nanoseconds spent on taking evaluations into trees.
         Counter(Seconds) apply_ns;
@@ -266,7 +266,7 @@ table! {
         Counter(Seconds) lookup_ns;
         /// Nanoseconds spent on answering games from finished batches.
         Counter(Seconds) post_processing_ns;
-        /// Time from a request for evaluations to its answer.
+        /// Time from a request for evaluations to its answer, by samples.
         Histogram(Seconds, LATENCIES) ticket_latency;
         /// Nodes of the search trees of all games in play.
         Gauge(Nodes) nodes_in_play;
