@@ -94,7 +94,7 @@ impl Comparison {
                 Verdict::Within => "",
                 Verdict::Unknown => "?",
             };
-            let ratio = format!("{:.3}", change.ratio);
+            let ratio = if change.ratio.is_finite() { format!("{:.3}", change.ratio) } else { String::new() };
             vec![change.label.clone(), short(change.old), short(change.new), ratio, mark.to_owned()]
         };
         let mut text: String = self.differences.iter().map(|line| format!("not the same: {line}\n")).collect();

@@ -37,8 +37,8 @@ const fn of(name: &'static str, label: &'static str, better: Better, of: fn(&Win
 
 /// Everything that is read off a measurement of the daemon, in the order in which it is shown.
 ///
-/// CPU times per stage are of the clock where a stage is too short to ask the system, so that a thread that lost its core within
-/// one counts as busy; what threads spent in all is what the system says. All of them are per unique evaluation.
+/// CPU times per stage are per unique evaluation. Stages are too short to ask the system: what the system says is the CPU time of
+/// their threads, and the clock says how that is divided.
 pub(super) static MEASURES: &[Measure] = &[
     of("evaluations_per_s", "unique evaluations per s", More, |w| per_second(w, w.rates.counts.evaluations)),
     of("simulations_per_s", "simulations per s", More, |w| per_second(w, w.rates.counts.simulations_total())),
@@ -64,21 +64,16 @@ pub(super) static MEASURES: &[Measure] = &[
         some(w.rates.counts.ticket_latency.mean() * 1e3)
     }),
     of("ticket_ms_p95", "the same, 95% are below", Less, |w| Some(w.rates.counts.ticket_latency.quantile(0.95)? * 1e3)),
-    of("cpu_us_gather", "CPU time per evaluation, µs: gather", Less, |w| stage(w, w.rates.counts.gather_ns)),
-    of("cpu_us_lookup", "  lookup", Less, |w| stage(w, w.rates.counts.lookup_ns)),
-    of("cpu_us_answer", "  store and answer", Less, |w| stage(w, w.rates.counts.post_processing_ns)),
-    of("cpu_us_apply", "  apply", Less, |w| stage(w, w.rates.counts.apply_ns)),
+    of("cpu_us_gather", "CPU time per evaluation, µs: gather", Less, |w| playing(w, w.rates.counts.gather_ns)),
+    of("cpu_us_lookup", "  lookup", Less, |w| playing(w, w.rates.counts.lookup_ns)),
+    of("cpu_us_answer", "  store and answer", Less, |w| playing(w, w.rates.counts.post_processing_ns)),
+    of("cpu_us_apply", "  apply", Less, |w| playing(w, w.rates.counts.apply_ns)),
     of("cpu_us_hop", "  hop: the rest of the threads of games, cache and batcher", Less, |w| {
-        let c = &w.rates.counts;
-        let known = c.gather_ns + c.lookup_ns + c.post_processing_ns + c.apply_ns;
-        each(w, spent(w, Role::Play)?.cpu_seconds - known as f64 / 1e9)
+        each(w, spent(w, Role::Play)?.cpu_seconds - stages_of_play(w))
     }),
-    of("cpu_us_encode", "  encode", Less, |w| stage(w, w.rates.counts.encode_ns)),
-    of("cpu_us_infer", "  infer: the rest of the inference threads", Less, |w| {
-        let known = w.rates.counts.encode_ns + w.rates.counts.decode_ns;
-        each(w, spent(w, Role::Inference)?.cpu_seconds - known as f64 / 1e9)
-    }),
-    of("cpu_us_softmax", "  softmax", Less, |w| stage(w, w.rates.counts.decode_ns)),
+    of("cpu_us_encode", "  encode", Less, |w| inferring(w, w.rates.counts.encode_ns)),
+    of("cpu_us_infer", "  infer", Less, |w| inferring(w, w.rates.counts.infer_ns)),
+    of("cpu_us_softmax", "  softmax", Less, |w| inferring(w, w.rates.counts.decode_ns)),
     of("cpu_us_other", "  all other threads", Less, |w| each(w, spent(w, Role::Other)?.cpu_seconds)),
     of("switches_voluntary_per_s", "context switches per s: nothing to do", Less, |w| {
         per_second(w, w.usage.is_known().then(|| w.usage.all().voluntary)?)
@@ -128,8 +123,24 @@ fn each(window: &Window, seconds: f64) -> Option<f64> {
     ratio(seconds.max(0.0) * 1e6, window.rates.counts.evaluations as f64)
 }
 
-fn stage(window: &Window, nanoseconds: u64) -> Option<f64> {
-    each(window, nanoseconds as f64 / 1e9)
+/// Seconds of the clock that the threads of games, cache and batcher spent on stages that are timed.
+fn stages_of_play(window: &Window) -> f64 {
+    let counts = &window.rates.counts;
+    (counts.gather_ns + counts.lookup_ns + counts.post_processing_ns + counts.apply_ns) as f64 / 1e9
+}
+
+/// A stage of those threads: as the clock says, but all of them together no more than the CPU time. They are more where cores were
+/// taken away meanwhile.
+fn playing(window: &Window, nanoseconds: u64) -> Option<f64> {
+    let most = spent(window, Role::Play)?.cpu_seconds;
+    let seconds = nanoseconds as f64 / 1e9;
+    each(window, seconds * ratio(most, stages_of_play(window)).map_or(1.0, |part| part.min(1.0)))
+}
+
+/// A stage of the inference threads: its share of their CPU time.
+fn inferring(window: &Window, nanoseconds: u64) -> Option<f64> {
+    let share = ratio(nanoseconds as f64, window.rates.counts.inference_seconds_total() as f64)?;
+    each(window, spent(window, Role::Inference)?.cpu_seconds * share)
 }
 
 /// One figure of all rounds.
