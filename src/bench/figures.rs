@@ -240,9 +240,12 @@ impl Serialize for Figures {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
+
+    use selfplay_actors::{batcher::BatchPolicy, stats::Snapshot};
 
     use super::*;
+    use crate::{bench::process::Usage, report::Rates, sizes::Sizes};
 
     #[test]
     fn the_spread_is_that_of_the_rounds() {
@@ -269,6 +272,50 @@ mod tests {
             })
         );
         assert_eq!((figures.median("rate"), figures.median("nothing")), (Some(3.0), None));
+    }
+
+    /// 1000 evaluations in two seconds; stages by the clock, and CPU seconds of the threads of play and inference.
+    fn window(gather: f64, lookup: f64, play: f64, inference: f64) -> Window {
+        let nanoseconds = |seconds: f64| (seconds * 1e9) as u64;
+        let counts = Snapshot {
+            evaluations: 1000,
+            gather_ns: nanoseconds(gather),
+            lookup_ns: nanoseconds(lookup),
+            encode_ns: nanoseconds(0.1),
+            infer_ns: nanoseconds(1.8),
+            decode_ns: nanoseconds(0.1),
+            ..Snapshot::default()
+        };
+        let batching = BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 };
+        Window {
+            rates: Rates { counts, seconds: 2.0 },
+            usage: Usage::of_seconds(&[(Role::Play, play), (Role::Inference, inference), (Role::Other, 0.25)]),
+            resident: None,
+            sizes: Sizes { inference_threads: 2, game_threads: 1, batching, cores: 2 },
+        }
+    }
+
+    #[test]
+    fn stages_add_up_to_the_cpu_time_of_their_threads() {
+        let read = |window: Window, names: [&str; 3]| {
+            let mut figures = Figures::default();
+            figures.read("", &[window], |_| true);
+            names.map(|name| figures.median(&format!("cpu_us_{name}")).map(f64::round))
+        };
+        let play = ["gather", "lookup", "hop"];
+        assert_eq!(read(window(0.3, 0.1, 0.5, 1.0), play), [Some(300.0), Some(100.0), Some(100.0)]);
+        assert_eq!(
+            read(window(0.6, 0.2, 0.4, 1.0), play),
+            [Some(300.0), Some(100.0), Some(0.0)],
+            "cores were taken away"
+        );
+        let inference = ["encode", "infer", "softmax"];
+        assert_eq!(read(window(0.1, 0.1, 0.5, 1.0), inference), [Some(50.0), Some(900.0), Some(50.0)]);
+        let mut figures = Figures::default();
+        figures.read("x.", &[window(0.1, 0.1, 0.5, 1.25)], |name| name.starts_with("evaluations_per"));
+        let medians = ["x.evaluations_per_s", "x.evaluations_per_cpu_s"].map(|name| figures.median(name));
+        assert_eq!(medians, [Some(500.0), Some(500.0)]);
+        assert_eq!(figures.iter().count(), 2, "nothing is known per simulation without any");
     }
 
     #[test]

@@ -99,6 +99,14 @@ impl Usage {
     }
 }
 
+#[cfg(test)]
+impl Usage {
+    /// Made up: CPU seconds by role.
+    pub(super) fn of_seconds(seconds: &[(Role, f64)]) -> Self {
+        Self(seconds.iter().map(|&(role, cpu_seconds)| (role, Spent { cpu_seconds, ..Spent::default() })).collect())
+    }
+}
+
 fn thread(task: &Path) -> Option<(Role, Spent)> {
     let read = |file| fs::read_to_string(task.join(file)).ok();
     let nanoseconds: u64 = read("schedstat")?.split_whitespace().next()?.parse().ok()?;
