@@ -1,11 +1,14 @@
 //! The command line. Flags only carry text to the settings: what they mean, their defaults and their ranges are those of
 //! the keys that they set (`configs/default.toml`).
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use self::bench::{BenchArgs, BenchWhat, GrowthArgs, MetricsArgs, OutputArgs, OutsideArgs, SwapArgs};
 use crate::client::ClientArgs;
 use crate::exit::Exit;
 use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Drain(ClientArgs),
     /// Measure evaluations per second, of the network alone and of the whole daemon
     Bench(Box<BenchArgs>),
+    /// Find the settings with which this machine plays fastest, and write them as a file for --settings
+    Tune(Box<TuneArgs>),
 }
 
 /// Arguments of `show`.
@@ -129,67 +134,22 @@ pub(crate) struct ConvertModelArgs {
     pub flags: Flags,
 }
 
-/// Arguments of `bench`.
+/// Arguments of `tune`.
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct BenchArgs {
-    /// What to measure instead.
-    #[command(subcommand)]
-    pub what: Option<BenchWhat>,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds for each measurement
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    pub seconds: f64,
-    /// Play N whole games in each round instead of stopping after --seconds
-    #[arg(long, value_name = "N")]
-    pub games: Option<u64>,
-    /// Rounds; medians are printed
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub rounds: usize,
-    /// The settings to measure.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// What `bench` can measure besides speed.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum BenchWhat {
-    /// Measure what play loses while models are swapped
-    Swap(Box<SwapArgs>),
-    /// Measure what all metrics cost; fails if it is 1% of the CPU time of play or more
-    #[command(hide = true)]
-    Metrics(Box<MetricsArgs>),
-}
-
-/// Arguments of `bench swap`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct SwapArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds between two models
-    #[arg(long, value_name = "S", default_value_t = 2.0)]
-    pub every: f64,
-    /// Models to swap in after the first
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub swaps: u64,
-    /// The settings to measure; --model-path names the model, which is published again and again.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// Arguments of `bench metrics`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MetricsArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds to play
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
-    pub seconds: f64,
-    /// The settings to measure.
+pub(crate) struct TuneArgs {
+    /// Minutes to spend, fractions allowed
+    #[arg(long, value_name = "T", default_value_t = 5.0)]
+    pub minutes: f64,
+    /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: three quarters of this machine's]
+    #[arg(long, value_name = "SIZE", value_parser = settings::parse_bytes)]
+    pub memory: Option<u64>,
+    /// Most leaves gathered at a time; more may cost strength [default: one for every 25 simulations of a move, at most 16]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub max_leaf_parallelism: Option<u32>,
+    /// Where to write the settings
+    #[arg(long, value_name = "FILE", default_value = "selfplayd-tuned.toml")]
+    pub output: PathBuf,
+    /// The settings to play with: the model (--model-path), board and search.
     #[command(flatten)]
     pub flags: Flags,
 }
@@ -452,14 +412,13 @@ fn switch(given: bool, value: &str) -> Option<String> {
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
     let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
-    command
-        .mut_subcommand("config", with_defaults)
-        .mut_subcommand("check-model", with_defaults)
-        .mut_subcommand("convert-model", with_defaults)
-        .mut_subcommand("bench", |bench| {
-            let bench = with_defaults(bench).mut_subcommand("swap", with_defaults);
-            bench.mut_subcommand("metrics", with_defaults)
-        })
+    let command = ["config", "check-model", "convert-model", "tune"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, with_defaults));
+    command.mut_subcommand("bench", |bench| {
+        let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        below.into_iter().fold(with_defaults(bench), |bench, name| bench.mut_subcommand(name, with_defaults))
+    })
 }
 
 fn with_defaults(command: clap::Command) -> clap::Command {

@@ -19,8 +19,8 @@
 //! - `status`, `http`: how it is doing, and who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on
-//! - `play`, `check_model`, `convert_model`, `bench`: the daemon, its guard against bad models, what it makes of them, and its
-//!   yardstick
+//! - `play`, `check_model`, `convert_model`, `bench`, `tune`: the daemon, its guard against bad models, what it makes of them,
+//!   its yardstick, and what finds settings by it
 
 mod agents;
 mod bench;
@@ -53,6 +53,7 @@ mod telemetry;
 mod testing;
 mod token;
 mod trace;
+mod tune;
 mod view;
 
 use std::io::Write as _;
@@ -78,6 +79,10 @@ pub fn main() -> ExitCode {
             load(&args.flags, Purpose::Bench, None).and_then(|settings| convert_model::convert_model(args, &settings))
         }
         Some(Command::Bench(args)) => measure(args),
+        Some(Command::Tune(args)) => {
+            let preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
+            load(&args.flags, Purpose::Bench, Some(preset)).and_then(|settings| tune::tune(args, &settings))
+        }
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),
         Some(Command::Reload(args)) => client::ask(args, Ask::Reload),
@@ -139,7 +144,9 @@ fn print_config(flags: &Flags) -> anyhow::Result<Exit> {
 fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
     let preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
     match &args.what {
-        None => bench::bench(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        None => bench::speed(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Outside(args)) => bench::outside(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
+        Some(BenchWhat::Growth(args)) => bench::growth(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Metrics(args)) => bench::metrics(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
     }

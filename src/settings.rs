@@ -43,6 +43,7 @@ pub(crate) use addresses::{Addresses, HostNames};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use devices::{Buckets, Device};
 pub(crate) use keys::choices;
+pub(crate) use kind::parse_bytes;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;
 pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};

@@ -108,34 +108,39 @@ const SHARE_OF_MACHINE: (u64, u64) = (4, 5);
 /// The cache is not made smaller than this before there are fewer games.
 const LEAST_CACHE: u64 = 16 << 20;
 
-/// What a process by some settings may need, in bytes.
+/// What a process may need at most, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Needs {
-    /// Of one game.
-    tree: u64,
-    cache: u64,
-    batches: u64,
+pub(crate) struct Footprint {
+    /// Search trees.
+    pub trees: u64,
+    /// Cached evaluations.
+    pub cache: u64,
+    /// Input of the network.
+    pub batches: u64,
 }
 
-impl Needs {
-    fn of(settings: &Settings) -> Self {
+impl Footprint {
+    /// That of one process by these settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
+        let games = u64::from(settings.play.games_per_process);
         let sizes = Sizes::new(settings, &[Device::Cpu]);
         let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
         Self {
-            tree: simulations(settings).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
+            trees: games.saturating_mul(simulations(settings)).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
             cache: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
             batches: positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64),
         }
     }
 
-    fn total(&self, games: u64) -> u64 {
-        self.tree.saturating_mul(games).saturating_add(self.cache).saturating_add(self.batches)
+    /// All of it.
+    pub(crate) fn total(&self) -> u64 {
+        [self.trees, self.cache, self.batches].into_iter().fold(0, u64::saturating_add)
     }
 }
 
-/// Simulations of a move.
+/// Most simulations per move.
 fn simulations(settings: &Settings) -> u64 {
     let side = u64::from(settings.game.board_size);
     let actions = side.pow(2) + 2 * (side - 1).pow(2);
@@ -151,14 +156,14 @@ pub(crate) fn memory_limit(settings: &Settings) -> Option<u64> {
 
 /// Makes settings fit into `limit` bytes: a smaller cache first, then fewer games. Says what it has changed.
 pub(crate) fn fit(settings: &mut Settings, limit: u64) -> Option<String> {
-    let (needs, games) = (Needs::of(settings), u64::from(settings.play.games_per_process));
-    if needs.total(games) <= limit {
+    let (needs, games) = (Footprint::of(settings), u64::from(settings.play.games_per_process));
+    if needs.total() <= limit {
         return None;
     }
-    let rest = limit.saturating_sub(needs.total(games) - needs.cache);
+    let rest = limit.saturating_sub(needs.total() - needs.cache);
     let cache = needs.cache.min(rest.max(LEAST_CACHE));
     let left = limit.saturating_sub(needs.batches.saturating_add(cache));
-    let fitting = (left / needs.tree.max(1)).clamp(1, games);
+    let fitting = (left / (needs.trees / games).max(1)).clamp(1, games);
     settings.cache.max_bytes = if settings.cache.enabled() { cache } else { settings.cache.max_bytes };
     settings.play.games_per_process = fitting as u32;
     let mib = |bytes: u64| bytes >> 20;
@@ -167,8 +172,8 @@ pub(crate) fn fit(settings: &mut Settings, limit: u64) -> Option<String> {
         "memory may run out: this process may have {} MiB (memory.max_bytes), and what is asked for may need {}: {} MiB for the \
          trees of {games} games with {} simulations, {} MiB for the cache and {} MiB for batches. It gets {} MiB of cache{fewer}",
         mib(limit),
-        mib(needs.total(games)),
-        mib(needs.tree.saturating_mul(games)),
+        mib(needs.total()),
+        mib(needs.trees),
         simulations(settings),
         mib(needs.cache),
         mib(needs.batches),

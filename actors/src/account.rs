@@ -270,6 +270,8 @@ thread_local! {
 /// When the system gives none.
 pub(crate) fn runtime(account: Arc<Account>) -> io::Result<Runtime> {
     let (rests, works) = (account.clone(), account.clone());
+    // For people and for the bench, which tells threads apart by it; where that is not allowed, nothing is lost.
+    std::fs::write("/proc/thread-self/comm", account.role.name()).ok();
     HERE.with(|here| here.get_or_init(|| account).work());
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.on_thread_park(move || rests.rest()).on_thread_unpark(move || works.work());

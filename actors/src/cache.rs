@@ -14,7 +14,7 @@ use self::table::Table;
 pub use self::{rehearsal::CacheRehearsal, store::CacheLimits};
 use crate::{
     batcher::Evaluate,
-    stats::Stats,
+    stats::{Sampler, Stats},
     ticket::{BatchDone, Generation, Lookup},
 };
 
@@ -34,6 +34,7 @@ pub struct CacheActor<G: Game> {
     limits: CacheLimits,
     batcher: Recipient<Evaluate<G>>,
     stats: Arc<Stats>,
+    sampler: Sampler,
     table: Table<G>,
 }
 
@@ -46,7 +47,7 @@ impl<G: Game> CacheActor<G> {
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.capacity());
-        Self { limits, batcher, stats, table: Table::new(limits, own) }
+        Self { limits, batcher, stats, sampler: Sampler::default(), table: Table::new(limits, own) }
     }
 
     /// Sends on what the table has collected for the network.
@@ -73,9 +74,11 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
+        let begun = self.sampler.begin();
         crate::faults::hit(crate::faults::Point::Cache);
         self.table.look_up(lookup);
         self.forward();
+        self.stats.lookup_ns.add_sampled(begun);
     }
 }
 

@@ -463,6 +463,7 @@ impl<G: Game> Handler<Evaluated> for GameActor<G> {
                     playing.meter.evaluated(origins);
                     let generation = answer.generation;
                     playing.game.apply(&answer.evaluations, generation.number, generation.version);
+                    playing.meter.applied();
                 }
                 self.go_on();
             }

@@ -20,7 +20,7 @@ use crate::{
     cache::Counts,
     game::Meter,
     onnx::thread_cpu_seconds,
-    stats::{Snapshot, Stats},
+    stats::{Sampler, Snapshot, Stats},
     ticket::Origins,
 };
 
@@ -59,6 +59,7 @@ pub struct Rehearsal {
     stats: Arc<Stats>,
     game: SelfPlayGame<Quoridor>,
     meter: Meter,
+    sampler: Sampler,
     ply: PlyRecord<Quoridor>,
     evaluations: Evaluations,
 }
@@ -95,7 +96,7 @@ impl Rehearsal {
             UniformEvaluator.evaluate(&leaves, &mut evaluations)?;
             game.apply(&evaluations, 1, 1);
         };
-        Ok(Self { stats: stats.clone(), game, meter: Meter::new(stats), ply, evaluations })
+        Ok(Self { stats: stats.clone(), game, meter: Meter::new(stats), sampler: Sampler::default(), ply, evaluations })
     }
 
     /// CPU time of one event, in nanoseconds, when it is counted again and again for `duration`; time of the clock where the
@@ -116,10 +117,13 @@ impl Rehearsal {
             Event::Request => {
                 self.meter.advanced(&mut self.game);
                 self.meter.asked();
+                let begun = self.sampler.begin();
                 self.stats.count_lookups(black_box(&Counts::default()));
+                self.stats.lookup_ns.add_sampled(begun);
                 self.stats.count_lookups(black_box(&Counts::default()));
                 self.meter.answered();
                 self.meter.evaluated(black_box(Origins::default()));
+                self.meter.applied();
             }
             Event::Batch => {
                 self.stats.count_departure(black_box(Reason::Full), black_box(Duration::from_micros(300)));

@@ -8,6 +8,7 @@
 //! - `cell`: counters and gauges
 //! - `histogram`: distributions
 //! - `metric`: what is known of a metric beside its value
+//! - `sampler`: times some of what happens often
 //! - `table`: turns the table into code
 //! - `names`: the table
 
@@ -15,10 +16,12 @@ mod cell;
 mod histogram;
 mod metric;
 mod names;
+mod sampler;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::sampler::Sampler;
 pub use self::{
     cell::{Counter, Gauge, Share},
     histogram::{Bucket, Distribution, Histogram, MOST_BUCKETS},

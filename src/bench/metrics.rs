@@ -19,7 +19,10 @@ use selfplay_actors::{
 };
 use serde::Serialize;
 
-use super::{Window, in_temporary_dir, play, progress};
+use super::{
+    measure::{Until, measure},
+    progress::say,
+};
 use crate::{
     cli::MetricsArgs,
     exit::Exit,
@@ -62,14 +65,14 @@ struct Report {
 /// Measures and prints; an error when it is too much.
 pub(crate) fn metrics(args: &MetricsArgs, settings: &Settings) -> anyhow::Result<Exit> {
     ensure!(args.seconds > 0.0 && args.seconds <= 3600.0, "--seconds {}: more than 0, at most 3600", args.seconds);
-    progress(&format!("the whole daemon, {} s", args.seconds));
-    let Window { rates, cpu_seconds, .. } = in_temporary_dir(|dir| play(dir, settings, args.seconds, None))?;
+    say(&format!("the whole daemon, {} s", args.seconds));
+    let window = measure(settings, Until::Seconds(args.seconds))?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    progress(&format!("counting alone, on {threads} threads"));
+    say(&format!("counting alone, on {threads} threads"));
     let stats = Arc::new(Stats::default());
     let mut counting = Vec::new();
     for event in Event::ALL {
-        let events_per_cpu_s = event.count(&rates.counts) as f64 / cpu_seconds;
+        let events_per_cpu_s = event.count(&window.rates.counts) as f64 / window.cpu_seconds();
         let mut nanoseconds = f64::INFINITY;
         for _ in 0..REHEARSALS {
             nanoseconds = nanoseconds.min(rehearse(event, &stats, threads)?);

@@ -16,7 +16,10 @@ use selfplay_actors::{
 };
 use serde::Serialize;
 
-use super::{Ground, check_ending, in_temporary_dir, progress};
+use super::{
+    ground::{Ground, check_ending, in_temporary_dir},
+    progress::say,
+};
 use crate::{
     cli::SwapArgs,
     exit::Exit,
@@ -71,7 +74,7 @@ pub(crate) fn swap(args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit>
     let Some(model) = settings.model.path.as_deref().filter(|_| network) else {
         bail!("bench swap needs a network: --model-path FILE");
     };
-    progress(&format!("{} swaps, one every {} s", args.swaps, args.every));
+    say(&format!("{} swaps, one every {} s", args.swaps, args.every));
     let report = in_temporary_dir(|dir| measure(dir, model, args, settings))?;
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
     writeln!(std::io::stdout().lock(), "{text}")?;

@@ -86,7 +86,7 @@ fn subcommands_take_settings() {
 
     let cli = parse_from(&["bench", "--json", "--seconds", "2.5", "--model-path", "m.onnx"]).unwrap();
     let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
-    assert!(bench.json && bench.seconds == 2.5);
+    assert!(bench.output.json && bench.seconds == 2.5);
     assert_eq!(given(&bench.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
 }
 

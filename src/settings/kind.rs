@@ -166,6 +166,11 @@ fn text(value: &ValueKind) -> Option<&str> {
     }
 }
 
+/// The bytes that a size such as "8GiB" on the command line stands for.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    bytes(&Kind::Bytes.read(text)).ok_or_else(|| "not a number of bytes, or a size such as \"8GiB\"".to_owned())
+}
+
 fn bytes(value: &ValueKind) -> Option<u64> {
     let ValueKind::String(size) = value else {
         return whole(value).and_then(|number| u64::try_from(number).ok());

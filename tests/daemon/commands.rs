@@ -129,24 +129,139 @@ fn the_settings_are_printed_with_their_sources() {
     ended.said(&["to play games: output.dir is missing"]);
 }
 
-#[test]
-fn a_benchmark_reports_itself_as_json() {
-    let dir = TempDir::new().unwrap();
+/// Runs `selfplayd bench` on quick games in `dir`.
+fn bench(dir: &TempDir, args: &str) -> Ended {
     let path = Config::QUICK.write(dir.path());
-    let bench = |args: &str| {
-        let ended = Daemon::new().args("bench --json --rounds 1").option("--config", &path).args(args).run();
-        serde_json::from_str::<Value>(&ended.exited_with(0).out).unwrap()
-    };
-    let report = bench("--seconds 1 --evaluator hash");
-    assert_eq!((&report["games_at_once"], &report["rounds"]), (&4.into(), &1.into()));
-    for key in ["games_per_s", "simulations_per_s", "evaluations_per_s", "mean_batch", "hit_rate"] {
-        assert!(report["pipeline"][key].as_f64().is_some_and(|figure| figure > 0.0), "{key}: {report}");
-    }
-    assert_eq!(report["raw_evaluations_per_s"], Value::Null, "{report}");
+    Daemon::new().flag("bench").args(args).option("--config", &path).run()
+}
 
-    let network = model("b5w3_resnet_2x32.onnx");
-    let report = bench(&format!("--seconds 0.5 --games 8 --model-path {}", network.display()));
-    for key in ["raw_evaluations_per_s", "efficiency"] {
-        assert!(report[key].as_f64().is_some_and(|figure| figure > 0.0), "{key}: {report}");
+/// The medians of a report.
+fn medians(report: &Value, names: &[&str]) -> Vec<f64> {
+    let median =
+        |name: &&str| report["figures"][*name]["median"].as_f64().unwrap_or_else(|| panic!("{name}: {report}"));
+    names.iter().map(median).collect()
+}
+
+#[test]
+fn a_benchmark_reports_itself_and_is_compared_with_an_earlier_one() {
+    let dir = TempDir::new().unwrap();
+    let network = format!("--rounds 2 --seconds 0.3 --model-path {}", model("b5w3_resnet_2x32.onnx").display());
+    let ended = bench(&dir, &format!("--json {network}")).succeeded();
+    let ended = ended.said(&["round 2 of 2: the whole daemon, 0.3 s (about "]);
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(
+        (&report["bench"], &report["rounds"], &report["setup"]["games_at_once"]),
+        (&"speed".into(), &2.into(), &4.into())
+    );
+    let positive = [
+        "ceiling.evaluations_per_s",
+        "ceiling.evaluations_per_cpu_s",
+        "efficiency",
+        "efficiency_cpu",
+        "pipeline.evaluations_per_s",
+        "pipeline.simulations_per_s",
+        "pipeline.positions_per_s",
+        "pipeline.cores_used",
+        "pipeline.mean_batch",
+        "pipeline.misses",
+        "pipeline.evaluations_per_simulation",
+        "pipeline.ticket_ms_mean",
+        "pipeline.ticket_ms_p95",
+        "pipeline.cpu_us_gather",
+        "pipeline.cpu_us_lookup",
+        "pipeline.cpu_us_answer",
+        "pipeline.cpu_us_apply",
+        "pipeline.cpu_us_encode",
+        "pipeline.cpu_us_infer",
+        "pipeline.cpu_us_softmax",
+        "pipeline.switches_voluntary_per_s",
+        "pipeline.peak_memory_mib",
+        "pipeline.tree_kib_per_game",
+        "pipeline.tree_bytes_per_node",
+        "pipeline.cache_bytes_per_entry",
+    ];
+    assert!(medians(&report, &positive).into_iter().all(|median| median > 0.0), "{report}");
+    let shares = medians(&report, &["pipeline.misses", "pipeline.hits_cached", "pipeline.hits_in_flight"]);
+    assert!((0.9..1.1).contains(&shares.iter().sum::<f64>()), "medians of shares of one whole: {shares:?}");
+    let spread = &report["figures"]["pipeline.evaluations_per_s"];
+    let [min, median, max] = ["min", "median", "max"].map(|key| spread[key].as_f64().unwrap());
+    assert!(min <= median && median <= max && spread["rounds"] == 2, "{spread}");
+    assert!(report["batch_sizes"].as_array().is_some_and(|sizes| !sizes.is_empty()), "{report}");
+
+    let earlier = dir.path().join("earlier.json");
+    fs::write(&earlier, &ended.out).unwrap();
+    let compare = format!("--compare {}", earlier.display());
+    let table = bench(&dir, &format!("{network} --leaf-parallelism 4 {compare}")).succeeded().out;
+    for part in
+        ["efficiency: the daemon ÷ the network alone", "not the same: leaf_parallelism: 16 then, 4 now", "ratio"]
+    {
+        assert!(table.contains(part), "{part} is missing in\n{table}");
     }
+    bench(&dir, &format!("outside --evaluator uniform {compare}")).exited_with(78).said(&["another measurement"]);
+    fs::write(&earlier, "{}").unwrap();
+    bench(&dir, &compare).exited_with(78).said(&["not what `selfplayd bench --json` prints"]);
+}
+
+#[test]
+fn everything_but_the_network_is_measured() {
+    let dir = TempDir::new().unwrap();
+    let report = bench(&dir, "--json --rounds 1 --seconds 0.3 --evaluator hash").succeeded().out;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert!(medians(&report, &["pipeline.evaluations_per_s"])[0] > 0.0);
+    assert_eq!(report["figures"]["efficiency"], Value::Null, "{report}");
+
+    let report = bench(&dir, "outside --json --rounds 1 --games 6 --plies 3 --evaluator uniform").succeeded().out;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let names = ["whole.simulations_per_cpu_s", "whole.games_per_s", "openings.simulations_per_cpu_s"];
+    assert!(medians(&report, &names).into_iter().all(|median| median > 0.0), "{report}");
+    bench(&dir, "outside").exited_with(78).said(&["--model-path FILE, or --evaluator uniform"]);
+}
+
+#[test]
+fn growth_is_measured_at_every_point() {
+    let dir = TempDir::new().unwrap();
+    let points = "growth --seconds 0.1 --evaluator uniform --games 2,1 --leaves 1,8,32 --threads 1";
+    let report: Value = serde_json::from_str(&bench(&dir, &format!("{points} --json")).succeeded().out).unwrap();
+    let points = ["threads_1", "games_1_k_1", "games_1_k_8", "games_2_k_1", "games_2_k_8"];
+    for point in points {
+        let names = ["simulations_per_s", "ticket_ms_mean", "memory_mib"].map(|name| format!("{point}.{name}"));
+        let medians = medians(&report, &names.each_ref().map(String::as_str));
+        assert!(medians.into_iter().all(|median| median > 0.0), "{point}: {report}");
+    }
+    assert_eq!(report["figures"]["games_1_k_32.memory_mib"], Value::Null, "no more leaves than simulations: {report}");
+}
+
+#[test]
+fn settings_are_tuned_and_written_as_a_file_that_settings_can_be_read_from() {
+    let dir = TempDir::new().unwrap();
+    let config = Config { board: 3, walls: 1, ..Config::QUICK }.write(dir.path());
+    let tuned = dir.path().join("tuned.toml");
+    let tune = |args: &str| {
+        let daemon = Daemon::new().flag("tune").args(args).option("--config", &config).option("--output", &tuned);
+        daemon.option("--model-path", model("b3w1_resnet_1x16.onnx")).run()
+    };
+    let ended = tune("--minutes 0.1 --memory 1GiB --device cpu").succeeded();
+    for part in [
+        "network alone, ",
+        "evaluations by batch size",
+        "\nstart ",
+        "of what the network alone gives",
+        "for --settings",
+    ] {
+        assert!(ended.out.contains(part), "{part} is missing in\n{}", ended.out);
+    }
+    let text = fs::read_to_string(&tuned).unwrap();
+    assert!(text.starts_with("# Written by `selfplayd tune`") && text.contains("\n# start "), "{text}");
+    let config = Daemon::new().flag("config").option("--config", &config).option("--settings", &tuned).run();
+    let resolved = config.exited_with(0).out;
+    let keys = ["games_per_process", "leaf_parallelism", "threads", "eval_batch_size", "eval_max_wait_ms"];
+    for key in keys {
+        let from_file = |line: &&str| line.starts_with(&format!("{key} = ")) && line.ends_with("tuned.toml");
+        assert_eq!(resolved.lines().filter(from_file).count(), 1, "{key}:\n{resolved}");
+    }
+    assert!(resolved.contains("leaf_parallelism = 1 "), "20 simulations allow no more:\n{resolved}");
+
+    fs::write(&tuned, "[play]\nseed = 1\n").unwrap();
+    tune("").exited_with(78).said(&["a file that `selfplayd tune` has not written"]);
+    tune("--memory lots").exited_with(2).said(&["--memory", "8GiB"]);
 }

@@ -10,7 +10,7 @@ use selfplay_engine::{
 };
 
 use crate::{
-    stats::{Share, Stats},
+    stats::{Sampler, Share, Stats},
     ticket::Origins,
 };
 
@@ -23,8 +23,12 @@ pub(crate) struct Meter {
     waiting: u64,
     /// When the move at hand began.
     begun: Instant,
+    sampler: Sampler,
+    /// When the last step was over, of a pass from one request to the next that is timed.
+    clock: Option<Instant>,
     request: Share,
     tree_bytes: Share,
+    tree_nodes: Share,
 }
 
 impl Meter {
@@ -35,20 +39,26 @@ impl Meter {
             seen: LeafCounts::default(),
             waiting: 0,
             begun: Instant::now(),
+            sampler: Sampler::default(),
+            clock: None,
             request: Share::new(stats, |stats| &stats.requests_in_flight),
             tree_bytes: Share::new(stats, |stats| &stats.tree_bytes),
+            tree_nodes: Share::new(stats, |stats| &stats.nodes_in_play),
         }
     }
 
     /// The game went on.
     pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
+        self.clock = self.stats.gather_ns.add_sampled(self.clock);
         let (leaves, seen) = (game.counts(), self.seen);
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won - seen.won);
         self.stats.simulations_step_limit.add(leaves.drawn - seen.drawn);
         self.waiting = leaves.evaluated - seen.evaluated;
         self.seen = leaves;
-        self.tree_bytes.set(game.tree_size().bytes);
+        let tree = game.tree_size();
+        self.tree_bytes.set(tree.bytes);
+        self.tree_nodes.set(tree.nodes);
         game.take_searched().for_each(|effort| self.searched(effort));
     }
 
@@ -76,11 +86,22 @@ impl Meter {
     pub(crate) fn asked(&mut self) {
         self.stats.evaluation_requests.add(1);
         self.request.set(1);
+        self.clock = self.sampler.begin();
     }
 
     /// It was answered, whatever the answer.
     pub(crate) fn answered(&mut self) {
         self.request.set(0);
+        if let Some(asked) = self.clock {
+            let now = Instant::now();
+            self.stats.ticket_latency.record((now - asked).as_secs_f64());
+            self.clock = Some(now);
+        }
+    }
+
+    /// Its evaluations are in the tree.
+    pub(crate) fn applied(&mut self) {
+        self.clock = self.stats.apply_ns.add_sampled(self.clock);
     }
 
     /// Its evaluations can be used.

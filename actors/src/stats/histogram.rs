@@ -118,6 +118,26 @@ impl Distribution {
     }
 }
 
+impl Distribution {
+    /// What a share `part` of the observations is at most, by assuming that they are spread evenly within a bucket; above the
+    /// last bound, that bound. `None` without observations.
+    #[must_use]
+    pub fn quantile(&self, part: f64) -> Option<f64> {
+        let count = self.count();
+        let mut left = part.clamp(0.0, 1.0) * count as f64;
+        let mut lower = 0.0;
+        for Bucket { le, count } in self.buckets() {
+            let Some(upper) = le else { break };
+            if count > 0 && left <= count as f64 {
+                return Some(lower + (upper - lower) * left / count as f64);
+            }
+            left -= count as f64;
+            lower = upper;
+        }
+        (count > 0).then_some(lower)
+    }
+}
+
 impl Default for Distribution {
     fn default() -> Self {
         Self { bounds: &[], counts: [0; MOST_BUCKETS], sum: 0.0 }

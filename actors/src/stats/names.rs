@@ -15,6 +15,11 @@ const BATCH_SIZES: &[f64] = &[
 const PLIES: &[f64] = &[5., 10., 15., 20., 30., 40., 50., 60., 80., 100., 120., 150., 200., 300.];
 /// From waits of batches to long searches.
 const MOMENTS: &[f64] = &[1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1., 2.5, 5., 10.];
+/// Fine enough for quantiles.
+const LATENCIES: &[f64] = &[
+    2e-5, 5e-5, 1e-4, 1.5e-4, 2.5e-4, 4e-4, 6e-4, 1e-3, 1.5e-3, 2.5e-3, 4e-3, 6e-3, 1e-2, 1.5e-2, 2.5e-2, 4e-2, 6e-2,
+    0.1, 0.15, 0.25, 0.5, 1., 2.5,
+];
 const SPANS: &[f64] = &[0.1, 0.25, 0.5, 1., 2.5, 5., 10., 20., 40., 60., 120., 300., 600., 1200., 3600.];
 const NODES: &[f64] = &[25., 50., 100., 200., 400., 800., 1600., 3200., 6400., 12800., 25600., 51200.];
 const NATS: &[f64] = &[0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1., 1.25, 1.5, 1.75, 2., 2.5, 3., 3.5, 4., 5.];
@@ -255,16 +260,26 @@ table! {
         Gauge(Threads) "process_threads" [];
     }
     internal {
+        /// Nanoseconds spent on gathering leaves, up to the next request or the end of the game; this and the next two by samples.
+        Counter(Seconds) gather_ns;
+        /// Nanoseconds spent on taking evaluations into trees.
+        Counter(Seconds) apply_ns;
+        /// Nanoseconds spent on looking up leaves in the cache.
+        Counter(Seconds) lookup_ns;
         /// Nanoseconds spent on answering games from finished batches.
-        Counter post_processing_ns;
+        Counter(Seconds) post_processing_ns;
+        /// Time from a request for evaluations to its answer, by samples.
+        Histogram(Seconds, LATENCIES) ticket_latency;
+        /// Nodes of the search trees of all games in play.
+        Gauge(Nodes) nodes_in_play;
         /// Batches that failed.
-        Counter batch_errors;
+        Counter(Batches) batch_errors;
         /// Restarts of all children, failed batches included.
-        Counter restarts;
+        Counter(Count) restarts;
         /// 1 while a model is checked and made ready, else 0.
-        Gauge loading;
+        Gauge(Switch) loading;
         /// Nanoseconds spent on that, for models refused at that point too.
-        Counter loading_ns;
+        Counter(Seconds) loading_ns;
     }
 }
 

@@ -27,7 +27,7 @@ macro_rules! of_snapshot {
 
 /// `Kind(unit, buckets) name { row: label = "value"; … }` for metrics that [`Stats`](super::Stats) holds; the doc comment is
 /// the help. `elsewhere` lists those whose values come from elsewhere, with the labels they have, and `internal` what is
-/// counted but is no metric.
+/// counted but not exported.
 macro_rules! table {
     (
         $(
@@ -45,7 +45,7 @@ macro_rules! table {
         internal {
             $(
                 $(#[$doc:meta])+
-                $own_kind:ident $own:ident;
+                $own_kind:ident $own_shape:tt $own:ident;
             )+
         }
     ) => {
@@ -68,7 +68,7 @@ macro_rules! table {
             fn default() -> Self {
                 Self {
                     $($($row: cell!($kind $shape),)+)+
-                    $($own: $own_kind::new(),)+
+                    $($own: cell!($own_kind $own_shape),)+
                     accounts: $crate::account::Accounts::default(),
                     rejections: $crate::rejections::Rejections::default(),
                 }

@@ -77,6 +77,18 @@ fn observations_fall_into_the_first_bucket_that_takes_them() {
 }
 
 #[test]
+fn quantiles_lie_within_their_bucket() {
+    let histogram = Histogram::new(&[1.0, 2.0, 4.0]);
+    assert_eq!(histogram.get().quantile(0.5), None);
+    histogram.record_many(1.5, 8);
+    histogram.record_many(3.0, 2);
+    let quantile = |part| histogram.get().quantile(part).unwrap();
+    assert_eq!((quantile(0.4), quantile(0.8), quantile(0.9), quantile(1.0)), (1.5, 2.0, 3.0, 4.0));
+    histogram.record_many(9.0, 90);
+    assert_eq!(histogram.get().quantile(0.95), Some(4.0), "nothing is known above the last bound");
+}
+
+#[test]
 fn observations_of_many_threads_add_up() {
     let histogram = Histogram::new(&[1.0]);
     std::thread::scope(|scope| {

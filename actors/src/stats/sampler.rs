@@ -1,0 +1,55 @@
+//! Times some of what happens often.
+
+use std::time::Instant;
+
+use super::Counter;
+
+/// Of so many passes one is timed, and counts for all of them: reading the clock at every message would cost as much as all other
+/// counting together.
+const EVERY: u32 = 8;
+
+/// Chooses at random, so that no rhythm of what is timed is met again and again at the same beat.
+#[derive(Debug, Default)]
+pub(crate) struct Sampler(u32);
+
+impl Sampler {
+    /// The time, if the pass that begins now is to be timed.
+    pub(crate) fn begin(&mut self) -> Option<Instant> {
+        // The numbers are those of Numerical Recipes.
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 16).is_multiple_of(EVERY).then(Instant::now)
+    }
+}
+
+impl Counter {
+    /// Adds the time since `begun`, if that pass is timed, for all that are not; returns the time, from which the next step of the
+    /// same pass counts.
+    pub(crate) fn add_sampled(&self, begun: Option<Instant>) -> Option<Instant> {
+        let (begun, now) = (begun?, Instant::now());
+        self.add_time((now - begun) * EVERY);
+        Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pass_of_eight_is_timed_whatever_their_rhythm() {
+        for rhythm in [1, 7, 8, 25] {
+            let mut sampler = Sampler::default();
+            let timed = (0..80_000 * rhythm).filter(|pass| sampler.begin().is_some() && pass % rhythm == 0).count();
+            assert!((9_000..11_000).contains(&timed), "{timed} of 80,000 beats of {rhythm}");
+        }
+    }
+
+    #[test]
+    fn a_timed_pass_counts_for_those_that_are_not() {
+        let counter = Counter::new();
+        assert_eq!((counter.add_sampled(None), counter.get()), (None, 0));
+        let begun = Instant::now();
+        let end = counter.add_sampled(Some(begun)).unwrap();
+        assert_eq!(u128::from(counter.get()), (end - begun).as_nanos() * 8);
+    }
+}

@@ -1,0 +1,84 @@
+//! What is played on where nobody keeps the games.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use anyhow::{Context as _, bail};
+use selfplay_actors::{
+    game::GamePlan,
+    loader::ModelOrigin,
+    root::{Ending, Options},
+    stats::Stats,
+};
+use selfplay_engine::games::quoridor::Quoridor;
+
+use crate::{
+    agents::terms,
+    output::{self, Opened},
+    play::{Evaluation, rules},
+    settings::Settings,
+};
+
+/// A directory, counters, and everything settled that does not depend on where models come from.
+pub(crate) struct Ground {
+    opened: Opened,
+    pub(crate) stats: Arc<Stats>,
+    plan: GamePlan<Quoridor>,
+    pub(crate) evaluation: Evaluation,
+}
+
+impl Ground {
+    pub(crate) fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
+        let stats = Arc::new(Stats::default());
+        let (game, seed) = (rules(settings)?, settings.play.seed.unwrap_or(0));
+        let opened = output::open(settings, dir, game, seed, games)?;
+        let plan = GamePlan {
+            game,
+            terms: terms(settings),
+            seed,
+            journal: opened.output.journal.clone(),
+            stats: stats.clone(),
+            hook: None,
+            thrifty: Arc::default(),
+        };
+        Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
+    }
+
+    pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
+        self.evaluation.options(settings, self.plan, self.opened, origin)
+    }
+}
+
+/// A directory that is removed when this is dropped.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!("failed to remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// Does something in a directory that is removed afterwards.
+pub(super) fn in_temporary_dir<T>(work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let name = format!("selfplayd-bench-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let dir = std::env::temp_dir().join(name);
+    fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    let dir = Temporary(dir);
+    work(&dir.0)
+}
+
+pub(super) fn check_ending(ending: Ending) -> anyhow::Result<()> {
+    match ending {
+        Ending::Clean => Ok(()),
+        other => bail!("the daemon ended early: {other:?}"),
+    }
+}

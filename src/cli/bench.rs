@@ -1,0 +1,133 @@
+//! Arguments of `bench` and what is below it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Flags;
+
+/// How results are given.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Compare with what the same command printed earlier with --json
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+}
+
+/// Arguments of `bench`.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BenchArgs {
+    /// What to measure instead.
+    #[command(subcommand)]
+    pub what: Option<BenchWhat>,
+    /// How results are given.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Seconds for each measurement
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Play N whole games in each round instead of stopping after --seconds
+    #[arg(long, value_name = "N")]
+    pub games: Option<u64>,
+    /// Rounds; medians and spreads are printed
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// The settings to measure.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What `bench` can measure besides speed.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum BenchWhat {
+    /// Measure all but the network: whole games, and openings only, with a network that costs nothing
+    Outside(Box<OutsideArgs>),
+    /// Measure how speed, latency and memory grow with games, leaves per game and inference threads
+    Growth(Box<GrowthArgs>),
+    /// Measure what play loses while models are swapped
+    Swap(Box<SwapArgs>),
+    /// Measure what all metrics cost; fails if it is 1% of the CPU time of play or more
+    #[command(hide = true)]
+    Metrics(Box<MetricsArgs>),
+}
+
+/// Arguments of `bench outside`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OutsideArgs {
+    /// How results are given.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Whole games of each round [default: twice as many as are in play at once]
+    #[arg(long, value_name = "N")]
+    pub games: Option<u64>,
+    /// Plies that count as the opening: all games begin at once and stop when they have played so many on average
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub plies: u64,
+    /// Rounds; medians and spreads are printed
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// The settings to measure; --model-path names a constant network, or --evaluator uniform is given.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `bench growth`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GrowthArgs {
+    /// How results are given.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Seconds for each measurement; where games wait longer for their evaluations it takes up to ten times that
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub seconds: f64,
+    /// Rounds; medians and spreads are printed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub rounds: usize,
+    /// Numbers of games in play at once
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,16,64,256,1024")]
+    pub games: Vec<u32>,
+    /// Numbers of leaves gathered from one tree at a time (K)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,8,16,32")]
+    pub leaves: Vec<u32>,
+    /// Numbers of inference threads, with the games and leaves of the settings [default: 1 to the number of cores]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub threads: Vec<u32>,
+    /// The settings to measure.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `bench swap`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SwapArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds between two models
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    pub every: f64,
+    /// Models to swap in after the first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub swaps: u64,
+    /// The settings to measure; --model-path names the model, which is published again and again.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `bench metrics`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MetricsArgs {
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Seconds to play
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub seconds: f64,
+    /// The settings to measure.
+    #[command(flatten)]
+    pub flags: Flags,
+}

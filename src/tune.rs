@@ -1,0 +1,159 @@
+//! `selfplayd tune`: finds the settings with which this machine plays fastest with this network.
+//!
+//! - `search`: which settings to try next
+//! - `plan`: what may be tried: ladders of values, bounds of memory and strength
+//! - `raw`: what the network alone gives by batch size
+//! - `file`: what was found, as a file for `--settings`
+//!
+//! What is compared is unique evaluations per second. They measure how busy the device is kept; simulations per second would also
+//! measure how alike the games of a short probe are, as games that have just begun answer each other's evaluations.
+
+mod file;
+mod plan;
+mod raw;
+mod search;
+
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+
+use self::{
+    file::{Findings, Line},
+    plan::Plan,
+    search::{Choice, Knob, Probed, Search, Space},
+};
+use crate::{
+    bench::{Until, Window, measure, short, span},
+    cli::TuneArgs,
+    exit::Exit,
+    settings::{EvaluatorKind, Settings},
+    sizes::{Footprint, machine_memory},
+};
+
+/// Probes that the time given is divided among, about.
+const PROBES: f64 = 50.0;
+/// What one of them takes beside what is measured: games spread, models are loaded.
+const OVERHEAD: f64 = 1.3;
+
+/// Searches, prints what it tries, and writes what it found.
+pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit> {
+    ensure!(args.minutes > 0.0 && args.minutes <= 1440.0, "--minutes {}: more than 0, at most 1440", args.minutes);
+    if settings.inference.evaluator != EvaluatorKind::Onnx || settings.model.path.is_none() {
+        bail!("tune needs the network that is to be played with: --model-path FILE");
+    }
+    file::check_place(&args.output)?;
+    let begun = Instant::now();
+    let budget = Duration::from_secs_f64(args.minutes * 60.0);
+    let memory = match args.memory.or_else(|| machine_memory().map(|bytes| bytes / 4 * 3)) {
+        Some(memory) => memory,
+        None => bail!("this system does not say how much memory it has: --memory SIZE"),
+    };
+    let plan = Plan::new(settings, args.max_leaf_parallelism, memory)?;
+    let mut journal = Journal { lines: Vec::new(), begun, budget };
+    for note in &plan.notes {
+        print(note)?;
+    }
+    let seconds = (args.minutes * 60.0 / PROBES / OVERHEAD).clamp(0.05, 10.0);
+    let rates = raw::measure(&plan.settings, (seconds / 2.0).min(0.5))?;
+    print(&rates.text())?;
+    print(&Line::title())?;
+    let start = plan.start(&rates);
+    let space = Space::new(start, |knob| plan.ladder(knob, &rates));
+    let mut search = Search::new(space, |choice| probe(&plan, choice, start, seconds, memory, &mut journal));
+    let best = search.descend(start)?;
+    let cut_short = search.is_cut_short();
+    let (found, before) = (search.rates(best).to_vec(), search.rates(start).to_vec());
+    drop(search);
+    if found.is_empty() {
+        bail!("not one probe fitted into --minutes {} and --memory: nothing was found", args.minutes);
+    }
+    let findings = Findings {
+        plan: &plan,
+        rates: &rates,
+        lines: &journal.lines,
+        start,
+        best,
+        before: &before,
+        found: &found,
+        seconds,
+        cut_short,
+    };
+    file::write(&args.output, &findings.to_toml())?;
+    print(&findings.summary())?;
+    print(&format!("written to {}: for --settings", args.output.display()))?;
+    Ok(Exit::Clean)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// What was tried so far, and how much time there is.
+struct Journal {
+    lines: Vec<Line>,
+    begun: Instant,
+    budget: Duration,
+}
+
+impl Journal {
+    fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.begun.elapsed())
+    }
+
+    fn note(&mut self, line: Line) -> anyhow::Result<()> {
+        print(&format!("{}  {:>12}", line.text(), span(self.left().as_secs_f64())))?;
+        self.lines.push(line);
+        Ok(())
+    }
+}
+
+/// Plays with a choice for a short while.
+fn probe(
+    plan: &Plan,
+    choice: Choice,
+    start: Choice,
+    seconds: f64,
+    memory: u64,
+    journal: &mut Journal,
+) -> anyhow::Result<Probed> {
+    let settings = plan.apply(choice);
+    let name = match choice.changes(start)[..] {
+        [] => "start".to_owned(),
+        [(knob, _)] => knob.name().to_owned(),
+        _ => "several".to_owned(),
+    };
+    if Footprint::of(&settings).total() > memory {
+        journal.note(Line::too_large(name, choice))?;
+        return Ok(Probed::TooLarge);
+    }
+    // The start is measured in any case.
+    if !journal.lines.is_empty() && journal.left().as_secs_f64() < seconds * OVERHEAD {
+        return Ok(Probed::OutOfTime);
+    }
+    let answers = 2 * u64::from(choice.get(Knob::Games));
+    let window = measure(&settings, Until::Answers(seconds, answers)).context("a probe failed")?;
+    let Window { rates, .. } = &window;
+    let rate = rates.per_second(rates.counts.evaluations);
+    let peak_mib = window.peak_mib();
+    let line = Line {
+        name,
+        choice,
+        evaluations_per_s: Some(rate),
+        simulations_per_s: rates.per_second(rates.counts.simulations_total()),
+        wait_ms: rates.counts.ticket_latency.mean() * 1e3,
+        peak_mib,
+    };
+    journal.note(line)?;
+    let too_large = peak_mib.is_some_and(|mib| mib * f64::from(1 << 20) > memory as f64);
+    Ok(if too_large && choice != start { Probed::TooLarge } else { Probed::Rate(rate) })
+}
+
+/// A rate for people.
+fn per_second(rate: f64) -> String {
+    format!("{}/s", short(rate))
+}

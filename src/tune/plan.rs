@@ -1,0 +1,179 @@
+//! What may be tried: where the search starts, the values of each knob, and what bounds them.
+
+use anyhow::ensure;
+use selfplay_actors::onnx::Device;
+
+use super::{
+    raw::BatchRates,
+    search::{Choice, Knob},
+};
+use crate::{
+    settings::Settings,
+    sizes::{Footprint, Sizes},
+};
+
+/// Simulations of a move for each leaf that may be gathered at a time: choices made on older values are then few.
+const SIMULATIONS_PER_LEAF: u32 = 25;
+/// More leaves at a time are not tried without being asked for.
+const MOST_LEAVES: u32 = 16;
+/// Games in play beyond which nothing is tried.
+const MOST_GAMES: u32 = 4096;
+/// Waits for a fuller batch, in microseconds.
+const WAITS: [u32; 5] = [0, 250, 500, 1000, 2000];
+/// Share of the memory that the cache keeps when it has to give way.
+const CACHE_SHARE: u64 = 4;
+/// Most numbers of threads that are tried one by one.
+const MOST_THREADS: u32 = 8;
+
+/// See the module.
+pub(super) struct Plan {
+    /// The user's, within the memory given, with threads and batches as `auto` has them.
+    pub(super) settings: Settings,
+    /// What was changed to fit, for the user.
+    pub(super) notes: Vec<String>,
+    /// Most leaves gathered at a time.
+    pub(super) most_leaves: u32,
+    /// Whether the cache had to give way.
+    pub(super) cache_cut: bool,
+}
+
+impl Plan {
+    /// For a daemon that needs at most `memory` bytes. `most_leaves`: what the user allows.
+    pub(super) fn new(settings: &Settings, most_leaves: Option<u32>, memory: u64) -> anyhow::Result<Self> {
+        let mut settings = settings.clone();
+        let mut notes = Vec::new();
+        (settings.inference.threads, settings.inference.eval_batch_size) = (None, None);
+        let most_leaves = bound(&settings, most_leaves);
+        if settings.search.leaf_parallelism > most_leaves {
+            notes.push(format!(
+                "leaf_parallelism {} is lowered to {most_leaves}, so that strength does not suffer; \
+                 --max-leaf-parallelism allows more",
+                settings.search.leaf_parallelism
+            ));
+            settings.search.leaf_parallelism = most_leaves;
+        }
+        let cache_cut = fit(&mut settings, memory, &mut notes)?;
+        Ok(Self { settings, notes, most_leaves, cache_cut })
+    }
+
+    /// What `auto` and the settings say.
+    pub(super) fn start(&self, rates: &BatchRates) -> Choice {
+        let Sizes { inference_threads, batching, .. } = Sizes::new(&self.settings, rates.device);
+        Choice::new(|knob| match knob {
+            Knob::Threads => inference_threads as u32,
+            Knob::Batch => batching.max_batch as u32,
+            Knob::Games => self.settings.play.games_per_process,
+            Knob::Leaves => self.settings.search.leaf_parallelism,
+            Knob::Wait => (self.settings.inference.eval_max_wait_ms * 1e3) as u32,
+        })
+    }
+
+    /// The values to try.
+    pub(super) fn ladder(&self, knob: Knob, rates: &BatchRates) -> Vec<u32> {
+        let powers = |most: u32| {
+            std::iter::successors(Some(1_u32), |power| power.checked_mul(2)).take_while(move |&power| power <= most)
+        };
+        let cores = Sizes::new(&self.settings, rates.device).cores as u32;
+        match knob {
+            Knob::Threads if matches!(rates.device, Device::Cuda(_)) => (1..=4).collect(),
+            Knob::Threads if cores <= MOST_THREADS => (1..=cores).collect(),
+            Knob::Threads => (1..=4).map(|quarter| cores * quarter / 4).collect(),
+            Knob::Batch => rates.worthwhile(),
+            Knob::Games => powers(MOST_GAMES).collect(),
+            Knob::Leaves => powers(self.most_leaves).collect(),
+            Knob::Wait => WAITS.to_vec(),
+        }
+    }
+
+    /// The settings with a choice.
+    pub(super) fn apply(&self, choice: Choice) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.inference.threads = Some(choice.get(Knob::Threads));
+        settings.inference.eval_batch_size = Some(choice.get(Knob::Batch));
+        settings.play.games_per_process = choice.get(Knob::Games);
+        settings.search.leaf_parallelism = choice.get(Knob::Leaves);
+        settings.inference.eval_max_wait_ms = f64::from(choice.get(Knob::Wait)) / 1e3;
+        settings
+    }
+}
+
+/// Most leaves gathered at a time: what the user allows, else few beside the simulations of a move; never more than those.
+fn bound(settings: &Settings, allowed: Option<u32>) -> u32 {
+    // Where simulations depend on the number of legal moves, few moves have so few.
+    let simulations = settings.search.mcts_n.unwrap_or(settings.search.mcts_k.saturating_mul(10));
+    let usual = (simulations / SIMULATIONS_PER_LEAF).clamp(1, MOST_LEAVES);
+    allowed.unwrap_or(usual).min(simulations).max(1)
+}
+
+/// Brings the settings within the memory: first the cache gives way, then games. Whether the cache did.
+fn fit(settings: &mut Settings, memory: u64, notes: &mut Vec<String>) -> anyhow::Result<bool> {
+    let exceeds = |settings: &Settings| Footprint::of(settings).total() > memory;
+    let mib = |bytes: u64| bytes >> 20;
+    let most = memory / CACHE_SHARE;
+    let cache_cut = exceeds(settings) && settings.cache.enabled() && settings.cache.max_bytes > most;
+    if cache_cut {
+        notes.push(format!("the cache is cut to {} MiB to fit into {} MiB", mib(most), mib(memory)));
+        settings.cache.max_bytes = most;
+    }
+    let games = settings.play.games_per_process;
+    while exceeds(settings) && settings.play.games_per_process > 1 {
+        settings.play.games_per_process /= 2;
+    }
+    ensure!(!exceeds(settings), "--memory: one game alone may need {} MiB", mib(Footprint::of(settings).total()));
+    if settings.play.games_per_process < games {
+        notes.push(format!("games start at {} instead of {games} to fit", settings.play.games_per_process));
+    }
+    Ok(cache_cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::file::tests::settings;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn leaves_are_few_beside_the_simulations_unless_the_user_says_otherwise() {
+        let most = |n: &str, allowed| {
+            let given = settings(&[("search.mcts_n", n), ("search.leaf_parallelism", "2")]);
+            Plan::new(&given, allowed, GIB).unwrap().most_leaves
+        };
+        assert_eq!((most("10", None), most("100", None), most("400", None), most("5000", None)), (1, 4, 16, 16));
+        assert_eq!((most("100", Some(64)), most("10", Some(64)), most("5000", Some(2))), (64, 10, 2));
+        let given = settings(&[("search.mcts_n", "100"), ("search.leaf_parallelism", "16")]);
+        let plan = Plan::new(&given, None, GIB).unwrap();
+        assert_eq!(plan.settings.search.leaf_parallelism, 4);
+        assert!(plan.notes[0].starts_with("leaf_parallelism 16 is lowered to 4"), "{:?}", plan.notes);
+    }
+
+    #[test]
+    fn the_cache_gives_way_before_games() {
+        let given = settings(&[("search.mcts_n", "400"), ("game.board_size", "9"), ("cache.max_bytes", "200MiB")]);
+        let fitted = |mib: u64| {
+            let plan = Plan::new(&given, None, mib << 20).unwrap();
+            (plan.settings.cache.max_bytes >> 20, plan.settings.play.games_per_process, plan.notes.len())
+        };
+        assert_eq!(fitted(1024), (200, 32, 0));
+        assert_eq!(fitted(100), (25, 32, 1));
+        let (cache, games, notes) = fitted(16);
+        assert!(cache == 4 && (1..32).contains(&games) && notes == 2, "{cache} MiB, {games} games");
+        assert!(Plan::new(&given, None, 1 << 10).is_err_and(|error| error.to_string().contains("one game alone")));
+    }
+
+    #[test]
+    fn a_choice_becomes_settings_and_the_start_is_what_auto_says() {
+        let plan =
+            Plan::new(&settings(&[("inference.threads", "7"), ("play.games_per_process", "20")]), None, GIB).unwrap();
+        let rates = BatchRates::of(&[(1, 10.0), (8, 20.0)]);
+        let start = plan.start(&rates);
+        assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 32, 0));
+        assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, Device::Cpu).cores, "not 7");
+        let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
+        assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, 3));
+        assert_eq!((settings.inference.eval_batch_size, settings.play.games_per_process), (Some(8), 20));
+        assert_eq!(plan.ladder(Knob::Batch, &rates), [1, 8]);
+        assert_eq!(plan.ladder(Knob::Games, &rates)[..4], [1, 2, 4, 8]);
+        assert!(plan.ladder(Knob::Leaves, &rates).iter().all(|&leaves| leaves <= plan.most_leaves));
+    }
+}

@@ -1,0 +1,111 @@
+//! What the network alone gives by batch size. It is a sawtooth rather than a curve (a batch of 33 may cost as much as one of 48),
+//! so that sizes are measured rather than assumed.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use selfplay_actors::onnx::{BatchBuckets, Device, ModelFile, load_evaluators, raw_throughput};
+
+use super::per_second;
+use crate::{
+    exit::failed,
+    play::{Prepared, prepare_onnx, rules},
+    settings::Settings,
+};
+
+/// The largest batches that are tried on a CPU and on a GPU.
+const LARGEST: (usize, usize) = (128, 2048);
+/// A larger batch must give this much more, or it is not worth the wait.
+const LEAST_GAIN: f64 = 1.01;
+/// Times that every size is measured, all of them in turn; the best counts, as the others were disturbed.
+const ROUNDS: usize = 2;
+
+/// Evaluations per second by batch size.
+#[derive(Clone, Debug)]
+pub(super) struct BatchRates {
+    /// Ascending by size.
+    rates: Vec<(u32, f64)>,
+    threads: usize,
+    /// What it runs on.
+    pub(super) device: Device,
+}
+
+impl BatchRates {
+    /// Sizes that give more than all smaller ones.
+    pub(super) fn worthwhile(&self) -> Vec<u32> {
+        let mut best = 0.0;
+        let worthwhile = self.rates.iter().filter(|&&(_, rate)| {
+            let better = rate > best * LEAST_GAIN;
+            if better {
+                best = rate;
+            }
+            better
+        });
+        worthwhile.map(|&(size, _)| size).collect()
+    }
+
+    /// The most that the network gives.
+    pub(super) fn best(&self) -> f64 {
+        self.rates.iter().map(|&(_, rate)| rate).fold(0.0, f64::max)
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let worthwhile = self.worthwhile();
+        let mark = |size: &u32| if worthwhile.contains(size) { "*" } else { "" };
+        let rates: Vec<_> =
+            self.rates.iter().map(|(size, rate)| format!("{size}{}: {}", mark(size), per_second(*rate))).collect();
+        let threads = self.threads;
+        format!("network alone, {threads} threads, evaluations by batch size (*: worth trying): {}", rates.join(", "))
+    }
+}
+
+/// Measures every size for `seconds` on all inference threads.
+pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
+    let Prepared { runtime, mut load, provider } = prepare_onnx(settings)?;
+    load.max_batch = if matches!(provider.actual, Device::Cuda(_)) { LARGEST.1 } else { LARGEST.0 };
+    let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
+    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
+    let sizes = match loaded.fixed_batch {
+        Some(only) => vec![only],
+        None => BatchBuckets::geometric(load.max_batch).sizes().to_vec(),
+    };
+    let mut rates: Vec<_> = sizes.into_iter().map(|size| (size as u32, 0.0_f64)).collect();
+    for _ in 0..ROUNDS {
+        for (size, best) in &mut rates {
+            let raw = raw_throughput(&mut loaded.evaluators, *size as usize, Duration::from_secs_f64(seconds / 2.0))?;
+            *best = best.max(raw.evaluations_per_second);
+        }
+    }
+    Ok(BatchRates { rates, threads: load.threads, device: provider.actual })
+}
+
+#[cfg(test)]
+impl BatchRates {
+    /// Made up, on a CPU with two threads.
+    pub(super) fn of(rates: &[(u32, f64)]) -> Self {
+        Self { rates: rates.to_vec(), threads: 2, device: Device::Cpu }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_between_two_teeth_are_not_worth_trying() {
+        let rates = BatchRates::of(&[
+            (1, 900.0),
+            (2, 1000.0),
+            (4, 1005.0),
+            (8, 1300.0),
+            (12, 1100.0),
+            (16, 1350.0),
+            (32, 1351.0),
+        ]);
+        assert_eq!(rates.worthwhile(), [1, 2, 8, 16]);
+        assert_eq!(rates.best(), 1351.0);
+        let text = rates.text();
+        assert!(text.contains("8*: 1,300/s, 12: 1,100/s, 16*: 1,350/s, 32: 1,351/s"), "{text}");
+    }
+}
