@@ -82,6 +82,8 @@ impl Rehearsal {
             drop_t_on_step: None,
             tree_reuse: true,
             penalize_visited_states: false,
+            symmetry: false,
+            keep_evaluations: false,
             agents: [Agent::Search; 2],
         };
         let mut game = SelfPlayGame::new(Quoridor::new(9, 10, None)?, Arc::new(settings), 1, 0);

@@ -106,6 +106,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 drop_t_on_step: Some(20),
                 tree_reuse: true,
                 penalize_visited_states: false,
+                symmetry: false,
+                keep_evaluations: false,
                 agents: [Agent::Search; 2],
             },
             num_games: Some(num_games),

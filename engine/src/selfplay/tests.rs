@@ -36,6 +36,8 @@ fn settings() -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        symmetry: false,
+        keep_evaluations: false,
         agents: [Agent::Search; 2],
     }
 }
