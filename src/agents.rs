@@ -44,6 +44,9 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         drop_t_on_step: search.drop_t_on_step,
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
+        symmetry: settings.cache.symmetry,
+        // A kept tree has no use for them: what it holds is never asked again.
+        keep_evaluations: settings.cache.keep_evaluations && (!search.tree_reuse || search.penalize_visited_states),
         agents: [agent, opponent],
     }
 }

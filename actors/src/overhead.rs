@@ -116,7 +116,7 @@ impl Rehearsal {
     fn play(&mut self, event: Event) {
         match event {
             Event::Request => {
-                self.meter.advanced(&mut self.game);
+                self.meter.advanced(&mut self.game, black_box(8));
                 self.meter.asked();
                 self.stats.count_lookups(black_box(&Counts::default()));
                 self.stats.count_lookups(black_box(&Counts::default()));

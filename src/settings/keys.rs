@@ -66,6 +66,8 @@ pub(super) const KEYS: &[Key] = &[
     open("inference.hang_seconds", Kind::Positive(86_400.0), "none"),
     key("cache.max_bytes", Kind::Bytes),
     open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
+    key("cache.keep_evaluations", Kind::Flag),
+    key("cache.symmetry", Kind::Flag),
     open("model.path", Kind::Path, "none"),
     key("model.version", Kind::Int(0, u32::MAX as i64)),
     open("model.latest_yaml", Kind::Path, "none"),

@@ -24,7 +24,7 @@ use crate::{
     games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
-    loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
+    loader::{InService, LoaderAddresses, ModelLoaderActor, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
     writer::{WriterActor, WriterAddresses},
@@ -127,11 +127,14 @@ pub(super) async fn start<G: Game>(
     };
     launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
 
+    let serving = pool.clone();
+    let in_service: InService = Arc::new(move || serving.generation().number);
     let addresses = GameAddresses {
         cache: cache.recipient(),
         writer: writer.clone().recipient(),
         rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
+        in_service: in_service.clone(),
     };
     let hosts: Vec<_> = game_arbiters.iter().map(|arbiter| host(arbiter, &plan, &addresses, &game_spec)).collect();
     let new_slot = Box::new(move |slot, thread: usize| {
@@ -170,11 +173,10 @@ pub(super) async fn start<G: Game>(
     });
 
     // The loader last: everything it may wake is there.
-    let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
         batcher: batcher.clone().recipient(),
         unload: batcher.recipient(),
-        in_service: Arc::new(move || serving.generation().number),
+        in_service,
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),

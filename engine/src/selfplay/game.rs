@@ -236,6 +236,12 @@ impl<G: Game> SelfPlayGame<G> {
         self.searched.drain(..)
     }
 
+    /// Whether a search waits for the evaluations that were asked for last.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        self.search.is_waiting()
+    }
+
     /// Leaves that were not asked as they were gathered.
     #[must_use]
     pub const fn asked_counts(&self) -> AskedCounts {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod agents;
+mod asking;
 mod models;
 
 const N: u32 = 24;
