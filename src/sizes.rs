@@ -8,7 +8,7 @@ use selfplay_actors::{
     onnx::Device,
 };
 
-use crate::settings::Settings;
+use crate::{agents::keeps_evaluations, settings::Settings};
 
 /// Positions that a CPU evaluates at once: more gain nothing there, and make games wait longer.
 const CPU_BATCH: usize = 32;
@@ -74,6 +74,9 @@ impl Sizes {
 /// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
 const NODE_BYTES: u64 = 200;
 const ACTION_BYTES: u64 = 6;
+/// The same of an evaluation that is kept for the next search. There are those of two searches.
+const KEPT_BYTES: u64 = 2 * 80;
+const KEPT_ACTION_BYTES: u64 = 2 * 4;
 /// Numbers per cell of the largest input, around the board as well: five planes of single precision.
 const PLANES: u64 = 5;
 
@@ -89,7 +92,8 @@ pub(crate) fn memory_warning(settings: &Settings, memory: u64) -> Option<String>
     let simulations =
         settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from);
     let games = u64::from(settings.play.games_per_process);
-    let trees = games.saturating_mul(simulations).saturating_mul(NODE_BYTES + ACTION_BYTES * actions);
+    let kept = if keeps_evaluations(settings) { KEPT_BYTES + KEPT_ACTION_BYTES * actions } else { 0 };
+    let trees = games.saturating_mul(simulations).saturating_mul(NODE_BYTES + ACTION_BYTES * actions + kept);
     let cache = if settings.cache.enabled() { settings.cache.max_bytes } else { 0 };
     let sizes = Sizes::new(settings, Device::Cpu);
     let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);

@@ -2,6 +2,7 @@
 
 mod store;
 mod table;
+mod warming;
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,7 +11,7 @@ use selfplay_engine::Game;
 
 pub use self::store::CacheLimits;
 pub(crate) use self::table::Counts;
-use self::table::Table;
+use self::{table::Table, warming::Warming};
 use crate::{
     batcher::Evaluate,
     stats::Stats,
@@ -23,6 +24,15 @@ use crate::{
 #[rtype(result = "()")]
 pub struct ModelChanged(pub Generation);
 
+/// An inference thread has nothing to do: it could evaluate so many positions that were asked often of the model before. Sent by
+/// the batcher; answered by an [`Evaluate`], or not at all when there is nothing of that kind left.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DeviceIdle {
+    /// Most positions.
+    pub most: usize,
+}
+
 /// See the module.
 pub struct CacheActor<G: Game> {
     limits: CacheLimits,
@@ -32,15 +42,17 @@ pub struct CacheActor<G: Game> {
 }
 
 impl<G: Game> CacheActor<G> {
-    /// An empty cache. `own` is its own address, where inference threads report the leaves it asks for.
+    /// An empty cache. `warm_after_swap`: most positions to ask of a new model in idle time; `own` is its own address, where
+    /// inference threads report the leaves it asks for.
     pub fn new(
         limits: CacheLimits,
+        warm_after_swap: usize,
         batcher: Recipient<Evaluate<G>>,
         own: Recipient<BatchDone>,
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.max_bytes);
-        Self { limits, batcher, stats, table: Table::new(limits, own) }
+        Self { limits, batcher, stats, table: Table::new(limits, Warming::new(warm_after_swap), own) }
     }
 
     /// Sends on what the table has collected for the network.
@@ -83,6 +95,15 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
         self.table.complete(done);
         self.forward();
         self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);
+    }
+}
+
+impl<G: Game> Handler<DeviceIdle> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, DeviceIdle { most }: DeviceIdle, _: &mut Self::Context) {
+        self.table.warm(most);
+        self.forward();
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) const KEYS: &[Key] = &[
     key("cache.max_bytes", Kind::Bytes),
     open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
     key("cache.keep_evaluations", Kind::Flag),
+    key("cache.warm_after_swap", Kind::Int(0, 1_000_000)),
     key("cache.symmetry", Kind::Flag),
     open("model.path", Kind::Path, "none"),
     key("model.version", Kind::Int(0, u32::MAX as i64)),

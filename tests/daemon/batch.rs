@@ -45,7 +45,8 @@ fn archives(args: &str) -> BTreeMap<u64, Vec<u8>> {
 fn archives_with(cache: &[(&str, &str)], args: &str) -> BTreeMap<u64, Vec<u8>> {
     let dir = TempDir::new().unwrap();
     let out = dir.path().join("games");
-    let daemon = Daemon::playing(&Config::QUICK.write(dir.path()), &out).args("--evaluator hash --num-games 6").args(args);
+    let daemon =
+        Daemon::playing(&Config::QUICK.write(dir.path()), &out).args("--evaluator hash --num-games 6").args(args);
     let set = |daemon: Daemon, (name, value): &(&str, &str)| daemon.env(&format!("SELFPLAYD__CACHE__{name}"), value);
     cache.iter().fold(daemon, set).run().succeeded();
     let written = games::left_in(&out, Config::QUICK);

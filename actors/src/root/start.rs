@@ -97,20 +97,22 @@ pub(super) async fn start<G: Game>(
         _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
     };
     let cache_actor = {
-        let (limits, batcher, own) = (options.cache, batcher.clone().recipient(), cache.clone().recipient());
+        let (limits, warm) = (options.cache, options.warm_after_swap);
+        let (batcher, own) = (batcher.clone().recipient(), cache.clone().recipient());
         let stats = stats.clone();
-        move || CacheActor::new(limits, batcher, own, stats)
+        move || CacheActor::new(limits, warm, batcher, own, stats)
     };
     launch(&evaluation, cache_mailbox, cache_actor, cache_spec);
     let batcher_actor = {
         let addresses = BatcherAddresses {
             cache: cache.clone().recipient(),
+            idle: cache.clone().recipient(),
             proven: loader.clone().recipient(),
             withdrawn: loader.clone().recipient(),
         };
         let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
-        let control = control.clone();
-        move || BatcherActor::new(pool, policy, limits, addresses, control, stats)
+        let (control, warm) = (control.clone(), options.warm_after_swap);
+        move || BatcherActor::new(pool, policy, limits, warm, addresses, control, stats)
     };
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 

@@ -137,6 +137,8 @@ table! {
         cache_misses: result = "miss";
         cache_in_flight_hits: result = "in_flight";
     }
+    /// Leaves that nobody asked: evaluated in idle time after a swap because they were asked often of the model before.
+    Counter(Leaves) cache_warmed_total { cache_warmed; }
     /// Evaluations in the cache.
     Gauge(Entries) cache_entries { cache_entries; }
     /// Bytes of the cache, by an estimate that is within 5%.

@@ -69,7 +69,10 @@ fn check_leaves<G: Game>(game: &G, leaf: Leaf<G>, image: Leaf<G>) {
     assert_eq!((one.position, one.legal), (other.position, other.legal));
     let own_image = leaf.position == image.position;
     assert_eq!(turned ^ other_turned, !own_image);
-    assert_eq!((one.position, one.legal), if turned { (image.position, image.legal) } else { (leaf.position, leaf.legal) });
+    assert_eq!(
+        (one.position, one.legal),
+        if turned { (image.position, image.legal) } else { (leaf.position, leaf.legal) }
+    );
 }
 
 /// Each row of `length` groups of `group` entries read backwards.
