@@ -263,6 +263,12 @@ pub(crate) struct CacheSettings {
     pub max_bytes: u64,
     /// Most entries as well; 0: no cache; `None`: bounded by bytes only.
     pub max_entries: Option<u64>,
+    /// Without tree reuse, each game keeps the evaluations of its last search.
+    pub keep_evaluations: bool,
+    /// Most positions that idle inference threads evaluate after a swap.
+    pub warm_after_swap: u32,
+    /// Ask a position and its mirror image as one.
+    pub symmetry: bool,
 }
 
 impl CacheSettings {
@@ -409,9 +415,10 @@ pub(crate) enum LogFormat {
 
 impl Settings {
     /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
-    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from.
+    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Of the cache's
+    /// settings, symmetry does.
     pub(crate) fn games_hash(&self) -> String {
-        let determining = serde_json::json!({
+        let mut determining = serde_json::json!({
             "game": "quoridor",
             "rules": self.game,
             "search": self.search,
@@ -419,6 +426,10 @@ impl Settings {
             "p2": self.play.p2,
             "evaluator": self.inference.evaluator,
         });
+        if self.cache.symmetry {
+            // Only then, so that other games keep the hash that they had before there was such a setting.
+            determining["symmetry"] = true.into();
+        }
         let digest = Sha256::digest(determining.to_string());
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -8,7 +8,7 @@ use selfplay_actors::{
     onnx::{BatchBuckets, Device},
 };
 
-use crate::settings::Settings;
+use crate::{agents::keeps_evaluations, settings::Settings};
 
 /// Positions that a CPU evaluates at once: more gain nothing there, and make games wait longer.
 const CPU_BATCH: usize = 32;
@@ -94,6 +94,9 @@ pub(crate) fn buckets(settings: &Settings) -> Option<BatchBuckets> {
 /// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
 const NODE_BYTES: u64 = 200;
 const ACTION_BYTES: u64 = 6;
+/// The same of an evaluation that is kept for the next search. There are those of two searches.
+const KEPT_BYTES: u64 = 2 * 80;
+const KEPT_ACTION_BYTES: u64 = 2 * 4;
 /// Numbers per cell of the largest input, around the board as well: five planes of single precision.
 const PLANES: u64 = 5;
 
@@ -125,10 +128,12 @@ impl Footprint {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
         let games = u64::from(settings.play.games_per_process);
+        let kept = if keeps_evaluations(settings) { KEPT_BYTES + KEPT_ACTION_BYTES * actions } else { 0 };
+        let node = NODE_BYTES + ACTION_BYTES * actions + kept;
         let sizes = Sizes::new(settings, &[Device::Cpu]);
         let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
         Self {
-            trees: games.saturating_mul(simulations(settings)).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
+            trees: games.saturating_mul(simulations(settings)).saturating_mul(node),
             cache: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
             batches: positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64),
         }

@@ -229,6 +229,8 @@ pub(crate) struct RateStatus {
     pub mean_batch: f64,
     /// Share of leaves that needed no evaluation of their own.
     pub cache_hit_rate: f64,
+    /// Positions that the network evaluated, per simulation; 0 without simulations.
+    pub evaluations_per_simulation: f64,
 }
 
 /// Speeds of the last minutes, the oldest first, at most 150.

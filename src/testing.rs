@@ -34,6 +34,8 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        symmetry: false,
+        keep_evaluations: false,
         agents: [Agent::Search, Agent::Random],
     };
     let mut evaluator = HashEvaluator::new(rules(), QuoridorEncoding::Resnet, HashPriors::Ratio, 0);

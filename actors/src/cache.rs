@@ -3,6 +3,7 @@
 mod rehearsal;
 mod store;
 mod table;
+mod warming;
 
 use std::{sync::Arc, time::Instant};
 
@@ -10,8 +11,8 @@ use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 pub(crate) use self::table::Counts;
-use self::table::Table;
 pub use self::{rehearsal::CacheRehearsal, store::CacheLimits};
+use self::{table::Table, warming::Warming};
 use crate::{
     batcher::Evaluate,
     stats::{Sampler, Stats},
@@ -29,6 +30,15 @@ pub struct ModelChanged(pub Generation);
 #[rtype(result = "()")]
 pub struct SetCacheBytes(pub usize);
 
+/// An inference thread has nothing to do: it could evaluate so many positions that were asked often of the model before. Sent by
+/// the batcher; answered by an [`Evaluate`], or not at all when there is nothing of that kind left.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DeviceIdle {
+    /// Most positions.
+    pub most: usize,
+}
+
 /// See the module.
 pub struct CacheActor<G: Game> {
     limits: CacheLimits,
@@ -39,15 +49,18 @@ pub struct CacheActor<G: Game> {
 }
 
 impl<G: Game> CacheActor<G> {
-    /// An empty cache. `own` is its own address, where inference threads report the leaves it asks for.
+    /// An empty cache. `warm_after_swap`: most positions to ask of a new model in idle time; `own` is its own address, where
+    /// inference threads report the leaves it asks for.
     pub fn new(
         limits: CacheLimits,
+        warm_after_swap: usize,
         batcher: Recipient<Evaluate<G>>,
         own: Recipient<BatchDone>,
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.capacity());
-        Self { limits, batcher, stats, sampler: Sampler::default(), table: Table::new(limits, own) }
+        let table = Table::new(limits, Warming::new(warm_after_swap), own);
+        Self { limits, batcher, stats, sampler: Sampler::default(), table }
     }
 
     /// Sends on what the table has collected for the network.
@@ -103,6 +116,15 @@ impl<G: Game> Handler<SetCacheBytes> for CacheActor<G> {
         self.stats.cache_capacity.set_count(self.limits.capacity());
         self.table.set_limits(self.limits);
         self.table.report(&self.stats);
+    }
+}
+
+impl<G: Game> Handler<DeviceIdle> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, DeviceIdle { most }: DeviceIdle, _: &mut Self::Context) {
+        self.table.warm(most);
+        self.forward();
     }
 }
 

@@ -28,6 +28,7 @@ pub use self::hook::{GameHook, GameKey, GameNews, both, each_ply};
 pub(crate) use self::meter::Meter;
 use crate::{
     account,
+    loader::InService,
     stats::Stats,
     ticket::{Evaluated, Flaw, Lookup, Reply, Ticket, TicketError},
     writer::{GameFinished, GameRejected, Nonsense},
@@ -167,6 +168,8 @@ pub struct GameAddresses<G: Game> {
     pub rejects: Recipient<GameRejected<G>>,
     /// Free slots.
     pub supervisor: Recipient<SlotFree>,
+    /// Tells the number of the model in service, so that nothing an earlier one said is used for longer than it takes to ask.
+    pub in_service: InService,
 }
 
 impl<G: Game> Clone for GameAddresses<G> {
@@ -176,6 +179,7 @@ impl<G: Game> Clone for GameAddresses<G> {
             writer: self.writer.clone(),
             rejects: self.rejects.clone(),
             supervisor: self.supervisor.clone(),
+            in_service: self.in_service.clone(),
         }
     }
 }
@@ -280,6 +284,7 @@ impl<G: Game> GameActor<G> {
         crate::faults::hit(crate::faults::Point::Game);
         let Some(playing) = &mut self.playing else { return };
         playing.asked.clear();
+        playing.game.model_in_service((self.addresses.in_service)());
         let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
         if let Some(assigned) = &mut self.assigned {
             if self.plan.thrifty.load(Relaxed) && playing.game.plies().len() > assigned.noted {
@@ -384,7 +389,7 @@ impl<G: Game> GameActor<G> {
 impl<G: Game> Playing<G> {
     /// Counts what its last step did; `before` plies were counted by then.
     fn count(&mut self, progress: &Progress<G>, before: usize) {
-        self.meter.advanced(&mut self.game);
+        self.meter.advanced(&mut self.game, self.asked.len());
         let plies = match progress {
             Progress::Leaves => self.game.plies(),
             Progress::Finished(record) => &record.plies,

@@ -83,6 +83,8 @@ impl Rehearsal {
             drop_t_on_step: None,
             tree_reuse: true,
             penalize_visited_states: false,
+            symmetry: false,
+            keep_evaluations: false,
             agents: [Agent::Search; 2],
         };
         let mut game = SelfPlayGame::new(Quoridor::new(9, 10, None)?, Arc::new(settings), 1, 0);
@@ -115,7 +117,7 @@ impl Rehearsal {
     fn play(&mut self, event: Event) {
         match event {
             Event::Request => {
-                self.meter.advanced(&mut self.game);
+                self.meter.advanced(&mut self.game, black_box(8));
                 self.meter.asked();
                 let begun = self.sampler.begin();
                 self.stats.count_lookups(black_box(&Counts::default()));

@@ -71,6 +71,8 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        symmetry: false,
+        keep_evaluations: false,
         agents: [agent; 2],
     }
 }

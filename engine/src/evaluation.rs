@@ -22,6 +22,18 @@ impl<G: Game> Leaf<G> {
     pub fn new(game: &G, state: &G::State, legal: &G::Actions) -> Self {
         Self { position: game.position(state), legal: game.turn_actions(game.side_to_move(state), legal) }
     }
+
+    /// The lesser of the leaf and its mirror image, and whether that is the image. The same for both, but for a position that is
+    /// its own image: then it is the leaf.
+    #[must_use]
+    pub fn canonical(self, game: &G) -> (Self, bool) {
+        let image = game.mirror(&self.position);
+        if image < self.position {
+            (Self { position: image, legal: game.mirror_actions(&self.legal) }, true)
+        } else {
+            (self, false)
+        }
+    }
 }
 
 // Derives would ask for `G: Clone` and so on; the fields are what counts.
@@ -165,12 +177,13 @@ impl Evaluations {
         self.clamped = 0;
     }
 
-    /// Appends the evaluation of the next leaf. `priors`: see [`Evaluation::priors`].
-    pub fn push(&mut self, value: f32, priors: impl IntoIterator<Item = f32>) {
-        self.values.push(value);
+    /// Appends the evaluation of the next leaf, and returns its priors. `priors`: see [`Evaluation::priors`].
+    pub fn push(&mut self, value: f32, priors: impl IntoIterator<Item = f32>) -> &mut [f32] {
         let start = self.priors.len();
+        self.values.push(value);
         self.priors.extend(priors);
         self.spans.push(self.span_from(start));
+        &mut self.priors[start..]
     }
 
     /// The evaluation of leaf `index`. Panics when there is none.

@@ -169,7 +169,9 @@ pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
     type State: Clone + Debug + Send + Unpin + 'static;
     /// What the network sees of a state and nothing else (no ply counter), in the network frame. Small; equal positions have
     /// equal evaluations, so it is the key of the evaluation cache.
-    type Position: Copy + Eq + Hash + Debug + Send + Sync + Unpin + 'static;
+    ///
+    /// Their order has no meaning but to tell which of two mirror images stands for both ([`Game::mirror`]).
+    type Position: Copy + Ord + Hash + Debug + Send + Sync + Unpin + 'static;
     /// A set of this game's actions.
     type Actions: ActionSet;
     /// A way to lay a position out as network input.
@@ -200,6 +202,19 @@ pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
     /// Reorders priors over the legal actions of `mover`, in place, from ascending network-frame order to ascending game-frame
     /// order. `legal` is in the game frame and has as many members as there are priors.
     fn turn_priors(&self, mover: Player, legal: &Self::Actions, priors: &mut [f32]);
+
+    /// The mirror image of a position. The rules cannot tell it from the position: legal actions, successors and the outcome of
+    /// the one are those of the other, mirrored. An involution, and the identity (as here) for a game without such a symmetry.
+    fn mirror(&self, position: &Self::Position) -> Self::Position {
+        *position
+    }
+    /// Mirrors a set of actions as [`Game::mirror`] mirrors positions.
+    fn mirror_actions(&self, actions: &Self::Actions) -> Self::Actions {
+        *actions
+    }
+    /// Reorders priors over the actions in `legal`, in place, from their ascending order to the ascending order of their mirror
+    /// images. Called with the mirrored set it undoes that.
+    fn mirror_priors(&self, _legal: &Self::Actions, _priors: &mut [f32]) {}
 
     /// Every encoding this game has. Their input shapes differ, so that a model's own input shape chooses one.
     fn encodings(&self) -> Vec<Self::Encoding>;

@@ -55,8 +55,9 @@ pub(super) fn status(status: &Status) -> String {
     line(
         "batches",
         format!(
-            "mean {:.1}; the cache answers {:.1}% ({} of {})",
+            "mean {:.1}; {:.2} evaluations per simulation; the cache answers {:.1}% ({} of {})",
             rates.mean_batch,
+            rates.evaluations_per_simulation,
             100.0 * rates.cache_hit_rate,
             bytes(cache.bytes),
             bytes(cache.capacity_bytes)

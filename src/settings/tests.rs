@@ -290,13 +290,23 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     let plain = hash(given());
     assert!(plain.len() == 16 && plain.chars().all(|digit| digit.is_ascii_hexdigit()), "{plain}");
     assert_eq!(plain, "c39347ecc0c7ea62", "stored with games, so it must stay the same from version to version");
-    for (name, value) in [("PLAY__SEED", "3"), ("CACHE__MAX_BYTES", "0"), ("PLAY__THREADS", "2"), ("LOG__LEVEL", "off")]
-    {
+    for (name, value) in [
+        ("PLAY__SEED", "3"),
+        ("CACHE__MAX_BYTES", "0"),
+        ("CACHE__KEEP_EVALUATIONS", "false"),
+        ("CACHE__SYMMETRY", "false"),
+        ("PLAY__THREADS", "2"),
+        ("LOG__LEVEL", "off"),
+    ] {
         assert_eq!(hash(given().env(&format!("SELFPLAYD__{name}"), value)), plain, "{name}");
     }
-    for (name, value) in
-        [("GAME__MAX_STEPS", "3"), ("SEARCH__MCTS_N", "9"), ("PLAY__P2", "random"), ("INFERENCE__EVALUATOR", "hash")]
-    {
+    for (name, value) in [
+        ("GAME__MAX_STEPS", "3"),
+        ("SEARCH__MCTS_N", "9"),
+        ("CACHE__SYMMETRY", "true"),
+        ("PLAY__P2", "random"),
+        ("INFERENCE__EVALUATOR", "hash"),
+    ] {
         assert_ne!(hash(given().env(&format!("SELFPLAYD__{name}"), value)), plain, "{name}");
     }
 }

@@ -45,6 +45,7 @@ impl Span {
             positions_per_s: self.per_second(counts.positions),
             mean_batch: share(counts.evaluations, counts.batches),
             cache_hit_rate: share(counts.cache_hits, counts.lookups),
+            evaluations_per_simulation: share(counts.evaluations, counts.simulations),
         }
     }
 }

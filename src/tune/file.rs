@@ -130,7 +130,7 @@ impl Findings<'_> {
             "{MARK} {} for --settings.\n\
              For {model}, {side}x{side}{simulations}, on {}; probes of {:.2} s; leaf_parallelism of at most {}.\n",
             env!("CARGO_PKG_VERSION"),
-            self.rates.device,
+            self.rates.devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             self.seconds,
             self.plan.most_leaves,
         );

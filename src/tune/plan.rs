@@ -1,7 +1,6 @@
 //! What may be tried: where the search starts, the values of each knob, and what bounds them.
 
 use anyhow::ensure;
-use selfplay_actors::onnx::Device;
 
 use super::{
     raw::BatchRates,
@@ -58,7 +57,7 @@ impl Plan {
 
     /// What `auto` and the settings say.
     pub(super) fn start(&self, rates: &BatchRates) -> Choice {
-        let Sizes { inference_threads, batching, .. } = Sizes::new(&self.settings, rates.device);
+        let Sizes { inference_threads, batching, .. } = Sizes::new(&self.settings, &rates.devices);
         Choice::new(|knob| match knob {
             Knob::Threads => inference_threads as u32,
             Knob::Batch => batching.max_batch as u32,
@@ -73,9 +72,9 @@ impl Plan {
         let powers = |most: u32| {
             std::iter::successors(Some(1_u32), |power| power.checked_mul(2)).take_while(move |&power| power <= most)
         };
-        let cores = Sizes::new(&self.settings, rates.device).cores as u32;
+        let cores = Sizes::new(&self.settings, &rates.devices).cores as u32;
         match knob {
-            Knob::Threads if matches!(rates.device, Device::Cuda(_)) => (1..=4).collect(),
+            Knob::Threads if rates.devices.iter().any(|device| device.gpu().is_some()) => (1..=4).collect(),
             Knob::Threads if cores <= MOST_THREADS => (1..=cores).collect(),
             Knob::Threads => (1..=4).map(|quarter| cores * quarter / 4).collect(),
             Knob::Batch => rates.worthwhile(),
@@ -128,6 +127,8 @@ fn fit(settings: &mut Settings, memory: u64, notes: &mut Vec<String>) -> anyhow:
 
 #[cfg(test)]
 mod tests {
+    use selfplay_actors::onnx::Device;
+
     use super::*;
     use crate::tune::file::tests::settings;
 
@@ -168,7 +169,7 @@ mod tests {
         let rates = BatchRates::of(&[(1, 10.0), (8, 20.0)]);
         let start = plan.start(&rates);
         assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 32, 0));
-        assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, Device::Cpu).cores, "not 7");
+        assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores, "not 7");
         let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
         assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, 3));
         assert_eq!((settings.inference.eval_batch_size, settings.play.games_per_process), (Some(8), 20));

@@ -27,7 +27,7 @@ pub(super) struct BatchRates {
     rates: Vec<(u32, f64)>,
     threads: usize,
     /// What it runs on.
-    pub(super) device: Device,
+    pub(super) devices: Vec<Device>,
 }
 
 impl BatchRates {
@@ -63,7 +63,7 @@ impl BatchRates {
 /// Measures every size for `seconds` on all inference threads.
 pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
     let Prepared { runtime, mut load, provider } = prepare_onnx(settings)?;
-    load.max_batch = if matches!(provider.actual, Device::Cuda(_)) { LARGEST.1 } else { LARGEST.0 };
+    load.max_batch = if provider.actual.iter().any(|device| device.gpu().is_some()) { LARGEST.1 } else { LARGEST.0 };
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
     let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
     let sizes = match loaded.fixed_batch {
@@ -77,14 +77,14 @@ pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<Batch
             *best = best.max(raw.evaluations_per_second);
         }
     }
-    Ok(BatchRates { rates, threads: load.threads, device: provider.actual })
+    Ok(BatchRates { rates, threads: load.threads, devices: provider.actual })
 }
 
 #[cfg(test)]
 impl BatchRates {
     /// Made up, on a CPU with two threads.
     pub(super) fn of(rates: &[(u32, f64)]) -> Self {
-        Self { rates: rates.to_vec(), threads: 2, device: Device::Cpu }
+        Self { rates: rates.to_vec(), threads: 2, devices: vec![Device::Cpu] }
     }
 }
 

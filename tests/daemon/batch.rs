@@ -38,13 +38,17 @@ fn games_with_a_network() {
 
 /// The archives of six games by the hash evaluator, by their index.
 fn archives(args: &str) -> BTreeMap<u64, Vec<u8>> {
+    archives_with(&[], args)
+}
+
+/// The same with these settings of `[cache]`.
+fn archives_with(cache: &[(&str, &str)], args: &str) -> BTreeMap<u64, Vec<u8>> {
     let dir = TempDir::new().unwrap();
     let out = dir.path().join("games");
-    Daemon::playing(&Config::QUICK.write(dir.path()), &out)
-        .args("--evaluator hash --num-games 6")
-        .args(args)
-        .run()
-        .succeeded();
+    let daemon =
+        Daemon::playing(&Config::QUICK.write(dir.path()), &out).args("--evaluator hash --num-games 6").args(args);
+    let set = |daemon: Daemon, (name, value): &(&str, &str)| daemon.env(&format!("SELFPLAYD__CACHE__{name}"), value);
+    cache.iter().fold(daemon, set).run().succeeded();
     let written = games::left_in(&out, Config::QUICK);
     written.iter().map(|written| (written.index(), fs::read(&written.npz).unwrap())).collect()
 }
@@ -87,6 +91,24 @@ fn how_positions_travel_to_the_network_changes_no_game() {
     assert!(archives("packed", "auto") == games);
     assert!(archives("packed", "3,64") == games);
     assert!(archives("auto", "1,8") == games);
+}
+
+#[test]
+fn symmetry_is_one_game_and_no_symmetry_another() {
+    let symmetry = ("SYMMETRY", "true");
+    let args = "--seed 7 --no-tree-reuse";
+    let games = archives_with(&[symmetry], &format!("{args} --mcts-worker-threads 1 --inference-threads 1"));
+    for (keep, more) in [
+        ("true", "--mcts-worker-threads 4 --inference-threads 3"),
+        ("false", "--eval-cache-max-size 0"),
+        ("true", "--eval-cache-max-size 50 --mcts-worker-threads 4"),
+    ] {
+        let same = archives_with(&[symmetry, ("KEEP_EVALUATIONS", keep)], &format!("{args} {more}"));
+        assert!(same == games, "{more}, evaluations kept: {keep}");
+    }
+    let (with, without) = (archives_with(&[("KEEP_EVALUATIONS", "false")], args), archives(args));
+    assert!(with == without, "what is kept changes games");
+    assert!(games.iter().all(|(index, game)| without[index] != *game), "symmetry leaves a game as it is");
 }
 
 #[test]

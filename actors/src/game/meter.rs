@@ -6,7 +6,7 @@ use selfplay_engine::{
     Game, Outcome, Player,
     replay::{GameRecord, PlyRecord},
     search::{LeafCounts, MoveEffort},
-    selfplay::SelfPlayGame,
+    selfplay::{AskedCounts, SelfPlayGame},
 };
 
 use crate::{
@@ -19,6 +19,8 @@ pub(crate) struct Meter {
     stats: Arc<Stats>,
     /// Simulations that are counted, or will be when their evaluations are there.
     seen: LeafCounts,
+    /// Leaves that needed no asking, or were asked as others, and are counted.
+    spared: AskedCounts,
     /// Simulations that wait for evaluations of their own.
     waiting: u64,
     /// When the move at hand began.
@@ -37,6 +39,7 @@ impl Meter {
         Self {
             stats: stats.clone(),
             seen: LeafCounts::default(),
+            spared: AskedCounts::default(),
             waiting: 0,
             begun: Instant::now(),
             sampler: Sampler::default(),
@@ -47,17 +50,22 @@ impl Meter {
         }
     }
 
-    /// The game went on.
-    pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>) {
+    /// The game went on, and asks for the evaluations of `asked` leaves.
+    pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>, asked: usize) {
         self.clock = self.stats.gather_ns.add_sampled(self.clock);
         let (leaves, seen) = (game.counts(), self.seen);
+        let AskedCounts { kept, mirrored } = game.asked_counts();
+        self.stats.simulations_kept.add(kept - self.spared.kept);
+        self.stats.mirrored_leaves.add(mirrored - self.spared.mirrored);
+        self.spared = AskedCounts { kept, mirrored };
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won - seen.won);
         self.stats.simulations_step_limit.add(leaves.drawn - seen.drawn);
-        self.waiting = leaves.evaluated - seen.evaluated;
+        // Without a search nothing waits.
+        self.waiting = if game.is_searching() { asked as u64 } else { 0 };
         self.seen = leaves;
         let tree = game.tree_size();
-        self.tree_bytes.set(tree.bytes);
+        self.tree_bytes.set(tree.bytes + game.kept_bytes());
         self.tree_nodes.set(tree.nodes);
         game.take_searched().for_each(|effort| self.searched(effort));
     }
@@ -106,7 +114,6 @@ impl Meter {
 
     /// Its evaluations can be used.
     pub(crate) fn evaluated(&mut self, Origins { cached, joined }: Origins) {
-        // Without a search nothing waits.
         let waiting = std::mem::take(&mut self.waiting);
         let cached = cached.min(waiting);
         let joined = joined.min(waiting - cached);

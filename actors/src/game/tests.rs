@@ -60,6 +60,7 @@ impl Stage {
             writer: finished.address.clone(),
             rejects: rejected.address.clone(),
             supervisor: free.address.clone(),
+            in_service: Arc::new(|| 1),
         };
         let spare = Rc::new(RefCell::new(SpareTree::default()));
         let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, spare, &ctx.address()));

@@ -16,7 +16,7 @@ use actix::{
 use super::toy::Toy;
 use crate::{
     batcher::{Evaluate, SwapModel, UnloadModel, WorkerFree},
-    cache::ModelChanged,
+    cache::{DeviceIdle, ModelChanged},
     loader::{ModelProven, ModelWithdrawn},
     root::PlayResumed,
     ticket::{BatchDone, Evaluated, Lookup},
@@ -27,6 +27,7 @@ pub(super) enum Mail {
     Lookup(Lookup<Toy>),
     BatchDone(BatchDone),
     ModelChanged(ModelChanged),
+    DeviceIdle(DeviceIdle),
     Evaluate(Evaluate<Toy>),
     WorkerFree(WorkerFree),
     SwapModel(SwapModel<Toy>),
@@ -56,7 +57,7 @@ macro_rules! catches {
     )*};
 }
 catches! {
-    BatchDone: BatchDone, ModelChanged: ModelChanged, Evaluate: Evaluate<Toy>, WorkerFree: WorkerFree, Evaluated: Evaluated,
+    BatchDone: BatchDone, ModelChanged: ModelChanged, DeviceIdle: DeviceIdle, Evaluate: Evaluate<Toy>, WorkerFree: WorkerFree, Evaluated: Evaluated,
     ModelProven: ModelProven, ModelWithdrawn: ModelWithdrawn
 }
 

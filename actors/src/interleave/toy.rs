@@ -99,7 +99,7 @@ pub(super) fn disarm() -> bool {
 }
 
 /// A position: a number that may panic when it is hashed, and so anywhere in the cache's work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot(pub(super) u16);
 
 impl Hash for Spot {

@@ -77,6 +77,8 @@ enum Step {
 struct Plan {
     policy: BatchPolicy,
     cache: CacheLimits,
+    /// Positions asked of a new model in idle time.
+    warm: usize,
     threads: usize,
     games: usize,
     asks: u64,
@@ -96,6 +98,7 @@ impl Plan {
         let max_batch = dice.one_of(&[1, 2, 3, 16]);
         let max_wait = Duration::from_millis(dice.one_of(&[0, 0, 3]));
         let max_entries = dice.one_of(&[None, None, Some(5), Some(0)]);
+        let warm = dice.one_of(&[0, 0, 2, 5]);
         let faulty = !dice.once_in(3);
         let mut rate = |often: u64| if faulty && dice.once_in(2) { often } else { 0 };
         let faults = ModelFaults { fails: rate(6), panics: rate(8), forgets: rate(10), flaws: rate(25) };
@@ -103,6 +106,7 @@ impl Plan {
         Self {
             policy: BatchPolicy { max_batch, max_wait, min_share: dice.one_of(&[1, 2, max_batch]) },
             cache: CacheLimits { max_bytes: 1 << 20, max_entries },
+            warm,
             threads: 1 + dice.below(3) as usize,
             games: 1 + dice.below(5) as usize,
             asks: 1 + dice.below(6),
@@ -171,15 +175,20 @@ impl World {
         let stats = Arc::new(Stats::default());
         let (pool, threads) = InferencePool::by_hand(plan.threads, &post.address(), &stats);
         let pool = Arc::new(pool);
-        let addresses = BatcherAddresses { cache: post.address(), proven: post.address(), withdrawn: post.address() };
+        let addresses = BatcherAddresses {
+            cache: post.address(),
+            idle: post.address(),
+            proven: post.address(),
+            withdrawn: post.address(),
+        };
         let control = Arc::new(Control::default());
         let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
         let others = (0..plan.threads).map(Who::Thread).chain((0..plan.games).map(Who::Game));
         Self {
             trace: Trace { seed, steps: Vec::new() },
-            cache: CacheActor::new(plan.cache, post.address(), post.address(), stats.clone()),
+            cache: CacheActor::new(plan.cache, plan.warm, post.address(), post.address(), stats.clone()),
             cache_context: Context::new(),
-            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, addresses, control.clone(), stats),
+            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, plan.warm, addresses, control.clone(), stats),
             batcher_context: Context::new(),
             control,
             pool,
@@ -353,7 +362,9 @@ impl World {
         let sent = self.sent.iter_mut().find(|(other, _)| *other == who);
         let Some(mail) = sent.and_then(|(_, sent)| sent.pop_front()) else { return };
         match mail {
-            mail @ (Mail::Lookup(_) | Mail::BatchDone(_) | Mail::ModelChanged(_)) => self.cache_mail.push_back(mail),
+            mail @ (Mail::Lookup(_) | Mail::BatchDone(_) | Mail::ModelChanged(_) | Mail::DeviceIdle(_)) => {
+                self.cache_mail.push_back(mail);
+            }
             mail @ (Mail::Evaluate(_)
             | Mail::WorkerFree(_)
             | Mail::SwapModel(_)
@@ -374,6 +385,7 @@ impl World {
         let (name, over) = match &mail {
             Mail::Lookup(_) => ("cache: Lookup", "cache panicked over Lookup"),
             Mail::ModelChanged(_) => ("cache: ModelChanged", "cache panicked over ModelChanged"),
+            Mail::DeviceIdle(_) => ("cache: DeviceIdle", "cache panicked over DeviceIdle"),
             Mail::BatchDone(done) => {
                 self.books.returned(&done.ids);
                 if let Ok(answer) = &done.outcome {
@@ -388,6 +400,8 @@ impl World {
             _ => return,
         };
         self.books.count(name);
+        let idle = matches!(mail, Mail::DeviceIdle(_));
+        let flying = self.cache.flying().count();
         let heard = match &mail {
             Mail::ModelChanged(ModelChanged(generation)) => generation.number,
             Mail::BatchDone(done) => done.outcome.as_ref().map_or(0, |answer| answer.generation.number),
@@ -405,6 +419,7 @@ impl World {
                 Mail::Lookup(message) => cache.handle(message, context),
                 Mail::BatchDone(message) => cache.handle(message, context),
                 Mail::ModelChanged(message) => cache.handle(message, context),
+                Mail::DeviceIdle(message) => cache.handle(message, context),
                 _ => {}
             }
             disarm();
@@ -415,6 +430,9 @@ impl World {
         });
         if handled {
             self.books.heard(heard);
+            if idle && self.cache.flying().count() > flying {
+                self.books.count("cache: leaves warmed");
+            }
         }
         if !survived {
             self.books.count(over);

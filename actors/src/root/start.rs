@@ -24,7 +24,7 @@ use crate::{
     games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
-    loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
+    loader::{InService, LoaderAddresses, ModelLoaderActor, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
     writer::{WriterActor, WriterAddresses},
@@ -97,20 +97,22 @@ pub(super) async fn start<G: Game>(
         _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
     };
     let cache_actor = {
-        let (limits, batcher, own) = (options.cache, batcher.clone().recipient(), cache.clone().recipient());
+        let (limits, warm) = (options.cache, options.warm_after_swap);
+        let (batcher, own) = (batcher.clone().recipient(), cache.clone().recipient());
         let stats = stats.clone();
-        move || CacheActor::new(limits, batcher, own, stats)
+        move || CacheActor::new(limits, warm, batcher, own, stats)
     };
     launch(&evaluation, cache_mailbox, cache_actor, cache_spec);
     let batcher_actor = {
         let addresses = BatcherAddresses {
             cache: cache.clone().recipient(),
+            idle: cache.clone().recipient(),
             proven: loader.clone().recipient(),
             withdrawn: loader.clone().recipient(),
         };
         let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
-        let control = control.clone();
-        move || BatcherActor::new(pool, policy, limits, addresses, control, stats)
+        let (control, warm) = (control.clone(), options.warm_after_swap);
+        move || BatcherActor::new(pool, policy, limits, warm, addresses, control, stats)
     };
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 
@@ -127,11 +129,14 @@ pub(super) async fn start<G: Game>(
     };
     launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
 
+    let serving = pool.clone();
+    let in_service: InService = Arc::new(move || serving.generation().number);
     let addresses = GameAddresses {
         cache: cache.clone().recipient(),
         writer: writer.clone().recipient(),
         rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
+        in_service: in_service.clone(),
     };
     let hosts: Vec<_> = game_arbiters.iter().map(|arbiter| host(arbiter, &plan, &addresses, &game_spec)).collect();
     let new_slot = Box::new(move |slot, thread: usize| {
@@ -171,11 +176,10 @@ pub(super) async fn start<G: Game>(
     });
 
     // The loader last: everything it may wake is there.
-    let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
         batcher: batcher.clone().recipient(),
         unload: batcher.recipient(),
-        in_service: Arc::new(move || serving.generation().number),
+        in_service,
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),

@@ -61,18 +61,20 @@ table! {
     /// Time from the begin of a move's search to the choice of the move, waits for evaluations included.
     Histogram(Seconds, MOMENTS) search_duration_seconds { search_duration; }
     /// Simulations, by where the value of the leaf came from: an evaluation of its own, the cache, an evaluation in flight for
-    /// another game, a game won, a game drawn (by the step limit, as a rule), a leaf gathered twice at once.
+    /// another game, one that the game kept from the move before, a game won, a game drawn (by the step limit, as a rule), a
+    /// leaf gathered twice at once.
     Counter(Simulations) simulations_total {
         simulations_network: leaf = "network";
         simulations_cache: leaf = "cache";
         simulations_in_flight: leaf = "in_flight";
+        simulations_kept: leaf = "kept";
         simulations_terminal: leaf = "terminal";
         simulations_step_limit: leaf = "step_limit";
         simulations_duplicate: leaf = "duplicate";
     }
     /// Nodes of the search tree at the end of a move's search.
     Histogram(Nodes, NODES) tree_nodes { tree_nodes; }
-    /// Bytes of the search trees of all games in play.
+    /// Bytes of the search trees of all games in play, and of the evaluations that they keep beside them.
     Gauge(Bytes) tree_bytes { tree_bytes; }
     /// Visits of roots that were kept from the search of the move before.
     Counter(Visits) reused_visits_total { reused_visits; }
@@ -93,6 +95,8 @@ table! {
 
     /// Requests for evaluations, each of the leaves of one gather; repetitions among them.
     Counter(Requests) evaluation_requests_total { evaluation_requests; }
+    /// Leaves asked as their mirror images: those of which that comes first in the order of positions.
+    Counter(Leaves) mirrored_leaves_total { mirrored_leaves; }
     /// Requests that games wait for.
     Gauge(Requests) requests_in_flight { requests_in_flight; }
     /// Positions given to the network, by what came of it: an evaluation, a failure of the batch, numbers that are not finite,
@@ -138,6 +142,8 @@ table! {
         cache_misses: result = "miss";
         cache_in_flight_hits: result = "in_flight";
     }
+    /// Leaves that nobody asked: evaluated in idle time after a swap because they were asked often of the model before.
+    Counter(Leaves) cache_warmed_total { cache_warmed; }
     /// Evaluations in the cache.
     Gauge(Entries) cache_entries { cache_entries; }
     /// Bytes of the cache, by an estimate that is within 5%.

@@ -105,7 +105,9 @@ fn every_leaf_gets_its_own_evaluation_at_every_batch_size() {
         evaluator.evaluate(&game.leaves(count), &mut found).unwrap();
         assert_eq!(found.len(), count as usize);
         let mut prefix = Evaluations::default();
-        expected.iter().take(count as usize).for_each(|one| prefix.push(one.value, one.priors.iter().copied()));
+        expected.iter().take(count as usize).for_each(|one| {
+            prefix.push(one.value, one.priors.iter().copied());
+        });
         assert_same(&found, &prefix);
     }
     evaluator.evaluate(&[], &mut found).unwrap();

@@ -80,6 +80,58 @@ fn a_game_is_a_function_of_its_seed_whatever_threads_batches_and_caches_do() {
 }
 
 #[test]
+fn mirror_images_and_kept_evaluations_leave_a_game_a_function_of_its_seed() {
+    let base = |symmetry, keep_evaluations| {
+        let mut scenario = Scenario::games(6);
+        scenario.settings.tree_reuse = false;
+        scenario.settings.symmetry = symmetry;
+        scenario.settings.keep_evaluations = keep_evaluations;
+        scenario
+    };
+    let cache = |max_entries| CacheLimits { max_bytes: 1 << 20, max_entries };
+    let arrays = [false, true].map(|symmetry| {
+        let expected = base(symmetry, false).play();
+        let variants = [
+            ("4 game threads", Scenario { game_threads: 4, ..base(symmetry, false).inference_threads(3) }),
+            ("cache off", Scenario { cache: cache(Some(0)), ..base(symmetry, false) }),
+            ("cache of 20 entries", Scenario { cache: cache(Some(20)), game_threads: 4, ..base(symmetry, false) }),
+            ("one game at once", Scenario { games_at_once: 1, ..base(symmetry, false) }),
+            ("kept", base(symmetry, true)),
+            ("kept, 4 game threads", Scenario { game_threads: 4, ..base(symmetry, true).inference_threads(3) }),
+            ("kept, cache off", Scenario { cache: cache(Some(0)), games_at_once: 1, ..base(symmetry, true) }),
+        ];
+        for (name, scenario) in variants {
+            let played = scenario.play();
+            assert_eq!(played.ending, Ending::Clean, "{name}");
+            assert!(played.arrays == expected.arrays, "{name}, symmetry {symmetry}");
+            let (counts, other) = (played.stats, expected.stats);
+            assert_eq!(counts.simulations_total(), other.simulations_total(), "{name}");
+            assert_eq!(counts.simulations_kept > 0, name.starts_with("kept"));
+            assert_eq!(counts.mirrored_leaves > 0, symmetry);
+        }
+        expected.arrays
+    });
+    // The evaluator is not symmetric.
+    assert!(arrays[0] != arrays[1], "the comparison can fail");
+}
+
+#[test]
+fn what_is_kept_is_not_evaluated_again() {
+    let evaluations = |keep_evaluations| {
+        let cache = CacheLimits { max_bytes: 1 << 20, max_entries: Some(0) };
+        let mut scenario = Scenario { cache, ..Scenario::games(4) };
+        scenario.settings.tree_reuse = false;
+        scenario.settings.keep_evaluations = keep_evaluations;
+        let counts = scenario.play().stats;
+        assert_eq!(counts.evaluations + counts.cache_in_flight_hits, counts.cache_lookups_total());
+        assert_eq!((counts.requests_in_flight, counts.tree_bytes), (0, 0));
+        counts.evaluations
+    };
+    let (with, without) = (evaluations(true), evaluations(false));
+    assert!(10 * with < 9 * without, "{with} evaluations with, {without} without");
+}
+
+#[test]
 fn every_ply_is_traced_once_and_in_order() {
     for agents in [[Agent::Search, Agent::Search], [Agent::Random, Agent::Raw], [Agent::Random, Agent::Random]] {
         let traced = Arc::new(Mutex::new(Vec::new()));

@@ -51,6 +51,18 @@ impl PartialEq for FragilePosition {
 
 impl Eq for FragilePosition {}
 
+impl PartialOrd for FragilePosition {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FragilePosition {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.position.cmp(&other.position)
+    }
+}
+
 impl Hash for FragilePosition {
     fn hash<H: Hasher>(&self, state: &mut H) {
         assert!(!self.trap.is_some_and(|trap| trap.swap(false, Ordering::Relaxed)), "as planned: hashed");

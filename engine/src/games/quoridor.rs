@@ -36,6 +36,7 @@ use self::{
     board::{Geometry, Move, Walls},
     paths::Paths,
 };
+use super::reverse_rows;
 use crate::{
     game::{Action, ActionBits, Game, Outcome, Player},
     packing::Packing,
@@ -83,7 +84,7 @@ pub struct QuoridorState {
 /// What the network sees of a position, in the network frame: the mover walks downwards. 24 bytes.
 ///
 /// Neither the ply nor the side to move is part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QuoridorPosition {
     walls: Walls,
     /// Mover first, as in all pairs here.
@@ -284,6 +285,22 @@ impl Game for Quoridor {
         moves.reverse();
         vertical.reverse();
         horizontal.reverse();
+    }
+
+    fn mirror(&self, position: &QuoridorPosition) -> QuoridorPosition {
+        QuoridorPosition {
+            walls: position.walls.mirrored(&self.geometry),
+            pawns: position.pawns.map(|cell| self.geometry.mirror_cell(cell)),
+            walls_left: position.walls_left,
+        }
+    }
+
+    fn mirror_actions(&self, actions: &ActionBits<4>) -> ActionBits<4> {
+        self.geometry.mirror_actions(actions)
+    }
+
+    fn mirror_priors(&self, legal: &ActionBits<4>, priors: &mut [f32]) {
+        reverse_rows(priors, self.geometry.row_counts(legal));
     }
 
     fn encodings(&self) -> Vec<QuoridorEncoding> {

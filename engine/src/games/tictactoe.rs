@@ -1,5 +1,6 @@
 //! Tic-tac-toe: the second game. It keeps the [`Game`] trait honest: draws by the rules, and a board that is never turned.
 
+use super::reverse_rows;
 use crate::{
     game::{Action, ActionBits, Game, Notation, Outcome, Player},
     packing::{Packing, Source},
@@ -16,8 +17,13 @@ const FULL: u16 = 0b111_111_111;
 pub struct TicTacToe;
 
 /// The cells that each player has marked, bit `3 * row + col`. As a state, first player first; as a position, mover first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Marks([u16; 2]);
+
+/// Left and right exchanged, in a set of cells.
+const fn mirrored(cells: u16) -> u16 {
+    cells & 0b010_010_010 | (cells & 0b001_001_001) << 2 | cells >> 2 & 0b001_001_001
+}
 
 /// The only layout of network input: the mover's marks, then the opponent's, 3 × 3 each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -76,6 +82,19 @@ impl Game for TicTacToe {
     }
 
     fn turn_priors(&self, _mover: Player, _legal: &ActionBits<1>, _priors: &mut [f32]) {}
+
+    fn mirror(&self, position: &Marks) -> Marks {
+        Marks(position.0.map(mirrored))
+    }
+
+    fn mirror_actions(&self, actions: &ActionBits<1>) -> ActionBits<1> {
+        ActionBits(actions.0.map(|cells| u64::from(mirrored(cells as u16))))
+    }
+
+    fn mirror_priors(&self, legal: &ActionBits<1>, priors: &mut [f32]) {
+        let row = |from: usize| (legal.0[0] >> from & 0b111).count_ones() as usize;
+        reverse_rows(priors, [0, 3, 6].map(row));
+    }
 
     fn encodings(&self) -> Vec<MarkPlanes> {
         vec![MarkPlanes]

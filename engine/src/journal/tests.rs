@@ -119,6 +119,8 @@ fn settings() -> Arc<PlaySettings> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        symmetry: false,
+        keep_evaluations: false,
         agents: [Agent::Random; 2],
     })
 }

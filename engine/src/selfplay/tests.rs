@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod agents;
+mod asking;
 mod models;
 
 const N: u32 = 24;
@@ -36,6 +37,8 @@ fn settings() -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        symmetry: false,
+        keep_evaluations: false,
         agents: [Agent::Search; 2],
     }
 }

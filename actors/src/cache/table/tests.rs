@@ -7,6 +7,8 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::testing::{FLAWED, Inbox, Numbers, answer, leaf, nth, play, settle, value};
 
+mod warm;
+
 const ROOMY: CacheLimits = CacheLimits { max_bytes: 1 << 30, max_entries: None };
 
 /// A table, the mail of those who ask it, and its own mail.
@@ -20,7 +22,8 @@ struct Stage {
 impl Stage {
     fn new(limits: CacheLimits) -> Self {
         let done = Inbox::new();
-        Self { table: Table::new(limits, done.address.clone()), limits, answers: Inbox::new(), done }
+        let table = Table::new(limits, Warming::new(2), done.address.clone());
+        Self { table, limits, answers: Inbox::new(), done }
     }
 
     /// With model 1 in service.
@@ -315,6 +318,8 @@ enum Step {
         lag: u64,
     },
     Fail(usize),
+    /// A thread has nothing to do.
+    Warm,
     Restart,
 }
 
@@ -324,6 +329,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<usize>(), prop_oneof![9 => Just(0u64), 1 => Just(1)]).prop_map(|(batch, lag)| Step::Run { batch, lag }),
         1 => any::<usize>().prop_map(Step::Fail),
         1 => any::<bool>().prop_map(|heard| Step::Swap { heard }),
+        1 => Just(Step::Warm),
         1 => Just(Step::Restart),
     ]
 }
@@ -417,6 +423,7 @@ async fn check(steps: Vec<Step>, limits: CacheLimits) {
                 stage.deliver().await;
             }
             Step::Run { .. } | Step::Fail(_) => {}
+            Step::Warm => stage.table.warm(2),
             Step::Restart => {
                 stage.restart();
                 life += 1;

@@ -9,7 +9,7 @@ use crate::game::{Action, ActionBits};
 pub(super) const ROW: u32 = 8;
 
 /// A cell, or the cell above and left of a wall's middle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
     /// Counted downwards from 0.
     pub row: u8,
@@ -36,7 +36,7 @@ pub(super) enum Move {
 }
 
 /// A set of walls, by anchor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Walls {
     pub(super) vertical: u64,
     pub(super) horizontal: u64,
@@ -103,6 +103,10 @@ impl Geometry {
 
     pub(super) const fn turn_cell(&self, cell: Cell) -> Cell {
         Cell { row: self.size - 1 - cell.row, col: self.size - 1 - cell.col }
+    }
+
+    pub(super) const fn mirror_cell(&self, cell: Cell) -> Cell {
+        Cell { col: self.size - 1 - cell.col, ..cell }
     }
 
     /// Meaning of a policy index.
@@ -181,6 +185,34 @@ impl Geometry {
         let (cells, anchors) = (self.cells(), self.anchor_count());
         self.join(turn(moves, cells), turn(vertical, anchors), turn(horizontal, anchors))
     }
+
+    /// The three blocks of the policy, each with the length of its rows.
+    fn blocks(&self, actions: &ActionBits<4>) -> [(u128, u32); 3] {
+        let [moves, vertical, horizontal] = self.split(actions);
+        let size = u32::from(self.size);
+        [(moves, size), (vertical, size - 1), (horizontal, size - 1)]
+    }
+
+    /// Left and right exchanged.
+    pub(super) fn mirror_actions(&self, actions: &ActionBits<4>) -> ActionBits<4> {
+        let mirror = |(block, length): (u128, u32)| {
+            let reversed = |row: u128| (row as u16).reverse_bits() >> (16 - length);
+            rows(block, length).rev().fold(0, |mirrored, row| mirrored << length | u128::from(reversed(row)))
+        };
+        let [moves, vertical, horizontal] = self.blocks(actions).map(mirror);
+        self.join(moves, vertical, horizontal)
+    }
+
+    /// Number of members in each row of each block, in the order of policy indices.
+    pub(super) fn row_counts(&self, actions: &ActionBits<4>) -> impl Iterator<Item = usize> {
+        let counts = |(block, length)| rows(block, length).map(|row| row.count_ones() as usize);
+        self.blocks(actions).into_iter().flat_map(counts)
+    }
+}
+
+/// The rows of a square block of the policy, each `length` bits long.
+fn rows(block: u128, length: u32) -> impl DoubleEndedIterator<Item = u128> {
+    (0..length).map(move |row| block >> (row * length) & ((1 << length) - 1))
 }
 
 impl Walls {
@@ -206,6 +238,16 @@ impl Walls {
         let shift = (9 - u32::from(geometry.size)) * (ROW + 1);
         let turn = |board: u64| board.reverse_bits() >> shift;
         Self { vertical: turn(self.vertical), horizontal: turn(self.horizontal) }
+    }
+
+    /// Left and right exchanged.
+    pub(super) const fn mirrored(self, geometry: &Geometry) -> Self {
+        // Column c becomes N−2−c; the reversal within rows alone gives 7−c.
+        let shift = 9 - geometry.size as u32;
+        Self {
+            vertical: self.vertical.reverse_bits().swap_bytes() >> shift,
+            horizontal: self.horizontal.reverse_bits().swap_bytes() >> shift,
+        }
     }
 
     /// Walls that neither overlap nor cross one of these.

@@ -39,6 +39,15 @@ fn paths_from_scratch(game: &Quoridor, walls: Walls, pawns: [Cell; 2]) -> Paths 
     paths
 }
 
+impl Quoridor {
+    /// The start and its mirror image: on a board of even size the pawns begin beside the middle.
+    pub(in crate::games) fn mirrored_starts(&self) -> (QuoridorState, QuoridorState) {
+        let start = self.start();
+        let pawns = start.pawns.map(|cell| self.geometry.mirror_cell(cell));
+        (start, QuoridorState { pawns, paths: Paths::without_walls(&self.geometry, pawns), ..start })
+    }
+}
+
 /// Reads a position back from its planes.
 fn decode_resnet(size: u8, planes: &[f32]) -> QuoridorPosition {
     let grid = 2 * usize::from(size) + 3;
