@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use selfplay_actors::{
-    game::GamePlan,
+    game::{GameHook, GamePlan},
     loader::ModelOrigin,
     root::{Ending, Options},
     stats::Stats,
@@ -48,6 +48,11 @@ impl Ground {
             thrifty: Arc::default(),
         };
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
+    }
+
+    /// Lets somebody watch the games.
+    pub(super) fn watch(&mut self, hook: GameHook<Quoridor>) {
+        self.plan.hook = Some(hook);
     }
 
     pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {

@@ -1,16 +1,22 @@
 //! Plays for a while and says what happened meanwhile.
 
 use std::{
-    sync::mpsc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use selfplay_actors::{
+    game::{GameHook, GameNews},
     loader::ModelOrigin,
     root::{Controller, run},
     stats::{Snapshot, Stats},
 };
+use selfplay_engine::games::quoridor::Quoridor;
 
 use super::{
     ground::{Ground, check_ending, in_temporary_dir},
@@ -61,7 +67,7 @@ impl Until {
                     asked.saturating_add_signed(begin.counts.requests_in_flight - stats.requests_in_flight.get());
                 seconds >= least && (answered >= answers || seconds >= LONGEST * least)
             }
-            Self::Games(games) => stats.games_ended_total() >= games,
+            Self::Games(_) => false, // The last game says so itself.
             Self::Moves(moves) => stats.moves.get() >= moves,
         }
     }
@@ -94,6 +100,30 @@ impl Sample {
     }
 }
 
+/// What the games themselves mark, so that it is exact.
+#[derive(Debug, Default)]
+struct Marks {
+    /// Just before the first game began: the model is in service by then.
+    first: OnceLock<Sample>,
+    /// When the last of a number of games was over.
+    last: OnceLock<Sample>,
+    over: AtomicU64,
+}
+
+impl Marks {
+    fn hook(self: Arc<Self>, stats: Arc<Stats>, games: Option<u64>) -> GameHook<Quoridor> {
+        Arc::new(move |_, news| match news {
+            GameNews::Begun(_) => {
+                self.first.get_or_init(|| Sample::now(&stats));
+            }
+            GameNews::Over(_) if Some(self.over.fetch_add(1, Relaxed) + 1) == games => {
+                self.last.get_or_init(|| Sample::now(&stats));
+            }
+            GameNews::Over(_) | GameNews::Played(_) => {}
+        })
+    }
+}
+
 /// What was counted while it was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
@@ -123,33 +153,40 @@ impl Window {
 pub(crate) fn measure(settings: &Settings, until: Until) -> anyhow::Result<Window> {
     in_temporary_dir(|dir| {
         forget_peak();
-        let ground = Ground::new(dir, settings, until.games())?;
+        let mut ground = Ground::new(dir, settings, until.games())?;
         let (stats, sizes) = (ground.stats.clone(), ground.evaluation.sizes);
+        let marks = Arc::new(Marks::default());
+        ground.watch(marks.clone().hook(stats.clone(), until.games()));
         let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
         let options = ground.options(settings, origin);
-        let before = Sample::now(&stats);
         let (samples, taken) = mpsc::channel();
-        let watched = stats.clone();
+        let (watched, noted) = (stats.clone(), marks.clone());
         let started = move |controller: Controller| {
             actix::spawn(async move {
-                // Loading the model does not count.
-                while watched.simulations_total() + watched.moves.get() == 0 {
-                    tokio::time::sleep(TICK / 10).await;
-                }
-                tokio::time::sleep(until.warm_up()).await;
-                let begin = Sample::now(&watched);
-                samples.send(begin.clone()).ok();
-                while !until.is_over(&begin, &watched) {
-                    tokio::time::sleep(until.wait(&begin)).await;
-                }
-                samples.send(Sample::now(&watched)).ok();
+                let first = loop {
+                    match noted.first.get() {
+                        Some(first) => break first.clone(),
+                        None => tokio::time::sleep(TICK / 10).await,
+                    }
+                };
+                let warm_up = until.warm_up();
+                tokio::time::sleep(warm_up).await;
+                let begin = if warm_up.is_zero() { first } else { Sample::now(&watched) };
+                let end = loop {
+                    match noted.last.get() {
+                        Some(last) => break last.clone(),
+                        None if until.is_over(&begin, &watched) => break Sample::now(&watched),
+                        None => tokio::time::sleep(until.wait(&begin)).await,
+                    }
+                };
+                samples.send((begin, end)).ok();
                 controller.drain("the measurement is over", Duration::ZERO);
             });
         };
         check_ending(run(options, started).context("failed to run the actor system")?)?;
-        // A number of games may be over between two looks at the counters.
-        let begin = taken.try_recv().unwrap_or(before);
-        let end = taken.try_recv().unwrap_or_else(|_| Sample::now(&stats));
+        // With a number of games everything may be over between two looks.
+        let marked = || Some((marks.first.get()?.clone(), marks.last.get()?.clone()));
+        let (begin, end) = taken.try_recv().ok().or_else(marked).context("the games ended too early")?;
         let rates = Rates { counts: end.counts.since(&begin.counts), seconds: (end.at - begin.at).as_secs_f64() };
         Ok(Window { rates, usage: end.threads.since(&begin.threads), resident: end.resident, sizes })
     })
