@@ -232,7 +232,8 @@ fn cache_miss() -> usize {
         cache.complete(&mut UniformEvaluator).expect("it cannot fail");
     }
     let count = new.iter().map(Vec::len).sum();
-    let mut new = new.to_vec().into_iter();
+    let new: Vec<_> = new.to_vec();
+    let mut new = new.into_iter();
     measured(|| {
         for gather in new.by_ref() {
             cache.look_up(gather);

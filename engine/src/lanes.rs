@@ -54,7 +54,7 @@ fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     const LEAST: f32 = -87.0;
     // ln 2 in two parts, of which the first has so few digits that its products are exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let small = x < LEAST;
     let x = if small { LEAST } else { x };
     let rounded = x * std::f32::consts::LOG2_E + ROUND;

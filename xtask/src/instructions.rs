@@ -68,12 +68,12 @@ fn build() -> anyhow::Result<PathBuf> {
     build.args(["bench", "--package", "selfplay-actors", "--bench", "instructions", "--no-run", "--locked"]);
     println!("\nbuilding the hot paths");
     let messages = command::stdout(build.args(["--message-format", "json"]))?;
-    let executable = messages.lines().filter_map(|line| {
+    let mut executable = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let ours = message["target"]["name"] == "instructions";
         message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
     });
-    executable.last().context("cargo did not say where it put the benchmark")
+    executable.next_back().context("cargo did not say where it put the benchmark")
 }
 
 /// Instructions per operation of one path.
