@@ -23,6 +23,7 @@
 //!   its yardstick, and what finds settings by it
 
 mod agents;
+mod auto_games;
 mod bench;
 mod check_model;
 mod cli;

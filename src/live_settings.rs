@@ -60,6 +60,12 @@ impl LiveSettings {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).settings.games_hash()
     }
 
+    /// Whether nobody has said how many games are to be in play at once.
+    pub(crate) fn games_are_automatic(&self) -> bool {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.settings.play.games_per_process.is_none()
+    }
+
     /// Changes settings, given by key (`{"search.temperature": 0.5}`) or by section; all of them or none. The same values again
     /// change nothing. `source`: who wants it, for messages.
     pub(crate) fn change(&self, wanted: &Map<String, Value>, source: &str) -> Changes {
@@ -107,7 +113,7 @@ impl LiveSettings {
             fitted.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
         (self.set)(root::LiveSettings {
-            games_at_once: is_changed("play.games_per_process").then_some(settings.play.games_per_process as usize),
+            games_at_once: is_changed("play.games_per_process").then_some(settings.play.games() as usize),
             max_wait: is_changed("inference.eval_max_wait_ms").then(|| sizes::max_wait(&settings)),
             terms: is_changed("search.").then(|| terms(&settings)),
             cache_bytes: is_changed("cache.max_bytes")

@@ -32,6 +32,7 @@ use selfplay_engine::{
 
 use crate::{
     agents::terms,
+    auto_games,
     control::Steering,
     exit::{Exit, failed},
     http,
@@ -45,7 +46,7 @@ use crate::{
     service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     signals::Signals,
-    sizes::{Sizes, buckets, memory, memory_limit, session_memory},
+    sizes::{Sizes, buckets, games_that_fit, memory, memory_limit, session_memory},
     status::{self, DeviceStatus, Facts, Mode, ThreadDevice},
     stop::Stopper,
     trace::print_ply,
@@ -81,7 +82,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         seed,
         settings = settings.games_hash(),
         device = evaluation.device,
-        games_at_once = settings.play.games_per_process,
+        games_at_once = settings.play.games(),
         game_threads = sizes.game_threads,
         inference_threads = sizes.inference_threads,
         max_batch = sizes.batching.max_batch,
@@ -187,18 +188,31 @@ fn run_until_stopped(
         stats: stats.clone(),
         max_bytes,
         cache_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
-        games_at_once: settings.play.games_per_process.into(),
+        games_at_once: settings.play.games().into(),
     });
     let started = move |controller: Controller| {
         let setter = controller.clone();
+        let (games, most, automatic) =
+            (settings.play.games().into(), games_that_fit(&settings), settings.play.games_per_process.is_none());
+        let watched = monitor.clone();
         let settings = Arc::new(LiveSettings::new(origin, settings, move |changed| {
             changed.games_at_once.iter().for_each(|&games| monitor.set_games_at_once(games as u64));
             setter.set(changed);
         }));
-        let operator = Operator { controller: controller.clone(), settings, health, stats, service, requests: ask };
+        let operator = Operator {
+            controller: controller.clone(),
+            settings: settings.clone(),
+            health,
+            stats,
+            service,
+            requests: ask,
+        };
         let operator = Arc::new(operator);
         operator.clone().start(requests);
         steering.attach(operator);
+        if automatic {
+            actix::spawn(auto_games::watch(controller.clone(), watched, settings.clone(), games, most));
+        }
         guard.into_iter().for_each(|guard| drop(actix::spawn(guard.watch(controller.clone()))));
         actix::spawn(stopper.watch(controller));
     };
@@ -271,7 +285,7 @@ impl Evaluation {
         let health = Health::new(plan.stats.clone());
         Options {
             plan,
-            games_at_once: settings.play.games_per_process as usize,
+            games_at_once: settings.play.games() as usize,
             quota: opened.quota,
             resumable: opened.resumable,
             game_threads: self.sizes.game_threads,

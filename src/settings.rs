@@ -145,8 +145,8 @@ pub(crate) struct SearchSettings {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlaySettings {
-    /// Games in play at once in this process, ≥ 1.
-    pub games_per_process: u32,
+    /// Games in play at once in this process, ≥ 1; `None`: as many as keep the device busy.
+    pub games_per_process: Option<u32>,
     /// Games of batch mode, ≥ 1.
     pub num_games: u64,
     /// Identical processes that share the machine, ≥ 1.
@@ -161,6 +161,15 @@ pub(crate) struct PlaySettings {
     pub agent: Agent,
     /// Log every move.
     pub trace: bool,
+}
+
+impl PlaySettings {
+    /// Games that are in play at once when play begins.
+    pub(crate) fn games(&self) -> u32 {
+        /// Enough for a batch of 256 leaves with `leaf_parallelism` 8.
+        const FIRST: u32 = 32;
+        self.games_per_process.unwrap_or(FIRST)
+    }
 }
 
 /// Who plays the second player.

@@ -69,7 +69,7 @@ impl Sizes {
     /// What advice on bottlenecks is about.
     pub(crate) fn advised(&self, settings: &Settings) -> bottleneck::Sizes {
         bottleneck::Sizes {
-            games_at_once: settings.play.games_per_process.into(),
+            games_at_once: settings.play.games().into(),
             leaf_parallelism: settings.search.leaf_parallelism,
             inference_threads: self.inference_threads,
             game_threads: self.game_threads,
@@ -127,7 +127,7 @@ impl Footprint {
     pub(crate) fn of(settings: &Settings) -> Self {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
-        let games = u64::from(settings.play.games_per_process);
+        let games = u64::from(settings.play.games());
         let kept = if keeps_evaluations(settings) { KEPT_BYTES + KEPT_ACTION_BYTES * actions } else { 0 };
         let node = NODE_BYTES + ACTION_BYTES * actions + kept;
         let sizes = Sizes::new(settings, &[Device::Cpu]);
@@ -159,9 +159,16 @@ pub(crate) fn memory_limit(settings: &Settings) -> Option<u64> {
     settings.memory.max_bytes.or_else(machine)
 }
 
+/// Most games at once that fit into what the process may have, with its cache as it is.
+pub(crate) fn games_that_fit(settings: &Settings) -> u64 {
+    let needs = Footprint::of(settings);
+    let tree = (needs.trees / u64::from(settings.play.games())).max(1);
+    memory_limit(settings).map_or(u64::MAX, |limit| limit.saturating_sub(needs.cache + needs.batches) / tree)
+}
+
 /// Makes settings fit into `limit` bytes: a smaller cache first, then fewer games. Says what it has changed.
 pub(crate) fn fit(settings: &mut Settings, limit: u64) -> Option<String> {
-    let (needs, games) = (Footprint::of(settings), u64::from(settings.play.games_per_process));
+    let (needs, games) = (Footprint::of(settings), u64::from(settings.play.games()));
     if needs.total() <= limit {
         return None;
     }
@@ -170,7 +177,9 @@ pub(crate) fn fit(settings: &mut Settings, limit: u64) -> Option<String> {
     let left = limit.saturating_sub(needs.batches.saturating_add(cache));
     let fitting = (left / (needs.trees / games).max(1)).clamp(1, games);
     settings.cache.max_bytes = if settings.cache.enabled() { cache } else { settings.cache.max_bytes };
-    settings.play.games_per_process = fitting as u32;
+    if fitting < games {
+        settings.play.games_per_process = Some(fitting as u32);
+    }
     let mib = |bytes: u64| bytes >> 20;
     let fewer = if fitting < games { format!(", and {fitting} games at once") } else { String::new() };
     Some(format!(
@@ -277,7 +286,7 @@ mod tests {
     fn fitted(given: &[(&'static str, &str)], limit: u64) -> (Option<String>, u64, u32) {
         let mut settings = settings(given);
         let said = fit(&mut settings, limit);
-        (said, settings.cache.max_bytes, settings.play.games_per_process)
+        (said, settings.cache.max_bytes, settings.play.games())
     }
 
     #[test]

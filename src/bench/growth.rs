@@ -56,7 +56,7 @@ impl Point {
         let mut settings = settings.clone();
         match self {
             Self::Load { games, leaves } => {
-                settings.play.games_per_process = games;
+                settings.play.games_per_process = Some(games);
                 settings.search.leaf_parallelism = leaves;
             }
             Self::Threads(threads) => settings.inference.threads = Some(threads),
@@ -96,7 +96,7 @@ pub(crate) fn growth(args: &GrowthArgs, settings: &Settings) -> anyhow::Result<E
             progress.step(&format!("round {round} of {}: {}", args.rounds, point.text()), args.seconds);
             let settings = point.settings(settings);
             // Every game must have been answered, or nothing is known of how long that takes.
-            let answers = 2 * u64::from(settings.play.games_per_process);
+            let answers = 2 * u64::from(settings.play.games());
             windows.push(measure(&settings, Until::Answers(args.seconds, answers))?);
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         let threads = [Point::Threads(1), Point::Threads(2)];
         assert_eq!(points, [&threads[..], &[load(1, 1), load(1, 8), load(16, 1), load(16, 8)]].concat());
         let there = points[5].settings(&settings(&args));
-        assert_eq!((there.play.games_per_process, there.search.leaf_parallelism), (16, 8));
+        assert_eq!((there.play.games(), there.search.leaf_parallelism), (16, 8));
         assert_eq!(points[1].settings(&settings(&args)).inference.threads, Some(2));
     }
 

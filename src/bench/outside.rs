@@ -30,7 +30,7 @@ pub(crate) fn outside(args: &OutsideArgs, settings: &Settings) -> anyhow::Result
     let earlier = earlier(&args.output, NAME)?;
     has_network(settings)?;
     let setup = Setup::new(settings)?;
-    let at_once = u64::from(settings.play.games_per_process);
+    let at_once = u64::from(settings.play.games());
     let games = args.games.unwrap_or(2 * at_once).max(1);
     let untils = [Until::Games(games), Until::Moves(at_once * args.plies)];
     let mut progress = Progress::new(EXPECTED * 1.25 * args.rounds as f64);

@@ -46,7 +46,7 @@ impl Setup {
             max_steps: settings.game.max_steps,
             simulations: settings.search.mcts_n,
             leaf_parallelism: settings.search.leaf_parallelism,
-            games_at_once: settings.play.games_per_process,
+            games_at_once: settings.play.games(),
             inference_threads: sizes.inference_threads,
             game_threads: sizes.game_threads,
             max_batch: sizes.batching.max_batch,

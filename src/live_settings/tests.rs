@@ -72,7 +72,7 @@ fn what_can_be_changed_is_changed_and_passed_on() {
         change("search.noise_epsilon", json!(0.25), json!(0.0)),
         change("search.noise_alpha", json!("auto"), json!(0.3)),
         change("search.temperature", json!(1.0), json!(0.7)),
-        change("play.games_per_process", json!(32), json!(48)),
+        change("play.games_per_process", json!("auto"), json!(48)),
         change("inference.eval_max_wait_ms", json!(0.0), json!(1.5)),
         change("log.level", json!("info"), json!("debug")),
     ];
@@ -133,7 +133,7 @@ fn files_read_again_change_what_can_be_changed_and_say_what_cannot() {
     let changes = stage.read_again();
     // What the files say wins over what was asked for meanwhile.
     let expected =
-        [change("search.temperature", json!(0.9), json!(0.6)), change("play.games_per_process", json!(7), json!(32))];
+        [change("search.temperature", json!(0.9), json!(0.6)), change("play.games_per_process", json!(7), json!("auto"))];
     assert_eq!(changes.changed, expected);
     let refused: Vec<_> = changes.refused.iter().map(|refused| refused.key.as_str()).collect();
     assert_eq!(refused, ["search.c_puct", "play.seed"]);

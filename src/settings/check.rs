@@ -189,7 +189,7 @@ fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) 
             settings.play.processes
         ));
     }
-    let fillable = u64::from(settings.play.games_per_process) * u64::from(settings.search.leaf_parallelism);
+    let fillable = u64::from(settings.play.games()) * u64::from(settings.search.leaf_parallelism);
     let batch = settings.inference.eval_batch_size.map(u64::from).filter(|batch| *batch > fillable);
     if let Some(batch) = batch.filter(|_| settings.inference.eval_max_wait_ms > 0.0) {
         found.warnings.push(format!(

@@ -49,7 +49,7 @@ pub(super) const KEYS: &[Key] = &[
     key("search.leaf_parallelism", Kind::Int(1, 1024)),
     key("search.virtual_loss", Kind::Int(0, 1000)),
     key("search.tree_reuse", Kind::Flag),
-    key("play.games_per_process", Kind::Int(1, 65_536)),
+    open("play.games_per_process", Kind::Int(1, 65_536), "auto"),
     key("play.num_games", Kind::Int(1, i64::MAX)),
     key("play.processes", Kind::Int(1, 1024)),
     open("play.threads", Kind::Int(1, 1024), "auto"),

@@ -153,7 +153,7 @@ fn the_trainers_file_as_of_the_snapshot() {
     assert_eq!(settings.network.kind, NetworkKind::Resnet);
     assert_eq!((settings.search.mcts_n, settings.search.c_puct), (Some(300), 1.2));
     assert_eq!((settings.search.noise_epsilon, settings.search.noise_alpha), (0.3, None));
-    assert_eq!((settings.play.processes, settings.play.games_per_process), (2, 16));
+    assert_eq!((settings.play.processes, settings.play.games()), (2, 16));
     assert_eq!(given.source("play.games_per_process"), "run/config.yaml: self_play.parallel_games");
     assert_eq!(given.warnings(), [""; 0]);
 }
@@ -179,7 +179,7 @@ self_play:
     );
     let settings = given.settings();
     assert_eq!((settings.game.max_steps, settings.network.kind), (None, NetworkKind::Mlp));
-    assert_eq!((settings.play.processes, settings.play.games_per_process, settings.play.threads), (1, 128, None));
+    assert_eq!((settings.play.processes, settings.play.games(), settings.play.threads), (1, 128, None));
     let search = &settings.search;
     assert_eq!((search.leaf_parallelism, search.virtual_loss, search.tree_reuse), (16, 1, false));
     assert_eq!((settings.inference.eval_batch_size, settings.inference.eval_max_wait_ms), (Some(2048), 0.5));
@@ -215,7 +215,7 @@ self_play: {alphazero: {mcts_noise_epsilon: 0, mcts_noise_alpha: null, drop_t_on
 fn the_newer_spelling_wins_and_a_difference_is_said() {
     let yaml = TRAINER.replace("program: rust", "games_per_process: 64");
     let given = given().playable().trainer(yaml);
-    assert_eq!(given.settings().play.games_per_process, 64);
+    assert_eq!(given.settings().play.games(), 64);
     let warning =
         "run/config.yaml: self_play.parallel_games = 16 has no effect beside self_play.games_per_process = 64";
     assert_eq!(given.warnings(), [warning]);

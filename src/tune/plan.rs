@@ -61,7 +61,7 @@ impl Plan {
         Choice::new(|knob| match knob {
             Knob::Threads => inference_threads as u32,
             Knob::Batch => batching.max_batch as u32,
-            Knob::Games => self.settings.play.games_per_process,
+            Knob::Games => self.settings.play.games(),
             Knob::Leaves => self.settings.search.leaf_parallelism,
             Knob::Wait => (self.settings.inference.eval_max_wait_ms * 1e3) as u32,
         })
@@ -89,7 +89,7 @@ impl Plan {
         let mut settings = self.settings.clone();
         settings.inference.threads = Some(choice.get(Knob::Threads));
         settings.inference.eval_batch_size = Some(choice.get(Knob::Batch));
-        settings.play.games_per_process = choice.get(Knob::Games);
+        settings.play.games_per_process = Some(choice.get(Knob::Games));
         settings.search.leaf_parallelism = choice.get(Knob::Leaves);
         settings.inference.eval_max_wait_ms = f64::from(choice.get(Knob::Wait)) / 1e3;
         settings
@@ -114,13 +114,13 @@ fn fit(settings: &mut Settings, memory: u64, notes: &mut Vec<String>) -> anyhow:
         notes.push(format!("the cache is cut to {} MiB to fit into {} MiB", mib(most), mib(memory)));
         settings.cache.max_bytes = most;
     }
-    let games = settings.play.games_per_process;
-    while exceeds(settings) && settings.play.games_per_process > 1 {
-        settings.play.games_per_process /= 2;
+    let games = settings.play.games();
+    while exceeds(settings) && settings.play.games() > 1 {
+        settings.play.games_per_process = Some(settings.play.games() / 2);
     }
     ensure!(!exceeds(settings), "--memory: one game alone may need {} MiB", mib(Footprint::of(settings).total()));
-    if settings.play.games_per_process < games {
-        notes.push(format!("games start at {} instead of {games} to fit", settings.play.games_per_process));
+    if settings.play.games() < games {
+        notes.push(format!("games start at {} instead of {games} to fit", settings.play.games()));
     }
     Ok(cache_cut)
 }
@@ -153,7 +153,7 @@ mod tests {
         let given = settings(&[("search.mcts_n", "400"), ("game.board_size", "9"), ("cache.max_bytes", "200MiB")]);
         let fitted = |mib: u64| {
             let plan = Plan::new(&given, None, mib << 20).unwrap();
-            (plan.settings.cache.max_bytes >> 20, plan.settings.play.games_per_process, plan.notes.len())
+            (plan.settings.cache.max_bytes >> 20, plan.settings.play.games(), plan.notes.len())
         };
         assert_eq!(fitted(1024), (200, 32, 0));
         assert_eq!(fitted(100), (25, 32, 1));
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores, "not 7");
         let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
         assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, 3));
-        assert_eq!((settings.inference.eval_batch_size, settings.play.games_per_process), (Some(8), 20));
+        assert_eq!((settings.inference.eval_batch_size, settings.play.games()), (Some(8), 20));
         assert_eq!(plan.ladder(Knob::Batch, &rates), [1, 8]);
         assert_eq!(plan.ladder(Knob::Games, &rates)[..4], [1, 2, 4, 8]);
         assert!(plan.ladder(Knob::Leaves, &rates).iter().all(|&leaves| leaves <= plan.most_leaves));

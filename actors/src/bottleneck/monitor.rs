@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bottleneck, Memory, Sizes, Window, judge, none};
+use super::{Bottleneck, Kind, Memory, Sizes, Window, judge, none};
 use crate::{
     account::Times,
     stats::{Snapshot, Stats},
@@ -78,6 +78,13 @@ impl Monitor {
         self.window().map_or_else(|| none("nothing is measured yet", "ask again in a second"), |window| judge(&window))
     }
 
+    /// Games that should be in play at once, where it is held back by too few of them.
+    #[must_use]
+    pub fn more_games(&self) -> Option<u64> {
+        let window = self.window()?;
+        (judge(&window).kind == Kind::Games).then(|| window.games_wanted())
+    }
+
     /// Where the threads' time went in the last ten seconds, and what was counted; `None` in the first second.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
@@ -124,7 +131,6 @@ mod tests {
     use crate::{
         account::{Activity, Role},
         batcher::BatchPolicy,
-        bottleneck::Kind,
     };
 
     fn monitor(stats: &Arc<Stats>) -> Arc<Monitor> {
@@ -167,6 +173,7 @@ mod tests {
         assert!(window.seconds >= 10.0 && window.seconds < 12.0, "{}", window.seconds);
         assert_eq!((window.evaluations, window.in_play, window.unwritten), (70, 2, 2));
         assert_eq!(window.sizes.games_at_once, 4);
+        assert_eq!(monitor.more_games(), None, "no model serves");
     }
 
     #[test]
@@ -182,5 +189,6 @@ mod tests {
         let window = std::iter::repeat_with(|| monitor.window().unwrap());
         let window = window.take(1_000_000).find(|window| window.times.share(Role::Inference, Activity::Working) > 0.9);
         assert_eq!(judge(&window.unwrap()).kind, Kind::Games, "it works, but on no batches");
+        assert!(monitor.more_games().is_some_and(|games| games > 2));
     }
 }
