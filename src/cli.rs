@@ -140,7 +140,7 @@ pub(crate) struct TuneArgs {
     /// Minutes to spend, fractions allowed
     #[arg(long, value_name = "T", default_value_t = 5.0)]
     pub minutes: f64,
-    /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: three quarters of this machine's]
+    /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: memory.max_bytes]
     #[arg(long, value_name = "SIZE", value_parser = settings::parse_bytes)]
     pub memory: Option<u64>,
     /// Most leaves gathered at a time; more may cost strength [default: one for every 25 simulations of a move, at most 16]

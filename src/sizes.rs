@@ -113,18 +113,18 @@ const LEAST_CACHE: u64 = 16 << 20;
 
 /// What a process may need at most, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Footprint {
+struct Footprint {
     /// Search trees.
-    pub trees: u64,
+    trees: u64,
     /// Cached evaluations.
-    pub cache: u64,
+    cache: u64,
     /// Input of the network.
-    pub batches: u64,
+    batches: u64,
 }
 
 impl Footprint {
     /// That of one process by these settings.
-    pub(crate) fn of(settings: &Settings) -> Self {
+    fn of(settings: &Settings) -> Self {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
         let games = u64::from(settings.play.games());
@@ -140,9 +140,14 @@ impl Footprint {
     }
 
     /// All of it.
-    pub(crate) fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         [self.trees, self.cache, self.batches].into_iter().fold(0, u64::saturating_add)
     }
+}
+
+/// What a process by `settings` may need, in bytes.
+pub(crate) fn needed(settings: &Settings) -> u64 {
+    Footprint::of(settings).total()
 }
 
 /// Most simulations per move.

@@ -30,7 +30,7 @@ use crate::{
     cli::TuneArgs,
     exit::Exit,
     settings::{EvaluatorKind, Settings},
-    sizes::{Footprint, machine_memory},
+    sizes::needed,
 };
 
 /// Probes that the time given is divided among, about.
@@ -47,11 +47,7 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     file::check_place(&args.output)?;
     let begun = Instant::now();
     let budget = Duration::from_secs_f64(args.minutes * 60.0);
-    let memory = match args.memory.or_else(|| machine_memory().map(|bytes| bytes / 4 * 3)) {
-        Some(memory) => memory,
-        None => bail!("this system does not say how much memory it has: --memory SIZE"),
-    };
-    let plan = Plan::new(settings, args.max_leaf_parallelism, memory)?;
+    let plan = Plan::new(settings, args.max_leaf_parallelism, args.memory)?;
     let mut journal = Journal { lines: Vec::new(), begun, budget };
     for note in &plan.notes {
         print(note)?;
@@ -62,7 +58,7 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     print(&Line::title())?;
     let start = plan.start(&rates);
     let space = Space::new(start, |knob| plan.ladder(knob, &rates));
-    let mut search = Search::new(space, |choice| probe(&plan, choice, start, seconds, memory, &mut journal));
+    let mut search = Search::new(space, |choice| probe(&plan, choice, start, seconds, &mut journal));
     let best = search.descend(start)?;
     let cut_short = search.is_cut_short();
     let (found, before) = (search.rates(best).to_vec(), search.rates(start).to_vec());
@@ -113,21 +109,14 @@ impl Journal {
 }
 
 /// Plays with a choice for a short while.
-fn probe(
-    plan: &Plan,
-    choice: Choice,
-    start: Choice,
-    seconds: f64,
-    memory: u64,
-    journal: &mut Journal,
-) -> anyhow::Result<Probed> {
+fn probe(plan: &Plan, choice: Choice, start: Choice, seconds: f64, journal: &mut Journal) -> anyhow::Result<Probed> {
     let settings = plan.apply(choice);
     let name = match choice.changes(start)[..] {
         [] => "start".to_owned(),
         [(knob, _)] => knob.name().to_owned(),
         _ => "several".to_owned(),
     };
-    if Footprint::of(&settings).total() > memory {
+    if needed(&settings) > plan.memory {
         journal.note(Line::too_large(name, choice))?;
         return Ok(Probed::TooLarge);
     }
@@ -149,7 +138,7 @@ fn probe(
         peak_mib,
     };
     journal.note(line)?;
-    let too_large = peak_mib.is_some_and(|mib| mib * f64::from(1 << 20) > memory as f64);
+    let too_large = peak_mib.is_some_and(|mib| mib * f64::from(1 << 20) > plan.memory as f64);
     Ok(if too_large && choice != start { Probed::TooLarge } else { Probed::Rate(rate) })
 }
 

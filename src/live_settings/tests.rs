@@ -132,8 +132,10 @@ fn files_read_again_change_what_can_be_changed_and_say_what_cannot() {
     fs::write(stage.own(), base("[search]\ntemperature = 0.6\nc_puct = 2.0\n[play]\nseed = 3\n")).unwrap();
     let changes = stage.read_again();
     // What the files say wins over what was asked for meanwhile.
-    let expected =
-        [change("search.temperature", json!(0.9), json!(0.6)), change("play.games_per_process", json!(7), json!("auto"))];
+    let expected = [
+        change("search.temperature", json!(0.9), json!(0.6)),
+        change("play.games_per_process", json!(7), json!("auto")),
+    ];
     assert_eq!(changes.changed, expected);
     let refused: Vec<_> = changes.refused.iter().map(|refused| refused.key.as_str()).collect();
     assert_eq!(refused, ["search.c_puct", "play.seed"]);

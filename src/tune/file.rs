@@ -155,6 +155,9 @@ impl Findings<'_> {
             of(Knob::Batch),
         )
         .ok();
+        if self.plan.memory_is_given {
+            write!(toml, "\n[memory]\nmax_bytes = {}\n", self.plan.memory).ok();
+        }
         if self.plan.cache_cut {
             write!(toml, "\n[cache]\nmax_bytes = {}\n", settings.cache.max_bytes).ok();
         }
@@ -209,7 +212,7 @@ pub(super) mod tests {
     #[test]
     fn the_file_says_what_was_measured_and_is_read_as_settings() {
         let given = [("search.mcts_n", "100"), ("model.path", "odd\n[name].onnx"), ("cache.max_bytes", "1GiB")];
-        let plan = Plan::new(&settings(&given), None, 128 << 20).unwrap();
+        let plan = Plan::new(&settings(&given), None, Some(128 << 20)).unwrap();
         let rates = BatchRates::of(&[(1, 1000.0), (16, 2000.0)]);
         let start = plan.start(&rates);
         let best = start.with(Knob::Games, 64).with(Knob::Wait, 250).with(Knob::Batch, 16);
@@ -238,7 +241,9 @@ pub(super) mod tests {
         let tuned = read(&[], Some(&path));
         assert_eq!((tuned.play.games(), tuned.search.leaf_parallelism), (64, 4));
         assert_eq!((tuned.inference.eval_batch_size, tuned.inference.eval_max_wait_ms), (Some(16), 0.25));
-        assert_eq!((tuned.inference.threads, tuned.cache.max_bytes), (Some(start.get(Knob::Threads)), 32 << 20));
+        assert_eq!(tuned.inference.threads, Some(start.get(Knob::Threads)));
+        assert!(plan.cache_cut && tuned.cache.max_bytes == plan.settings.cache.max_bytes);
+        assert_eq!(tuned.memory.max_bytes, Some(128 << 20));
         check_place(&path).unwrap();
     }
 
@@ -256,7 +261,7 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_better_is_said_too() {
-        let plan = Plan::new(&settings(&[]), None, 1 << 30).unwrap();
+        let plan = Plan::new(&settings(&[]), None, Some(1 << 30)).unwrap();
         let rates = BatchRates::of(&[(1, 100.0)]);
         let start = plan.start(&rates);
         let (plan, rates) = (&plan, &rates);

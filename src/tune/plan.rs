@@ -1,6 +1,6 @@
 //! What may be tried: where the search starts, the values of each knob, and what bounds them.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use super::{
     raw::BatchRates,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     settings::Settings,
-    sizes::{Footprint, Sizes},
+    sizes::{Sizes, fit, memory_limit, needed},
 };
 
 /// Simulations of a move for each leaf that may be gathered at a time: choices made on older values are then few.
@@ -19,8 +19,6 @@ const MOST_LEAVES: u32 = 16;
 const MOST_GAMES: u32 = 4096;
 /// Waits for a fuller batch, in microseconds.
 const WAITS: [u32; 5] = [0, 250, 500, 1000, 2000];
-/// Share of the memory that the cache keeps when it has to give way.
-const CACHE_SHARE: u64 = 4;
 /// Most numbers of threads that are tried one by one.
 const MOST_THREADS: u32 = 8;
 
@@ -34,11 +32,15 @@ pub(super) struct Plan {
     pub(super) most_leaves: u32,
     /// Whether the cache had to give way.
     pub(super) cache_cut: bool,
+    /// Most bytes that the daemon may need.
+    pub(super) memory: u64,
+    /// Whether the user said so here.
+    pub(super) memory_is_given: bool,
 }
 
 impl Plan {
-    /// For a daemon that needs at most `memory` bytes. `most_leaves`: what the user allows.
-    pub(super) fn new(settings: &Settings, most_leaves: Option<u32>, memory: u64) -> anyhow::Result<Self> {
+    /// For a daemon that needs at most `memory` bytes, if given. `most_leaves`: what the user allows.
+    pub(super) fn new(settings: &Settings, most_leaves: Option<u32>, memory: Option<u64>) -> anyhow::Result<Self> {
         let mut settings = settings.clone();
         let mut notes = Vec::new();
         (settings.inference.threads, settings.inference.eval_batch_size) = (None, None);
@@ -51,8 +53,16 @@ impl Plan {
             ));
             settings.search.leaf_parallelism = most_leaves;
         }
-        let cache_cut = fit(&mut settings, memory, &mut notes)?;
-        Ok(Self { settings, notes, most_leaves, cache_cut })
+        let memory_is_given = memory.is_some();
+        settings.memory.max_bytes = memory.or(settings.memory.max_bytes);
+        let memory =
+            memory_limit(&settings).context("this system does not say how much memory it has: --memory SIZE")?;
+        let cache = settings.cache.max_bytes;
+        notes.extend(fit(&mut settings, memory));
+        let least = needed(&settings);
+        ensure!(least <= memory, "--memory: no less than {} MiB will do", least.div_ceil(1 << 20));
+        let cache_cut = settings.cache.max_bytes < cache;
+        Ok(Self { settings, notes, most_leaves, cache_cut, memory, memory_is_given })
     }
 
     /// What `auto` and the settings say.
@@ -104,27 +114,6 @@ fn bound(settings: &Settings, allowed: Option<u32>) -> u32 {
     allowed.unwrap_or(usual).min(simulations).max(1)
 }
 
-/// Brings the settings within the memory: first the cache gives way, then games. Whether the cache did.
-fn fit(settings: &mut Settings, memory: u64, notes: &mut Vec<String>) -> anyhow::Result<bool> {
-    let exceeds = |settings: &Settings| Footprint::of(settings).total() > memory;
-    let mib = |bytes: u64| bytes >> 20;
-    let most = memory / CACHE_SHARE;
-    let cache_cut = exceeds(settings) && settings.cache.enabled() && settings.cache.max_bytes > most;
-    if cache_cut {
-        notes.push(format!("the cache is cut to {} MiB to fit into {} MiB", mib(most), mib(memory)));
-        settings.cache.max_bytes = most;
-    }
-    let games = settings.play.games();
-    while exceeds(settings) && settings.play.games() > 1 {
-        settings.play.games_per_process = Some(settings.play.games() / 2);
-    }
-    ensure!(!exceeds(settings), "--memory: one game alone may need {} MiB", mib(Footprint::of(settings).total()));
-    if settings.play.games() < games {
-        notes.push(format!("games start at {} instead of {games} to fit", settings.play.games()));
-    }
-    Ok(cache_cut)
-}
-
 #[cfg(test)]
 mod tests {
     use selfplay_actors::onnx::Device;
@@ -132,7 +121,7 @@ mod tests {
     use super::*;
     use crate::tune::file::tests::settings;
 
-    const GIB: u64 = 1 << 30;
+    const GIB: Option<u64> = Some(1 << 30);
 
     #[test]
     fn leaves_are_few_beside_the_simulations_unless_the_user_says_otherwise() {
@@ -152,14 +141,16 @@ mod tests {
     fn the_cache_gives_way_before_games() {
         let given = settings(&[("search.mcts_n", "400"), ("game.board_size", "9"), ("cache.max_bytes", "200MiB")]);
         let fitted = |mib: u64| {
-            let plan = Plan::new(&given, None, mib << 20).unwrap();
-            (plan.settings.cache.max_bytes >> 20, plan.settings.play.games(), plan.notes.len())
+            let Plan { settings, notes, cache_cut, .. } = Plan::new(&given, None, Some(mib << 20)).unwrap();
+            (settings.cache.max_bytes >> 20, settings.play.games_per_process, notes.len(), cache_cut)
         };
-        assert_eq!(fitted(1024), (200, 32, 0));
-        assert_eq!(fitted(100), (25, 32, 1));
-        let (cache, games, notes) = fitted(16);
-        assert!(cache == 4 && (1..32).contains(&games) && notes == 2, "{cache} MiB, {games} games");
-        assert!(Plan::new(&given, None, 1 << 10).is_err_and(|error| error.to_string().contains("one game alone")));
+        assert_eq!(fitted(1024), (200, 32, 0, false));
+        let (cache, games, notes, cut) = fitted(100);
+        assert!((20..100).contains(&cache) && (games, notes, cut) == (32, 1, true), "{cache} MiB");
+        let (cache, games, notes, cut) = fitted(24);
+        assert!(cache == 16 && (1..32).contains(&games) && notes == 1 && cut, "{cache} MiB, {games} games");
+        let error = Plan::new(&given, None, Some(1 << 10)).err().unwrap().to_string();
+        assert!(error.starts_with("--memory: no less than 1"), "{error}");
     }
 
     #[test]
