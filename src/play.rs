@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use rand::RngExt as _;
 use selfplay_actors::{
     batcher::ProbationLimits,
@@ -336,6 +336,9 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         onnxruntime = runtime.version(),
         "device chosen"
     );
+    // What a device named in the settings cannot do was refused with them; "auto" is known only now.
+    let precision = settings.inference.precision;
+    precision.possible_on(provider.actual).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
     let sizes = Sizes::new(settings, provider.actual);
     let load = LoadOptions {
         device: provider.actual,
