@@ -2,6 +2,8 @@
 
 use std::{fmt::Debug, hash::Hash};
 
+use crate::packing::Packing;
+
 /// Index into the policy vector: one number per move the network can name.
 pub type Action = u16;
 
@@ -207,6 +209,19 @@ pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
     fn input_shape(&self, encoding: Self::Encoding) -> Vec<usize>;
     /// Writes a position as network input in C order, overwriting all of `out` (product of [`Game::input_shape`] elements).
     fn encode(&self, encoding: Self::Encoding, position: &Self::Position, out: &mut [f32]);
+
+    /// How positions of one encoding can be packed into few bytes, for devices that expand them by themselves. `None`: they
+    /// travel as [`Game::encode`] writes them.
+    fn packing(&self, encoding: Self::Encoding) -> Option<Packing> {
+        let _ = encoding;
+        None
+    }
+
+    /// Writes a position as [`Game::packing`] describes it, overwriting all of `out`. Asked only of games that have a packing.
+    fn pack(&self, encoding: Self::Encoding, position: &Self::Position, out: &mut [u8]) {
+        let _ = (encoding, position);
+        out.fill(0);
+    }
 }
 
 /// How a game's actions and boards are written for people: traces and drawn boards. Search needs none of it.

@@ -5,6 +5,7 @@
 //! Modules in dependency order, low to high:
 //!
 //! - `lanes`: arithmetic that the compiler makes vectors of
+//! - [`packing`]: positions as few bytes, and how a device expands them
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
@@ -18,9 +19,11 @@ pub mod game;
 pub mod games;
 pub mod journal;
 mod lanes;
+pub mod packing;
 pub mod replay;
 pub mod search;
 pub mod selfplay;
 
 pub use evaluation::{Evaluation, Evaluations, Evaluator, Leaf};
 pub use game::{Action, ActionBits, ActionSet, Game, Outcome, Player};
+pub use packing::{Packing, Source};

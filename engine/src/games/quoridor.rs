@@ -11,6 +11,7 @@
 //! - `board`: cells, walls as bitboards, where a pawn can go, policy indices
 //! - `paths`: which walls would shut a pawn in, for all walls at once
 //! - `encoding`: positions as network input
+//! - `packing`: the same as few bytes
 //! - `notation`: actions and boards as text
 
 mod board;
@@ -18,6 +19,7 @@ mod encoding;
 mod notation;
 #[cfg(test)]
 mod oracle;
+mod packing;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,10 @@ use self::{
     board::{Geometry, Move, Walls},
     paths::Paths,
 };
-use crate::game::{Action, ActionBits, Game, Outcome, Player};
+use crate::{
+    game::{Action, ActionBits, Game, Outcome, Player},
+    packing::Packing,
+};
 
 /// Smallest board: one wall must fit in the row it blocks with a gap beside it.
 const MIN_BOARD_SIZE: u32 = 3;
@@ -295,5 +300,13 @@ impl Game for Quoridor {
 
     fn encode(&self, encoding: QuoridorEncoding, position: &QuoridorPosition, out: &mut [f32]) {
         encoding.encode(&self.geometry, position, out);
+    }
+
+    fn packing(&self, encoding: QuoridorEncoding) -> Option<Packing> {
+        Some(encoding.packing(&self.geometry))
+    }
+
+    fn pack(&self, encoding: QuoridorEncoding, position: &QuoridorPosition, out: &mut [u8]) {
+        encoding.pack(&self.geometry, position, out);
     }
 }

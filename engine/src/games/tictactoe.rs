@@ -1,6 +1,9 @@
 //! Tic-tac-toe: the second game. It keeps the [`Game`] trait honest: draws by the rules, and a board that is never turned.
 
-use crate::game::{Action, ActionBits, Game, Notation, Outcome, Player};
+use crate::{
+    game::{Action, ActionBits, Game, Notation, Outcome, Player},
+    packing::{Packing, Source},
+};
 
 /// Cells of every row, column and diagonal, bit `3 * row + col`.
 const LINES: [u16; 8] =
@@ -93,6 +96,18 @@ impl Game for TicTacToe {
             }
         }
     }
+
+    fn packing(&self, _encoding: MarkPlanes) -> Option<Packing> {
+        // Two bytes for each player's nine marks.
+        let sources = (0..18).map(|entry| Source::Bit(16 * (entry / 9) + entry % 9)).collect();
+        Some(Packing { bytes: 4, sources })
+    }
+
+    fn pack(&self, _encoding: MarkPlanes, position: &Marks, out: &mut [u8]) {
+        for (bytes, marks) in out.chunks_exact_mut(2).zip(position.0) {
+            bytes.copy_from_slice(&marks.to_le_bytes());
+        }
+    }
 }
 
 impl Notation for TicTacToe {
@@ -119,6 +134,21 @@ mod tests {
     fn action_sequences_match_the_known_counts() {
         let counts: Vec<u64> = (1..=9).map(|depth| perft(&TicTacToe, &TicTacToe.start(), depth)).collect();
         assert_eq!(counts, [9, 72, 504, 3024, 15_120, 54_720, 148_176, 200_448, 127_872]);
+    }
+
+    #[test]
+    fn what_is_packed_unpacks_to_the_planes() {
+        let mut state = TicTacToe.start();
+        let packing = TicTacToe.packing(MarkPlanes).unwrap();
+        for action in [4, 8, 0, 2, 5] {
+            TicTacToe.play(&mut state, action);
+            let position = TicTacToe.position(&state);
+            let (mut planes, mut unpacked, mut packed) = ([f32::NAN; 18], [f32::NAN; 18], [0xff; 4]);
+            TicTacToe.encode(MarkPlanes, &position, &mut planes);
+            TicTacToe.pack(MarkPlanes, &position, &mut packed);
+            packing.unpack(&packed, &mut unpacked);
+            assert_eq!(unpacked, planes);
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl QuoridorEncoding {
 }
 
 /// Row and column of every member of a set of anchors.
-fn anchors(mut board: u64) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn anchors(mut board: u64) -> impl Iterator<Item = (usize, usize)> {
     std::iter::from_fn(move || {
         let bit = (board != 0).then(|| board.trailing_zeros())?;
         board &= board - 1;

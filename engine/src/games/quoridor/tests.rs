@@ -161,6 +161,26 @@ proptest! {
     }
 
     #[test]
+    fn packed_positions_unpack_to_the_planes(size in 3u32..=9, walls in 0u32..=64, seed: u64, wall_share in 0.05f64..1.0) {
+        let game = Quoridor::new(size, walls, Some(60)).unwrap();
+        for encoding in game.encodings() {
+            let packing = game.packing(encoding).unwrap();
+            let numbers = game.input_shape(encoding).iter().product();
+            let (mut planes, mut unpacked) = (vec![f32::NAN; numbers], vec![f32::NAN; numbers]);
+            // All of the bytes must be overwritten.
+            let mut packed = vec![0xff; packing.bytes];
+            random_game(&game, seed, wall_share, |state| {
+                let position = game.position(state);
+                game.encode(encoding, &position, &mut planes);
+                packed.fill(0xff);
+                game.pack(encoding, &position, &mut packed);
+                packing.unpack(&packed, &mut unpacked);
+                assert_eq!(unpacked, planes, "{}", game.encoding_name(encoding));
+            });
+        }
+    }
+
+    #[test]
     fn encoded_positions_can_be_read_back(size in 3u32..=9, walls in 0u32..=30, seed: u64, wall_share in 0.05f64..1.0) {
         let game = Quoridor::new(size, walls, Some(60)).unwrap();
         random_game(&game, seed, wall_share, |state| {
@@ -232,6 +252,13 @@ fn components_do_not_meet_round_the_border() {
             assert_eq!(game.legal_actions(&state), oracle::legal_actions(&game, &state));
         }
     }
+}
+
+#[test]
+fn packed_positions_stay_small() {
+    let game = Quoridor::new(9, 10, None).unwrap();
+    let bytes = game.encodings().into_iter().map(|encoding| game.packing(encoding).unwrap().bytes);
+    assert_eq!(bytes.collect::<Vec<_>>(), [49, 39]);
 }
 
 #[test]
