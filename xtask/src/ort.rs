@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: makes sure that there is an ONNX Runtime to load.
+//! `cargo xtask setup`, also called `fetch-ort`: makes sure that there is an ONNX Runtime to load.
 //!
 //! The daemon loads ONNX Runtime when it starts, so nothing is linked and nothing is fetched while building. What it loads is one pinned
 //! library (`pins.rs`) in `.ort/cpu/` or `.ort/cuda/`, taken from a package registry by that registry's own client (`fetch.rs`) and
@@ -7,6 +7,7 @@
 mod archive;
 mod checksum;
 mod cuda;
+mod driver;
 mod fetch;
 mod pins;
 
@@ -20,7 +21,7 @@ use crate::workspace;
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Fetch the CUDA build into .ort/cuda/ (x86_64 only, 256 MB) and say which CUDA libraries are missing on this machine
+    /// Fetch the CUDA build into .ort/cuda/ (x86_64 only, 256 MB) and say what driver and libraries lack on this machine
     #[arg(long)]
     cuda: bool,
     /// Fetch again, and replace whatever library is there

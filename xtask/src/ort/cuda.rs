@@ -1,4 +1,4 @@
-//! Which libraries the CUDA build needs beside itself, and whether the dynamic loader finds them.
+//! What the CUDA build needs beside itself: the driver, and libraries that the dynamic loader finds.
 //!
 //! `ldd` is asked, because it is the loader itself that answers: it knows `LD_LIBRARY_PATH`, its cache and its default folders. What ONNX
 //! Runtime opens only while running (cuDNN above all) does not show there and is looked up by name.
@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::driver::Driver;
 use crate::{command, workspace};
 
 /// Opened while running, by these names: cuDNN and what it and ONNX Runtime load after it.
 const OPENED_WHILE_RUNNING: [&str; 3] = ["libcudnn.so.9", "libnvrtc.so.13", "libcufft.so.12"];
 
 /// A library's name up to `.so`, and the PyPI package that brings it.
-const WHEELS: [(&str, &str); 7] = [
+const WHEELS: [(&str, &str); 9] = [
     ("libcublas", "nvidia-cublas~=13.0"),
     ("libcublasLt", "nvidia-cublas~=13.0"),
     ("libcudart", "nvidia-cuda-runtime~=13.0"),
@@ -23,43 +24,66 @@ const WHEELS: [(&str, &str); 7] = [
     ("libcufft", "nvidia-cufft~=12.0"),
     ("libcurand", "nvidia-curand~=10.4"),
     ("libnvrtc", "nvidia-cuda-nvrtc~=13.0"),
+    ("libnvinfer", "tensorrt-cu13-libs~=10.13"),
+    ("libnvonnxparser", "tensorrt-cu13-libs~=10.13"),
 ];
 
-/// Prints which CUDA libraries are missing for the build in `dir`, and how to get them.
+/// Prints what the CUDA build in `dir` lacks on this machine, and how to get it: the driver, CUDA's libraries, and those of
+/// TensorRT, which only `inference.device = "tensorrt"` needs.
 pub(super) fn report(dir: &Path) -> anyhow::Result<()> {
-    let provider = dir.join("libonnxruntime_providers_cuda.so");
+    match Driver::find(Path::new("/proc")) {
+        Driver::Fits { version, gpus } => println!("NVIDIA driver {version}, which is new enough; GPUs: {gpus}"),
+        Driver::Lacks(what) => println!("{what}"),
+    }
     // Where the pip command printed below puts them.
     let wheels = dir.join("libs");
-    let folders = wheel_folders(&wheels);
-    let outside = missing(&provider, &[])?;
-    if outside.is_empty() {
-        println!("every CUDA library that it needs is found");
-        return Ok(());
-    }
-    let path = joined(&folders)?;
-    let missing = missing(&provider, &folders)?;
-    if missing.is_empty() {
-        println!("every CUDA library that it needs is found with\n  export LD_LIBRARY_PATH={}", path.display());
-        return Ok(());
-    }
-    println!("the dynamic loader does not find\n  {}", missing.iter().cloned().collect::<Vec<_>>().join("\n  "));
-    if missing.contains("libcuda.so.1") {
-        println!(
-            "libcuda.so.1 comes with the NVIDIA driver, release 580 or later for CUDA 13: install that on this machine"
-        );
-    }
-    let packages: BTreeSet<_> = missing.iter().filter_map(|soname| wheel(soname)).collect();
-    if !packages.is_empty() {
-        let packages = packages.into_iter().map(|package| format!("'{package}'")).collect::<Vec<_>>().join(" ");
-        println!("the others can be installed with your system's CUDA 13 and cuDNN 9 packages, or with");
-        println!("  python3 -m pip install --no-deps --target {} {packages}", workspace::display(&wheels));
-        println!("after which `cargo xtask setup --cuda` says how the daemon finds them");
+    report_libraries(&dir.join("libonnxruntime_providers_cuda.so"), &OPENED_WHILE_RUNNING, &wheels, "")?;
+    let tensorrt = dir.join("libonnxruntime_providers_tensorrt.so");
+    if tensorrt.is_file() {
+        report_libraries(&tensorrt, &[], &wheels, " for TensorRT")?;
     }
     Ok(())
 }
 
+/// Prints which libraries `provider` lacks, `opened` among them.
+fn report_libraries(provider: &Path, opened: &[&str], wheels: &Path, purpose: &str) -> anyhow::Result<()> {
+    let folders = wheel_folders(wheels);
+    if missing(provider, opened, &[])?.is_empty() {
+        println!("every library that it needs{purpose} is found");
+        return Ok(());
+    }
+    let missing = missing(provider, opened, &folders)?;
+    if missing.is_empty() {
+        let path = joined(&folders)?;
+        println!("every library that it needs{purpose} is found with\n  export LD_LIBRARY_PATH={}", path.display());
+        return Ok(());
+    }
+    println!("{}", remedy(&missing, &workspace::display(wheels).to_string(), purpose));
+    Ok(())
+}
+
+/// What to do about `missing` libraries: `wheels` is where packages may put them.
+fn remedy(missing: &BTreeSet<String>, wheels: &str, purpose: &str) -> String {
+    let names = missing.iter().cloned().collect::<Vec<_>>().join("\n  ");
+    let mut lines = vec![format!("the dynamic loader does not find{purpose}\n  {names}")];
+    if missing.contains("libcuda.so.1") {
+        lines.push("libcuda.so.1 comes with the NVIDIA driver".to_owned());
+    }
+    let packages: BTreeSet<_> = missing.iter().filter_map(|soname| wheel(soname)).collect();
+    if !packages.is_empty() {
+        let packages = packages.into_iter().map(|package| format!("'{package}'")).collect::<Vec<_>>().join(" ");
+        lines.push(
+            "the others can be installed with your system's packages of CUDA 13, cuDNN 9 and TensorRT 10, or with"
+                .to_owned(),
+        );
+        lines.push(format!("  python3 -m pip install --no-deps --target {wheels} {packages}"));
+        lines.push("after which `cargo xtask fetch-ort --cuda` says how the daemon finds them".to_owned());
+    }
+    lines.join("\n")
+}
+
 /// What the loader does not find when it looks into `folders` too.
-fn missing(provider: &Path, folders: &[PathBuf]) -> anyhow::Result<BTreeSet<String>> {
+fn missing(provider: &Path, opened: &[&str], folders: &[PathBuf]) -> anyhow::Result<BTreeSet<String>> {
     let path = joined(folders)?;
     let listing = command::stdout(command::command("ldd").arg(provider).env("LD_LIBRARY_PATH", &path))
         .context("`ldd`, which comes with glibc, is needed to see what the CUDA build lacks")?;
@@ -68,7 +92,7 @@ fn missing(provider: &Path, folders: &[PathBuf]) -> anyhow::Result<BTreeSet<Stri
     let cache =
         ["ldconfig", "/sbin/ldconfig"].iter().find_map(|name| command::stdout(command::command(name).arg("-p")).ok());
     let cache = cache.unwrap_or_default();
-    for soname in OPENED_WHILE_RUNNING {
+    for &soname in opened {
         let cached = cache.lines().any(|line| line.split_whitespace().next() == Some(soname));
         let beside = std::env::split_paths(&path).any(|folder| folder.join(soname).is_file());
         if !cached && !beside {
@@ -90,10 +114,11 @@ fn wheel(soname: &str) -> Option<&'static str> {
     WHEELS.iter().find(|(name, _)| *name == stem).map(|(_, package)| *package)
 }
 
-/// The folders in which the CUDA wheels under `root` keep libraries: `nvidia/cu13/lib`, `nvidia/cudnn/lib`.
+/// The folders in which the wheels under `root` keep libraries: `nvidia/cu13/lib`, `nvidia/cudnn/lib`, `tensorrt_libs`.
 fn wheel_folders(root: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(root.join("nvidia")) else { return Vec::new() };
+    let entries = std::fs::read_dir(root.join("nvidia")).into_iter().flatten();
     let mut folders: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path().join("lib"))).collect();
+    folders.push(root.join("tensorrt_libs"));
     folders.retain(|folder| folder.is_dir());
     folders.sort();
     folders
@@ -109,7 +134,9 @@ fn joined(folders: &[PathBuf]) -> anyhow::Result<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OPENED_WHILE_RUNNING, not_found, wheel, wheel_folders};
+    use std::collections::BTreeSet;
+
+    use super::{OPENED_WHILE_RUNNING, not_found, remedy, wheel, wheel_folders};
 
     #[test]
     fn unresolved_names_are_read_from_ldd() {
@@ -120,8 +147,9 @@ mod tests {
 
     #[test]
     fn every_library_but_the_drivers_has_a_package() {
-        let needed = ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcudart.so.13"];
-        for soname in needed.iter().chain(&OPENED_WHILE_RUNNING) {
+        let cuda = ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcudart.so.13"];
+        let needed = cuda.iter().chain(&["libnvinfer.so.10", "libnvonnxparser.so.10"]);
+        for soname in needed.chain(&OPENED_WHILE_RUNNING) {
             assert!(wheel(soname).is_some(), "{soname}");
         }
         assert_eq!(wheel("libcuda.so.1"), None);
@@ -132,10 +160,27 @@ mod tests {
     fn the_wheels_folders_are_found() {
         let root = tempfile::tempdir().expect("temporary folder");
         assert!(wheel_folders(root.path()).is_empty());
-        for folder in ["nvidia/cudnn/lib", "nvidia/cu13/lib", "nvidia/cudnn/include", "nvidia/empty"] {
+        for folder in ["nvidia/cudnn/lib", "nvidia/cu13/lib", "nvidia/cudnn/include", "nvidia/empty", "tensorrt_libs"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        let expected = ["nvidia/cu13/lib", "nvidia/cudnn/lib"].map(|folder| root.path().join(folder));
+        let expected = ["nvidia/cu13/lib", "nvidia/cudnn/lib", "tensorrt_libs"].map(|folder| root.path().join(folder));
         assert_eq!(wheel_folders(root.path()), expected);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_where_it_comes_from() {
+        let missing = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+        let text = remedy(&missing(&["libcuda.so.1", "libcudart.so.13", "libcudnn.so.9"]), "libs", "");
+        let expected = "the dynamic loader does not find\n  libcuda.so.1\n  libcudart.so.13\n  libcudnn.so.9\n\
+                        libcuda.so.1 comes with the NVIDIA driver\n\
+                        the others can be installed with your system's packages of CUDA 13, cuDNN 9 and TensorRT 10, or with\n\
+                        \u{20} python3 -m pip install --no-deps --target libs 'nvidia-cuda-runtime~=13.0' 'nvidia-cudnn-cu13~=9.0'\n\
+                        after which `cargo xtask fetch-ort --cuda` says how the daemon finds them";
+        assert_eq!(text, expected);
+        let text = remedy(&missing(&["libnvinfer.so.10", "libnvonnxparser.so.10"]), "libs", " for TensorRT");
+        assert!(text.starts_with("the dynamic loader does not find for TensorRT\n  libnvinfer.so.10\n"), "{text}");
+        assert!(text.contains("--target libs 'tensorrt-cu13-libs~=10.13'\n"), "{text}");
+        let text = remedy(&missing(&["libcuda.so.1"]), "libs", "");
+        assert_eq!(text, "the dynamic loader does not find\n  libcuda.so.1\nlibcuda.so.1 comes with the NVIDIA driver");
     }
 }

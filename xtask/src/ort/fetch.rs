@@ -40,7 +40,7 @@ pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
     }
     bail!(
         "no ONNX Runtime could be fetched:\n  - {}\nInstall Python 3 with pip, or npm, and see that it reaches its registry; \
-         or set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.18 to 1.32 of your own.",
+         or set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.23 to 1.32 of your own.",
         failures.join("\n  - ")
     )
 }

@@ -1,7 +1,7 @@
 //! Which ONNX Runtime builds this repository uses, and the SHA-256 of everything taken from a registry.
 //!
 //! To move to another version: download the archive by its route below, `sha256sum` it and the files in it, and change both here. `ort`
-//! 2.0.0-rc.15 loads ONNX Runtime 1.18 to 1.32.
+//! 2.0.0-rc.15, as it is configured here, loads ONNX Runtime 1.23 to 1.32.
 
 use anyhow::bail;
 
@@ -104,7 +104,7 @@ pub(super) fn cpu() -> anyhow::Result<[Package; 2]> {
         ]),
         (os, arch) => bail!(
             "no ONNX Runtime is pinned for {os} on {arch}, only for Linux on x86_64 and aarch64: \
-             install ONNX Runtime 1.18 to 1.32 yourself and set ORT_DYLIB_PATH to its library file"
+             install ONNX Runtime 1.23 to 1.32 yourself and set ORT_DYLIB_PATH to its library file"
         ),
     }
 }
@@ -115,7 +115,7 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
     if (os, arch) != ("linux", "x86_64") {
         bail!(
             "the CUDA build is pinned for Linux on x86_64 only, and this is {os} on {arch}: \
-             set ORT_DYLIB_PATH to a CUDA build of ONNX Runtime 1.18 to 1.32 of your own"
+             set ORT_DYLIB_PATH to a CUDA build of ONNX Runtime 1.23 to 1.32 of your own"
         );
     }
     Ok([Package {
@@ -138,6 +138,10 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
                 File {
                     name: "libonnxruntime_providers_cuda.so",
                     sha256: "8387867e857499e045caff5d13ac6a5de29571c801562fa2dde0e45f1f31de52",
+                },
+                File {
+                    name: "libonnxruntime_providers_tensorrt.so",
+                    sha256: "1882ee49fdb0e6fc2d272b00cfaf9a3310bf8580a34385c0eec4d82014ea172e",
                 },
             ],
         },
