@@ -16,7 +16,10 @@ use selfplay_actors::{
     game::{GamePlan, both},
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, probe_device},
+    onnx::{
+        Device, FileLimits, GameDescription, GpuOptions, InputFormat, LibrarySearch, LoadOptions, Provider, Runtime,
+        device_of_thread, probe_devices,
+    },
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::Provenance,
@@ -42,8 +45,8 @@ use crate::{
     service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     signals::Signals,
-    sizes::{Sizes, memory, memory_limit},
-    status::{self, DeviceStatus, Facts, Mode},
+    sizes::{Sizes, buckets, memory, memory_limit, session_memory},
+    status::{self, DeviceStatus, Facts, Mode, ThreadDevice},
     stop::Stopper,
     trace::print_ply,
 };
@@ -154,6 +157,7 @@ fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> 
     let about = About {
         requested: facts.device.requested,
         actual: facts.device.actual,
+        threads: facts.device.threads.into_iter().map(|thread| (thread.thread, thread.actual)).collect(),
         settings_hash: Box::new(move || control.settings_hash()),
     };
     let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));
@@ -223,15 +227,16 @@ impl Evaluation {
         match settings.inference.evaluator {
             EvaluatorKind::Onnx => {
                 let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
-                let device = load.device;
+                let sizes = Sizes::new(settings, &provider.actual);
                 let device_status = DeviceStatus {
                     requested: provider.requested.to_string(),
-                    actual: provider.actual.to_string(),
+                    actual: provider.actual_name(),
+                    threads: ThreadDevice::of_threads(&provider, sizes.inference_threads),
                     note: provider.note,
                     onnxruntime: Some(runtime.version().to_owned()),
                 };
                 let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
-                Ok(Self { sizes: Sizes::new(settings, device), device: device.to_string(), device_status, source })
+                Ok(Self { sizes, device: device_status.actual.clone(), device_status, source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -239,7 +244,7 @@ impl Evaluation {
     }
 
     fn synthetic(settings: &Settings, kind: SyntheticEvaluator) -> anyhow::Result<Self> {
-        let sizes = Sizes::new(settings, Device::Cpu);
+        let sizes = Sizes::new(settings, &[Device::Cpu]);
         let encoding = match settings.network.kind {
             NetworkKind::Resnet => QuoridorEncoding::Resnet,
             NetworkKind::Mlp => QuoridorEncoding::Mlp,
@@ -248,6 +253,7 @@ impl Evaluation {
         let device_status = DeviceStatus {
             requested: settings.inference.device.to_string(),
             actual: "none".to_owned(),
+            threads: Vec::new(),
             note: Some("the evaluator needs no network".to_owned()),
             onnxruntime: None,
         };
@@ -325,26 +331,37 @@ pub(crate) struct Prepared {
 
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
 pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
-    let requested = device(settings);
+    let requested = &settings.inference.device.0;
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
-    let provider = probe_device(&runtime, requested).map_err(failed)?;
+    let provider = probe_devices(&runtime, requested).map_err(failed)?;
+    let sizes = Sizes::new(settings, &provider.actual);
+    let on = |thread| device_of_thread(&provider.actual, thread);
+    let threads: Vec<_> =
+        (0..sizes.inference_threads).map(|thread| format!("inference-{thread}: {}", on(thread))).collect();
     tracing::info!(
         requested = %provider.requested,
-        actual = %provider.actual,
+        actual = provider.actual_name(),
         note = provider.note,
+        threads = threads.join(", "),
         onnxruntime = runtime.version(),
         "device chosen"
     );
     // What a device named in the settings cannot do was refused with them; "auto" is known only now.
-    let precision = settings.inference.precision;
-    precision.possible_on(provider.actual).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
-    let sizes = Sizes::new(settings, provider.actual);
+    let (precision, device) = (settings.inference.precision, device_of_thread(&provider.actual, 0));
+    precision.possible_on(device).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
     let load = LoadOptions {
-        device: provider.actual,
+        devices: provider.actual.clone(),
         threads: sizes.inference_threads,
         max_batch: sizes.batching.max_batch,
-        buckets: None,
+        buckets: buckets(settings),
+        input: match settings.inference.input {
+            crate::settings::InputFormat::Auto => InputFormat::Auto,
+            crate::settings::InputFormat::Planes => InputFormat::Planes,
+            crate::settings::InputFormat::Packed => InputFormat::Packed,
+        },
+        binding: None,
+        gpu: gpu_options(settings, sizes.inference_threads / provider.actual.len().max(1)),
         limits: file_limits(settings),
         agreement_tolerance: settings.model.agreement_tolerance as f32,
         precision: settings.inference.conversion(),
@@ -362,11 +379,15 @@ fn recognise(shape: &[usize]) -> Option<String> {
     })
 }
 
-fn device(settings: &Settings) -> Device {
-    match settings.inference.device {
-        crate::settings::Device::Auto => Device::Auto,
-        crate::settings::Device::Cpu => Device::Cpu,
-        crate::settings::Device::Cuda(index) => Device::Cuda(index.into()),
+/// How GPUs are used, on each of which are `threads` inference threads.
+fn gpu_options(settings: &Settings, threads: usize) -> GpuOptions {
+    let inference = &settings.inference;
+    GpuOptions {
+        memory_limit: session_memory(inference.gpu_memory, threads),
+        tf32: inference.tf32,
+        channels_last: inference.channels_last,
+        graphs: inference.cuda_graphs.unwrap_or(false),
+        engine_cache: inference.tensorrt_cache_dir.clone(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! a subcommand → the trainer's YAML → the user's own file → the environment → flags. Modules in dependency order:
 //!
 //! - [`addresses`]: where to listen, and names of hosts
+//! - [`devices`]: devices and batch sizes
 //! - [`kind`]: what values a key may have
 //! - [`keys`]: the table of keys
 //! - [`mistake`]: what can be wrong, and how it is said
@@ -19,6 +20,7 @@
 mod addresses;
 mod change;
 mod check;
+mod devices;
 mod file;
 mod keys;
 mod kind;
@@ -31,9 +33,7 @@ mod show;
 mod tests;
 mod trainer;
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use selfplay_actors::onnx::{Precision, PrecisionOptions};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use addresses::{Addresses, HostNames};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
+pub(crate) use devices::{Buckets, Device};
 pub(crate) use keys::choices;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;
@@ -189,7 +190,7 @@ pub(crate) struct InferenceSettings {
     pub evaluator: EvaluatorKind,
     /// Where it runs.
     pub device: Device,
-    /// Inference threads, 1..=256; `None`: from device and cores.
+    /// Inference threads, on several GPUs of each, 1..=256; `None`: from device and cores.
     pub threads: Option<u32>,
     /// Most positions in one call, ≥ 1; `None`: from the device.
     pub eval_batch_size: Option<u32>,
@@ -205,6 +206,20 @@ pub(crate) struct InferenceSettings {
     pub precision_max_value_error: f64,
     /// Longest time one call of the network may take, > 0; `None`: any.
     pub hang_seconds: Option<f64>,
+    /// Batch sizes that others are padded to; `None`: from the device.
+    pub batch_buckets: Option<Buckets>,
+    /// How positions travel to the network.
+    pub input: InputFormat,
+    /// Most memory of this process on each GPU, in bytes; `None`: as much as it takes.
+    pub gpu_memory: Option<u64>,
+    /// Compute matrix products of single precision on ten bits of mantissa where the GPU can.
+    pub tf32: bool,
+    /// Run convolutions with channels last on a GPU.
+    pub channels_last: bool,
+    /// Capture and replay launches; `None`: where it helps.
+    pub cuda_graphs: Option<bool>,
+    /// Where TensorRT keeps its engines; `None`: nowhere.
+    pub tensorrt_cache_dir: Option<PathBuf>,
 }
 
 impl InferenceSettings {
@@ -227,57 +242,16 @@ pub(crate) enum EvaluatorKind {
     Hash,
 }
 
-/// Where the network runs.
+/// How positions travel to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) enum Device {
-    /// A GPU if one can be used, else the CPU.
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InputFormat {
+    /// Packed to a GPU, as planes on a CPU.
     Auto,
-    /// The CPU.
-    Cpu,
-    /// The CUDA device with this number, or nothing.
-    Cuda(u16),
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|number| number.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| format!("{text:?} is none of {}", kind::DEVICES)),
-        }
-    }
-}
-
-impl TryFrom<String> for Device {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(number) => write!(f, "cuda:{number}"),
-        }
-    }
-}
-
-impl From<Device> for String {
-    fn from(device: Device) -> Self {
-        device.to_string()
-    }
+    /// As the network takes them.
+    Planes,
+    /// As bits, which the network's graph expands.
+    Packed,
 }
 
 /// `[cache]`: the cache of evaluations.

@@ -5,7 +5,7 @@ use std::{fs, thread::available_parallelism};
 use selfplay_actors::{
     batcher::BatchPolicy,
     bottleneck::{self, Memory},
-    onnx::Device,
+    onnx::{BatchBuckets, Device},
 };
 
 use crate::settings::Settings;
@@ -16,7 +16,7 @@ const CPU_BATCH: usize = 32;
 const CPU_SHARE: usize = 8;
 /// Positions that a GPU evaluates at once.
 const GPU_BATCH: usize = 1024;
-/// Sessions per GPU: one fills its batch while the other runs.
+/// Inference threads per GPU, each with its own session and stream: one fills its batch while the other runs.
 const GPU_THREADS: usize = 2;
 /// Cores per thread that advances games, beside a network on the same CPU: search takes a few percent of the network's time.
 const CORES_PER_GAME_THREAD: usize = 8;
@@ -35,22 +35,31 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// The sizes that `settings` ask for, or that fit `device` and the cores this process may use.
-    pub(crate) fn new(settings: &Settings, device: Device) -> Self {
+    /// The sizes that `settings` ask for, or that fit `devices` and the cores this process may use.
+    pub(crate) fn new(settings: &Settings, devices: &[Device]) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self::for_cores(settings, device, cores.div_ceil(settings.play.processes as usize))
+        Self::for_cores(settings, devices, cores.div_ceil(settings.play.processes as usize))
     }
 
-    fn for_cores(settings: &Settings, device: Device, cores: usize) -> Self {
-        let (inference_threads, game_threads, batch, share) = match device {
-            Device::Cuda(_) => (GPU_THREADS, cores.saturating_sub(GPU_THREADS).max(1), GPU_BATCH, GPU_BATCH),
-            Device::Cpu | Device::Auto => (cores, cores.div_ceil(CORES_PER_GAME_THREAD), CPU_BATCH, CPU_SHARE),
-        };
+    fn for_cores(settings: &Settings, devices: &[Device], cores: usize) -> Self {
+        let gpus = devices.iter().filter(|device| device.gpu().is_some()).count();
         let chosen = |setting: Option<u32>, auto| setting.map_or(auto, |chosen| chosen as usize);
-        let max_batch = chosen(settings.inference.eval_batch_size, batch);
+        // Several GPUs share what waits; one takes all of it, because large batches are what it is fast at.
+        let (inference_threads, batch, share) = if gpus > 0 {
+            (gpus * chosen(settings.inference.threads, GPU_THREADS), GPU_BATCH, GPU_BATCH.div_ceil(gpus))
+        } else {
+            (chosen(settings.inference.threads, cores), CPU_BATCH, CPU_SHARE)
+        };
+        let game_threads = if gpus > 0 {
+            cores.saturating_sub(inference_threads).max(1)
+        } else {
+            cores.div_ceil(CORES_PER_GAME_THREAD)
+        };
+        let largest = settings.inference.batch_buckets.as_ref().map_or(batch, |buckets| buckets.largest());
+        let max_batch = chosen(settings.inference.eval_batch_size, largest);
         let max_wait = max_wait(settings);
         Self {
-            inference_threads: chosen(settings.inference.threads, inference_threads),
+            inference_threads,
             game_threads: chosen(settings.play.threads, game_threads),
             batching: BatchPolicy { max_batch, max_wait, min_share: share.min(max_batch) },
             cores,
@@ -69,6 +78,17 @@ impl Sizes {
             cache_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
         }
     }
+}
+
+/// Most memory of one session, in bytes, where `limit` is that of a GPU on which `threads` threads have one each: a new model
+/// is made ready beside the one in service.
+pub(crate) fn session_memory(limit: Option<u64>, threads: usize) -> Option<u64> {
+    Some(limit? / (2 * threads.max(1) as u64))
+}
+
+/// The batch sizes that `settings` name.
+pub(crate) fn buckets(settings: &Settings) -> Option<BatchBuckets> {
+    settings.inference.batch_buckets.as_ref().map(|buckets| BatchBuckets::new(buckets.iter().copied()))
 }
 
 /// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
@@ -101,7 +121,7 @@ impl Needs {
     fn of(settings: &Settings) -> Self {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
-        let sizes = Sizes::new(settings, Device::Cpu);
+        let sizes = Sizes::new(settings, &[Device::Cpu]);
         let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
         Self {
             tree: simulations(settings).saturating_mul(NODE_BYTES + ACTION_BYTES * actions),
@@ -194,13 +214,53 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    fn settings(given: &[(&'static str, &str)]) -> Settings {
-        let board = [("game.board_size", "9"), ("game.max_walls", "10"), ("inference.threads", "2")];
+    fn plain(given: &[(&'static str, &str)]) -> Settings {
+        let board = [("game.board_size", "9"), ("game.max_walls", "10")];
         let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: Some(value.to_owned()) };
         let flags: Vec<_> = board.iter().chain(given).map(flag).collect();
         let environment = BTreeMap::new();
         let sources = Sources { preset: None, trainer: None, own: None, environment: &environment, flags: &flags };
         resolve(&sources, Purpose::Bench).into_settings().unwrap()
+    }
+
+    /// With two inference threads, whatever the machine.
+    fn settings(given: &[(&'static str, &str)]) -> Settings {
+        plain(&[&[("inference.threads", "2")], given].concat())
+    }
+
+    /// Inference threads, game threads, largest batch and least share.
+    fn sizes(given: &[(&'static str, &str)], devices: &[Device], cores: usize) -> [usize; 4] {
+        let Sizes { inference_threads, game_threads, batching, .. } = Sizes::for_cores(&plain(given), devices, cores);
+        [inference_threads, game_threads, batching.max_batch, batching.min_share]
+    }
+
+    #[test]
+    fn threads_are_counted_per_gpu_and_gpus_share_what_waits() {
+        use Device::{Cpu, Cuda, TensorRt};
+        assert_eq!(sizes(&[], &[Cpu], 16), [16, 2, 32, 8]);
+        assert_eq!(sizes(&[], &[Cuda(0)], 16), [2, 14, 1024, 1024]);
+        assert_eq!(sizes(&[], &[Cuda(0), Cuda(3)], 16), [4, 12, 1024, 512]);
+        assert_eq!(sizes(&[], &[TensorRt(0), TensorRt(1)], 2), [4, 1, 1024, 512]);
+        let three = [("inference.threads", "3"), ("play.threads", "5")];
+        assert_eq!(sizes(&three, &[Cuda(0), Cuda(1)], 16), [6, 5, 1024, 512]);
+        assert_eq!(sizes(&three, &[Cpu], 16), [3, 5, 32, 8]);
+    }
+
+    #[test]
+    fn the_largest_bucket_is_the_largest_batch() {
+        let gpu = [Device::Cuda(0)];
+        let few = [("inference.batch_buckets", "1,16,256")];
+        assert_eq!(sizes(&few, &gpu, 4), [2, 2, 256, 256]);
+        assert_eq!(buckets(&plain(&few)), Some(BatchBuckets::new([1, 16, 256])));
+        let smaller = [few[0], ("inference.eval_batch_size", "100")];
+        assert_eq!(sizes(&smaller, &gpu, 4), [2, 2, 100, 100]);
+        assert_eq!(buckets(&plain(&[])), None);
+    }
+
+    #[test]
+    fn two_models_fit_into_the_memory_of_a_gpu() {
+        assert_eq!(session_memory(Some(8 << 30), 2), Some(2 << 30));
+        assert_eq!(session_memory(None, 2), None);
     }
 
     /// What is said, cache and games once they fit.

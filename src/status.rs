@@ -19,6 +19,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
+use selfplay_actors::onnx::{Provider, device_of_thread};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -140,10 +141,35 @@ pub(crate) struct DeviceStatus {
     pub requested: String,
     /// As found.
     pub actual: String,
+    /// Every inference thread; none without a network.
+    pub threads: Vec<ThreadDevice>,
     /// Why it is not a GPU where `auto` was asked for.
     pub note: Option<String>,
     /// Version of ONNX Runtime; `null` without a network.
     pub onnxruntime: Option<String>,
+}
+
+/// What one inference thread runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ThreadDevice {
+    /// Its name.
+    pub thread: String,
+    /// As in the settings.
+    pub requested: String,
+    /// Its own device.
+    pub actual: String,
+}
+
+impl ThreadDevice {
+    /// Those of `threads` threads.
+    pub(crate) fn of_threads(provider: &Provider, threads: usize) -> Vec<Self> {
+        let of = |thread| Self {
+            thread: format!("inference-{thread}"),
+            requested: provider.requested.to_string(),
+            actual: device_of_thread(&provider.actual, thread).to_string(),
+        };
+        (0..threads).map(of).collect()
+    }
 }
 
 /// The model in service.

@@ -1,21 +1,26 @@
 //! Networks in ONNX files: finding ONNX Runtime, choosing a device, checking a model against the game, evaluating.
 //!
-//! Low to high: `runtime` (the shared library), `device` (what was asked for, what it runs on), `refusal` (what can be wrong
+//! Low to high: `device` (what was asked for, what it runs on), `runtime` (the shared library), `refusal` (what can be wrong
 //! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
-//! `model` and `read` (the file), `graph` (the file taken apart, changed and put together again), `session` (one loaded network on one device), `signature` (what a model takes and gives,
-//! and whether that fits the game), `buckets` (batch sizes), `network` (planes in, logits out), `evaluator` (leaves in,
-//! evaluations out), `probe_positions` and `trial` (what a model answers before it serves),
-//! `precision` (what it computes with, and how far that is from the file), `load` (all of it for one file),
-//! `probe` (which device there is), `throughput` (the same sessions with nothing around them, for comparison).
+//! `model` and `read` (the file), `graph` (a model as a graph, to be changed), `packed` (networks that expand packed
+//! positions), `gpu` (providers and their options), `engines` (TensorRT's engines, kept), `session` (one loaded network on
+//! one device), `signature` (what a model takes and gives, and whether that fits the game), `buckets` (batch sizes),
+//! `binding` (memory bound to a session), `network` (positions in, logits out), `evaluator` (leaves in, evaluations out),
+//! `probe_positions` and `trial` (what a model answers before it serves), `precision` (what it computes with, and how far
+//! that is from the file), `load` (all of it for one file), `probe` (which devices there are), `throughput` (the same
+//! sessions with nothing around them, for comparison).
 
+mod binding;
 mod buckets;
 mod device;
+mod engines;
 mod evaluator;
-#[expect(dead_code, reason = "packed inputs are to need the rest")]
+mod gpu;
 mod graph;
 mod load;
 mod model;
 mod network;
+mod packed;
 mod precision;
 mod probe;
 mod probe_positions;
@@ -31,14 +36,20 @@ mod trial;
 
 pub(crate) use self::throughput::thread_cpu_seconds;
 pub use self::{
+    binding::Rows,
     buckets::BatchBuckets,
-    device::{Device, DeviceError, ParseDeviceError, Provider},
+    device::{
+        Accelerator, Device, DeviceError, DeviceRequest, Gpus, ParseDeviceError, Provider, device_of_thread,
+        devices_name,
+    },
     evaluator::OnnxEvaluator,
+    gpu::GpuOptions,
     load::{LoadError, LoadOptions, Loaded, check_model, load_evaluators},
     model::{Checksum, ModelFile},
     network::Network,
+    packed::InputFormat,
     precision::{Agreement, Precision, PrecisionOptions},
-    probe::probe_device,
+    probe::probe_devices,
     read::FileLimits,
     refusal::ModelError,
     report::{ModelReport, Step, StepOutcome, StepReport},

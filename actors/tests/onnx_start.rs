@@ -2,12 +2,12 @@
 
 use std::{env, fs, path::Path};
 
-use selfplay_actors::onnx::{Device, LibrarySearch, Runtime, RuntimeError};
+use selfplay_actors::onnx::{DeviceRequest, LibrarySearch, Runtime, RuntimeError};
 
 #[test]
 fn a_library_that_does_not_load_is_an_error_and_another_can_be_tried() {
     let folder = tempfile::tempdir().unwrap();
-    let mut search = LibrarySearch::new(None, Device::Cpu);
+    let mut search = LibrarySearch::new(None, &DeviceRequest::Cpu);
 
     let path = folder.path().join("libonnxruntime.so");
     fs::write(&path, "no library").unwrap();

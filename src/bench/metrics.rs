@@ -114,7 +114,7 @@ fn rehearse(event: Event, stats: &Arc<Stats>, threads: usize) -> anyhow::Result<
 /// Milliseconds of one scrape.
 fn scrape(stats: Arc<Stats>) -> f64 {
     let settings_hash = Box::new(String::new);
-    let about = About { requested: "auto".to_owned(), actual: "cpu".to_owned(), settings_hash };
+    let about = About { requested: "auto".to_owned(), actual: "cpu".to_owned(), threads: Vec::new(), settings_hash };
     let exporter = Exporter::new(stats, Health::new(Arc::default()), about);
     let once = |_| {
         let begun = Instant::now();

@@ -1,11 +1,11 @@
 //! What must hold between values; what a single value may be is said by the table of keys.
 
-use selfplay_actors::onnx;
+use selfplay_actors::onnx::{Device, DeviceRequest};
 
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
-use super::{Agent, Device, EvaluatorKind, Purpose, Settings};
+use super::{Agent, EvaluatorKind, Purpose, Settings};
 use crate::token::Token;
 
 /// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
@@ -28,6 +28,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     check_rules(settings, entries, &mut found);
     check_search(settings, entries, &mut found);
     check_cache(settings, entries, &mut found);
+    check_inference(settings, entries, &mut found);
     if purpose == Purpose::Play {
         check_inputs_and_outputs(settings, &mut found);
         places::check(settings, entries, &mut found);
@@ -85,6 +86,14 @@ fn check_cache(settings: &Settings, entries: &Entries, found: &mut Found) {
     }
 }
 
+fn check_inference(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let Some(buckets) = &settings.inference.batch_buckets else { return };
+    if let Some(batch) = settings.inference.eval_batch_size.filter(|&batch| buckets.largest() < batch as usize) {
+        let allowed = format!("batch sizes up to inference.eval_batch_size, which is {batch}");
+        found.mistakes.push(entries.refuse("inference.batch_buckets", allowed));
+    }
+}
+
 fn check_inputs_and_outputs(settings: &Settings, found: &mut Found) {
     if settings.output.dir.is_none() {
         found.missing.push(missing("output.dir", "say where finished games go with --output-dir"));
@@ -117,12 +126,13 @@ fn check_model(settings: &Settings, entries: &Entries, found: &mut Found) {
 
 /// What is known without a model and without ONNX Runtime: what this machine and a device that was named cannot do.
 fn check_precision(settings: &Settings, entries: &Entries, found: &mut Found) {
-    let device = match settings.inference.device {
-        Device::Auto => onnx::Device::Auto,
-        Device::Cpu => onnx::Device::Cpu,
-        Device::Cuda(index) => onnx::Device::Cuda(index.into()),
+    let device = match settings.inference.device.0 {
+        // Rules out no more than what no device has.
+        DeviceRequest::Auto | DeviceRequest::Cpu => Device::Cpu,
+        DeviceRequest::Gpus(accelerator, _) => accelerator.device(0),
     };
     if let Err(reason) = settings.inference.precision.possible_on(device) {
+        let device = &settings.inference.device;
         let allowed = format!("a precision that inference.device = \"{device}\" can have: {reason}");
         found.mistakes.push(entries.refuse("inference.precision", allowed));
     }

@@ -3,10 +3,11 @@
 use config::ValueKind;
 use std::fmt;
 
-use super::{Addresses, Device, HostNames};
+use super::{Addresses, Buckets, Device, HostNames};
 
 /// What a device setting may be.
-pub(super) const DEVICES: &str = r#""auto", "cpu", "cuda" or "cuda:N""#;
+pub(super) const DEVICES: &str =
+    r#""auto", "cpu", "cuda", "cuda:N", "cuda:0,1", "cuda:0-3", "cuda:all" or the same with "tensorrt""#;
 
 /// Units of a size, with the bytes each stands for.
 const UNITS: [(&str, u64); 8] = [
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Bytes,
     /// A device.
     Device,
+    /// Batch sizes, separated by commas.
+    Buckets,
     /// Addresses of IP and port, separated by commas.
     Addresses,
     /// Names of hosts, separated by commas.
@@ -63,6 +66,7 @@ impl Kind {
             Self::Path => text(value).is_some_and(|path| !path.is_empty()),
             Self::Bytes => return bytes(value).map(ValueKind::from),
             Self::Device => text(value)?.parse::<Device>().is_ok(),
+            Self::Buckets => return buckets(value).map(|buckets| buckets.to_string().into()),
             Self::Addresses => text(value)?.parse::<Addresses>().is_ok(),
             Self::HostNames => text(value)?.parse::<HostNames>().is_ok(),
             Self::LogLevel => text(value).is_some_and(is_log_level),
@@ -78,7 +82,13 @@ impl Kind {
             Self::Int(..) | Self::Bytes => trimmed.parse::<i64>().ok().map(ValueKind::from),
             Self::Real(..) | Self::Positive(_) => trimmed.parse::<f64>().ok().map(ValueKind::from),
             Self::Flag => trimmed.parse::<bool>().ok().map(ValueKind::from),
-            Self::Choice(_) | Self::Path | Self::Device | Self::Addresses | Self::HostNames | Self::LogLevel => None,
+            Self::Choice(_)
+            | Self::Path
+            | Self::Device
+            | Self::Buckets
+            | Self::Addresses
+            | Self::HostNames
+            | Self::LogLevel => None,
         };
         read.unwrap_or_else(|| text.into())
     }
@@ -100,6 +110,7 @@ impl fmt::Display for Kind {
             Self::Path => f.write_str("a path"),
             Self::Bytes => f.write_str(r#"a number of bytes or a size such as "256MiB" or "2GB""#),
             Self::Device => f.write_str(DEVICES),
+            Self::Buckets => f.write_str("up to 64 batch sizes from 1 to 65536 in ascending order, separated by commas"),
             Self::Addresses => {
                 f.write_str(r#"an address of IP and port such as "127.0.0.1:9466" or several separated by commas"#)
             }
@@ -167,6 +178,17 @@ fn bytes(value: &ValueKind) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*bytes)
 }
 
+/// From a text, a list, or a single number.
+fn buckets(value: &ValueKind) -> Option<Buckets> {
+    let sizes = match value {
+        ValueKind::Array(sizes) => {
+            sizes.iter().map(|size| Some(whole(&size.kind)?.to_string())).collect::<Option<Vec<_>>>()?
+        }
+        _ => vec![whole(value).map(|size| size.to_string()).or_else(|| text(value).map(str::to_owned))?],
+    };
+    sizes.join(",").parse().ok()
+}
+
 fn is_log_level(text: &str) -> bool {
     text.split(',').all(|directive| {
         let (target, level) = directive.trim().rsplit_once('=').unwrap_or(("any", directive.trim()));
@@ -213,6 +235,19 @@ mod tests {
         assert!(!accepts(Kind::Positive(2.0), f64::INFINITY) && !accepts(Kind::Positive(2.0), f64::NAN));
         assert!(Kind::Int(3, 9).accept(&3.into()).is_some() && Kind::Int(3, 9).accept(&10.into()).is_none());
         assert!(Kind::Int(3, 9).accept(&ValueKind::from(4.0)).is_none());
+    }
+
+    #[test]
+    fn batch_sizes_come_as_texts_lists_and_numbers() {
+        let accepted = |value: ValueKind| Kind::Buckets.accept(&value);
+        let list = |sizes: &[i64]| ValueKind::Array(sizes.iter().map(|&size| config::Value::from(size)).collect());
+        for value in [Kind::Buckets.read("1, 8,64"), list(&[1, 8, 64])] {
+            assert_eq!(accepted(value), Some("1,8,64".into()));
+        }
+        assert_eq!(accepted(32.into()), Some("32".into()));
+        for wrong in [list(&[]), list(&[8, 1]), list(&[0]), true.into(), 1.5.into(), "few".into()] {
+            assert_eq!(accepted(wrong.clone()), None, "{wrong:?}");
+        }
     }
 
     #[test]

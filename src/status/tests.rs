@@ -71,6 +71,11 @@ pub(crate) fn sources() -> Sources {
             device: DeviceStatus {
                 requested: "auto".to_owned(),
                 actual: "cpu".to_owned(),
+                threads: vec![ThreadDevice {
+                    thread: "inference-0".to_owned(),
+                    requested: "auto".to_owned(),
+                    actual: "cpu".to_owned(),
+                }],
                 note: Some("no GPU".to_owned()),
                 onnxruntime: Some("1.32.0".to_owned()),
             },

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Selectors that match nothing in this test, with the reason.
 const ABSENT: [(&str, &str); 2] = [
     ("ALERTS{alertname=~\"Selfplayd.+\", alertstate=\"firing\"", "no alert fires"),
-    ("selfplayd_execution_provider_info{actual=~\"cuda.*\"", "tests need no GPU"),
+    ("selfplayd_execution_provider_info{actual=~\"(cuda|tensorrt).*\"", "tests need no GPU"),
 ];
 
 /// Every expression that is to return data: whole panels, what rules record, what alerts look at, and every selector in them.

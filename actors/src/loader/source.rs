@@ -9,7 +9,7 @@ use selfplay_engine::{
 
 use super::feed::Candidate;
 use crate::{
-    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model},
+    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model, devices_name},
     writer::with_sources,
 };
 
@@ -121,10 +121,11 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             tracing::info!(path = %model.path().display(), %agreement, "model converted");
         }
         let description = format!(
-            "{} ({} input, on {})",
+            "{} ({} input of {} bytes a position, on {})",
             model.path().display(),
             self.game.encoding_name(loaded.encoding),
-            loaded.provider.actual
+            loaded.position_bytes,
+            devices_name(&loaded.devices)
         );
         let boxed = |evaluator| Box::new(evaluator) as Box<dyn Evaluator<G>>;
         Ok(LoadedModel {

@@ -1,53 +1,31 @@
-//! Which device inference was asked for, and which one it got.
+//! Which devices inference was asked for, and which ones it got.
 
 use std::{fmt, str::FromStr};
 
-use ort::ep::{CUDA, ExecutionProvider, ExecutionProviderDispatch, cuda::ConvAlgorithmSearch};
 use thiserror::Error;
 
-use super::runtime::Runtime;
+/// Most GPUs of one process. No machine has as many.
+const MOST_GPUS: usize = 64;
 
-/// Where inference shall run.
+/// Where a session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Device {
-    /// The first CUDA device if it works, else the CPU. Written `auto`.
-    #[default]
-    Auto,
     /// Written `cpu`.
+    #[default]
     Cpu,
-    /// This CUDA device or none. Written `cuda:N`; `cuda` is `cuda:0`.
+    /// The GPU of this number, by ONNX Runtime's own kernels. Written `cuda:N`.
     Cuda(u32),
+    /// The GPU of this number, by engines that TensorRT builds. Written `tensorrt:N`.
+    TensorRt(u32),
 }
 
 impl Device {
-    /// Whether a CUDA build of ONNX Runtime is worth looking for.
+    /// The number of the GPU, if it is one.
     #[must_use]
-    pub const fn may_use_cuda(self) -> bool {
-        !matches!(self, Self::Cpu)
-    }
-}
-
-/// A text that names no device.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("`{0}` is not a device: expected auto, cpu, cuda or cuda:N")]
-pub struct ParseDeviceError(String);
-
-impl FromStr for Device {
-    type Err = ParseDeviceError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseDeviceError(text.to_owned());
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => {
-                let number = text.strip_prefix("cuda:").ok_or_else(error)?;
-                // ONNX Runtime takes a signed number; `parse` alone would accept `+1`.
-                let plain = number.bytes().all(|byte| byte.is_ascii_digit());
-                let number = number.parse().ok().filter(|&number| plain && i32::try_from(number).is_ok());
-                number.map(Self::Cuda).ok_or_else(error)
-            }
+    pub const fn gpu(self) -> Option<u32> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda(number) | Self::TensorRt(number) => Some(number),
         }
     }
 }
@@ -55,9 +33,129 @@ impl FromStr for Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "{}:{number}", Accelerator::Cuda),
+            Self::TensorRt(number) => write!(f, "{}:{number}", Accelerator::TensorRt),
+        }
+    }
+}
+
+/// What runs a network on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// ONNX Runtime's kernels for CUDA.
+    Cuda,
+    /// TensorRT, and CUDA for what it leaves over.
+    TensorRt,
+}
+
+impl Accelerator {
+    /// Its device of this number.
+    #[must_use]
+    pub const fn device(self, number: u32) -> Device {
+        match self {
+            Self::Cuda => Device::Cuda(number),
+            Self::TensorRt => Device::TensorRt(number),
+        }
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        })
+    }
+}
+
+/// Which GPUs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Gpus {
+    /// All that work.
+    All,
+    /// These, each of which must work; at least one, none twice.
+    Numbered(Vec<u32>),
+}
+
+/// Where inference shall run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeviceRequest {
+    /// The first GPU if it works, else the CPU. Written `auto`.
+    #[default]
+    Auto,
+    /// Written `cpu`.
+    Cpu,
+    /// GPUs and nothing else. Written `cuda:0`, `cuda:0,1`, `cuda:0-3`, `cuda:all`, and the same with `tensorrt`; without
+    /// a number it is the first.
+    Gpus(Accelerator, Gpus),
+}
+
+impl DeviceRequest {
+    /// Whether a CUDA build of ONNX Runtime is worth looking for.
+    #[must_use]
+    pub const fn may_use_gpus(&self) -> bool {
+        !matches!(self, Self::Cpu)
+    }
+}
+
+/// A text that names no device.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "`{0}` is not a device: expected auto, cpu, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt"
+)]
+pub struct ParseDeviceError(String);
+
+impl FromStr for DeviceRequest {
+    type Err = ParseDeviceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => return Ok(Self::Auto),
+            "cpu" => return Ok(Self::Cpu),
+            _ => {}
+        }
+        let (name, which) = text.split_once(':').unwrap_or((text, "0"));
+        let accelerator = [Accelerator::Cuda, Accelerator::TensorRt].into_iter().find(|one| one.to_string() == name);
+        let gpus = if which == "all" { Some(Gpus::All) } else { numbers(which).map(Gpus::Numbered) };
+        accelerator
+            .zip(gpus)
+            .map(|(accelerator, gpus)| Self::Gpus(accelerator, gpus))
+            .ok_or_else(|| ParseDeviceError(text.to_owned()))
+    }
+}
+
+/// The numbers of a list such as `0,2-4`.
+fn numbers(list: &str) -> Option<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
+        if last < first || (last - first) as usize >= MOST_GPUS {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    let unique = numbers.iter().enumerate().all(|(index, number)| !numbers[..index].contains(number));
+    (unique && numbers.len() <= MOST_GPUS).then_some(numbers)
+}
+
+/// ONNX Runtime takes a signed number; `parse` alone would accept `+1`.
+fn number(digits: &str) -> Option<u32> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|&number| plain && i32::try_from(number).is_ok())
+}
+
+impl fmt::Display for DeviceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Gpus(accelerator, Gpus::All) => write!(f, "{accelerator}:all"),
+            Self::Gpus(accelerator, Gpus::Numbered(numbers)) => {
+                let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+                write!(f, "{accelerator}:{}", numbers.join(","))
+            }
         }
     }
 }
@@ -67,7 +165,7 @@ impl fmt::Display for Device {
 #[error("use device {device}: {reason}")]
 pub struct DeviceError {
     /// The device demanded.
-    pub device: Device,
+    pub device: String,
     /// Why not.
     pub reason: String,
 }
@@ -76,28 +174,84 @@ pub struct DeviceError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
     /// As in the settings.
-    pub requested: Device,
-    /// [`Device::Cpu`] or [`Device::Cuda`].
-    pub actual: Device,
-    /// Why [`Device::Auto`] did not take CUDA.
+    pub requested: DeviceRequest,
+    /// The CPU alone, or one or several GPUs.
+    pub actual: Vec<Device>,
+    /// Why [`DeviceRequest::Auto`] did not take a GPU.
     pub note: Option<String>,
 }
 
 impl Provider {
-    /// Runs on what was asked for.
-    #[must_use]
-    pub const fn as_requested(device: Device) -> Self {
-        Self { requested: device, actual: device, note: None }
+    /// Finds the devices for `requested` by making `attempt` on each that comes into question, which says why it does not
+    /// work.
+    ///
+    /// # Errors
+    /// When a device is demanded and does not work, or none does.
+    pub(super) fn settle(
+        requested: &DeviceRequest,
+        mut attempt: impl FnMut(Device) -> Result<(), String>,
+    ) -> Result<Self, DeviceError> {
+        let settled = |actual, note| Ok(Self { requested: requested.clone(), actual, note });
+        let failed = |device: Device| move |reason| DeviceError { device: device.to_string(), reason };
+        match requested {
+            DeviceRequest::Cpu => {
+                attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
+                settled(vec![Device::Cpu], None)
+            }
+            DeviceRequest::Auto => match attempt(Device::Cuda(0)) {
+                Ok(()) => settled(vec![Device::Cuda(0)], None),
+                Err(reason) => {
+                    attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
+                    settled(vec![Device::Cpu], Some(reason))
+                }
+            },
+            DeviceRequest::Gpus(accelerator, Gpus::Numbered(numbers)) => {
+                let devices: Vec<_> = numbers.iter().map(|&number| accelerator.device(number)).collect();
+                devices.iter().try_for_each(|&device| attempt(device).map_err(failed(device)))?;
+                settled(devices, None)
+            }
+            DeviceRequest::Gpus(accelerator, Gpus::All) => {
+                let first = accelerator.device(0);
+                attempt(first).map_err(failed(first))?;
+                // ONNX Runtime does not say how many there are; numbers have no gaps.
+                let others = (1..MOST_GPUS as u32).map(|number| accelerator.device(number));
+                let others = others.take_while(|&device| attempt(device).is_ok());
+                settled(std::iter::once(first).chain(others).collect(), None)
+            }
+        }
     }
+
+    /// What inference runs on, see [`devices_name`].
+    #[must_use]
+    pub fn actual_name(&self) -> String {
+        devices_name(&self.actual)
+    }
+}
+
+/// Devices of one kind, written as a request for them would be.
+#[must_use]
+pub fn devices_name(devices: &[Device]) -> String {
+    let mut numbers = Vec::new();
+    for number in devices.iter().filter_map(|device| device.gpu()) {
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    let request = match devices.first() {
+        None | Some(Device::Cpu) => DeviceRequest::Cpu,
+        Some(Device::Cuda(_)) => DeviceRequest::Gpus(Accelerator::Cuda, Gpus::Numbered(numbers)),
+        Some(Device::TensorRt(_)) => DeviceRequest::Gpus(Accelerator::TensorRt, Gpus::Numbered(numbers)),
+    };
+    request.to_string()
 }
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requested, actual, note } = self;
-        write!(f, "{actual}")?;
+        let (requested, actual) = (self.requested.to_string(), self.actual_name());
+        f.write_str(&actual)?;
         if requested != actual {
             write!(f, " (asked for {requested}")?;
-            if let Some(note) = note {
+            if let Some(note) = &self.note {
                 write!(f, "; {note}")?;
             }
             f.write_str(")")?;
@@ -106,30 +260,13 @@ impl fmt::Display for Provider {
     }
 }
 
-/// What to try for a request: the CUDA device, or the reason why none can work with this library.
-pub(super) fn cuda_candidate(runtime: &Runtime, requested: Device) -> Option<Result<u32, String>> {
-    let index = match requested {
-        Device::Cpu => return None,
-        Device::Auto => 0,
-        Device::Cuda(index) => index,
-    };
-    // Says only whether CUDA was compiled in; whether it works shows when a session asks for it.
-    Some(match CUDA::is_available() {
-        Ok(true) => Ok(index),
-        Ok(false) => Err(format!("the ONNX Runtime in {} is built without CUDA", runtime.library().display())),
-        Err(error) => Err(one_line(error.message())),
-    })
-}
-
-/// The CUDA provider of device `index`, an error where it does not work. Without `error_on_failure` a session would silently
-/// run on the CPU.
-pub(super) fn cuda_provider(index: u32) -> ExecutionProviderDispatch {
-    // The exhaustive search takes 0.6 s for every new batch shape, the heuristic one 2 ms.
-    CUDA::default()
-        .with_device_id(index.cast_signed())
-        .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
-        .build()
-        .error_on_failure()
+/// The device of inference thread `thread`: threads go round the devices, so that no two devices differ by more than one.
+///
+/// # Panics
+/// When there are no devices.
+#[must_use]
+pub fn device_of_thread(devices: &[Device], thread: usize) -> Device {
+    devices[thread % devices.len()]
 }
 
 /// ONNX Runtime's messages span lines and begin with source positions and codes; the readers of settings and logs get the rest
@@ -143,42 +280,4 @@ pub(super) fn one_line(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn devices_are_read_and_written() {
-        for (text, device) in
-            [("auto", Device::Auto), ("cpu", Device::Cpu), ("cuda:0", Device::Cuda(0)), ("cuda:7", Device::Cuda(7))]
-        {
-            assert_eq!(text.parse(), Ok(device));
-            assert_eq!(device.to_string(), text);
-        }
-        assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
-    }
-
-    #[test]
-    fn what_is_no_device_is_refused_with_what_is_allowed() {
-        for text in ["", "gpu", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "cuda: 1", "cuda:4294967295"] {
-            let error = text.parse::<Device>().unwrap_err().to_string();
-            assert_eq!(error, format!("`{text}` is not a device: expected auto, cpu, cuda or cuda:N"));
-        }
-    }
-
-    #[test]
-    fn a_provider_says_what_was_asked_for_only_where_it_differs() {
-        assert_eq!(Provider::as_requested(Device::Cuda(1)).to_string(), "cuda:1");
-        let mut provider = Provider { requested: Device::Auto, actual: Device::Cuda(0), note: None };
-        assert_eq!(provider.to_string(), "cuda:0 (asked for auto)");
-        provider = Provider { actual: Device::Cpu, note: Some("no driver".to_owned()), ..provider };
-        assert_eq!(provider.to_string(), "cpu (asked for auto; no driver)");
-    }
-
-    #[test]
-    fn what_onnx_runtime_says_is_brought_to_one_line() {
-        assert_eq!(one_line("no  such\n node."), "no such node");
-        let message = "/src/a.cc:20 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x : no\nsuch file";
-        assert_eq!(one_line(message), "Failed to load x : no such file");
-        assert_eq!(one_line(""), "");
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use selfplay_engine::{
     game::Game,
 };
 
-use super::network::Network;
+use super::{binding::Rows, network::Network};
 
 /// Evaluates positions with an ONNX model. Belongs to one thread; several threads have one each.
 ///
@@ -31,7 +31,7 @@ impl<G: Game> OnnxEvaluator<G> {
         self.encoding
     }
 
-    /// The network below: planes in, logits out.
+    /// The network below: positions in, logits out.
     pub const fn network_mut(&mut self) -> &mut Network {
         &mut self.network
     }
@@ -45,11 +45,24 @@ impl<G: Game> OnnxEvaluator<G> {
     }
 
     /// Writes the positions of at most `max_batch` leaves into the network's input.
-    pub(super) fn encode(&mut self, leaves: &[Leaf<G>]) {
+    ///
+    /// # Errors
+    /// As [`Network::rows_mut`].
+    pub(super) fn encode(&mut self, leaves: &[Leaf<G>]) -> Result<(), EvaluateError> {
         let row_len = self.network.row_len();
-        for (leaf, row) in leaves.iter().zip(self.network.rows_mut().chunks_exact_mut(row_len)) {
-            self.game.encode(self.encoding, &leaf.position, row);
+        match self.network.rows_mut(leaves.len())? {
+            Rows::Planes(rows) => {
+                for (leaf, row) in leaves.iter().zip(rows.chunks_exact_mut(row_len)) {
+                    self.game.encode(self.encoding, &leaf.position, row);
+                }
+            }
+            Rows::Packed(rows) => {
+                for (leaf, row) in leaves.iter().zip(rows.chunks_exact_mut(row_len)) {
+                    self.game.pack(self.encoding, &leaf.position, row);
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -61,7 +74,7 @@ impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
         let mut effort = EvaluatorEffort::default();
         for part in leaves.chunks(self.network.max_batch()) {
             let begun = Instant::now();
-            self.encode(part);
+            self.encode(part)?;
             effort.encode += begun.elapsed();
             effort.padding += self.network.padding(part.len());
             self.network.run(part.len(), |logits, values| {

@@ -7,18 +7,22 @@ use selfplay_engine::{evaluation::EvaluateError, game::Game};
 use thiserror::Error;
 
 use super::{
+    binding::{Memory, Row},
     buckets::BatchBuckets,
-    device::{Device, DeviceError, Provider},
+    device::{Device, DeviceError, device_of_thread, devices_name},
+    engines::places,
     evaluator::OnnxEvaluator,
+    gpu::{EnginePlan, GpuOptions},
     model::ModelFile,
     network::Network,
+    packed::{InputFormat, with_packed_input},
     precision::{Agreement, Precision, PrecisionOptions, Samples, convert, judge},
     read::FileLimits,
     refusal::ModelError,
     report::{ModelReport, Step, StepOutcome, passed},
     runtime::Runtime,
-    session::{Config, open_with, settle_device},
-    signature::{GameDescription, Layout, Signature},
+    session::{Config, Site},
+    signature::{GameDescription, INPUT, Layout, Signature},
     trial::{Differences, Trial, answers},
 };
 
@@ -36,15 +40,21 @@ pub enum LoadError {
 /// How a model is loaded.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Where it shall run.
-    pub device: Device,
+    /// Where it shall run: inference threads go round these, at least one.
+    pub devices: Vec<Device>,
     /// Inference threads: this many evaluators are made, at least one.
     pub threads: usize,
     /// Largest batch of one run; more leaves are evaluated in parts.
     pub max_batch: usize,
-    /// Batch sizes to pad to. `None`: [`BatchBuckets::geometric`] on CUDA, [`BatchBuckets::none`] on a CPU. A model of fixed
+    /// Batch sizes to pad to. `None`: [`BatchBuckets::geometric`] on GPUs, [`BatchBuckets::none`] on a CPU. A model of fixed
     /// batch size has this size as its only bucket.
     pub buckets: Option<BatchBuckets>,
+    /// How positions travel to the network.
+    pub input: InputFormat,
+    /// Whether inputs and outputs are bound to memory of our own rather than handed over at each run. `None`: on GPUs.
+    pub binding: Option<bool>,
+    /// How GPUs are used.
+    pub gpu: GpuOptions,
     /// Which files may be models.
     pub limits: FileLimits,
     /// Most that a value or a prior may differ between a position alone and in the largest batch.
@@ -55,15 +65,37 @@ pub struct LoadOptions {
     pub description: GameDescription,
 }
 
+impl LoadOptions {
+    /// One thread on the CPU, batches up to `max_batch`, everything else as it is by itself.
+    #[must_use]
+    pub fn on_cpu(max_batch: usize, description: GameDescription) -> Self {
+        Self {
+            devices: vec![Device::Cpu],
+            threads: 1,
+            max_batch,
+            buckets: None,
+            input: InputFormat::Auto,
+            binding: None,
+            gpu: GpuOptions::default(),
+            limits: FileLimits::default(),
+            agreement_tolerance: 0.02,
+            precision: PrecisionOptions::FP32,
+            description,
+        }
+    }
+}
+
 /// A model ready for use.
 #[derive(Debug)]
 pub struct Loaded<G: Game> {
     /// One per inference thread, each with its own session, all warm.
     pub evaluators: Vec<OnnxEvaluator<G>>,
-    /// What was asked for and what they run on.
-    pub provider: Provider,
+    /// What each of them runs on.
+    pub devices: Vec<Device>,
     /// The layout of the input, chosen by the model's own input shape.
     pub encoding: G::Encoding,
+    /// Bytes of one position on its way to the network.
+    pub position_bytes: usize,
     /// The only batch size the model takes; `None` when it takes any.
     pub fixed_batch: Option<usize>,
     /// Largest batch of one run.
@@ -98,27 +130,42 @@ pub fn check_model<G: Game>(
     options: &LoadOptions,
     report: &mut ModelReport,
 ) -> Result<Loaded<G>, LoadError> {
-    let mut loader = Loader { runtime, game, model: model.clone(), config: &[], options };
-    // Only what shows whether the device works decides the device: what a model answers there is the model's fault.
-    let attempt = |device| report.step(Step::Structure, || loader.first(device));
-    let ((mut first, layout), provider) = settle_device(runtime, options.device, attempt)?;
-    report.encoding = Some(game.encoding_name(layout.encoding).to_owned());
-    report.provider = Some(provider.actual.to_string());
+    let mut loader = Loader { runtime, game, model: model.clone(), config: &[], half: false, options };
+    let (mut first, mut prepared) = loader.first_anywhere(report)?;
+    report.encoding = Some(game.encoding_name(prepared.layout.encoding).to_owned());
+    report.provider = Some(devices_name(&options.devices));
     let mut trial = report.step(Step::Finite, || loader.finite(&mut first))?;
-    let converted = report.step(Step::Precision, || loader.convert(&mut first, &layout, provider.actual))?;
+    let converted = report.step(Step::Precision, || loader.convert(&mut first, &prepared.layout))?;
     if let Some(converted) = converted {
         report.precision = Some(converted.agreement);
-        (loader.model, loader.config) = (converted.model, converted.config);
+        (loader, prepared) = (converted.loader, converted.prepared);
         (first, trial) = (converted.evaluator, converted.trial);
     }
     report.step(Step::Agreement, || loader.agreement(&trial, &mut first))?;
-    let evaluators = report.step(Step::Warm, || loader.warm(first, &layout, provider.actual))?;
-    let (encoding, fixed_batch, max_batch) = (layout.encoding, layout.fixed_batch, trial.batch);
-    Ok(Loaded { evaluators, provider, encoding, fixed_batch, max_batch, model: loader.model })
+    let evaluators = report.step(Step::Warm, || loader.warm(first, &prepared))?;
+    Ok(Loaded {
+        devices: (0..evaluators.len()).map(|thread| device_of_thread(&options.devices, thread)).collect(),
+        evaluators,
+        encoding: prepared.layout.encoding,
+        position_bytes: prepared.row.bytes(),
+        fixed_batch: prepared.layout.fixed_batch,
+        max_batch: trial.batch,
+        model: loader.model,
+    })
 }
 
 /// What a step gives and how it ended.
-type Checked<T> = Result<(T, StepOutcome), ModelError>;
+type Checked<T, E = ModelError> = Result<(T, StepOutcome), E>;
+
+/// What sessions are made of.
+struct Prepared<E> {
+    layout: Layout<E>,
+    /// The model as sessions get it.
+    model: ModelFile,
+    /// What is in its input.
+    row: Row,
+    engine: EnginePlan,
+}
 
 struct Loader<'a, G: Game> {
     runtime: &'a Runtime,
@@ -127,29 +174,107 @@ struct Loader<'a, G: Game> {
     model: ModelFile,
     /// What it is opened with.
     config: Config,
+    /// Whether it computes in half precision.
+    half: bool,
     options: &'a LoadOptions,
 }
 
 /// What a model was converted to, tried.
-struct Converted<G: Game> {
-    model: ModelFile,
-    config: Config,
+struct Converted<'a, G: Game> {
+    /// Of the converted model.
+    loader: Loader<'a, G>,
+    prepared: Prepared<G::Encoding>,
     evaluator: OnnxEvaluator<G>,
     trial: Trial<G>,
     agreement: Agreement,
 }
 
-impl<G: Game> Loader<'_, G> {
+impl<'a, G: Game> Loader<'a, G> {
+    /// [`Loader::first`] on the first device. When that fails on a GPU, the CPU is tried as well: if that fails too, the
+    /// fault is the model's, else the device's.
+    fn first_anywhere(&self, report: &mut ModelReport) -> Result<(OnnxEvaluator<G>, Prepared<G::Encoding>), LoadError> {
+        let device = device_of_thread(&self.options.devices, 0);
+        match report.step(Step::Structure, || self.first(device)) {
+            Ok(first) => Ok(first),
+            Err(error) if device == Device::Cpu => Err(error.into()),
+            Err(error) => {
+                report.step(Step::Structure, || self.first(Device::Cpu))?;
+                Err(DeviceError { device: device.to_string(), reason: error.into_reason() }.into())
+            }
+        }
+    }
+
     /// An evaluator that fits the game and has run once.
-    fn first(&self, device: Device) -> Checked<(OnnxEvaluator<G>, Layout<G::Encoding>)> {
-        let session = open_with(self.runtime, &self.model, device, self.config)?;
-        let signature = Signature::of(&session);
-        let layout = signature.layout(self.model.path(), self.game, &self.options.description)?;
-        let mut evaluator = self.evaluator(session, &layout, device);
+    fn first(&self, device: Device) -> Checked<(OnnxEvaluator<G>, Prepared<G::Encoding>)> {
+        // A model says everywhere what it takes. Where it is to be changed, or TensorRT would build an engine only to hear
+        // that, it is asked on the CPU.
+        let as_it_is = !self.options.input.is_packed_on(device) && !matches!(device, Device::TensorRt(_));
+        let asked = if as_it_is { device } else { Device::Cpu };
+        let session = self.open(&self.model, asked, &EnginePlan::default())?;
+        let layout = Signature::of(&session).layout(self.model.path(), self.game, &self.options.description)?;
+        let prepared = self.prepare(layout, device)?;
+        let session = if as_it_is { session } else { self.open(&prepared.model, device, &prepared.engine)? };
+        let mut evaluator = self.evaluator(session, &prepared, device).map_err(|error| self.failed(&error))?;
         evaluator.network_mut().run(1, |_, _| ()).map_err(|error| self.failed(&error))?;
-        let batch = layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
-        let detail = format!("{} input, batch size {batch}", self.game.encoding_name(layout.encoding));
-        Ok(((evaluator, layout), passed(detail)))
+        let batch = prepared.layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
+        let name = self.game.encoding_name(prepared.layout.encoding);
+        let detail = match prepared.row {
+            Row::Planes(_) => format!("{name} input, batch size {batch}"),
+            Row::Packed(bytes) => format!("{name} input, packed in {bytes} bytes, batch size {batch}"),
+        };
+        Ok(((evaluator, prepared), passed(detail)))
+    }
+
+    /// What sessions on `device` are to be made of.
+    fn prepare(&self, layout: Layout<G::Encoding>, device: Device) -> Result<Prepared<G::Encoding>, ModelError> {
+        let input = self.options.input;
+        let packing = if input.is_packed_on(device) { self.game.packing(layout.encoding) } else { None };
+        let packed = packing.map(|packing| {
+            let changed = with_packed_input(&self.model, &packing, &layout.input);
+            changed.map(|model| (model, Row::Packed(packing.bytes)))
+        });
+        let (model, row) = match packed {
+            Some(Ok(packed)) => packed,
+            Some(Err(error)) if input == InputFormat::Packed => return Err(error),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "positions travel as planes");
+                (self.model.clone(), Row::Planes(layout.input.clone()))
+            }
+            None => (self.model.clone(), Row::Planes(layout.input.clone())),
+        };
+        let engine = match device {
+            Device::TensorRt(_) => self.engine_plan(&layout, &model, &row, device),
+            Device::Cpu | Device::Cuda(_) => EnginePlan::default(),
+        };
+        Ok(Prepared { layout, model, row, engine })
+    }
+
+    fn engine_plan(&self, layout: &Layout<G::Encoding>, model: &ModelFile, row: &Row, device: Device) -> EnginePlan {
+        let (max_batch, buckets) = self.buckets(layout, device);
+        let least = buckets.sizes().first().copied().unwrap_or(1);
+        let batches = layout.fixed_batch.is_none().then_some((least, max_batch.max(buckets.max().unwrap_or(1))));
+        let cache = self.options.gpu.engine_cache.as_deref();
+        let places = cache.and_then(|cache| {
+            let found = places(cache, model, self.runtime.version(), (self.half, self.options.gpu.tf32), batches);
+            found.inspect_err(|reason| tracing::warn!(reason, "TensorRT's engines are not kept")).ok()
+        });
+        EnginePlan { places, fp16: self.half, input: INPUT.to_owned(), row: row.shape().to_vec(), batches }
+    }
+
+    /// The largest batch, and the sizes that batches are padded to.
+    fn buckets(&self, layout: &Layout<G::Encoding>, device: Device) -> (usize, BatchBuckets) {
+        let max_batch = self.options.max_batch.max(1);
+        let padded = device != Device::Cpu || self.is_bound(device);
+        match (layout.fixed_batch, &self.options.buckets) {
+            (Some(batch), _) => (batch, BatchBuckets::new([batch])),
+            (None, Some(buckets)) => (max_batch, buckets.clone()),
+            (None, None) if padded => (max_batch, BatchBuckets::geometric(max_batch)),
+            (None, None) => (max_batch, BatchBuckets::none()),
+        }
+    }
+
+    fn is_bound(&self, device: Device) -> bool {
+        self.options.binding.unwrap_or(device != Device::Cpu)
     }
 
     /// Every number must be finite, those of illegal actions too.
@@ -167,20 +292,21 @@ impl<G: Game> Loader<'_, G> {
         &self,
         before: &mut OnnxEvaluator<G>,
         layout: &Layout<G::Encoding>,
-        device: Device,
-    ) -> Checked<Option<Converted<G>>> {
+    ) -> Checked<Option<Converted<'a, G>>> {
         let options = &self.options.precision;
         if options.precision == Precision::Fp32 {
             return Ok((None, StepOutcome::Skipped("it serves as it is".to_owned())));
         }
+        let device = device_of_thread(&self.options.devices, 0);
         let refused = |reason| ModelError::Unconvertible { path: self.path(), precision: options.precision, reason };
         options.precision.possible_on(device).map_err(refused)?;
         let samples = Samples::draw(self.game, before).map_err(|error| self.failed(&error))?;
         let (model, config) = convert(self.runtime, self.game, &self.model, layout, &samples, options.precision)?;
-        let loader = Self { model, config, ..*self };
-        let session =
-            open_with(self.runtime, &loader.model, device, config).map_err(|error| refused(error.into_reason()))?;
-        let mut evaluator = loader.evaluator(session, layout, device);
+        let loader = Self { model, config, half: options.precision == Precision::Fp16, ..*self };
+        let prepared = loader.prepare(layout.clone(), device)?;
+        let session = loader.open(&prepared.model, device, &prepared.engine);
+        let session = session.map_err(|error| refused(error.into_reason()))?;
+        let mut evaluator = loader.evaluator(session, &prepared, device).map_err(|error| self.failed(&error))?;
         let trial = Trial::new(self.game, &mut evaluator).map_err(|error| self.failed(&error))?;
         let count = trial.non_finite();
         if count > 0 {
@@ -198,7 +324,7 @@ impl<G: Game> Loader<'_, G> {
             return Err(ModelError::Imprecise { path: self.path(), agreement, max_kl, max_value_error });
         }
         let detail = passed(agreement.to_string());
-        Ok((Some(Converted { model: loader.model, config, evaluator, trial, agreement }), detail))
+        Ok((Some(Converted { loader, prepared, evaluator, trial, agreement }), detail))
     }
 
     fn agreement(&self, trial: &Trial<G>, evaluator: &mut OnnxEvaluator<G>) -> Checked<()> {
@@ -216,35 +342,51 @@ impl<G: Game> Loader<'_, G> {
         Ok(((), passed(detail)))
     }
 
-    /// An evaluator for every thread, all warm.
+    /// An evaluator for every thread, all warm. What goes wrong on another device than the first is that device's fault.
     fn warm(
         &self,
         first: OnnxEvaluator<G>,
-        layout: &Layout<G::Encoding>,
-        device: Device,
-    ) -> Checked<Vec<OnnxEvaluator<G>>> {
+        prepared: &Prepared<G::Encoding>,
+    ) -> Checked<Vec<OnnxEvaluator<G>>, LoadError> {
         let mut evaluators = vec![first];
-        while evaluators.len() < self.options.threads {
-            let session = open_with(self.runtime, &self.model, device, self.config)?;
-            evaluators.push(self.evaluator(session, layout, device));
+        let device_of = |thread| device_of_thread(&self.options.devices, thread);
+        let blame = |device: Device, error: ModelError| -> LoadError {
+            if device == device_of(0) {
+                return error.into();
+            }
+            DeviceError { device: device.to_string(), reason: error.into_reason() }.into()
+        };
+        for thread in 1..self.options.threads {
+            let device = device_of(thread);
+            let made = self
+                .open(&prepared.model, device, &prepared.engine)
+                .and_then(|session| self.evaluator(session, prepared, device).map_err(|error| self.failed(&error)));
+            evaluators.push(made.map_err(|error| blame(device, error))?);
         }
-        for evaluator in &mut evaluators {
-            evaluator.warm().map_err(|error| self.failed(&error))?;
+        for (thread, evaluator) in evaluators.iter_mut().enumerate() {
+            evaluator.warm().map_err(|error| blame(device_of(thread), self.failed(&error)))?;
         }
         let detail = format!("{} sessions", evaluators.len());
         Ok((evaluators, passed(detail)))
     }
 
-    fn evaluator(&self, session: Session, layout: &Layout<G::Encoding>, device: Device) -> OnnxEvaluator<G> {
-        let max_batch = self.options.max_batch.max(1);
-        let (max_batch, buckets) = match (layout.fixed_batch, &self.options.buckets, device) {
-            (Some(batch), _, _) => (batch, BatchBuckets::new([batch])),
-            (None, Some(buckets), _) => (max_batch, buckets.clone()),
-            (None, None, Device::Cuda(_)) => (max_batch, BatchBuckets::geometric(max_batch)),
-            (None, None, Device::Cpu | Device::Auto) => (max_batch, BatchBuckets::none()),
-        };
-        let network = Network::new(session, &self.model, &layout.input, layout.policy, max_batch, buckets);
-        OnnxEvaluator::new(self.game.clone(), layout.encoding, network)
+    fn open(&self, model: &ModelFile, device: Device, plan: &EnginePlan) -> Result<Session, ModelError> {
+        Site { runtime: self.runtime, device, gpu: &self.options.gpu, plan, config: self.config }.open(model)
+    }
+
+    fn evaluator(
+        &self,
+        session: Session,
+        prepared: &Prepared<G::Encoding>,
+        device: Device,
+    ) -> Result<OnnxEvaluator<G>, EvaluateError> {
+        let Prepared { layout, model, row, .. } = prepared;
+        let (max_batch, buckets) = self.buckets(layout, device);
+        let mut network = Network::new(session, model, row.clone(), layout.policy, max_batch, buckets);
+        if self.is_bound(device) {
+            network.bind(&Memory { device, graphs: self.options.gpu.graphs })?;
+        }
+        Ok(OnnxEvaluator::new(self.game.clone(), layout.encoding, network))
     }
 
     fn path(&self) -> PathBuf {

@@ -1,14 +1,15 @@
-//! Planes in, logits and values out: one session with its input buffer. Belongs to one thread.
+//! Positions in, logits and values out: one session with the memory of its input. Belongs to one thread.
 
 use std::sync::Arc;
 
 use ort::{
-    session::{Session, SessionOutputs},
+    session::{RunOptions, Session, SessionOutputs},
     value::TensorRef,
 };
 use selfplay_engine::evaluation::EvaluateError;
 
 use super::{
+    binding::{Bound, Memory, OutputShapes, Row, Rows},
     buckets::BatchBuckets,
     device::one_line,
     model::{ModelFile, WeightFile},
@@ -22,32 +23,76 @@ pub struct Network {
     session: Session,
     /// ONNX Runtime may use this memory for as long as the session lives.
     _weights: Arc<[WeightFile]>,
-    /// `max_batch` rows.
-    input: Vec<f32>,
-    /// Batch size of the current run, then the shape of one position.
-    dims: Vec<i64>,
-    row_len: usize,
+    room: Room,
+    row: Row,
     policy_len: usize,
     max_batch: usize,
     buckets: BatchBuckets,
 }
 
+/// The memory of a network's input.
+#[derive(Debug)]
+enum Room {
+    /// Ours, of `max_batch` rows, handed over at each run; outputs are ONNX Runtime's.
+    Plain(Numbers),
+    /// For every bucket its own, outputs as well; ascending.
+    Bound(Vec<Bound>),
+}
+
+#[derive(Debug)]
+enum Numbers {
+    Planes(Vec<f32>),
+    Packed(Vec<u8>),
+}
+
 impl Network {
-    /// A network whose session, of `model`, takes rows of shape `row` and gives `policy_len` logits for each. The largest bucket, if there is
-    /// one, replaces a smaller `max_batch` (0 counts as 1).
+    /// A network whose session, of `model`, takes rows as `row` says and gives `policy_len` logits for each. The largest
+    /// bucket, if there is one, replaces a smaller `max_batch` (0 counts as 1).
     pub(super) fn new(
         session: Session,
         model: &ModelFile,
-        row: &[usize],
+        row: Row,
         policy_len: usize,
         max_batch: usize,
         buckets: BatchBuckets,
     ) -> Self {
         let max_batch = max_batch.max(1).max(buckets.max().unwrap_or(1));
-        let row_len = row.iter().product();
-        let dims = std::iter::once(0).chain(row.iter().map(|&size| size as i64)).collect();
-        let (input, weights) = (vec![0.0; max_batch * row_len], model.weights().clone());
-        Self { session, _weights: weights, input, dims, row_len, policy_len, max_batch, buckets }
+        let room = Room::Plain(match row {
+            Row::Planes(_) => Numbers::Planes(vec![0.0; max_batch * row.len()]),
+            Row::Packed(_) => Numbers::Packed(vec![0; max_batch * row.len()]),
+        });
+        Self { session, _weights: model.weights().clone(), room, row, policy_len, max_batch, buckets }
+    }
+
+    /// Binds memory for every bucket to the session, once and for all; where there is no bucket for the largest batch, it
+    /// becomes one.
+    ///
+    /// # Errors
+    /// When the network does not run, or there is not enough memory.
+    pub(super) fn bind(&mut self, memory: &Memory) -> Result<(), EvaluateError> {
+        self.buckets = BatchBuckets::new(self.buckets.sizes().iter().copied().chain([self.max_batch]));
+        let outputs = self.output_shapes(memory)?;
+        let numbered = self.buckets.sizes().iter().zip(1..);
+        let bound = numbered.map(|(&batch, number)| {
+            Bound::new(&self.session, memory, (batch, number), &self.row, &outputs).map_err(backend)
+        });
+        self.room = Room::Bound(bound.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+
+    /// Found by running the smallest bucket: a model may leave open what it gives.
+    fn output_shapes(&mut self, memory: &Memory) -> Result<OutputShapes, EvaluateError> {
+        let (batch, policy_len) = (self.buckets.fit(1), self.policy_len);
+        let mut options = RunOptions::new().map_err(backend)?;
+        // Not to be captured where launches are, as its addresses do not stay.
+        options.set("gpu_graph_id", "-1").map_err(backend)?;
+        let options = memory.graphs.then_some(&options);
+        let outputs = self.run_plain(batch, options).map_err(backend)?;
+        let row = |name, len| {
+            let (shape, _) = output(&outputs, name, batch, len)?;
+            Ok(shape.get(1..).unwrap_or_default().to_vec())
+        };
+        Ok(OutputShapes { logits: row(POLICY, policy_len)?, value: row(VALUE, 1)? })
     }
 
     /// The largest batch of one run.
@@ -62,10 +107,10 @@ impl Network {
         self.buckets.fit(batch) - batch
     }
 
-    /// Numbers in one encoded position.
+    /// Numbers or bytes of one position in the input.
     #[must_use]
-    pub const fn row_len(&self) -> usize {
-        self.row_len
+    pub fn row_len(&self) -> usize {
+        self.row.len()
     }
 
     /// Logits of one position.
@@ -74,10 +119,18 @@ impl Network {
         self.policy_len
     }
 
-    /// The input of the next run: position `i` is at `i * row_len()`, C order. Room for [`Network::max_batch`] positions; keeps
-    /// what was written before.
-    pub fn rows_mut(&mut self) -> &mut [f32] {
-        &mut self.input
+    /// The input of the next run of `batch` positions: position `i` is at `i * row_len()`, C order. Keeps what was written
+    /// before. Panics when `batch` is above [`Network::max_batch`].
+    ///
+    /// # Errors
+    /// When the memory of a device cannot be reached.
+    pub fn rows_mut(&mut self, batch: usize) -> Result<Rows<'_>, EvaluateError> {
+        assert!(batch <= self.max_batch, "a batch of {batch} positions, at most {} are allowed", self.max_batch);
+        match &mut self.room {
+            Room::Plain(Numbers::Planes(rows)) => Ok(Rows::Planes(rows)),
+            Room::Plain(Numbers::Packed(rows)) => Ok(Rows::Packed(rows)),
+            Room::Bound(bound) => bound_for(bound, batch)?.rows().map_err(backend),
+        }
     }
 
     /// Runs the network on the first `batch` rows of the input and hands `read` the logits (`batch` × [`Network::policy_len`],
@@ -88,19 +141,31 @@ impl Network {
     /// # Errors
     /// When ONNX Runtime fails or gives outputs of another size.
     pub fn run<R>(&mut self, batch: usize, read: impl FnOnce(&[f32], &[f32]) -> R) -> Result<R, EvaluateError> {
-        let run = self.buckets.fit(batch);
         let policy_len = self.policy_len;
-        let outputs = self.run_padded(run).map_err(backend)?;
-        let logits = output(&outputs, POLICY, run, policy_len)?;
-        let values = output(&outputs, VALUE, run, 1)?;
+        if let Room::Bound(bound) = &mut self.room {
+            let (logits, values) = bound_for(bound, batch)?.run(&mut self.session).map_err(backend)?;
+            return Ok(read(&logits[..batch * policy_len], &values[..batch]));
+        }
+        let run = self.buckets.fit(batch);
+        let outputs = self.run_plain(run, None).map_err(backend)?;
+        let (_, logits) = output(&outputs, POLICY, run, policy_len)?;
+        let (_, values) = output(&outputs, VALUE, run, 1)?;
         Ok(read(&logits[..batch * policy_len], &values[..batch]))
     }
 
-    fn run_padded(&mut self, batch: usize) -> ort::Result<SessionOutputs<'_>> {
-        self.dims[0] = batch as i64;
-        let rows = &self.input[..batch * self.row_len];
-        let input = TensorRef::from_array_view((&self.dims[..], rows))?;
-        self.session.run(ort::inputs![input])
+    fn run_plain<'a>(&'a mut self, batch: usize, options: Option<&'a RunOptions>) -> ort::Result<SessionOutputs<'a>> {
+        let (dims, len) = (self.row.dims(batch), batch * self.row.len());
+        let Room::Plain(numbers) = &self.room else {
+            return Err(ort::Error::new("the input is bound"));
+        };
+        let inputs = match numbers {
+            Numbers::Planes(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
+            Numbers::Packed(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
+        };
+        match options {
+            None => self.session.run(inputs),
+            Some(options) => self.session.run_with_options(inputs, options),
+        }
     }
 
     /// Runs every bucket once, a single position where there are none, so that the first real batch finds everything prepared.
@@ -113,16 +178,23 @@ impl Network {
     }
 }
 
+/// The smallest that holds `batch` positions.
+fn bound_for(bound: &mut [Bound], batch: usize) -> Result<&mut Bound, EvaluateError> {
+    let next = bound.partition_point(|bound| bound.batch() < batch);
+    let missing = || EvaluateError::Backend(format!("there is no memory for a batch of {batch}"));
+    bound.get_mut(next).ok_or_else(missing)
+}
+
 fn output<'a>(
     outputs: &'a SessionOutputs<'_>,
     name: &str,
     batch: usize,
     row_len: usize,
-) -> Result<&'a [f32], EvaluateError> {
+) -> Result<(&'a [i64], &'a [f32]), EvaluateError> {
     let missing = || EvaluateError::Backend(format!("there is no output `{name}`"));
     let (shape, data) = outputs.get(name).ok_or_else(missing)?.try_extract_tensor::<f32>().map_err(backend)?;
     if data.len() == batch * row_len {
-        return Ok(data);
+        return Ok((shape, data));
     }
     let problem = format!("output `{name}` has shape {shape} for a batch of {batch}; expected [{batch}, {row_len}]");
     Err(EvaluateError::Backend(problem))

@@ -50,17 +50,19 @@ impl Precision {
         }
     }
 
-    /// Why it cannot be had on `device` in this process; [`Device::Auto`] rules out only what no device has.
+    /// Why it cannot be had on `device` in this process.
     ///
     /// # Errors
     /// What is missing, and what is possible instead.
     pub fn possible_on(self, device: Device) -> Result<(), String> {
         match (self, device) {
-            (Self::Int8, Device::Cuda(_)) => {
+            (Self::Int8, Device::Cuda(_) | Device::TensorRt(_)) => {
                 Err("int8 is for CPUs: on a GPU it would only round numbers; fp16 is faster there".to_owned())
             }
-            (Self::Bf16, Device::Cuda(_)) => Err("bf16 is for CPUs: on a GPU choose fp16".to_owned()),
-            (Self::Bf16, Device::Cpu | Device::Auto) if !has_bf16() => Err(format!(
+            (Self::Bf16, Device::Cuda(_) | Device::TensorRt(_)) => {
+                Err("bf16 is for CPUs: on a GPU choose fp16".to_owned())
+            }
+            (Self::Bf16, Device::Cpu) if !has_bf16() => Err(format!(
                 "ONNX Runtime computes in bf16 only on aarch64 Linux with bf16 instructions, which this {} machine is not; \
                  it can do fp32, int8 and fp16",
                 std::env::consts::ARCH
@@ -207,17 +209,15 @@ mod tests {
             assert_eq!(precision.to_string().parse(), Ok(precision));
         }
         assert_eq!("fp8".parse::<Precision>().unwrap_err(), "\"fp8\" is none of fp32, int8, bf16 and fp16");
-        for device in [Device::Auto, Device::Cpu, Device::Cuda(0)] {
+        for device in [Device::Cpu, Device::Cuda(0), Device::TensorRt(0)] {
             assert!(Precision::Fp32.possible_on(device).is_ok() && Precision::Fp16.possible_on(device).is_ok());
         }
-        assert!(Precision::Int8.possible_on(Device::Cpu).is_ok() && Precision::Int8.possible_on(Device::Auto).is_ok());
+        assert!(Precision::Int8.possible_on(Device::Cpu).is_ok());
         assert!(Precision::Int8.possible_on(Device::Cuda(0)).unwrap_err().contains("fp16 is faster there"));
         assert!(Precision::Bf16.possible_on(Device::Cuda(0)).is_err());
         if cfg!(target_arch = "x86_64") {
-            for device in [Device::Auto, Device::Cpu] {
-                let error = Precision::Bf16.possible_on(device).unwrap_err();
-                assert!(error.contains("this x86_64 machine is not; it can do fp32, int8 and fp16"), "{error}");
-            }
+            let error = Precision::Bf16.possible_on(Device::Cpu).unwrap_err();
+            assert!(error.contains("this x86_64 machine is not; it can do fp32, int8 and fp16"), "{error}");
         }
     }
 }

@@ -1,26 +1,29 @@
 //! What inference will run on, found out before there is a model of the user's.
 
 use super::{
-    device::{Device, DeviceError, Provider},
-    load::LoadError,
+    device::{Device, DeviceError, DeviceRequest, Provider},
+    gpu::{EnginePlan, GpuOptions, compiled_in},
     model::ModelFile,
     runtime::Runtime,
-    session::{open, settle_device},
+    session::Site,
 };
 
 /// A network of a few hundred bytes: enough to see whether a provider starts.
 const NETWORK: &[u8] = include_bytes!("probe.onnx");
 
-/// Starts a tiny session as asked for and says what it runs on. Takes milliseconds on a CPU, some seconds where CUDA starts.
+/// Starts a tiny session on each device that was asked for and says what inference runs on. Takes milliseconds on a CPU, some
+/// seconds where CUDA starts.
 ///
 /// # Errors
 /// When a device is demanded and cannot be used.
-pub fn probe_device(runtime: &Runtime, requested: Device) -> Result<Provider, DeviceError> {
-    let failed = |reason: String| DeviceError { device: requested, reason };
-    let network = ModelFile::from_bytes("the built-in probe", NETWORK).map_err(|error| failed(error.to_string()))?;
-    match settle_device(runtime, requested, |device| open(runtime, &network, device)) {
-        Ok((_, provider)) => Ok(provider),
-        Err(LoadError::Device(error)) => Err(error),
-        Err(LoadError::Model(error)) => Err(failed(error.to_string())),
-    }
+pub fn probe_devices(runtime: &Runtime, requested: &DeviceRequest) -> Result<Provider, DeviceError> {
+    Provider::settle(requested, |device| probe(runtime, device))
+}
+
+fn probe(runtime: &Runtime, device: Device) -> Result<(), String> {
+    compiled_in(runtime, device)?;
+    // Whether TensorRT starts shows where it is added; an engine for nothing would take seconds.
+    let network = ModelFile::from_bytes("the built-in probe", NETWORK).map_err(|error| error.to_string())?;
+    let site = Site { runtime, device, gpu: &GpuOptions::default(), plan: &EnginePlan::default(), config: &[] };
+    site.open(&network).map(drop).map_err(|error| error.into_reason())
 }

@@ -12,7 +12,7 @@ use std::{
 use ort::{environment::Environment, logging::LogLevel};
 use thiserror::Error;
 
-use super::device::Device;
+use super::device::DeviceRequest;
 
 /// Names one library file, or a folder that holds it.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -92,14 +92,14 @@ impl LibrarySearch {
     /// The usual places: the current folder, and the executable's folder with those above it (from `target/release/` up to
     /// the checkout). CUDA builds come first when `device` may want one.
     #[must_use]
-    pub fn new(setting: Option<PathBuf>, device: Device) -> Self {
+    pub fn new(setting: Option<PathBuf>, device: &DeviceRequest) -> Self {
         let mut roots: Vec<PathBuf> = env::current_dir().into_iter().collect();
         if let Ok(executable) = env::current_exe() {
             let folders = executable.ancestors().skip(1).take(EXECUTABLE_ANCESTORS);
             roots.extend(folders.map(Path::to_path_buf));
         }
         let variable = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { setting, variable, roots, cuda_first: device.may_use_cuda() }
+        Self { setting, variable, roots, cuda_first: device.may_use_gpus() }
     }
 
     /// The library's absolute path. Loads nothing.
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_usual_places_reach_from_the_executable_to_the_checkout() {
-        let search = LibrarySearch::new(None, Device::Cpu);
+        let search = LibrarySearch::new(None, &DeviceRequest::Cpu);
         let executable = env::current_exe().unwrap();
         assert!(search.roots.contains(&env::current_dir().unwrap()));
         assert!(search.roots.iter().any(|root| root == executable.parent().unwrap()));

@@ -9,7 +9,7 @@ use std::{
 
 use selfplay_engine::{evaluation::EvaluateError, game::Game};
 
-use super::{evaluator::OnnxEvaluator, network::Network};
+use super::{binding::Rows, evaluator::OnnxEvaluator, network::Network};
 
 /// Result of [`raw_throughput`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,11 +59,7 @@ fn run_for(
     barrier: &Barrier,
 ) -> Result<RawThroughput, EvaluateError> {
     let batch = batch.clamp(1, network.max_batch());
-    // Some ones among zeros, as in encoded boards.
-    for (index, entry) in network.rows_mut().iter_mut().enumerate() {
-        *entry = f32::from(u8::from(index % 7 == 0));
-    }
-    let warm = network.run(batch, |_, _| ());
+    let warm = fill(network, batch).and_then(|()| network.run(batch, |_, _| ()));
     // Every thread must come here, or the others wait for ever.
     barrier.wait();
     warm?;
@@ -76,6 +72,19 @@ fn run_for(
     let evaluations_per_second = evaluations as f64 / start.elapsed().as_secs_f64();
     let cpu_seconds = cpu_start.zip(thread_cpu_seconds()).map(|(start, end)| end - start);
     Ok(RawThroughput { evaluations, evaluations_per_second, cpu_seconds })
+}
+
+/// Some ones among zeros, as in encoded boards.
+fn fill(network: &mut Network, batch: usize) -> Result<(), EvaluateError> {
+    match network.rows_mut(batch)? {
+        Rows::Planes(rows) => {
+            rows.iter_mut().enumerate().for_each(|(index, entry)| *entry = f32::from(u8::from(index % 7 == 0)));
+        }
+        Rows::Packed(rows) => {
+            rows.iter_mut().enumerate().for_each(|(index, entry)| *entry = 1 << (index % 8));
+        }
+    }
+    Ok(())
 }
 
 /// CPU time of the current thread. Linux: the first number of `schedstat`, in nanoseconds.

@@ -120,7 +120,7 @@ pub(super) fn answers<G: Game>(
 ) -> Result<Answers, EvaluateError> {
     let mut answers = Answers::default();
     for part in leaves.chunks(batch) {
-        evaluator.encode(part);
+        evaluator.encode(part)?;
         evaluator.network_mut().run(part.len(), |logits, values| answers.push(logits, values))?;
     }
     Ok(answers)

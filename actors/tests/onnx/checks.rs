@@ -6,7 +6,7 @@ use selfplay_actors::onnx::{
     LoadError, ModelError, ModelFile, ModelReport, Step, StepOutcome, check_model, load_evaluators,
 };
 
-use crate::support::{Shapes, data, load, model, options, refusal, runtime};
+use crate::support::{Shapes, data, load, model, options, planes, refusal, runtime};
 
 const BOARD_3: Shapes = Shapes::board(3);
 
@@ -156,7 +156,7 @@ fn external_data_is_used_as_it_was_when_it_was_read() {
     let logits = |model: &ModelFile| {
         let mut loaded = load_evaluators(&runtime(), &BOARD_3, model, &options(&BOARD_3)).unwrap();
         let network = loaded.evaluators[0].network_mut();
-        network.rows_mut().fill(1.0);
+        planes(network, 1).fill(1.0);
         network.run(1, |logits, _| logits.to_vec()).unwrap()
     };
     let (folder, path) = with_external_data(&weights(0.01));

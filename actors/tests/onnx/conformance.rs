@@ -4,9 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use ndarray::{Array1, Array2, ArrayView1};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
-use selfplay_actors::onnx::{
-    Device, FileLimits, GameDescription, LoadOptions, ModelFile, OnnxEvaluator, PrecisionOptions, load_evaluators,
-};
+use selfplay_actors::onnx::{GameDescription, LoadOptions, ModelFile, OnnxEvaluator, load_evaluators};
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorState},
@@ -42,16 +40,7 @@ fn load(folder: &Path, model: &str, game: &Quoridor) -> OnnxEvaluator<Quoridor> 
     let beside = folder.join(&name);
     let path = if beside.is_file() { beside } else { support::data(&name) };
     let description = GameDescription::new(format!("board_size {}", game.board_size()));
-    let options = LoadOptions {
-        device: Device::Cpu,
-        threads: 1,
-        max_batch: 16,
-        buckets: None,
-        limits: FileLimits::default(),
-        agreement_tolerance: 0.02,
-        precision: PrecisionOptions::FP32,
-        description,
-    };
+    let options = LoadOptions::on_cpu(16, description);
     let loaded = load_evaluators(&support::runtime(), game, &ModelFile::read(path).unwrap(), &options);
     loaded.unwrap_or_else(|error| panic!("{error}")).evaluators.remove(0)
 }

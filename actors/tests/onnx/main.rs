@@ -6,6 +6,7 @@ mod checks;
 mod conformance;
 mod devices;
 mod outputs;
+mod packed;
 mod precision;
 /// Where the records are and how they are read.
 #[path = "../../../engine/tests/conformance/records.rs"]

@@ -9,7 +9,7 @@ use selfplay_engine::{
     game::{ActionSet, Game},
 };
 
-use crate::support::{Encoding, Shapes, array, load, model, options, runtime};
+use crate::support::{Encoding, Shapes, array, load, model, options, planes, runtime};
 
 const LOGIT_TOLERANCE: f32 = 1e-4;
 const VALUE_TOLERANCE: f32 = 1e-5;
@@ -22,12 +22,12 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 /// Runs planes through the network in batches of at most `batch`.
-fn run(evaluator: &mut OnnxEvaluator<Shapes>, planes: ArrayView4<'_, f32>, batch: usize) -> (Vec<f32>, Vec<f32>) {
+fn run(evaluator: &mut OnnxEvaluator<Shapes>, input: ArrayView4<'_, f32>, batch: usize) -> (Vec<f32>, Vec<f32>) {
     let network = evaluator.network_mut();
     let (mut logits, mut values) = (Vec::new(), Vec::new());
-    for rows in planes.as_slice().unwrap().chunks(batch * network.row_len()) {
-        network.rows_mut()[..rows.len()].copy_from_slice(rows);
+    for rows in input.as_slice().unwrap().chunks(batch * network.row_len()) {
         let count = rows.len() / network.row_len();
+        planes(network, count)[..rows.len()].copy_from_slice(rows);
         let read = |policy: &[f32], value: &[f32]| {
             logits.extend_from_slice(policy);
             values.extend_from_slice(value);
@@ -76,7 +76,7 @@ fn one_by_one(evaluator: &mut OnnxEvaluator<Shapes>, game: &Shapes, positions: s
         let encoding = evaluator.encoding();
         let network = evaluator.network_mut();
         let row_len = network.row_len();
-        game.encode(encoding, &leaf.position, &mut network.rows_mut()[..row_len]);
+        game.encode(encoding, &leaf.position, &mut planes(network, 1)[..row_len]);
         let (logits, value) = network.run(1, |logits, values| (logits.to_vec(), values[0])).unwrap();
         // The definition, not the shared code: softmax over legal actions.
         let weights: Vec<f64> = leaf.legal.iter().map(|action| f64::from(logits[usize::from(action)]).exp()).collect();

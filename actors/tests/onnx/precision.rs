@@ -3,8 +3,8 @@
 use std::fs;
 
 use selfplay_actors::onnx::{
-    Agreement, Device, FileLimits, GameDescription, LoadError, LoadOptions, Loaded, ModelError, ModelFile, ModelReport,
-    Precision, PrecisionOptions, Step, StepOutcome, check_model,
+    Agreement, GameDescription, LoadError, LoadOptions, Loaded, ModelError, ModelFile, ModelReport, Precision,
+    PrecisionOptions, Step, StepOutcome, check_model,
 };
 use selfplay_engine::{
     evaluation::{Evaluations, Evaluator as _, Leaf},
@@ -16,14 +16,8 @@ use crate::support::{data, model, runtime};
 
 fn options(precision: Precision) -> LoadOptions {
     LoadOptions {
-        device: Device::Cpu,
-        threads: 1,
-        max_batch: 8,
-        buckets: None,
-        limits: FileLimits::default(),
-        agreement_tolerance: 0.02,
         precision: PrecisionOptions { precision, max_kl: 0.1, max_value_error: 0.1 },
-        description: GameDescription::new("a board"),
+        ..LoadOptions::on_cpu(8, GameDescription::new("a board"))
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 use ndarray::{Array, Dimension};
 use ndarray_npy::{ReadNpyExt, ReadableElement};
 use selfplay_actors::onnx::{
-    Device, FileLimits, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, PrecisionOptions,
-    Runtime, load_evaluators,
+    DeviceRequest, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelFile, Network, Rows, Runtime,
+    load_evaluators,
 };
 use selfplay_engine::{
     evaluation::{Leaf, mix},
@@ -120,7 +120,7 @@ fn repository() -> PathBuf {
 
 /// The one runtime of the test binary: `ORT_DYLIB_PATH`, else `.ort/` of the checkout wherever the build folder is.
 pub(crate) fn runtime() -> Runtime {
-    let mut search = LibrarySearch::new(None, Device::Cpu);
+    let mut search = LibrarySearch::new(None, &DeviceRequest::Cpu);
     search.roots.push(repository());
     Runtime::start(&search).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -136,16 +136,7 @@ pub(crate) fn model(name: &str) -> ModelFile {
 /// One thread on the CPU.
 pub(crate) fn options(game: &Shapes) -> LoadOptions {
     let description = GameDescription { settings: format!("board {}", game.board), recognise };
-    LoadOptions {
-        device: Device::Cpu,
-        threads: 1,
-        max_batch: 16,
-        buckets: None,
-        limits: FileLimits::default(),
-        agreement_tolerance: 0.02,
-        precision: PrecisionOptions::FP32,
-        description,
-    }
+    LoadOptions::on_cpu(16, description)
 }
 
 fn recognise(row: &[usize]) -> Option<String> {
@@ -160,6 +151,14 @@ fn recognise(row: &[usize]) -> Option<String> {
 
 pub(crate) fn load(game: &Shapes, name: &str) -> Result<Loaded<Shapes>, LoadError> {
     load_evaluators(&runtime(), game, &model(name), &options(game))
+}
+
+/// The input of a network that takes planes, for a run of `batch` positions.
+pub(crate) fn planes(network: &mut Network, batch: usize) -> &mut [f32] {
+    match network.rows_mut(batch).unwrap() {
+        Rows::Planes(rows) => rows,
+        Rows::Packed(_) => panic!("the network takes packed positions"),
+    }
 }
 
 /// The error's text, with the models' folder taken out.

@@ -5,12 +5,12 @@ use selfplay_engine::game::Game;
 
 use super::{
     super::{
-        device::{Device, one_line},
+        device::one_line,
         graph::Model,
         model::ModelFile,
         refusal::ModelError,
         runtime::Runtime,
-        session::{Config, open},
+        session::{Config, open_on_cpu},
         signature::{INPUT, Layout},
     },
     Precision,
@@ -103,6 +103,6 @@ impl<G: Game> Converter<'_, G> {
 
     fn open(&self, graph: &Model) -> Result<ort::session::Session, String> {
         let model = self.model.with_graph(graph).map_err(|error| error.to_string())?;
-        open(self.runtime, &model, Device::Cpu).map_err(ModelError::into_reason)
+        open_on_cpu(self.runtime, &model).map_err(ModelError::into_reason)
     }
 }
