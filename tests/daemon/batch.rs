@@ -68,6 +68,28 @@ fn a_seed_fixes_the_games_whatever_the_machine_does() {
 }
 
 #[test]
+fn how_positions_travel_to_the_network_changes_no_game() {
+    let archives = |input: &str, buckets: &str| -> BTreeMap<u64, Vec<u8>> {
+        let dir = TempDir::new().unwrap();
+        let out = dir.path().join("games");
+        Daemon::playing(&Config::QUICK.write(dir.path()), &out)
+            .option("--model-path", model("b5w3_resnet_2x32.onnx"))
+            .env("SELFPLAYD__INFERENCE__INPUT", input)
+            .env("SELFPLAYD__INFERENCE__BATCH_BUCKETS", buckets)
+            .args("--device cpu --seed 7 --num-games 4")
+            .run()
+            .succeeded();
+        let written = games::left_in(&out, Config::QUICK);
+        written.iter().map(|written| (written.index(), fs::read(&written.npz).unwrap())).collect()
+    };
+    let games = archives("planes", "auto");
+    assert_eq!(games.len(), 4);
+    assert!(archives("packed", "auto") == games);
+    assert!(archives("packed", "3,64") == games);
+    assert!(archives("auto", "1,8") == games);
+}
+
+#[test]
 fn what_shapes_games_changes_them() {
     let games = archives("--seed 7");
     for other in ["--seed 8", "", "--seed 7 --leaf-parallelism 1", "--seed 7 --no-tree-reuse", "--seed 7 --p2 random"] {
