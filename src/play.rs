@@ -157,7 +157,7 @@ fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> 
     let about = About {
         requested: facts.device.requested,
         actual: facts.device.actual,
-        threads: facts.device.threads.into_iter().map(|thread| (thread.thread, thread.actual)).collect(),
+        threads: facts.device.threads.into_iter().map(|thread| thread.actual).collect(),
         settings_hash: Box::new(move || control.settings_hash()),
     };
     let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));

@@ -1,6 +1,7 @@
 //! What metrics tell beside what is counted: of this program, of the process, and of restarts.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,8 +22,8 @@ pub(crate) struct About {
     pub requested: String,
     /// What runs it.
     pub actual: String,
-    /// Every inference thread and what it runs on.
-    pub threads: Vec<(String, String)>,
+    /// What each inference thread runs on.
+    pub threads: Vec<String>,
     /// Hash of the settings that determine games; asked at each scrape.
     pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -51,9 +52,11 @@ fn model_age(stats: &Stats) -> f64 {
 fn info(samples: &mut Samples, about: &About) {
     let devices = [("requested", &*about.requested), ("actual", &*about.actual)];
     samples.push("selfplayd_execution_provider_info", &devices, 1.0);
-    for (thread, actual) in &about.threads {
-        let labels = [("thread", &**thread), ("requested", &*about.requested), ("actual", &**actual)];
-        samples.push("selfplayd_inference_thread_info", &labels, 1.0);
+    let mut threads = BTreeMap::<_, u32>::new();
+    about.threads.iter().for_each(|actual| *threads.entry(actual).or_default() += 1);
+    for (actual, count) in threads {
+        let labels = [("requested", &*about.requested), ("actual", &**actual)];
+        samples.push("selfplayd_device_threads", &labels, count.into());
     }
     samples.push("selfplayd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     samples.push("selfplayd_settings_info", &[("hash", &(about.settings_hash)())], 1.0);

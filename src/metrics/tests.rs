@@ -48,7 +48,7 @@ fn settings() -> Settings {
 
 fn about() -> About {
     let settings_hash = Box::new(|| "5e77".to_owned());
-    let threads = vec![("inference-0".to_owned(), "cuda:1".to_owned())];
+    let threads = ["cuda:1", "cuda:0", "cuda:1"].map(str::to_owned).to_vec();
     About { requested: "auto".to_owned(), actual: "none, \"no\" network".to_owned(), threads, settings_hash }
 }
 
@@ -136,8 +136,10 @@ fn what_is_said_of_real_games_adds_up() {
     assert!(age > 0.0 && age <= said.value("selfplayd_up_seconds", &[]).unwrap() + 0.1, "{age}");
     let provider = [("requested", "auto"), ("actual", "none, \"no\" network")];
     assert_eq!(said.value("selfplayd_execution_provider_info", &provider), Some(1.0));
-    let thread = [("thread", "inference-0"), ("requested", "auto"), ("actual", "cuda:1")];
-    assert_eq!(said.value("selfplayd_inference_thread_info", &thread), Some(1.0));
+    for (actual, threads) in [("cuda:0", 1.0), ("cuda:1", 2.0)] {
+        let labels = [("requested", "auto"), ("actual", actual)];
+        assert_eq!(said.value("selfplayd_device_threads", &labels), Some(threads));
+    }
     assert_eq!(said.value("selfplayd_settings_info", &[("hash", "5e77")]), Some(1.0));
     assert!(said.value("process_cpu_seconds_total", &[]).unwrap() > 0.0);
     let restarts = said.family("selfplayd_restarts_total");

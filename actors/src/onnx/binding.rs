@@ -167,10 +167,11 @@ impl Tensors {
 /// The memory of one batch size, bound to its session.
 pub(super) struct Bound {
     batch: usize,
-    binding: IoBinding,
+    // Dropped in this order: memory that a session gave before the binding, which keeps the session.
     near: Tensors,
     /// With captured launches: what the session works on, and the number of its capture.
     far: Option<(Tensors, RunOptions)>,
+    binding: IoBinding,
 }
 
 impl fmt::Debug for Bound {
@@ -206,7 +207,7 @@ impl Bound {
             near.bind(&mut binding)?;
             None
         };
-        Ok(Self { batch, binding, near, far })
+        Ok(Self { batch, near, far, binding })
     }
 
     /// The batch size.

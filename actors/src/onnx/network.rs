@@ -20,10 +20,11 @@ use super::{
 /// ONNX Runtime; outputs are read where ONNX Runtime has put them. Nothing is copied on a CPU.
 #[derive(Debug)]
 pub struct Network {
+    // Dropped in this order: memory that a session gave before the session.
+    room: Room,
     session: Session,
     /// ONNX Runtime may use this memory for as long as the session lives.
     _weights: Arc<[WeightFile]>,
-    room: Room,
     row: Row,
     policy_len: usize,
     max_batch: usize,
@@ -61,7 +62,7 @@ impl Network {
             Row::Planes(_) => Numbers::Planes(vec![0.0; max_batch * row.len()]),
             Row::Packed(_) => Numbers::Packed(vec![0; max_batch * row.len()]),
         });
-        Self { session, _weights: model.weights().clone(), room, row, policy_len, max_batch, buckets }
+        Self { room, session, _weights: model.weights().clone(), row, policy_len, max_batch, buckets }
     }
 
     /// Binds memory for every bucket to the session, once and for all; where there is no bucket for the largest batch, it

@@ -12,7 +12,7 @@ use super::{
 const NETWORK: &[u8] = include_bytes!("probe.onnx");
 
 /// Starts a tiny session on each device that was asked for and says what inference runs on. Takes milliseconds on a CPU, some
-/// seconds where CUDA starts.
+/// seconds where CUDA starts, and more where TensorRT builds an engine for it.
 ///
 /// # Errors
 /// When a device is demanded and cannot be used.
@@ -22,7 +22,6 @@ pub fn probe_devices(runtime: &Runtime, requested: &DeviceRequest) -> Result<Pro
 
 fn probe(runtime: &Runtime, device: Device) -> Result<(), String> {
     compiled_in(runtime, device)?;
-    // Whether TensorRT starts shows where it is added; an engine for nothing would take seconds.
     let network = ModelFile::from_bytes("the built-in probe", NETWORK).map_err(|error| error.to_string())?;
     let site = Site { runtime, device, gpu: &GpuOptions::default(), plan: &EnginePlan::default(), config: &[] };
     site.open(&network).map(drop).map_err(|error| error.into_reason())

@@ -231,8 +231,8 @@ table! {
         Gauge(Seconds) "selfplayd_up_seconds" [];
         /// What was asked to run the network, and what does.
         Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual"];
-        /// What each inference thread was asked to run on, and what it does run on.
-        Gauge(Info) "selfplayd_inference_thread_info" ["thread", "requested", "actual"];
+        /// Inference threads by what was asked for and the device that they run on.
+        Gauge(Threads) "selfplayd_device_threads" ["requested", "actual"];
         /// Version of this program.
         Gauge(Info) "selfplayd_build_info" ["version"];
         /// Hash of the settings that determine games, as recorded with every game.
