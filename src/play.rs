@@ -341,7 +341,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         (0..sizes.inference_threads).map(|thread| format!("inference-{thread}: {}", on(thread))).collect();
     tracing::info!(
         requested = %provider.requested,
-        actual = provider.actual_name(),
+        actual = %provider.actual_name(),
         note = provider.note,
         threads = threads.join(", "),
         onnxruntime = runtime.version(),
