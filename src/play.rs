@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use rand::RngExt as _;
 use selfplay_actors::{
     batcher::ProbationLimits,
@@ -357,12 +357,15 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         (0..sizes.inference_threads).map(|thread| format!("inference-{thread}: {}", on(thread))).collect();
     tracing::info!(
         requested = %provider.requested,
-        actual = provider.actual_name(),
+        actual = %provider.actual_name(),
         note = provider.note,
         threads = threads.join(", "),
         onnxruntime = runtime.version(),
         "device chosen"
     );
+    // What a device named in the settings cannot do was refused with them; "auto" is known only now.
+    let (precision, device) = (settings.inference.precision, device_of_thread(&provider.actual, 0));
+    precision.possible_on(device).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
     let load = LoadOptions {
         devices: provider.actual.clone(),
         threads: sizes.inference_threads,
