@@ -17,8 +17,8 @@ use selfplay_actors::{
     health::{HangLimits, Health},
     loader::{Followed, ModelOrigin, ModelSource, NewestBy, OnnxSource, SyntheticEvaluator, SyntheticSource},
     onnx::{
-        Device, FileLimits, GameDescription, GpuOptions, InputFormat, LibrarySearch, LoadOptions, Provider, Runtime,
-        device_of_thread, probe_devices,
+        Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, device_of_thread,
+        probe_devices,
     },
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
@@ -46,7 +46,7 @@ use crate::{
     service::{Service, Watched},
     settings::{EvaluatorKind, LogFormat, NetworkKind, Settings},
     signals::Signals,
-    sizes::{Sizes, buckets, games_that_fit, memory, memory_limit, session_memory},
+    sizes::{Sizes, buckets, games_that_fit, gpu_options, memory, memory_limit},
     status::{self, DeviceStatus, Facts, Mode, ThreadDevice},
     stop::Stopper,
     trace::print_ply,
@@ -371,11 +371,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         threads: sizes.inference_threads,
         max_batch: sizes.batching.max_batch,
         buckets: buckets(settings),
-        input: match settings.inference.input {
-            crate::settings::InputFormat::Auto => InputFormat::Auto,
-            crate::settings::InputFormat::Planes => InputFormat::Planes,
-            crate::settings::InputFormat::Packed => InputFormat::Packed,
-        },
+        input: settings.inference.input.into(),
         binding: None,
         gpu: gpu_options(settings, sizes.inference_threads / provider.actual.len().max(1)),
         limits: file_limits(settings),
@@ -393,18 +389,6 @@ fn recognise(shape: &[usize]) -> Option<String> {
         let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == shape)?;
         Some(format!("a {size}x{size} {}", game.encoding_name(encoding)))
     })
-}
-
-/// How GPUs are used, on each of which are `threads` inference threads.
-fn gpu_options(settings: &Settings, threads: usize) -> GpuOptions {
-    let inference = &settings.inference;
-    GpuOptions {
-        memory_limit: session_memory(inference.gpu_memory, threads),
-        tf32: inference.tf32,
-        channels_last: inference.channels_last,
-        graphs: inference.cuda_graphs.unwrap_or(false),
-        engine_cache: inference.tensorrt_cache_dir.clone(),
-    }
 }
 
 /// The rules of the settings.

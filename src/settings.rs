@@ -41,7 +41,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use addresses::{Addresses, HostNames};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
-pub(crate) use devices::{Buckets, Device};
+pub(crate) use devices::{Buckets, Device, InputFormat};
 pub(crate) use keys::choices;
 pub(crate) use kind::parse_bytes;
 pub(crate) use layer::{FlagValue, default_of};
@@ -250,18 +250,6 @@ pub(crate) enum EvaluatorKind {
     Uniform,
     /// Values and priors from a hash of the observation.
     Hash,
-}
-
-/// How positions travel to the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum InputFormat {
-    /// Packed to a GPU, as planes on a CPU.
-    Auto,
-    /// As the network takes them.
-    Planes,
-    /// As bits, which the network's graph expands.
-    Packed,
 }
 
 /// `[cache]`: the cache of evaluations.

@@ -5,7 +5,7 @@ use std::{fs, thread::available_parallelism};
 use selfplay_actors::{
     batcher::BatchPolicy,
     bottleneck::{self, Memory},
-    onnx::{BatchBuckets, Device},
+    onnx::{BatchBuckets, Device, GpuOptions},
 };
 
 use crate::{agents::keeps_evaluations, settings::Settings};
@@ -82,8 +82,20 @@ impl Sizes {
 
 /// Most memory of one session, in bytes, where `limit` is that of a GPU on which `threads` threads have one each: a new model
 /// is made ready beside the one in service.
-pub(crate) fn session_memory(limit: Option<u64>, threads: usize) -> Option<u64> {
+fn session_memory(limit: Option<u64>, threads: usize) -> Option<u64> {
     Some(limit? / (2 * threads.max(1) as u64))
+}
+
+/// How GPUs are used, on each of which are `threads` inference threads.
+pub(crate) fn gpu_options(settings: &Settings, threads: usize) -> GpuOptions {
+    let inference = &settings.inference;
+    GpuOptions {
+        memory_limit: session_memory(inference.gpu_memory, threads),
+        tf32: inference.tf32,
+        channels_last: inference.channels_last,
+        graphs: inference.cuda_graphs.unwrap_or(false),
+        engine_cache: inference.tensorrt_cache_dir.clone(),
+    }
 }
 
 /// The batch sizes that `settings` name.

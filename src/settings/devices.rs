@@ -1,8 +1,8 @@
-//! Devices and batch sizes, as text.
+//! Devices, batch sizes and how positions travel, as text.
 
 use std::{fmt, ops::Deref, str::FromStr};
 
-use selfplay_actors::onnx::DeviceRequest;
+use selfplay_actors::onnx::{self, DeviceRequest};
 use serde::{Deserialize, Serialize};
 
 use super::kind;
@@ -42,6 +42,28 @@ impl TryFrom<String> for Device {
 impl From<Device> for String {
     fn from(device: Device) -> Self {
         device.to_string()
+    }
+}
+
+/// How positions travel to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InputFormat {
+    /// Packed to a GPU, as planes on a CPU.
+    Auto,
+    /// As the network takes them.
+    Planes,
+    /// As bits, which the network's graph expands.
+    Packed,
+}
+
+impl From<InputFormat> for onnx::InputFormat {
+    fn from(format: InputFormat) -> Self {
+        match format {
+            InputFormat::Auto => Self::Auto,
+            InputFormat::Planes => Self::Planes,
+            InputFormat::Packed => Self::Packed,
+        }
     }
 }
 
