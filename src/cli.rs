@@ -241,9 +241,9 @@ struct RunFlags {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Play")]
 struct PlayFlags {
-    /// Games in play at once
+    /// Games in play at once: a number or "auto"
     #[arg(long, value_name = "N")]
-    games_per_process: Option<u64>,
+    games_per_process: Option<String>,
     /// Threads that advance games: a number or "auto"
     #[arg(long, value_name = "N")]
     mcts_worker_threads: Option<String>,

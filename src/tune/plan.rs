@@ -142,7 +142,7 @@ mod tests {
         let given = settings(&[("search.mcts_n", "400"), ("game.board_size", "9"), ("cache.max_bytes", "200MiB")]);
         let fitted = |mib: u64| {
             let Plan { settings, notes, cache_cut, .. } = Plan::new(&given, None, Some(mib << 20)).unwrap();
-            (settings.cache.max_bytes >> 20, settings.play.games_per_process, notes.len(), cache_cut)
+            (settings.cache.max_bytes >> 20, settings.play.games(), notes.len(), cache_cut)
         };
         assert_eq!(fitted(1024), (200, 32, 0, false));
         let (cache, games, notes, cut) = fitted(100);

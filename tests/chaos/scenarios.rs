@@ -280,7 +280,8 @@ fn a_directory_that_goes_away_and_comes_back() {
 #[test]
 fn games_whose_journal_cannot_be_kept_are_said_to_be_lost() {
     let mut run = Run::new();
-    let mut daemon = run.start(&Launch::plain().grace(0.0));
+    // Games long enough that some are in play when it ends, however fast the machine.
+    let mut daemon = run.start(&Launch::plain().setting("search.mcts_n", "2000").grace(0.0));
     run.takes(2, &mut daemon);
     run.site.take_directory();
     daemon.says("the journal cannot be kept");

@@ -1,8 +1,9 @@
 //! What is worth asking of a new model before anybody does: the positions that were asked most often of the one before. Plain
 //! state: no actor, no thread.
 //!
-//! Hits are counted for a bounded number of positions; when there is no room, all counts are halved, and positions that are
-//! left with none are dropped. When the model changes, the hottest positions become a list, from which the cache takes a few
+//! Hits are counted for a bounded number of positions; a newcomer that finds no room costs each of them one hit, and those that are
+//! left with none are dropped (Misra and Gries 1982, "Finding repeated elements"): so a count is too small by no more than all
+//! hits divided by that number. When the model changes, the hottest positions become a list, from which the cache takes a few
 //! whenever an inference thread has nothing to do. What is known or in flight by then is passed over. Another change of the
 //! model makes another list.
 
@@ -39,15 +40,14 @@ impl<G: Game> Warming<G> {
             *hits = hits.saturating_add(1);
             return;
         }
-        if self.hits.len() >= self.most.saturating_mul(COUNTED_PER_ASKED) {
-            self.hits.retain(|_, (_, hits)| {
-                *hits /= 2;
-                *hits > 0
-            });
-        }
-        // Where all are hot, a newcomer is not.
         if self.hits.len() < self.most.saturating_mul(COUNTED_PER_ASKED) {
             self.hits.insert(leaf.position, (*leaf, 1));
+        } else {
+            // Never more often than hits were counted, so that this costs no more than they did.
+            self.hits.retain(|_, (_, hits)| {
+                *hits -= 1;
+                *hits > 0
+            });
         }
     }
 
