@@ -102,6 +102,9 @@ fn a_finished_game_can_be_gone_through_ply_by_ply() {
     browser.reads("#viewer-words", |words| words.starts_with(&format!("After ply {plies} of {plies}: ")));
     assert_eq!(browser.text("#viewer-title"), title, "no other game takes its place");
 
+    // A slot whose game ended in the moment of the pause has none until play goes on.
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Playing");
     browser.click("#viewer-follow");
     browser.reads("#viewer-title", |title| title.contains("in play in slot "));
     assert!(!browser.shows("#viewer-follow"));
