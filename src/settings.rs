@@ -412,8 +412,8 @@ pub(crate) enum LogFormat {
 
 impl Settings {
     /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
-    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Of the cache's
-    /// settings, symmetry does.
+    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Symmetry and the
+    /// network's precision do.
     pub(crate) fn games_hash(&self) -> String {
         let mut determining = serde_json::json!({
             "game": "quoridor",
@@ -426,6 +426,9 @@ impl Settings {
         if self.cache.symmetry {
             // Only then, so that other games keep the hash that they had before there was such a setting.
             determining["symmetry"] = true.into();
+        }
+        if self.inference.precision != Precision::Fp32 {
+            determining["precision"] = self.inference.precision.to_string().into();
         }
         let digest = Sha256::digest(determining.to_string());
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

@@ -295,6 +295,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
         ("CACHE__MAX_BYTES", "0"),
         ("CACHE__KEEP_EVALUATIONS", "false"),
         ("CACHE__SYMMETRY", "false"),
+        ("INFERENCE__PRECISION", "fp32"),
         ("PLAY__THREADS", "2"),
         ("LOG__LEVEL", "off"),
     ] {
@@ -304,6 +305,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
         ("GAME__MAX_STEPS", "3"),
         ("SEARCH__MCTS_N", "9"),
         ("CACHE__SYMMETRY", "true"),
+        ("INFERENCE__PRECISION", "int8"),
         ("PLAY__P2", "random"),
         ("INFERENCE__EVALUATOR", "hash"),
     ] {
