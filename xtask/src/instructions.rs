@@ -20,7 +20,7 @@ const COMMITTED: &str = "actors/benches/instructions.json";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Largest share by which a path may take more (or fewer) instructions than is committed
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     tolerance: f64,
     /// Write what was counted to actors/benches/instructions.json
     #[arg(long)]
