@@ -1,14 +1,24 @@
-//! From settings to the agents that play.
+//! From settings to the rules, and to the agents that play by them.
 
 use std::sync::Arc;
 
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
+    games::quoridor::Quoridor,
     search::{RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 
-use crate::settings::{self, Opponent, Settings};
+use crate::{
+    exit::failed,
+    settings::{self, Opponent, Settings},
+};
+
+/// The rules of the settings.
+pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
+    let game = &settings.game;
+    Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps).map_err(failed)
+}
 
 /// What games are played with, and what that is called.
 pub(crate) fn terms(settings: &Settings) -> Terms {

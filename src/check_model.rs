@@ -5,9 +5,10 @@ use std::io::Write as _;
 use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, StepOutcome};
 
 use crate::{
+    agents::rules,
     cli::CheckModelArgs,
+    evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
-    play::{Prepared, prepare_onnx, rules},
     settings::Settings,
 };
 

@@ -10,10 +10,11 @@ use anyhow::{Context as _, bail};
 use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, Precision};
 
 use crate::{
+    agents::rules,
     check_model::table,
     cli::ConvertModelArgs,
+    evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
-    play::{Prepared, prepare_onnx, rules},
     settings::Settings,
 };
 

@@ -19,6 +19,7 @@
 //! - `status`, `http`: how it is doing, and who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on
+//! - `evaluation`: ONNX Runtime, the device, and how positions are evaluated
 //! - `play`, `check_model`, `convert_model`, `bench`, `tune`: the daemon, its guard against bad models, what it makes of them,
 //!   its yardstick, and what finds settings by it
 
@@ -30,6 +31,7 @@ mod cli;
 mod client;
 mod control;
 mod convert_model;
+mod evaluation;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -27,6 +27,8 @@
 
 mod books;
 mod mail;
+mod plan;
+mod step;
 mod toy;
 mod world;
 

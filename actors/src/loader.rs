@@ -9,13 +9,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 use tokio::time::Instant;
 
-pub use self::feed::{Candidate, Followed, NewestBy};
+pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
 use self::feed::{Feed, Sighting};
 #[doc(hidden)]
 pub use self::latest::read_any_latest_yaml;
@@ -42,25 +42,6 @@ const FIXED_POLL: Duration = Duration::from_secs(1);
 const PANICS: u32 = 2;
 /// Niceness of the loader's thread: on a busy CPU it gets about a tenth of what an inference thread gets.
 const NICENESS: i32 = 10;
-
-/// Where models come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelOrigin {
-    /// One model for the life of the process.
-    Fixed {
-        /// Its file; `None` for evaluators that need none.
-        path: Option<PathBuf>,
-        /// The version recorded with its games.
-        version: i64,
-    },
-    /// The newest there is, looked for every `poll`.
-    Follow {
-        /// Where.
-        followed: Followed,
-        /// Time between two looks.
-        poll: Duration,
-    },
-}
 
 /// Tells the number of the generation that new batches go to, 0 before the first model. May be asked from any thread.
 pub type InService = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -19,9 +19,9 @@ use selfplay_actors::{
 use selfplay_engine::games::quoridor::Quoridor;
 
 use crate::{
-    agents::terms,
+    agents::{rules, terms},
+    evaluation::Evaluation,
     output::{self, Opened},
-    play::{Evaluation, rules},
     settings::Settings,
 };
 

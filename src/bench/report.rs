@@ -10,7 +10,7 @@ use super::{
     figures::Figures,
     text::short,
 };
-use crate::{cli::OutputArgs, exit::Exit, play::Evaluation, settings::Settings};
+use crate::{cli::OutputArgs, evaluation::Evaluation, exit::Exit, settings::Settings};
 
 /// What was measured with.
 #[derive(Clone, Debug, Serialize)]

@@ -13,9 +13,10 @@ use super::{
     text::table,
 };
 use crate::{
+    agents::rules,
     cli::BenchArgs,
+    evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
-    play::{Prepared, prepare_onnx, rules},
     settings::{EvaluatorKind, Settings},
 };
 

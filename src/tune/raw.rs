@@ -8,8 +8,9 @@ use selfplay_actors::onnx::{BatchBuckets, Device, ModelFile, load_evaluators, ra
 
 use super::per_second;
 use crate::{
+    agents::rules,
+    evaluation::{Prepared, prepare_onnx},
     exit::failed,
-    play::{Prepared, prepare_onnx, rules},
     settings::Settings,
 };
 

@@ -1,10 +1,12 @@
-//! What holds play back, as the log states it: of a slow run, and of the same run once its advice is followed.
+//! What holds play back, as the log states it: of a slow run, of the same run once its advice is followed, and of one that
+//! follows it by itself.
 
 use tempfile::TempDir;
 
 use crate::{
     config::{Config, model},
     daemon::{Daemon, Running},
+    wait,
 };
 
 /// Whole games take far longer than the test.
@@ -38,4 +40,23 @@ fn a_run_with_one_game_is_told_how_many_it_needs_and_with_those_the_device_is_th
     let mut advised = playing(&dir, games);
     advised.says(r#"bottleneck="device""#);
     assert!(advised.log().contains("the network is the limit, as it should be"), "{}", advised.log());
+}
+
+#[test]
+fn where_the_number_of_games_is_left_open_more_are_played_once_the_device_waits() {
+    let dir = TempDir::new().unwrap();
+    // Batches that never fill, so that every machine waits.
+    let mut daemon = Daemon::playing(&CONFIG.write(dir.path()), &dir.path().join("games"))
+        .env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", "auto")
+        .args("--evaluator uniform --eval-batch-size 65536 --eval-max-wait-ms 300 --log-format json")
+        .args("--num-games 1000000 --grace-seconds 0")
+        .start();
+    let in_play = |daemon: &mut Running| {
+        let counts = daemon.status().counts;
+        counts["games_started"].as_u64().unwrap() - counts["games_finished"].as_u64().unwrap()
+    };
+    daemon.says("selfplayd starts");
+    wait::until("as many games as play begins with", || (in_play(&mut daemon) == 32).then_some(()));
+    daemon.says("more games at once: the device waits for positions");
+    wait::until("more games", || (in_play(&mut daemon) > 32).then_some(()));
 }

@@ -1,6 +1,6 @@
 //! Cache, batcher and pool as they are, with everything around them played by hand.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use actix::{Context, Handler, Supervised as _};
 use selfplay_engine::Evaluator;
@@ -8,11 +8,13 @@ use selfplay_engine::Evaluator;
 use super::{
     books::{Books, Seen},
     mail::{Mail, Post},
+    plan::Plan,
+    step::{Panic, Step, Who},
     toy::{Dice, ModelFaults, Toy, ToyModel, arm, disarm, leaf, panic_as_planned, survives},
 };
 use crate::{
-    batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits, SwapModel, UnloadModel},
-    cache::{CacheActor, CacheLimits, ModelChanged},
+    batcher::{BatcherActor, BatcherAddresses, ProbationLimits, SwapModel, UnloadModel},
+    cache::{CacheActor, ModelChanged},
     control::Control,
     inference::{HandThread, InferencePool, ThreadStep},
     root::PlayResumed,
@@ -26,104 +28,6 @@ use crate::{
 const POSITIONS: u64 = 8;
 /// More steps than any schedule needs.
 const MOST_STEPS: usize = 20_000;
-
-/// Whoever sends mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Cache,
-    Batcher,
-    Loader,
-    Root,
-    Thread(usize),
-    Game(usize),
-}
-
-/// Where in a message's handling its receiver panics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Panic {
-    Never,
-    Before,
-    /// At the so-many-th position hashed.
-    Within(u64),
-    After,
-}
-
-/// What happens next.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// The oldest message that somebody sent arrives in its receiver's mailbox.
-    Arrive(Who),
-    /// The cache takes a message up.
-    Cache(Panic),
-    /// The batcher takes a message up.
-    Batcher(Panic),
-    /// The batcher's timer fires.
-    Timer,
-    /// An inference thread runs a batch, reports it, or takes another model.
-    Thread(usize),
-    /// A game asks for evaluations.
-    Ask(usize),
-    /// The loader sends another model.
-    Swap,
-    /// Play is paused, or a pause ends.
-    Toggle,
-    /// The pause is a long one: the loader has the model dropped.
-    Unload,
-    /// The pool is closed: the daemon stops.
-    Close,
-}
-
-/// What a schedule is about; follows from its seed.
-struct Plan {
-    policy: BatchPolicy,
-    cache: CacheLimits,
-    /// Positions asked of a new model in idle time.
-    warm: usize,
-    threads: usize,
-    games: usize,
-    asks: u64,
-    swaps: u64,
-    /// Times that play is paused or resumed.
-    toggles: u64,
-    closes: bool,
-    /// Once in so many messages their receiver panics; 0: never.
-    panics: u64,
-    faults: ModelFaults,
-    /// How much likelier than 1 each kind of step is: arrivals, cache, batcher, threads, games, loader.
-    weights: [u64; 6],
-}
-
-impl Plan {
-    fn roll(dice: &mut Dice) -> Self {
-        let max_batch = dice.one_of(&[1, 2, 3, 16]);
-        let max_wait = Duration::from_millis(dice.one_of(&[0, 0, 3]));
-        let max_entries = dice.one_of(&[None, None, Some(5), Some(0)]);
-        let warm = dice.one_of(&[0, 0, 2, 5]);
-        let faulty = !dice.once_in(3);
-        let mut rate = |often: u64| if faulty && dice.once_in(2) { often } else { 0 };
-        let faults = ModelFaults { fails: rate(6), panics: rate(8), forgets: rate(10), flaws: rate(25) };
-        let panics = rate(12);
-        Self {
-            policy: BatchPolicy { max_batch, max_wait, min_share: dice.one_of(&[1, 2, max_batch]) },
-            cache: CacheLimits { max_bytes: 1 << 20, max_entries },
-            warm,
-            threads: 1 + dice.below(3) as usize,
-            games: 1 + dice.below(5) as usize,
-            asks: 1 + dice.below(6),
-            swaps: 1 + dice.below(6),
-            toggles: if dice.once_in(2) { dice.below(12) } else { 0 },
-            closes: faulty && dice.once_in(8),
-            panics,
-            faults,
-            weights: std::array::from_fn(|_| dice.one_of(&[1, 4, 16])),
-        }
-    }
-
-    fn is_calm(&self) -> bool {
-        let ModelFaults { fails, panics, forgets, flaws } = self.faults;
-        fails + panics + forgets + flaws + self.panics == 0 && !self.closes
-    }
-}
 
 /// The seed and the steps of a schedule, printed when it fails.
 struct Trace {

@@ -4,10 +4,29 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::latest;
+
+/// Where models come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelOrigin {
+    /// One model for the life of the process.
+    Fixed {
+        /// Its file; `None` for evaluators that need none.
+        path: Option<PathBuf>,
+        /// The version recorded with its games.
+        version: i64,
+    },
+    /// The newest there is, looked for every `poll`.
+    Follow {
+        /// Where.
+        followed: Followed,
+        /// Time between two looks.
+        poll: Duration,
+    },
+}
 
 /// What is looked at for models.
 #[derive(Clone, Debug, PartialEq, Eq)]

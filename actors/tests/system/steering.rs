@@ -224,6 +224,20 @@ fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
 }
 
 #[test]
+fn a_cache_that_may_hold_less_lets_entries_go_at_once() {
+    const FEW: i64 = 20_000;
+    let running = endless().start();
+    until("a cache that holds more", || running.stats.cache_bytes.get() > FEW);
+    running.controller.set(LiveSettings { cache_bytes: Some(FEW as usize), ..LiveSettings::default() });
+    until("less room", || running.stats.cache_capacity.get() == FEW);
+    let evicted = running.stats.cache_evicted_full.get();
+    until("more to come and go", || running.stats.cache_evicted_full.get() > evicted + 100);
+    assert!((1..=FEW).contains(&running.stats.cache_bytes.get()));
+    running.controller.drain("enough", DEADLINE);
+    assert_eq!(running.finish().ending, Ending::Clean);
+}
+
+#[test]
 fn a_game_is_played_with_and_marked_by_the_settings_of_its_start() {
     let expected = |temperature: f32| {
         let mut scenario = Scenario::games(14);

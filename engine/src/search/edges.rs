@@ -104,6 +104,11 @@ impl Edges {
         self.edges.len() * (size_of::<Edge>() + 2 * size_of::<f64>())
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.edges.capacity()
+    }
+
     pub(super) fn get(&self, index: usize) -> &Edge {
         &self.edges[index]
     }

@@ -166,6 +166,30 @@ fn check_game<G: Game>(game: &G, params: SearchParams) {
     }
 }
 
+#[test]
+fn a_tree_that_gives_its_memory_back_stays_what_it_is() {
+    let game = quoridor(5, 2, None);
+    let (mut evaluator, mut spare) = (hash(&game), SpareTree::default());
+    let mut search = Search::new(game, params(400), false);
+    search.begin(&game.start(), &mut noise_rng(0));
+    finish(&mut search, &mut evaluator, &mut noise_rng(0));
+    // The second subtree is copied into the memory of the first tree.
+    let actions: Vec<Action> = (0..2)
+        .map(|_| {
+            let (action, _) = search.visits().into_iter().max_by_key(|&(_, visits)| visits).unwrap();
+            search.advance(action, &mut spare);
+            action
+        })
+        .collect();
+    let (room, kept) = (search.tree.room(), search.tree.portraits(None));
+    search.shrink();
+    let less = search.tree.room();
+    assert!(kept.len() > 1 && less.iter().zip(&room).all(|(less, room)| less < room), "{room:?}, then {less:?}");
+    assert_eq!(search.tree.portraits(None), kept);
+    search.begin(&state_after(&game, &actions), &mut noise_rng(1));
+    finish(&mut search, &mut evaluator, &mut noise_rng(1));
+}
+
 fn any_params() -> impl Strategy<Value = SearchParams> {
     let noise = prop_oneof![
         Just(None),

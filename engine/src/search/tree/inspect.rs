@@ -24,6 +24,11 @@ pub(crate) struct Portrait {
 }
 
 impl<G: Game> Tree<G> {
+    /// Nodes, priors and edges that there is memory for.
+    pub(crate) fn room(&self) -> [usize; 3] {
+        [self.nodes.capacity(), self.priors.capacity(), self.edges.room()]
+    }
+
     /// Whether any virtual loss is left; none may be once all gathered leaves are answered.
     pub(crate) fn has_virtual_losses(&self) -> bool {
         self.root_virtual_losses > 0

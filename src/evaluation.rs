@@ -1,0 +1,211 @@
+//! How positions are evaluated: from settings to ONNX Runtime, a device, and what the actor system is told of them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::anyhow;
+use selfplay_actors::{
+    batcher::ProbationLimits,
+    cache::CacheLimits,
+    game::GamePlan,
+    health::{HangLimits, Health},
+    loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
+    onnx::{
+        Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, device_of_thread,
+        probe_devices,
+    },
+    root::Options,
+    writer::Provenance,
+};
+use selfplay_engine::{
+    Game as _,
+    games::quoridor::{Quoridor, QuoridorEncoding},
+};
+
+use crate::{
+    agents::rules,
+    exit::{Exit, failed},
+    output::Opened,
+    settings::{EvaluatorKind, NetworkKind, Settings},
+    sizes::{Sizes, buckets, gpu_options},
+    status::{DeviceStatus, ThreadDevice},
+};
+
+/// How positions will be evaluated, settled before anything starts.
+pub(crate) struct Evaluation {
+    /// Threads and batches.
+    pub sizes: Sizes,
+    /// What inference runs on, for people.
+    pub device: String,
+    /// The same for the status.
+    pub device_status: DeviceStatus,
+    source: Box<dyn ModelSource<Quoridor>>,
+}
+
+impl Evaluation {
+    /// Finds ONNX Runtime and the device if a network is wanted.
+    ///
+    /// # Errors
+    /// When they are not there, with what to do about it.
+    pub(crate) fn prepare(settings: &Settings) -> anyhow::Result<Self> {
+        let synthetic = |kind| Self::synthetic(settings, kind);
+        match settings.inference.evaluator {
+            EvaluatorKind::Onnx => {
+                let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
+                let sizes = Sizes::new(settings, &provider.actual);
+                let device_status = DeviceStatus {
+                    requested: provider.requested.to_string(),
+                    actual: provider.actual_name(),
+                    threads: ThreadDevice::of_threads(&provider, sizes.inference_threads),
+                    note: provider.note,
+                    onnxruntime: Some(runtime.version().to_owned()),
+                };
+                let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
+                Ok(Self { sizes, device: device_status.actual.clone(), device_status, source })
+            }
+            EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
+            EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
+        }
+    }
+
+    fn synthetic(settings: &Settings, kind: SyntheticEvaluator) -> anyhow::Result<Self> {
+        let sizes = Sizes::new(settings, &[Device::Cpu]);
+        let encoding = match settings.network.kind {
+            NetworkKind::Resnet => QuoridorEncoding::Resnet,
+            NetworkKind::Mlp => QuoridorEncoding::Mlp,
+        };
+        let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
+        let device_status = DeviceStatus {
+            requested: settings.inference.device.to_string(),
+            actual: "none".to_owned(),
+            threads: Vec::new(),
+            note: Some("the evaluator needs no network".to_owned()),
+            onnxruntime: None,
+        };
+        Ok(Self { sizes, device: "none, no network".to_owned(), device_status, source: Box::new(source) })
+    }
+
+    /// Everything the actor system needs.
+    pub(crate) fn options(
+        self,
+        settings: &Settings,
+        plan: GamePlan<Quoridor>,
+        opened: Opened,
+        origin: ModelOrigin,
+    ) -> Options<Quoridor> {
+        let health = Health::new(plan.stats.clone());
+        Options {
+            plan,
+            games_at_once: settings.play.games() as usize,
+            quota: opened.quota,
+            resumable: opened.resumable,
+            game_threads: self.sizes.game_threads,
+            inference_threads: self.sizes.inference_threads,
+            batching: self.sizes.batching,
+            control: Arc::default(),
+            unload_after: settings.daemon.pause_unload_after_seconds.map(Duration::from_secs_f64),
+            probation: ProbationLimits {
+                evaluations: settings.model.probation_evaluations,
+                max_flawed_rate: settings.model.max_nonfinite_rate,
+            },
+            cache: CacheLimits {
+                max_bytes: usize::try_from(settings.cache.max_bytes).unwrap_or(usize::MAX),
+                max_entries: if settings.cache.enabled() {
+                    settings.cache.max_entries.map(|entries| entries as usize)
+                } else {
+                    Some(0)
+                },
+            },
+            // Without a cache there is nothing to warm.
+            warm_after_swap: if settings.cache.enabled() { settings.cache.warm_after_swap as usize } else { 0 },
+            source: self.source,
+            origin,
+            output: opened.output,
+            provenance: Provenance {
+                pid: std::process::id(),
+                daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+                metrics_dir: settings.metrics.dir.clone(),
+            },
+            journal_keeps_games: settings.journal.enabled,
+            hang_limits: hang_limits(settings),
+            health,
+            last_resort: Arc::new(|| std::process::exit(Exit::Escalation.code().into())),
+        }
+    }
+}
+
+/// How long calls that may block may take.
+fn hang_limits(settings: &Settings) -> HangLimits {
+    /// A write that takes longer than its deadline may still get on; only one that takes this long too hangs.
+    const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(60);
+    let deadline = Duration::from_secs_f64(settings.output.writer_deadline_seconds);
+    HangLimits {
+        inference: settings.inference.hang_seconds.map(Duration::from_secs_f64),
+        load: settings.model.load_seconds.map(Duration::from_secs_f64),
+        write: Some(deadline.max(LEAST_FOR_A_WRITE)),
+    }
+}
+
+/// ONNX Runtime, ready for models.
+pub(crate) struct Prepared {
+    /// It.
+    pub runtime: Runtime,
+    /// How models are loaded.
+    pub load: LoadOptions,
+    /// What they run on, and why.
+    pub provider: Provider,
+}
+
+/// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
+pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
+    let requested = &settings.inference.device.0;
+    let runtime =
+        Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
+    let provider = probe_devices(&runtime, requested).map_err(failed)?;
+    let sizes = Sizes::new(settings, &provider.actual);
+    let on = |thread| device_of_thread(&provider.actual, thread);
+    let threads: Vec<_> =
+        (0..sizes.inference_threads).map(|thread| format!("inference-{thread}: {}", on(thread))).collect();
+    tracing::info!(
+        requested = %provider.requested,
+        actual = %provider.actual_name(),
+        note = provider.note,
+        threads = threads.join(", "),
+        onnxruntime = runtime.version(),
+        "device chosen"
+    );
+    // What a device named in the settings cannot do was refused with them; "auto" is known only now.
+    let (precision, device) = (settings.inference.precision, device_of_thread(&provider.actual, 0));
+    precision.possible_on(device).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
+    let load = LoadOptions {
+        devices: provider.actual.clone(),
+        threads: sizes.inference_threads,
+        max_batch: sizes.batching.max_batch,
+        buckets: buckets(settings),
+        input: settings.inference.input.into(),
+        binding: None,
+        gpu: gpu_options(settings, sizes.inference_threads / provider.actual.len().max(1)),
+        limits: file_limits(settings),
+        agreement_tolerance: settings.model.agreement_tolerance as f32,
+        precision: settings.inference.conversion(),
+        description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
+    };
+    Ok(Prepared { runtime, load, provider })
+}
+
+/// What a model takes whose input has this shape, if it is a board of another size.
+fn recognise(shape: &[usize]) -> Option<String> {
+    (3..=9).find_map(|size| {
+        let game = Quoridor::new(size, 0, None).ok()?;
+        let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == shape)?;
+        Some(format!("a {size}x{size} {}", game.encoding_name(encoding)))
+    })
+}
+
+/// Which files may be models.
+fn file_limits(settings: &Settings) -> FileLimits {
+    let roots = settings.model.allowed_roots.iter().flat_map(std::env::split_paths);
+    FileLimits {
+        allowed_roots: roots.filter(|root| !root.as_os_str().is_empty()).collect(),
+        max_bytes: settings.model.max_bytes,
+    }
+}
