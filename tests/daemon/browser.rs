@@ -123,7 +123,12 @@ impl Browser {
 
     /// What the page's `expression` is now.
     pub(crate) fn value(&self, expression: &str) -> Value {
-        self.call("POST", "/execute/sync", &json!({ "script": format!("return {expression}"), "args": [] }))
+        self.run(&format!("return {expression}"))
+    }
+
+    /// What a script in the page returns.
+    pub(crate) fn run(&self, script: &str) -> Value {
+        self.call("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// The text of the first element that `selector` names; empty if there is none.

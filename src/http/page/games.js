@@ -29,8 +29,7 @@ export function startGames() {
     step(Math.round(((event.clientX - box.left) / box.width) * Number($("slider").max)));
   });
   $("viewer-follow").addEventListener("click", () => {
-    const slot = playing.find((game) => game.slot === shown.slot)?.slot ?? playing[0]?.slot;
-    if (slot !== undefined) look({ slot });
+    watch(playing.find((game) => game.slot === shown.slot)?.slot ?? null);
   });
   $("boards-more").addEventListener("click", () => {
     more = !more;
@@ -60,10 +59,11 @@ export async function refresh() {
   try {
     rules = await ask("v1/games");
     playing = rules.games;
-    if (!shown.game && playing.length) await open({ slot: playing[0].slot }, choice);
-    else if (shown.slot !== null && shown.follow) await open({ slot: shown.slot }, choice);
+    const slot = shown.slot ?? (shown.game ? null : playing[0]?.slot ?? null);
+    if (slot !== null && shown.follow) await open({ slot }, choice);
   } catch {
-    // Whether the daemon answers at all is told elsewhere.
+    // Whether the daemon answers at all is told elsewhere. A slot that is gone is not waited for.
+    if (!shown.game) shown.slot = null;
   }
   showBoards();
   clearTimeout(timer);
@@ -77,7 +77,7 @@ export async function showRecent() {
     const button = el("button", { type: "button", class: "row", "data-id": game.id },
       el("strong", {}, `Game ${game.game}`), el("span", { class: "words" }, words(game)),
       el("span", { class: "muted" }, game.model == null ? "" : `model ${game.model}`), el("span", { class: "muted when" }));
-    button.addEventListener("click", () => look({ id: game.id }));
+    button.addEventListener("click", () => look(game.id));
     return el("li", {}, button);
   });
   games.forEach((game, place) => say($("recent").children[place].querySelector(".when"), ago(game.unix)));
@@ -85,15 +85,28 @@ export async function showRecent() {
   markShown();
 }
 
-// Shows a game because somebody asked for it.
-async function look(which) {
+// Shows a finished game because somebody asked for it.
+async function look(id) {
   asked += 1;
   try {
-    await open(which, asked, true);
+    await open({ id }, asked, true);
   } catch (error) {
     say($("viewer-words"), error.message);
     return;
   }
+  bringToFront();
+}
+
+// Shows the games of a slot from now on because somebody asked for it: of null, the first that has a game.
+async function watch(slot) {
+  asked += 1;
+  Object.assign(shown, { slot, id: null, game: null, follow: true });
+  say($("viewer-words"), "Waiting for the next game.");
+  await refresh();
+  bringToFront();
+}
+
+function bringToFront() {
   markShown();
   $("viewer").focus({ preventScroll: true });
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -104,7 +117,7 @@ async function look(which) {
 
 async function open({ slot = null, id = null }, choice, fresh = false) {
   const game = await ask(id === null ? `v1/games/${slot}` : `v1/recent/${encodeURIComponent(id)}`);
-  // A slot may be between two games.
+  // A slot may be between two games: one that is followed is asked again.
   if (game === null || choice !== asked || (!fresh && !shown.follow)) return;
   if (fresh) shown.follow = id === null;
   Object.assign(shown, { slot, id, game, at: shown.follow ? game.plies.length - 1 : 0 });
@@ -186,7 +199,7 @@ function showBoards() {
   fillList($("boards"), few, ({ slot }) => `${slot}`, ({ slot }) => {
     const button = el("button", { type: "button", class: "mini", "data-slot": slot },
       svg("svg", { class: "board", "aria-hidden": "true" }), el("span", { class: "words" }), el("span", { class: "muted value" }));
-    button.addEventListener("click", () => look({ slot }));
+    button.addEventListener("click", () => watch(slot));
     return el("li", {}, button);
   });
   few.forEach((game, place) => {
