@@ -152,6 +152,17 @@ impl Mover {
         Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }
     }
 
+    /// A search and a spare tree with the memory of earlier moves, as those of a game in play.
+    fn in_play(state: &State) -> (Self, SpareTree<Quoridor>) {
+        let (mut mover, mut spare) = (Self::new(), SpareTree::default());
+        for _ in 0..2 {
+            (0..20).for_each(|_| mover.search(state)); // Deep enough that something is kept.
+            mover.search.advance(mover.most_visited(), &mut spare);
+            mover.search.forget();
+        }
+        (mover, spare)
+    }
+
     /// Searches a move; equal priors, so that the tree is broad.
     fn search(&mut self, state: &State) {
         let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
@@ -174,9 +185,7 @@ impl Mover {
 
 fn simulation() -> usize {
     let states = states(&quoridor());
-    let mut mover = Mover::new();
-    mover.search(&states[0]); // Its memory is there.
-    mover.search.forget();
+    let (mut mover, _) = Mover::in_play(&states[0]);
     measured(|| {
         for state in [&states[0], &states[12], &states[20]] {
             mover.search(state);
@@ -187,8 +196,9 @@ fn simulation() -> usize {
 }
 
 fn simulation_on_a_kept_tree() -> usize {
-    let (game, mut mover, mut spare) = (quoridor(), Mover::new(), SpareTree::default());
+    let game = quoridor();
     let mut state = states(&game)[12];
+    let (mut mover, mut spare) = Mover::in_play(&state);
     mover.search(&state);
     let action = mover.most_visited();
     mover.search.advance(action, &mut spare);
@@ -198,9 +208,9 @@ fn simulation_on_a_kept_tree() -> usize {
 }
 
 fn tree_reuse_per_node() -> usize {
-    let (mut mover, mut spare) = (Mover::new(), SpareTree::default());
     let state = states(&quoridor())[12];
-    (0..20).for_each(|_| mover.search(&state)); // Deep enough that something is kept.
+    let (mut mover, mut spare) = Mover::in_play(&state);
+    (0..20).for_each(|_| mover.search(&state));
     let action = mover.most_visited();
     measured(|| mover.search.advance(action, &mut spare));
     mover.search.size().nodes

@@ -31,6 +31,11 @@ impl<G: Game> OnnxEvaluator<G> {
         self.encoding
     }
 
+    /// The rules it evaluates positions of.
+    pub(super) const fn game(&self) -> &G {
+        &self.game
+    }
+
     /// The network below: positions in, logits out.
     pub const fn network_mut(&mut self) -> &mut Network {
         &mut self.network

@@ -9,7 +9,7 @@ use std::{
 
 use selfplay_engine::{evaluation::EvaluateError, game::Game};
 
-use super::{binding::Rows, evaluator::OnnxEvaluator, network::Network};
+use super::{evaluator::OnnxEvaluator, probe_positions::probe_positions};
 
 /// Result of [`raw_throughput`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub struct RawThroughput {
     pub cpu_seconds: Option<f64>,
 }
 
-/// Runs each evaluator's network on a thread of its own for `duration`, batch after batch of the same input in memory: no
-/// encoding, no decoding. `batch` is cut to what the network takes.
+/// Runs each evaluator's network on a thread of its own for `duration`, batch after batch of the same positions of games, which
+/// are in memory, encoded: no encoding, no decoding. `batch` is cut to what the network takes.
 ///
 /// # Errors
 /// When a network fails.
@@ -37,8 +37,8 @@ pub fn raw_throughput<G: Game>(
         let threads: Vec<_> = evaluators
             .iter_mut()
             .map(|evaluator| {
-                let (network, barrier) = (evaluator.network_mut(), &barrier);
-                scope.spawn(move || run_for(network, batch, duration, barrier))
+                let barrier = &barrier;
+                scope.spawn(move || run_for(evaluator, batch, duration, barrier))
             })
             .collect();
         let panicked = || EvaluateError::Backend("a benchmark thread panicked".to_owned());
@@ -52,17 +52,20 @@ pub fn raw_throughput<G: Game>(
     }))
 }
 
-fn run_for(
-    network: &mut Network,
+fn run_for<G: Game>(
+    evaluator: &mut OnnxEvaluator<G>,
     batch: usize,
     duration: Duration,
     barrier: &Barrier,
 ) -> Result<RawThroughput, EvaluateError> {
-    let batch = batch.clamp(1, network.max_batch());
-    let warm = fill(network, batch).and_then(|()| network.run(batch, |_, _| ()));
+    let batch = batch.clamp(1, evaluator.network_mut().max_batch());
+    let positions = probe_positions(evaluator.game());
+    let positions: Vec<_> = positions.iter().copied().cycle().take(batch).collect();
+    let warm = evaluator.encode(&positions).and_then(|()| evaluator.network_mut().run(batch, |_, _| ()));
     // Every thread must come here, or the others wait for ever.
     barrier.wait();
     warm?;
+    let network = evaluator.network_mut();
     let (start, cpu_start) = (Instant::now(), thread_cpu_seconds());
     let mut evaluations = 0;
     while start.elapsed() < duration {
@@ -72,19 +75,6 @@ fn run_for(
     let evaluations_per_second = evaluations as f64 / start.elapsed().as_secs_f64();
     let cpu_seconds = cpu_start.zip(thread_cpu_seconds()).map(|(start, end)| end - start);
     Ok(RawThroughput { evaluations, evaluations_per_second, cpu_seconds })
-}
-
-/// Some ones among zeros, as in encoded boards.
-fn fill(network: &mut Network, batch: usize) -> Result<(), EvaluateError> {
-    match network.rows_mut(batch)? {
-        Rows::Planes(rows) => {
-            rows.iter_mut().enumerate().for_each(|(index, entry)| *entry = f32::from(u8::from(index % 7 == 0)));
-        }
-        Rows::Packed(rows) => {
-            rows.iter_mut().enumerate().for_each(|(index, entry)| *entry = 1 << (index % 8));
-        }
-    }
-    Ok(())
 }
 
 /// CPU time of the current thread. Linux: the first number of `schedstat`, in nanoseconds.
