@@ -76,6 +76,10 @@ impl Books {
                     // Its begin was not logged if the process was killed between journal and log.
                     self.begun.insert(identity(line));
                     *self.resumed.entry(identity(line)).or_default() += 1;
+                    // Without room neither its end nor the file under `rejected/` was kept: it is played on, which loses nothing.
+                    if self.forgotten.contains(&identity(line)) {
+                        self.set_aside.remove(&identity(line));
+                    }
                     here.insert(identity(line));
                 }
                 "fault injected" => {
