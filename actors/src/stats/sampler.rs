@@ -1,6 +1,9 @@
 //! Times some of what happens often.
 
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Instant,
+};
 
 use super::Counter;
 
@@ -8,9 +11,18 @@ use super::Counter;
 /// counting together.
 const EVERY: u32 = 8;
 
-/// Chooses at random, so that no rhythm of what is timed is met again and again at the same beat.
-#[derive(Debug, Default)]
+/// Chooses at random, so that no rhythm of what is timed is met again and again at the same beat. Each sampler begins elsewhere:
+/// games that begin together take like steps together.
+#[derive(Debug)]
 pub(crate) struct Sampler(u32);
+
+impl Default for Sampler {
+    fn default() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // The golden ratio's share of all numbers: neighbours are far from each other.
+        Self(NEXT.fetch_add(0x9E37_79B9, Relaxed))
+    }
+}
 
 impl Sampler {
     /// The time, if the pass that begins now is to be timed.
@@ -41,6 +53,15 @@ mod tests {
             let mut sampler = Sampler::default();
             let timed = (0..80_000 * rhythm).filter(|pass| sampler.begin().is_some() && pass % rhythm == 0).count();
             assert!((9_000..11_000).contains(&timed), "{timed} of 80,000 beats of {rhythm}");
+        }
+    }
+
+    #[test]
+    fn one_of_eight_samplers_times_its_first_passes() {
+        let mut samplers: Vec<_> = std::iter::repeat_with(Sampler::default).take(8_000).collect();
+        for pass in 0..20 {
+            let timed = samplers.iter_mut().filter_map(Sampler::begin).count();
+            assert!((800..1_200).contains(&timed), "{timed} of 8,000 at pass {pass}");
         }
     }
 
