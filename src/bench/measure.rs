@@ -36,7 +36,7 @@ const LONGEST: f64 = 10.0;
 pub(crate) enum Until {
     /// For so many seconds, after games have spread for a quarter of that.
     Seconds(f64),
-    /// The same, but up to ten times as long until so many requests for evaluations were answered.
+    /// The same, but up to ten times as long until so many requests for evaluations were answered and the wait of one was timed.
     Answers(f64, u64),
     /// So many games, from their first plies to the end of the last.
     Games(u64),
@@ -65,7 +65,9 @@ impl Until {
                 let asked = stats.evaluation_requests.get() - begin.counts.evaluation_requests;
                 let answered =
                     asked.saturating_add_signed(begin.counts.requests_in_flight - stats.requests_in_flight.get());
-                seconds >= least && (answered >= answers || seconds >= LONGEST * least)
+                // Only some waits are timed.
+                let timed = stats.ticket_latency.get().count() > begin.counts.ticket_latency.count();
+                seconds >= least && (answered >= answers && timed || seconds >= LONGEST * least)
             }
             Self::Games(_) => false, // The last game says so itself.
             Self::Moves(moves) => stats.moves.get() >= moves,

@@ -220,7 +220,7 @@ fn everything_but_the_network_is_measured() {
 #[test]
 fn growth_is_measured_at_every_point() {
     let dir = TempDir::new().unwrap();
-    let points = "growth --seconds 0.1 --evaluator uniform --games 2,1 --leaves 1,8,32 --threads 1";
+    let points = "growth --seconds 0.3 --evaluator uniform --games 2,1 --leaves 1,8,32 --threads 1";
     let report: Value = serde_json::from_str(&bench(&dir, &format!("{points} --json")).succeeded().out).unwrap();
     let points = ["threads_1", "games_1_k_1", "games_1_k_8", "games_2_k_1", "games_2_k_8"];
     for point in points {

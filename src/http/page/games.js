@@ -89,7 +89,7 @@ export async function showRecent() {
 async function look(id) {
   asked += 1;
   try {
-    await open({ id }, asked, true);
+    await open({ id }, asked);
   } catch (error) {
     say($("viewer-words"), error.message);
     return;
@@ -115,12 +115,11 @@ function bringToFront() {
   }
 }
 
-async function open({ slot = null, id = null }, choice, fresh = false) {
+async function open({ slot = null, id = null }, choice) {
   const game = await ask(id === null ? `v1/games/${slot}` : `v1/recent/${encodeURIComponent(id)}`);
   // A slot may be between two games: one that is followed is asked again.
-  if (game === null || choice !== asked || (!fresh && !shown.follow)) return;
-  if (fresh) shown.follow = id === null;
-  Object.assign(shown, { slot, id, game, at: shown.follow ? game.plies.length - 1 : 0 });
+  if (game === null || choice !== asked || (slot !== null && !shown.follow)) return;
+  Object.assign(shown, { slot, id, game, follow: id === null, at: id === null ? game.plies.length - 1 : 0 });
   draw();
 }
 
