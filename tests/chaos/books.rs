@@ -45,7 +45,8 @@ fn text<'a>(line: &'a Value, field: &str) -> &'a str {
     line[field].as_str().unwrap_or_else(|| panic!("no {field} in {line}"))
 }
 
-fn identity(line: &Value) -> Identity {
+/// The game that a line of a log is about.
+pub(crate) fn identity(line: &Value) -> Identity {
     Identity { seed: number(line, "seed"), index: number(line, "game") }
 }
 

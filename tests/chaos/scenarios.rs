@@ -1,11 +1,11 @@
 //! One fault each. Every test ends with all games played to their end and the books in balance.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use crate::{
-    books::Books,
+    books::{Books, identity},
     config::Config,
-    ingest::Ingest,
+    ingest::{Identity, Ingest},
     models::{Kind, Mangled, Models},
     pause::pause,
     session::{Ended, Launch, Session, Signal},
@@ -71,8 +71,8 @@ impl Run {
         ended
     }
 
-    /// Plays all unfinished games to their end with a daemon without faults, and checks the books.
-    fn ends_in_peace(mut self) {
+    /// Plays all unfinished games to their end with a daemon without faults, and checks the books. Returns all games taken.
+    fn ends_in_peace(mut self) -> BTreeSet<Identity> {
         let version = self.models.publish(Kind::Good);
         let mut last = self.start(&Launch::plain());
         last.resumes_all();
@@ -82,6 +82,7 @@ impl Run {
         assert_eq!(self.site.leftovers(), [""; 0]);
         assert_eq!(self.site.processes(), [0; 0]);
         self.books.balance(&self.ingest);
+        self.ingest.taken().keys().copied().collect()
     }
 }
 
@@ -261,6 +262,29 @@ fn a_full_disk() {
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
     run.ends_in_peace();
+}
+
+#[test]
+fn a_game_set_aside_without_room_to_note_it_is_played_on_once() {
+    // The disk is full long before the first game is over.
+    let site = Site::new(Config { simulations: 2000, ..CONFIG }, true);
+    if !site.has_disk() {
+        return;
+    }
+    let mut run = Run::on(site);
+    let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0").faults("format=panic@1"));
+    let begun = |daemon: &Session| daemon.log().saying("game begun").count() == CONFIG.games as usize;
+    run.takes_until("all games begun", &mut daemon, |_, daemon| begun(daemon));
+    run.site.fill_disk();
+    daemon.told.starved = true;
+    daemon.says("the journal cannot be kept");
+    daemon.says("game set aside: it breaks the replay format");
+    let killed = daemon.kill();
+    run.site.empty_disk();
+    let set_aside = killed.log.saying("game set aside: it breaks the replay format").map(identity).next().unwrap();
+    run.books.enter(&killed);
+    let taken = run.ends_in_peace();
+    assert!(taken.contains(&set_aside), "nobody played it on: {set_aside:?}");
 }
 
 #[test]
