@@ -193,3 +193,39 @@ pub(crate) fn measure(settings: &Settings, until: Until) -> anyhow::Result<Windo
         Ok(Window { rates, usage: end.threads.since(&begin.threads), resident: end.resident, sizes })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counters as they are, of a measurement that began a second ago.
+    fn begun(stats: &Stats) -> Sample {
+        let now = Sample::now(stats);
+        Sample { at: now.at.checked_sub(Duration::from_secs(1)).unwrap(), ..now }
+    }
+
+    #[test]
+    fn answers_are_waited_for_until_enough_came_and_one_was_timed() {
+        let stats = Stats::default();
+        let (begin, until) = (begun(&stats), Until::Answers(1.0, 4));
+        stats.evaluation_requests.add(5);
+        stats.requests_in_flight.add(2);
+        stats.ticket_latency.record(0.001);
+        assert!(!until.is_over(&begin, &stats), "three answers");
+        stats.requests_in_flight.add(-1);
+        assert!(until.is_over(&begin, &stats));
+
+        let begin = begun(&stats);
+        stats.evaluation_requests.add(9);
+        assert!(!until.is_over(&begin, &stats), "none was timed");
+        stats.ticket_latency.record(0.001);
+        assert!(until.is_over(&begin, &stats));
+        assert!(!Until::Answers(100.0, 4).is_over(&begin, &stats), "no shorter than was asked for");
+    }
+
+    #[test]
+    fn answers_are_not_waited_for_for_ever() {
+        let stats = Stats::default();
+        assert!(Until::Answers(0.1, 4).is_over(&begun(&stats), &stats));
+    }
+}

@@ -112,6 +112,15 @@ fn a_finished_game_can_be_gone_through_ply_by_ply() {
     browser.click("#viewer-follow");
     browser.reads("#viewer-title", |title| title.contains("in play in slot "));
     assert!(!browser.shows("#viewer-follow"));
+
+    // What is there changes with the games: it is clicked in the moment in which it is found.
+    let click = |selector: &str| {
+        let found = format!("const found = document.querySelector('{selector}'); found?.click(); return found != null");
+        browser.run(&found) == true
+    };
+    wait::until("a look back", || (click("#first") && browser.shows("#viewer-follow")).then_some(()));
+    wait::until("a small board", || click(".mini").then_some(()));
+    wait::until("the live board", || (!browser.shows("#viewer-follow")).then_some(()));
     stage.end();
 }
 
