@@ -206,12 +206,8 @@ impl Evaluations {
     /// flawed and false is returned.
     pub fn push_logits<A: ActionSet>(&mut self, value: f32, logits: &[f32], legal: &A) -> bool {
         let start = self.priors.len();
-        self.priors.resize(start + legal.len(), 0.0);
-        let priors = &mut self.priors[start..];
-        for (prior, action) in priors.iter_mut().zip(legal.iter()) {
-            *prior = logits[usize::from(action)];
-        }
-        let sound = softmax(priors) && value.is_finite();
+        legal.compress(logits, &mut self.priors);
+        let sound = softmax(&mut self.priors[start..]) && value.is_finite();
         if sound {
             self.clamped += u64::from(!(-1.0..=1.0).contains(&value));
         } else {

@@ -70,6 +70,11 @@ pub trait ActionSet: Copy + Eq + Hash + Debug + Default + Send + Sync + Unpin + 
     /// The members in ascending order.
     fn iter(&self) -> impl Iterator<Item = Action>;
 
+    /// Appends the entries of `all`, one per action, that stand at members. Panics when there is none for a member.
+    fn compress<T: Copy>(&self, all: &[T], into: &mut Vec<T>) {
+        into.extend(self.iter().map(|action| all[usize::from(action)]));
+    }
+
     /// Whether the set has no members.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -99,6 +104,10 @@ impl<const WORDS: usize> ActionSet for ActionBits<WORDS> {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    fn is_empty(&self) -> bool {
+        self.0 == [0; WORDS]
+    }
+
     fn nth(&self, rank: usize) -> Action {
         let mut left = rank;
         for (index, &word) in self.0.iter().enumerate() {
@@ -113,6 +122,22 @@ impl<const WORDS: usize> ActionSet for ActionBits<WORDS> {
 
     fn iter(&self) -> impl Iterator<Item = Action> {
         Members { words: &self.0, index: 0, rest: self.0.first().copied().unwrap_or(0) }
+    }
+
+    /// Run by run: most members have neighbours.
+    fn compress<T: Copy>(&self, all: &[T], into: &mut Vec<T>) {
+        into.reserve(self.len());
+        for (index, &word) in self.0.iter().enumerate() {
+            let (mut start, mut rest) = (index * 64, word);
+            while rest != 0 {
+                start += rest.trailing_zeros() as usize;
+                rest >>= rest.trailing_zeros();
+                let run = rest.trailing_ones();
+                into.extend_from_slice(&all[start..][..run as usize]);
+                start += run as usize;
+                rest = rest.unbounded_shr(run);
+            }
+        }
     }
 }
 
@@ -268,9 +293,26 @@ mod tests {
         assert_eq!(ActionBits::<4>::default().iter().next(), None);
     }
 
+    const WORDS: [u64; 6] = [1, u64::MAX, 1 << 63, 0x8000_0000_0000_0001, 0x00FF_00FF_0F0F_3355, 0xAAAA_AAAA_AAAA_AAAA];
+
+    #[test]
+    fn entries_at_members_are_appended_in_ascending_order() {
+        let all: Vec<u32> = (1000..1128).collect();
+        for low in WORDS {
+            for high in WORDS {
+                let set = ActionBits([low, high]);
+                let mut entries = vec![7];
+                set.compress(&all, &mut entries);
+                let expected = set.iter().map(|action| 1000 + u32::from(action));
+                assert_eq!(entries, [7].into_iter().chain(expected).collect::<Vec<_>>(), "{low:x}, {high:x}");
+            }
+        }
+        assert!(ActionBits([0, 0]).is_empty() && !ActionBits([0, 1]).is_empty());
+    }
+
     #[test]
     fn every_one_of_a_word_is_found_by_its_rank() {
-        for word in [1, u64::MAX, 1 << 63, 0x8000_0000_0000_0001, 0x00FF_00FF_0F0F_3355, 0xAAAA_AAAA_AAAA_AAAA] {
+        for word in WORDS {
             let places: Vec<u32> = (0..64).filter(|place| word >> place & 1 == 1).collect();
             let found: Vec<u32> = (0..word.count_ones()).map(|rank| nth_one(word, rank)).collect();
             assert_eq!(found, places, "{word:x}");

@@ -15,7 +15,11 @@ pub(super) fn first_max(values: &[f32], floor: f32) -> Option<(usize, f32)> {
     for chunk in chunks {
         raise(&mut lanes, chunk.iter().copied());
     }
-    raise(&mut lanes, rest.iter().copied());
+    // What is left over, and some of it twice where that makes a whole chunk.
+    let last = values.last_chunk::<PRIOR_LANES>().map_or(rest, |last| last);
+    if !rest.is_empty() {
+        raise(&mut lanes, last.iter().copied());
+    }
     let max = largest(lanes);
     if max <= floor {
         return None;
@@ -41,7 +45,14 @@ pub(super) fn best_score(q: &[f64], u: &[f64], exploration: f64) -> f64 {
 
 /// The places of all scores `q[i] + exploration * u[i]` that equal `score`, in ascending order.
 pub(super) fn places_of(score: f64, q: &[f64], u: &[f64], exploration: f64) -> impl Iterator<Item = usize> {
-    q.iter().zip(u).enumerate().filter(move |(_, (q, u))| **q + exploration * **u == score).map(|(place, _)| place)
+    let equal = move |(q, u): (&f64, &f64)| q + exploration * u == score;
+    let (q_chunks, q_rest) = q.as_chunks::<SCORE_LANES>();
+    let (u_chunks, _) = u.as_chunks::<SCORE_LANES>();
+    // Chunks without any are passed over whole.
+    let chunks = q_chunks.iter().zip(u_chunks).enumerate();
+    let chunks = chunks.filter(move |(_, (q, u))| q.iter().zip(*u).fold(false, |any, pair| any | equal(pair)));
+    let within = chunks.flat_map(|(chunk, _)| chunk * SCORE_LANES..(chunk + 1) * SCORE_LANES);
+    within.chain(q.len() - q_rest.len()..q.len()).filter(move |&place| equal((&q[place], &u[place])))
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ const FEW_EDGES: usize = 8;
 /// Stands in the place of an opened action's prior, below every real one.
 const OPENED: f32 = -1.0;
 
+/// Stands in the place of the best untried action's rank until selection asks for it: of most nodes it never does.
+const NOT_SOUGHT: u16 = u16::MAX;
+
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Status {
@@ -142,7 +145,7 @@ impl<G: Game> Tree<G> {
             edges: Block::default(),
             priors: 0,
             best_untried: 0.0,
-            best_untried_rank: 0,
+            best_untried_rank: NOT_SOUGHT,
             legal_len: legal.len() as u16,
             mover,
             status,
@@ -168,7 +171,6 @@ impl<G: Game> Tree<G> {
         if self.visited.is_some() {
             self.open_visited(game, index);
         }
-        self.find_best_untried(index);
     }
 
     fn prior_range(&self, node: u32) -> std::ops::Range<usize> {
@@ -211,6 +213,7 @@ impl<G: Game> Tree<G> {
             penalty,
         };
         *prior = OPENED;
+        node.best_untried_rank = NOT_SOUGHT;
         self.edges.push(&mut node.edges, edge)
     }
 
@@ -219,6 +222,9 @@ impl<G: Game> Tree<G> {
     /// `visits` is the node's own count with virtual losses. `None` when no action has a prior above 0.
     pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f32) -> Option<u16> {
         let exploration = f64::from(c_puct) * f64::from(visits.max(1)).sqrt();
+        if self.node(index).best_untried_rank == NOT_SOUGHT {
+            self.find_best_untried(index);
+        }
         let node = &self.nodes[index as usize];
         let tried = self.best_tried(node, exploration);
         let (rank, prior) = (node.best_untried_rank, node.best_untried);
@@ -231,9 +237,7 @@ impl<G: Game> Tree<G> {
         {
             return Some(slot);
         }
-        let slot = self.open(index, rank, 0.0);
-        self.find_best_untried(index);
-        Some(slot)
+        Some(self.open(index, rank, 0.0))
     }
 
     /// The best score among a node's edges and the slot of the lowest action that has it.
@@ -336,7 +340,7 @@ impl<G: Game> Tree<G> {
             let noisy = std::mem::replace(prior, OPENED);
             self.edges.update(index, |edge| edge.prior = noisy);
         }
-        self.find_best_untried(ROOT);
+        self.nodes[ROOT as usize].best_untried_rank = NOT_SOUGHT;
     }
 
     /// Copies the subtree behind the root's `action` into `into` (emptied first), where it becomes the tree, with every visit,
