@@ -4,6 +4,8 @@
 //! of the model it was made from), `convert` (all of it for one model).
 
 mod agreement;
+#[cfg(test)]
+mod broken_models;
 mod convert;
 mod fp16;
 mod int8;
@@ -141,67 +143,7 @@ fn refuse_quantised(model: &Model) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::{
-        super::{
-            graph::{Node, OperatorSet, Tensor},
-            model::ModelFile,
-        },
-        int8::{Quantiser, Range},
-        *,
-    };
-
-    /// Converts without ONNX Runtime, which refuses most broken models before.
-    fn convert_to_both(bytes: &[u8]) -> Result<(), String> {
-        let file = ModelFile::from_bytes("m.onnx", bytes).map_err(|error| error.to_string())?;
-        let mut half = file.graph()?;
-        fp16::to_half(&mut half)?;
-        let quantiser = Quantiser::new(file.graph()?)?;
-        let ranges = vec![Range::EMPTY.with(-1.0, 1.0); quantiser.calibration().watched.len()];
-        file.with_graph(&quantiser.convert(&ranges)?).map_err(|error| error.to_string())?;
-        Ok(())
-    }
-
-    fn small_network() -> Vec<u8> {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/models/b3w1_resnet_1x16.onnx");
-        std::fs::read(path).unwrap()
-    }
-
-    #[test]
-    fn a_circle_is_no_endless_way() {
-        let node = |op: &str, from: &str, to: &str| Node::new(op, &[from, "w"], &[to]);
-        let nodes = vec![node("Identity", "b", "a"), node("Identity", "a", "b"), node("MatMul", "a", "c")];
-        let weights = Tensor::of_f32("w", &[1, 1], &[1.0]);
-        let graph = Graph { nodes, initializers: vec![weights], ..Graph::default() };
-        let opset = OperatorSet { domain: None, version: Some(17) };
-        let model = Model { graph: Some(graph), opset_import: vec![opset], ..Model::default() };
-        assert!(Quantiser::new(model).is_ok());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn broken_models_are_converted_or_refused(
-            places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
-        ) {
-            let mut bytes = small_network();
-            // The first kilobytes describe the graph, the rest are weights.
-            let described = bytes.len().min(8_192);
-            for (place, byte) in places {
-                let place = place.index(described);
-                bytes[place] = byte;
-            }
-            // Whatever comes of it, it comes.
-            drop(convert_to_both(&bytes));
-        }
-    }
-
-    #[test]
-    fn an_unbroken_model_is_converted() {
-        assert_eq!(convert_to_both(&small_network()), Ok(()));
-    }
+    use super::*;
 
     #[test]
     fn what_cannot_be_had_is_refused_with_what_can() {

@@ -21,7 +21,7 @@ impl Model {
 }
 
 impl Graph {
-    /// The weights of this name.
+    /// The weights of this name: of several the first, as in ONNX Runtime.
     pub(in crate::onnx) fn initializer(&self, name: &str) -> Option<&Tensor> {
         self.initializers.iter().find(|tensor| tensor.name() == name)
     }

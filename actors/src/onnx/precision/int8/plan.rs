@@ -72,7 +72,8 @@ impl<'a> Planner<'a> {
     fn new(graph: &'a Graph) -> Self {
         // What may be replaced from outside is no weight.
         let inputs: HashSet<_> = graph.inputs.iter().map(|input| input.name()).collect();
-        let plain = graph.initializers.iter().filter(|tensor| tensor.element() == Element::F32);
+        // Of several of one name the first counts: in a map it is the last that comes.
+        let plain = graph.initializers.iter().rev().filter(|tensor| tensor.element() == Element::F32);
         let weights = plain.map(|tensor| (tensor.name(), tensor)).filter(|(name, _)| !inputs.contains(name)).collect();
         let mut uses = HashMap::new();
         for input in graph.nodes.iter().flat_map(|node| &node.inputs) {
