@@ -24,10 +24,11 @@ type State = <Quoridor as selfplay_engine::Game>::State;
 /// A name, and what is run; returns the number of operations.
 type Path = (&'static str, fn() -> usize);
 
-const PATHS: [Path; 9] = [
+const PATHS: [Path; 10] = [
     ("legal_actions", legal_actions),
     ("play_and_legal_actions", play_and_legal_actions),
     ("encode", encode),
+    ("encode_over_another", encode_over_another),
     ("decode", decode),
     ("simulation", simulation),
     ("simulation_on_a_kept_tree", simulation_on_a_kept_tree),
@@ -117,6 +118,22 @@ fn encode() -> usize {
     let mut planes = vec![0.0; game.input_shape(QuoridorEncoding::Resnet).iter().product()];
     measured(|| {
         leaves.iter().for_each(|leaf| game.encode(QuoridorEncoding::Resnet, &leaf.position, black_box(&mut planes)))
+    });
+    leaves.len()
+}
+
+/// Over positions of the same stage of a game, as in play.
+fn encode_over_another() -> usize {
+    let game = quoridor();
+    let leaves = leaves(&game);
+    let mut planes = vec![0.0; game.input_shape(QuoridorEncoding::Resnet).iter().product()];
+    let mut before = leaves[0].position;
+    game.encode(QuoridorEncoding::Resnet, &before, &mut planes);
+    measured(|| {
+        for leaf in &leaves {
+            game.encode_over(QuoridorEncoding::Resnet, &before, &leaf.position, black_box(&mut planes));
+            before = leaf.position;
+        }
     });
     leaves.len()
 }

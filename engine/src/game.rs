@@ -249,6 +249,18 @@ pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
     fn input_shape(&self, encoding: Self::Encoding) -> Vec<usize>;
     /// Writes a position as network input in C order, overwriting all of `out` (product of [`Game::input_shape`] elements).
     fn encode(&self, encoding: Self::Encoding, position: &Self::Position, out: &mut [f32]);
+    /// Writes a position over `before`, which `out` holds as [`Game::encode`] has written it: the same result, and for a game of
+    /// which most of the input is the same in all positions with much less to write.
+    fn encode_over(
+        &self,
+        encoding: Self::Encoding,
+        before: &Self::Position,
+        position: &Self::Position,
+        out: &mut [f32],
+    ) {
+        let _ = before;
+        self.encode(encoding, position, out);
+    }
 
     /// How positions of one encoding can be packed into few bytes, for devices that expand them by themselves. `None`: they
     /// travel as [`Game::encode`] writes them.

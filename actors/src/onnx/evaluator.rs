@@ -17,13 +17,15 @@ pub struct OnnxEvaluator<G: Game> {
     game: G,
     encoding: G::Encoding,
     network: Network,
+    /// What the rows of the input hold, where they keep it.
+    encoded: Vec<G::Position>,
     effort: EvaluatorEffort,
 }
 
 impl<G: Game> OnnxEvaluator<G> {
     /// `network` takes `encoding` of `game`.
     pub(super) fn new(game: G, encoding: G::Encoding, network: Network) -> Self {
-        Self { game, encoding, network, effort: EvaluatorEffort::default() }
+        Self { game, encoding, network, encoded: Vec::new(), effort: EvaluatorEffort::default() }
     }
 
     /// The layout of its input, chosen by the model.
@@ -37,7 +39,8 @@ impl<G: Game> OnnxEvaluator<G> {
     }
 
     /// The network below: positions in, logits out.
-    pub const fn network_mut(&mut self) -> &mut Network {
+    pub fn network_mut(&mut self) -> &mut Network {
+        self.encoded.clear(); // Whoever has it may write its input.
         &mut self.network
     }
 
@@ -54,11 +57,19 @@ impl<G: Game> OnnxEvaluator<G> {
     /// # Errors
     /// As [`Network::rows_mut`].
     pub(super) fn encode(&mut self, leaves: &[Leaf<G>]) -> Result<(), EvaluateError> {
-        let row_len = self.network.row_len();
+        let (row_len, keeps) = (self.network.row_len(), self.network.keeps_rows());
         match self.network.rows_mut(leaves.len())? {
             Rows::Planes(rows) => {
-                for (leaf, row) in leaves.iter().zip(rows.chunks_exact_mut(row_len)) {
+                for (place, (leaf, row)) in leaves.iter().zip(rows.chunks_exact_mut(row_len)).enumerate() {
+                    if let Some(before) = self.encoded.get_mut(place) {
+                        self.game.encode_over(self.encoding, before, &leaf.position, row);
+                        *before = leaf.position;
+                        continue;
+                    }
                     self.game.encode(self.encoding, &leaf.position, row);
+                    if keeps {
+                        self.encoded.push(leaf.position);
+                    }
                 }
             }
             Rows::Packed(rows) => {

@@ -134,6 +134,11 @@ impl Network {
         }
     }
 
+    /// Whether [`Network::rows_mut`] is the same memory for all batches, in which stays what was written.
+    pub(super) const fn keeps_rows(&self) -> bool {
+        matches!(self.room, Room::Plain(_))
+    }
+
     /// Runs the network on the first `batch` rows of the input and hands `read` the logits (`batch` × [`Network::policy_len`],
     /// network frame, softmax not taken) and the values (`batch`, view of the side to move) as the network gave them.
     ///

@@ -112,6 +112,13 @@ impl Game for Shapes {
             out[0] = -1.0;
         }
     }
+    /// As all of the input is different, this only sees to it that `before` is what was there.
+    fn encode_over(&self, encoding: Encoding, before: &u32, position: &u32, out: &mut [f32]) {
+        let mut expected = vec![f32::NAN; out.len()];
+        self.encode(encoding, before, &mut expected);
+        assert_eq!(out, expected, "the input holds another position than {before}");
+        self.encode(encoding, position, out);
+    }
 }
 
 fn repository() -> PathBuf {

@@ -319,6 +319,16 @@ impl Game for Quoridor {
         encoding.encode(&self.geometry, position, out);
     }
 
+    fn encode_over(
+        &self,
+        encoding: QuoridorEncoding,
+        before: &QuoridorPosition,
+        position: &QuoridorPosition,
+        out: &mut [f32],
+    ) {
+        encoding.encode_over(&self.geometry, before, position, out);
+    }
+
     fn packing(&self, encoding: QuoridorEncoding) -> Option<Packing> {
         Some(encoding.packing(&self.geometry))
     }

@@ -2,7 +2,7 @@
 
 use super::{
     QuoridorPosition,
-    board::{Cell, Geometry, ROW},
+    board::{Cell, Geometry, ROW, Walls},
 };
 
 /// Cells and gaps a side of the largest board, with the two-thick border.
@@ -63,6 +63,19 @@ impl QuoridorEncoding {
             Self::Mlp => encode_mlp(geometry, position, out),
         }
     }
+
+    pub(super) fn encode_over(
+        self,
+        geometry: &Geometry,
+        before: &QuoridorPosition,
+        position: &QuoridorPosition,
+        out: &mut [f32],
+    ) {
+        match self {
+            Self::Resnet => ResnetPlanes::of(geometry, out).change(before, position),
+            Self::Mlp => encode_mlp(geometry, position, out),
+        }
+    }
 }
 
 /// Row and column of every member of a set of anchors.
@@ -75,32 +88,65 @@ pub(super) fn anchors(mut board: u64) -> impl Iterator<Item = (usize, usize)> {
 }
 
 fn encode_resnet(geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {
-    let grid = 2 * usize::from(geometry.size) + 3;
-    let area = grid * grid;
-    let (walls, rest) = out.split_at_mut(area);
-    let (pawns, counts) = rest.split_at_mut(2 * area);
-    let (mover_count, opponent_count) = counts.split_at_mut(area);
-
-    walls.copy_from_slice(&BORDERS[usize::from(geometry.size)][..area]);
-    for (row, col) in anchors(position.walls.vertical) {
-        let middle = (2 * row + 3) * grid + 2 * col + 3;
-        walls[middle - grid] = 1.0;
-        walls[middle] = 1.0;
-        walls[middle + grid] = 1.0;
+    let mut planes = ResnetPlanes::of(geometry, out);
+    planes.walls.copy_from_slice(&BORDERS[usize::from(geometry.size)][..planes.grid * planes.grid]);
+    planes.set_walls(&position.walls, 1.0);
+    planes.pawns.iter_mut().for_each(|pawn| pawn.fill(0.0));
+    planes.set_pawns(position, 1.0);
+    for (plane, &left) in planes.counts.iter_mut().zip(&position.walls_left) {
+        plane.fill(f32::from(left));
     }
-    for (row, col) in anchors(position.walls.horizontal) {
-        let middle = (2 * row + 3) * grid + 2 * col + 3;
-        walls[middle - 1..=middle + 1].fill(1.0);
+}
+
+/// The five planes of a grid.
+struct ResnetPlanes<'a> {
+    grid: usize,
+    walls: &'a mut [f32],
+    pawns: [&'a mut [f32]; 2],
+    counts: [&'a mut [f32]; 2],
+}
+
+impl<'a> ResnetPlanes<'a> {
+    fn of(geometry: &Geometry, out: &'a mut [f32]) -> Self {
+        let grid = 2 * usize::from(geometry.size) + 3;
+        let area = grid * grid;
+        let (walls, rest) = out.split_at_mut(area);
+        let (pawns, counts) = rest.split_at_mut(2 * area);
+        Self { grid, walls, pawns: pawns.split_at_mut(area).into(), counts: counts.split_at_mut(area).into() }
     }
 
-    pawns.fill(0.0);
-    let entry = |cell: Cell| (2 * usize::from(cell.row) + 2) * grid + 2 * usize::from(cell.col) + 2;
-    let [mover, opponent] = position.pawns;
-    pawns[entry(mover)] = 1.0;
-    pawns[area + entry(opponent)] = 1.0;
+    fn set_walls(&mut self, walls: &Walls, to: f32) {
+        let middle = |(row, col)| (2 * row + 3) * self.grid + 2 * col + 3;
+        for middle in anchors(walls.vertical).map(middle) {
+            self.walls[middle - self.grid] = to;
+            self.walls[middle] = to;
+            self.walls[middle + self.grid] = to;
+        }
+        for middle in anchors(walls.horizontal).map(middle) {
+            self.walls[middle - 1..=middle + 1].fill(to);
+        }
+    }
 
-    mover_count.fill(f32::from(position.walls_left[0]));
-    opponent_count.fill(f32::from(position.walls_left[1]));
+    fn set_pawns(&mut self, position: &QuoridorPosition, to: f32) {
+        for (plane, cell) in self.pawns.iter_mut().zip(position.pawns) {
+            plane[(2 * usize::from(cell.row) + 2) * self.grid + 2 * usize::from(cell.col) + 2] = to;
+        }
+    }
+
+    fn change(&mut self, before: &QuoridorPosition, position: &QuoridorPosition) {
+        if before.walls != position.walls {
+            self.set_walls(&before.walls, 0.0);
+            self.set_walls(&position.walls, 1.0);
+        }
+        self.set_pawns(before, 0.0);
+        self.set_pawns(position, 1.0);
+        let counts = before.walls_left.iter().zip(&position.walls_left);
+        for (plane, (before, left)) in self.counts.iter_mut().zip(counts) {
+            if before != left {
+                plane.fill(f32::from(*left));
+            }
+        }
+    }
 }
 
 fn encode_mlp(geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {

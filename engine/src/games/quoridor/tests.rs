@@ -190,6 +190,30 @@ proptest! {
     }
 
     #[test]
+    fn a_position_written_over_another_is_as_one_written_anew(
+        size in 3u32..=9, walls in 0u32..=64, seeds: [u64; 2], wall_share in 0.05f64..1.0,
+    ) {
+        let game = Quoridor::new(size, walls, Some(60)).unwrap();
+        let games = seeds.map(|seed| {
+            let mut positions = Vec::new();
+            random_game(&game, seed, wall_share, |state| positions.push(game.position(state)));
+            positions
+        });
+        for encoding in game.encodings() {
+            let numbers = game.input_shape(encoding).iter().product();
+            let (mut kept, mut anew) = (vec![f32::NAN; numbers], vec![f32::NAN; numbers]);
+            let mut before = games[0][0];
+            game.encode(encoding, &before, &mut kept);
+            for position in games[0].iter().zip(&games[1]).flat_map(|(one, other)| [*one, *other, *other]) {
+                game.encode_over(encoding, &before, &position, &mut kept);
+                game.encode(encoding, &position, &mut anew);
+                assert_eq!(kept, anew, "{}", game.encoding_name(encoding));
+                before = position;
+            }
+        }
+    }
+
+    #[test]
     fn encoded_positions_can_be_read_back(size in 3u32..=9, walls in 0u32..=30, seed: u64, wall_share in 0.05f64..1.0) {
         let game = Quoridor::new(size, walls, Some(60)).unwrap();
         random_game(&game, seed, wall_share, |state| {
