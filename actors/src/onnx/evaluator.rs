@@ -61,14 +61,15 @@ impl<G: Game> OnnxEvaluator<G> {
         match self.network.rows_mut(leaves.len())? {
             Rows::Planes(rows) => {
                 for (place, (leaf, row)) in leaves.iter().zip(rows.chunks_exact_mut(row_len)).enumerate() {
-                    if let Some(before) = self.encoded.get_mut(place) {
-                        self.game.encode_over(self.encoding, before, &leaf.position, row);
-                        *before = leaf.position;
-                        continue;
-                    }
-                    self.game.encode(self.encoding, &leaf.position, row);
-                    if keeps {
-                        self.encoded.push(leaf.position);
+                    match self.encoded.get_mut(place) {
+                        Some(before) => {
+                            self.game.encode_over(self.encoding, before, &leaf.position, row);
+                            *before = leaf.position;
+                        }
+                        None => {
+                            self.game.encode(self.encoding, &leaf.position, row);
+                            self.encoded.extend(keeps.then_some(leaf.position));
+                        }
                     }
                 }
             }

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A residual network with a policy, a value, and something that no network needs.
-fn sound() -> Model {
+pub(super) fn sound() -> Model {
     let port = |name: &str| ValueInfo::of_tensor(name, Element::F32, &[]);
     let within = Graph { nodes: vec![Node::new("Relu", &["h"], &["deep"])], ..Graph::default() };
     let branch = Attribute { graph: Some(within), ..Attribute::of_int("then_branch", 0) };

@@ -115,6 +115,7 @@ impl<'a> ResnetPlanes<'a> {
         Self { grid, walls, pawns: pawns.split_at_mut(area).into(), counts: counts.split_at_mut(area).into() }
     }
 
+    /// Walls never reach the border, which stays.
     fn set_walls(&mut self, walls: &Walls, to: f32) {
         let middle = |(row, col)| (2 * row + 3) * self.grid + 2 * col + 3;
         for middle in anchors(walls.vertical).map(middle) {
@@ -133,6 +134,7 @@ impl<'a> ResnetPlanes<'a> {
         }
     }
 
+    /// Makes planes of one position planes of another.
     fn change(&mut self, before: &QuoridorPosition, position: &QuoridorPosition) {
         if before.walls != position.walls {
             self.set_walls(&before.walls, 0.0);

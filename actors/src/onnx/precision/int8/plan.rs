@@ -174,7 +174,10 @@ impl<'a> Planner<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::super::graph::ValueInfo, *};
+    use super::{
+        super::super::{super::graph::ValueInfo, broken_models::sound},
+        *,
+    };
 
     fn graph(nodes: Vec<Node>) -> Graph {
         let port = |name: &str| ValueInfo { name: Some(name.to_owned()), ..ValueInfo::default() };
@@ -194,20 +197,11 @@ mod tests {
 
     #[test]
     fn a_residual_network_is_rounded_where_its_operators_meet() {
-        let nodes = vec![
-            Node::new("Conv", &["input", "conv"], &["a"]),
-            Node::new("Relu", &["a"], &["b"]),
-            Node::new("Conv", &["b", "conv2"], &["c"]),
-            Node::new("Add", &["c", "b"], &["d"]),
-            Node::new("Relu", &["d"], &["e"]),
-            Node::new("Reshape", &["e", "shape"], &["f"]),
-            Node::new("Gemm", &["f", "fc", "bias"], &["policy"]).with(Attribute::of_int("transB", 1)),
-            Node::new("Gemm", &["f", "fc", "bias"], &["g"]).with(Attribute::of_int("transB", 1)),
-            Node::new("Tanh", &["g"], &["value"]),
-        ];
-        let plan = Plan::of(&graph(nodes));
+        let mut graph = sound().graph.unwrap();
+        hoist_constants(&mut graph);
+        let plan = Plan::of(&graph);
         let planned: Vec<_> = plan.nodes.iter().map(|node| (node.index, node.channels)).collect();
-        assert_eq!(planned, [(0, Some(0)), (2, Some(0)), (3, None), (6, Some(0)), (7, Some(0))]);
+        assert_eq!(planned, [(0, Some(0)), (2, Some(0)), (3, None), (6, Some(0)), (7, Some(1))]);
         assert_eq!(plan.values, ["input", "b", "c", "e"], "neither what a Relu is about to cut nor outputs");
         assert_eq!(plan.shared, HashMap::from([("f".to_owned(), "e".to_owned())]));
     }
