@@ -276,9 +276,9 @@ struct SearchFlags {
     no_tree_reuse: bool,
 }
 
-/// Inference.
+/// Inference and memory.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Inference")]
+#[command(next_help_heading = "Inference and memory")]
 struct InferenceFlags {
     /// What evaluates positions: the model, or a deterministic evaluator for tests
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(choices("inference.evaluator")))]
@@ -301,6 +301,12 @@ struct InferenceFlags {
     /// Most cached evaluations: a number, 0 for no cache, or "none" for a bound in bytes only
     #[arg(long, value_name = "N")]
     eval_cache_max_size: Option<String>,
+    /// Memory for cached evaluations: bytes, or a size such as "256MiB"; 0 for no cache
+    #[arg(long, value_name = "SIZE")]
+    eval_cache_max_bytes: Option<String>,
+    /// Memory that the process keeps within: bytes, or a size such as "8GiB"; "auto": four fifths of what there is
+    #[arg(long, value_name = "SIZE")]
+    memory_max_bytes: Option<String>,
 }
 
 /// Logs and metrics.
@@ -386,6 +392,8 @@ impl Flags {
             ("--precision", "inference.precision", text(&inference.precision)),
             ("--eval-max-wait-ms", "inference.eval_max_wait_ms", text(&inference.eval_max_wait_ms)),
             ("--eval-cache-max-size", "cache.max_entries", text(&inference.eval_cache_max_size)),
+            ("--eval-cache-max-bytes", "cache.max_bytes", text(&inference.eval_cache_max_bytes)),
+            ("--memory-max-bytes", "memory.max_bytes", text(&inference.memory_max_bytes)),
             ("--log-format", "log.format", text(&log.log_format)),
             ("--log-level", "log.level", text(&log.log_level)),
             ("--profile-counters", "metrics.profile_counters", switch(log.profile_counters, "true")),

@@ -6,9 +6,10 @@
 //! begin ─▶ gather ──leaves──▶ (whoever evaluates) ──evaluations──▶ apply ─▶ gather … until gather leaves nothing to ask
 //! ```
 //!
-//! Files, low to high: [`params`] (what can be set), `select` (vectorised maxima), `edges` (statistics of visited actions),
-//! `tree` (nodes and their arenas), `noise` (Dirichlet), `gather` ([`Search`] itself).
+//! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
+//! actions), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `gather` ([`Search`] itself).
 
+mod arena;
 mod edges;
 mod gather;
 mod noise;

@@ -3,6 +3,7 @@
 //! Only tried ("open") actions have an entry; an untried one costs its prior and nothing else. What selection reads (`q`, `u`)
 //! lies apart from what backup writes, each contiguous per block, so that selection is one multiply-add per entry.
 
+use super::arena::Arena;
 use crate::game::Action;
 
 /// No node: the action is open but its child has not been made yet.
@@ -74,9 +75,9 @@ impl Block {
 /// All blocks of a tree. Outgrown blocks are used again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Edges {
-    q: Vec<f64>,
-    u: Vec<f64>,
-    edges: Vec<Edge>,
+    q: Arena<f64>,
+    u: Arena<f64>,
+    edges: Arena<Edge>,
     /// Starts of outgrown blocks by the binary logarithm of their capacity.
     free: Vec<Vec<u32>>,
 }
@@ -89,6 +90,14 @@ impl Edges {
         self.u.clear();
         self.edges.clear();
         self.free.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Empties it and keeps of its memory what a search like the last one will need.
+    pub(super) fn restart(&mut self) {
+        self.q.refill(&[]);
+        self.u.refill(&[]);
+        self.edges.refill(&[]);
+        self.clear();
     }
 
     /// Gives back memory beyond what is in use.
@@ -145,6 +154,14 @@ impl Edges {
         self.u[copy.range()].copy_from_slice(&from.u[block.range()]);
         self.edges[copy.range()].copy_from_slice(&from.edges[block.range()]);
         copy
+    }
+
+    /// Becomes what `other` is, in its own memory.
+    pub(super) fn refill(&mut self, other: &Self) {
+        self.q.refill(&other.q);
+        self.u.refill(&other.u);
+        self.edges.refill(&other.edges);
+        self.free.clone_from(&other.free);
     }
 
     /// Appends an edge to `block` and returns its slot. The block may move.

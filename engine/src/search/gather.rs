@@ -108,13 +108,13 @@ impl<G: Game> Search<G> {
         self.note_visited(state);
         if self.tree.visited.is_some() {
             // A kept subtree was opened before this position counted as visited.
-            self.tree.clear();
+            self.tree.restart();
         }
         let same = |kept: &G::State| {
             self.game.ply(kept) == self.game.ply(state) && self.game.position(kept) == self.game.position(state)
         };
         if !self.tree.nodes.first().is_some_and(|root| same(&root.state)) {
-            self.tree.clear();
+            self.tree.restart();
         }
         if self.tree.nodes.is_empty() {
             self.tree.add_node(&self.game, state.clone());
@@ -286,14 +286,13 @@ impl<G: Game> Search<G> {
         self.tree.size()
     }
 
-    /// Makes the child behind `action` the root and keeps its subtree, in the memory of `spare`, which takes the old tree's.
-    /// An action that was never evaluated leaves no tree, and without a tree there is nothing to keep.
+    /// Makes the child behind `action` the root and keeps its subtree, copied by way of `spare` into the memory of the tree that
+    /// it was part of. An action that was never evaluated leaves no tree, and without a tree there is nothing to keep.
     pub fn advance(&mut self, action: Action, spare: &mut SpareTree<G>) {
         debug_assert!(self.pending.is_empty(), "apply answers a gather before the root moves on");
         self.left = 0;
         self.tree.copy_subtree(action, &mut spare.0);
-        spare.0.visited = self.tree.visited.take();
-        std::mem::swap(&mut self.tree, &mut spare.0);
+        self.tree.refill(&spare.0);
     }
 
     /// Forgets the tree and what it waits for: the next move starts from a fresh root. Needed when the tree's values come from
@@ -302,11 +301,11 @@ impl<G: Game> Search<G> {
         self.left = 0;
         self.pending.clear();
         self.steps.clear();
-        self.tree.clear();
+        self.tree.restart();
     }
 }
 
-/// Memory for one more tree: tree reuse copies what it keeps into it. One is enough for all games of a thread.
+/// Memory for one more tree, through which tree reuse copies what it keeps. One is enough for all games of a thread.
 pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {

@@ -9,6 +9,7 @@ mod inspect;
 use std::collections::HashSet;
 
 use super::{
+    arena::Arena,
     edges::{Block, Edge, Edges, NO_NODE},
     select::{best_score, first_max, places_of},
 };
@@ -73,8 +74,8 @@ pub struct TreeSize {
 }
 
 pub(super) struct Tree<G: Game> {
-    pub(super) nodes: Vec<Node<G>>,
-    priors: Vec<f32>,
+    pub(super) nodes: Arena<Node<G>>,
+    priors: Arena<f32>,
     edges: Edges,
     /// Nodes with priors.
     expanded: usize,
@@ -93,8 +94,8 @@ pub(super) struct Tree<G: Game> {
 impl<G: Game> Tree<G> {
     pub(super) fn new() -> Self {
         Self {
-            nodes: Vec::new(),
-            priors: Vec::new(),
+            nodes: Arena::default(),
+            priors: Arena::default(),
             edges: Edges::default(),
             expanded: 0,
             root_visits: 0,
@@ -115,6 +116,14 @@ impl<G: Game> Tree<G> {
         self.root_virtual_losses = 0;
         self.root_value_sum = 0.0;
         self.root_clean_priors.clear();
+    }
+
+    /// Empties the tree and keeps the visited positions, and of its memory what a search like the last one will need.
+    pub(super) fn restart(&mut self) {
+        self.nodes.refill(&[]);
+        self.priors.refill(&[]);
+        self.edges.restart();
+        self.clear();
     }
 
     /// Gives back memory beyond what is in use.
@@ -372,6 +381,18 @@ impl<G: Game> Tree<G> {
             next += 1;
         }
         true
+    }
+
+    /// Becomes what `other` is but for the visited positions, in its own memory.
+    pub(super) fn refill(&mut self, other: &Self) {
+        self.nodes.refill(&other.nodes);
+        self.priors.refill(&other.priors);
+        self.edges.refill(&other.edges);
+        self.expanded = other.expanded;
+        self.root_visits = other.root_visits;
+        self.root_virtual_losses = other.root_virtual_losses;
+        self.root_value_sum = other.root_value_sum;
+        self.root_clean_priors.clone_from(&other.root_clean_priors);
     }
 
     fn copy_node(&mut self, from: &Self, index: u32) -> u32 {

@@ -39,7 +39,7 @@ impl<G: Game> Tree<G> {
     pub(crate) fn sums(&self) -> Vec<Sums<'_, G>> {
         let mut own = vec![(0, 0.0); self.nodes.len()];
         own[ROOT as usize] = (self.root_visits, self.root_value_sum);
-        for node in &self.nodes {
+        for node in self.nodes.iter() {
             for edge in self.edges.iter(node.edges).filter(|edge| edge.child != NO_NODE) {
                 own[edge.child as usize] = (edge.visits, seen_by(node.mover, edge.value_sum));
             }
