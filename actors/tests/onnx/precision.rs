@@ -16,7 +16,7 @@ use crate::support::{data, model, runtime};
 
 fn options(precision: Precision) -> LoadOptions {
     LoadOptions {
-        precision: PrecisionOptions { precision, max_kl: 0.1, max_value_error: 0.1 },
+        precision: PrecisionOptions { precision, max_kl: 0.1, max_value_error: 0.2 },
         ..LoadOptions::on_cpu(8, GameDescription::new("a board"))
     }
 }
@@ -54,11 +54,18 @@ fn refused(game: &Quoridor, model: &ModelFile, options: &LoadOptions) -> (ModelE
 
 #[test]
 fn converted_models_answer_nearly_as_before() {
-    for (board, walls, name) in
-        [(3, 1, "b3w1_resnet_1x16"), (5, 3, "b5w3_resnet_2x32"), (9, 10, "b9w10_resnet_2x32"), (5, 1, "b5w1_mlp")]
-    {
+    // Largest value errors in int8 and fp16: a trained network's values lie further apart.
+    let untrained = [4e-2, 2e-3];
+    for (board, walls, name, most_errors) in [
+        (3, 1, "b3w1_resnet_1x16", untrained),
+        (5, 3, "b5w3_resnet_2x32", untrained),
+        (5, 3, "b5w3_resnet_2x32_trained", [0.2, 4e-3]),
+        (9, 10, "b9w10_resnet_2x32", untrained),
+        (5, 1, "b5w1_mlp", untrained),
+    ] {
         let game = quoridor(board, walls);
-        for (precision, most_kl, most_error) in [(Precision::Int8, 3e-3, 4e-2), (Precision::Fp16, 1e-5, 2e-3)] {
+        let precisions = [(Precision::Int8, 3e-3), (Precision::Fp16, 1e-5)];
+        for ((precision, most_kl), most_error) in precisions.into_iter().zip(most_errors) {
             let (loaded, agreement) = converted(&game, name, precision);
             let Agreement { positions, policy_kl_max, policy_kl_mean, value_error_max, value_error_mean, .. } =
                 agreement;
