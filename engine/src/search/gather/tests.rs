@@ -184,6 +184,36 @@ fn a_tree_that_gives_its_memory_back_stays_what_it_is() {
     finish(&mut search, &mut evaluator, &mut noise_rng(1));
 }
 
+#[test]
+fn a_game_gives_back_what_its_searches_no_longer_need() {
+    let game = quoridor(5, 2, None);
+    let (mut evaluator, mut spare) = (hash(&game), SpareTree::default());
+    let mut search = Search::new(game, params(400), false);
+    let mut large_then = |end: &mut dyn FnMut(&mut Search<_>)| {
+        for moves in [20, 1] {
+            (0..moves).for_each(|_| {
+                search.begin(&game.start(), &mut noise_rng(0));
+                finish(&mut search, &mut evaluator, &mut noise_rng(0));
+            });
+            let before = search.tree.room();
+            end(&mut search);
+            if moves == 1 {
+                let after = search.tree.room();
+                assert!(
+                    after.iter().zip(before).all(|(&after, before)| 2 * after < before),
+                    "{before:?}, then {after:?}"
+                );
+            }
+            search.forget();
+        }
+    };
+    large_then(&mut |search| {
+        let (action, _) = search.visits().into_iter().max_by_key(|&(_, visits)| visits).unwrap();
+        search.advance(action, &mut spare);
+    });
+    large_then(&mut |search| search.forget());
+}
+
 fn any_params() -> impl Strategy<Value = SearchParams> {
     let noise = prop_oneof![
         Just(None),
