@@ -24,25 +24,42 @@ pub(crate) fn largest<T: Copy + PartialOrd, const N: usize>(mut lanes: [T; N]) -
     lanes[0]
 }
 
-/// Turns logits into probabilities, the maximum subtracted first. False when there are some and the result is not finite (a NaN
+/// Turns logits into probabilities, the maximum subtracted first, in whole chunks only: lengths that vary make a profile-guided
+/// compiler take one number at a time. False when there are some and the result is not finite (a NaN
 /// among them, +∞, or −∞ for all of them).
 pub(crate) fn softmax(logits: &mut [f32]) -> bool {
-    if logits.is_empty() {
+    let (chunks, rest) = logits.as_chunks_mut::<LANES>();
+    if chunks.is_empty() && rest.is_empty() {
         return true;
     }
-    let mut max = [f32::NEG_INFINITY; LANES];
-    logits.chunks(LANES).for_each(|chunk| raise(&mut max, chunk.iter().copied()));
+    // What is left over, filled up with what changes neither the maximum nor the sum.
+    let mut last = [f32::NEG_INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut max = last;
+    chunks.iter().for_each(|chunk| raise(&mut max, chunk.iter().copied()));
     let max = largest(max);
     let mut sums = [0.0; LANES];
-    for chunk in logits.chunks_mut(LANES) {
-        for (sum, logit) in sums.iter_mut().zip(chunk) {
-            *logit = exp(*logit - max);
-            *sum += *logit;
-        }
+    for chunk in chunks.iter_mut() {
+        exponentials(chunk, max, &mut sums);
     }
+    exponentials(&mut last, max, &mut sums);
     let sum: f32 = sums.iter().sum();
-    logits.iter_mut().for_each(|exponential| *exponential /= sum);
+    chunks.iter_mut().for_each(|chunk| divide(chunk, sum));
+    divide(&mut last, sum);
+    rest.copy_from_slice(&last[..rest.len()]);
     sum.is_finite()
+}
+
+/// e to the power of each logit less the maximum; adds them to the sums.
+fn exponentials(logits: &mut [f32; LANES], max: f32, sums: &mut [f32; LANES]) {
+    for (sum, logit) in sums.iter_mut().zip(logits) {
+        *logit = exp(*logit - max);
+        *sum += *logit;
+    }
+}
+
+fn divide(values: &mut [f32; LANES], by: f32) {
+    values.iter_mut().for_each(|value| *value /= by);
 }
 
 /// e^x for x ≤ 0, within 2 units in the last place; 0 where that is below e^−87, NaN for NaN.

@@ -1,0 +1,146 @@
+//! `cargo xtask fastest`: the daemon built for this machine's processor and by a profile of its own play.
+//!
+//! As rustc's documentation describes profile-guided optimisation: a build that counts, games played by it, a build that is laid
+//! out by the counts. The games are those that `selfplayd bench` measures: whole ones and openings on a network that costs
+//! nothing, where everything but the network counts, and games of a trained network.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use crate::{command, ort, workspace};
+
+/// Settings, model and number of games of a run, and its limit of steps where it has one.
+struct Run {
+    settings: [&'static str; 2],
+    model: &'static str,
+    games: u32,
+    max_steps: Option<u32>,
+}
+
+const RUNS: [Run; 4] = [
+    Run { settings: NINE, model: "tests/data/models/b9_const.onnx", games: 40, max_steps: None },
+    Run { settings: NINE, model: "tests/data/models/b9_const.onnx", games: 256, max_steps: Some(12) },
+    Run { settings: FIVE, model: "tests/data/models/b5_const.onnx", games: 300, max_steps: None },
+    Run { settings: FIVE, model: "tests/data/models/b5w3_resnet_2x32_trained.onnx", games: 200, max_steps: None },
+];
+const NINE: [&str; 2] = ["--settings", "configs/bench.toml"];
+const FIVE: [&str; 2] = ["--config", "configs/bench/5x5.yaml"];
+
+/// Arguments of `cargo xtask fastest`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Processor to build for, as `rustc --print target-cpus` lists them: "native" is this machine's, "x86-64-v3" any x86-64 with AVX2
+    #[arg(long, value_name = "CPU", default_value = "native")]
+    cpu: String,
+    /// The llvm-profdata of the toolchain's LLVM or a newer one [default: the one that `rustup component add llvm-tools` brings]
+    #[arg(long, value_name = "FILE")]
+    llvm_profdata: Option<PathBuf>,
+}
+
+/// Builds, plays, and builds again.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let toolchain = Toolchain::ask()?;
+    let profdata = args.llvm_profdata.clone().unwrap_or_else(|| toolchain.profdata());
+    ensure!(
+        profdata.is_file(),
+        "there is no {}: `rustup component add llvm-tools` brings it, or name another with --llvm-profdata",
+        profdata.display()
+    );
+    let library = ort::library()?;
+    // Of a fixed name, because it is part of the flags: what did not change is not built again.
+    let dir = workspace::target_dir().join("fastest");
+    let profile = dir.join("profile");
+    let raw = profile.join("raw");
+    let cpu = format!("-Ctarget-cpu={}", args.cpu);
+
+    let counting = toolchain.build(&dir.join("counting"), &[&cpu, &format!("-Cprofile-generate={}", raw.display())])?;
+    // The build itself may have written some, by what it ran; and those of an earlier build do not fit.
+    fs::remove_dir_all(&profile).ok();
+    fs::create_dir_all(&profile).with_context(|| format!("cannot create {}", profile.display()))?;
+    let games = tempfile::tempdir()?;
+    for (run, number) in RUNS.iter().zip(1..) {
+        let mut play = command::command(&counting);
+        play.args(run.settings).args([
+            "--model-path",
+            run.model,
+            "--num-games",
+            &run.games.to_string(),
+            "--output-dir",
+        ]);
+        play.arg(games.path().join(number.to_string())).env("ORT_DYLIB_PATH", &library);
+        play.env("SELFPLAYD__LOG__LEVEL", "warn");
+        play.envs(run.max_steps.map(|steps| ("SELFPLAYD__GAME__MAX_STEPS", steps.to_string())));
+        command::run(&mut play)?;
+    }
+    let merged = profile.join("merged.profdata");
+    command::run(command::command(&profdata).args(["merge", "--output"]).arg(&merged).arg(&raw))?;
+
+    let built = toolchain.build(&dir.join("built"), &[&cpu, &format!("-Cprofile-use={}", merged.display())])?;
+    let daemon = dir.join("selfplayd");
+    fs::copy(&built, &daemon).with_context(|| format!("cannot write {}", daemon.display()))?;
+    println!("\n{} is built for the processor \"{}\"", workspace::display(&daemon), args.cpu);
+    Ok(())
+}
+
+/// Where the toolchain is, and what it builds for.
+struct Toolchain {
+    sysroot: PathBuf,
+    host: String,
+}
+
+impl Toolchain {
+    fn ask() -> anyhow::Result<Self> {
+        let rustc = |args: &[&str]| command::stdout(command::command("rustc").args(args));
+        let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?.trim());
+        let host = rustc(&["--print", "host-tuple"])?.trim().to_owned();
+        Ok(Self { sysroot, host })
+    }
+
+    fn profdata(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(&self.host).join("bin/llvm-profdata")
+    }
+
+    /// Builds the daemon with `flags` for rustc, added to those of the user's own configuration for this target, and returns its
+    /// path. The target is named, so that build scripts and macros are built without them.
+    fn build(&self, dir: &Path, flags: &[&str]) -> anyhow::Result<PathBuf> {
+        let mut build = command::cargo();
+        build.args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "selfplayd",
+            "--target",
+            &self.host,
+            "--target-dir",
+        ]);
+        build.arg(dir).arg("--config").arg(format!("target.{}.rustflags={flags:?}", self.host));
+        // In the environment they would take the place of all others.
+        command::run(build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS"))?;
+        Ok(dir.join(&self.host).join("release/selfplayd"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RUNS, Toolchain};
+    use crate::workspace;
+
+    #[test]
+    fn what_is_played_for_the_profile_is_in_the_repository() {
+        for run in &RUNS {
+            for file in [run.settings[1], run.model] {
+                assert!(workspace::root().join(file).is_file(), "{file}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_toolchain_says_where_it_is() {
+        let toolchain = Toolchain::ask().unwrap();
+        assert!(toolchain.sysroot.join("lib/rustlib").join(&toolchain.host).is_dir(), "{}", toolchain.host);
+        assert!(toolchain.profdata().ends_with("bin/llvm-profdata"));
+    }
+}
