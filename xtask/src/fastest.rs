@@ -125,7 +125,7 @@ impl Toolchain {
 
 #[cfg(test)]
 mod tests {
-    use super::{RUNS, Toolchain};
+    use super::{Args, RUNS, Toolchain, run};
     use crate::workspace;
 
     #[test]
@@ -135,6 +135,13 @@ mod tests {
                 assert!(workspace::root().join(file).is_file(), "{file}");
             }
         }
+    }
+
+    #[test]
+    fn without_the_tool_that_merges_profiles_nothing_is_built() {
+        let args = Args { cpu: "native".to_owned(), llvm_profdata: Some("no-such-tool".into()) };
+        let error = run(&args).unwrap_err().to_string();
+        assert!(error.contains("no-such-tool") && error.contains("rustup component add llvm-tools"), "{error}");
     }
 
     #[test]
