@@ -24,9 +24,10 @@ pub(crate) fn largest<T: Copy + PartialOrd, const N: usize>(mut lanes: [T; N]) -
     lanes[0]
 }
 
-/// Turns logits into probabilities, the maximum subtracted first, in whole chunks only: lengths that vary make a profile-guided
-/// compiler take one number at a time. False when there are some and the result is not finite (a NaN
+/// Turns logits into probabilities, the maximum subtracted first. False when there are some and the result is not finite (a NaN
 /// among them, +∞, or −∞ for all of them).
+///
+/// In whole chunks only: of lengths that vary, a compiler guided by a profile makes no vectors.
 pub(crate) fn softmax(logits: &mut [f32]) -> bool {
     let (chunks, rest) = logits.as_chunks_mut::<LANES>();
     if chunks.is_empty() && rest.is_empty() {
@@ -100,6 +101,22 @@ mod tests {
         assert_eq!((exp(0.0), exp(-0.0)), (1.0, 1.0));
         assert_eq!((exp(-87.01), exp(f32::MIN), exp(f32::NEG_INFINITY)), (0.0, 0.0, 0.0));
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn what_is_not_finite_is_noticed_wherever_it_stands() {
+        for length in 1..40 {
+            for place in 0..length {
+                for (logit, finite) in [(f32::NAN, false), (f32::INFINITY, false), (f32::NEG_INFINITY, length > 1)] {
+                    let mut logits = vec![0.5; length];
+                    logits[place] = logit;
+                    assert_eq!(softmax(&mut logits), finite, "{logit} at {place} of {length}");
+                    assert!(!finite || logits[place] == 0.0);
+                }
+            }
+            assert!(!softmax(&mut vec![f32::NEG_INFINITY; length]));
+        }
+        assert!(softmax(&mut []));
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "--output-dir",
         ]);
         play.arg(games.path().join(number.to_string())).env("ORT_DYLIB_PATH", &library);
+        // The profile is that of these settings, whatever the user has set for daemons of his own.
+        let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("SELFPLAYD__");
+        std::env::vars_os().map(|(name, _)| name).filter(ours).for_each(|name| _ = play.env_remove(name));
         play.env("SELFPLAYD__LOG__LEVEL", "warn");
         play.envs(run.max_steps.map(|steps| ("SELFPLAYD__GAME__MAX_STEPS", steps.to_string())));
         command::run(&mut play)?;

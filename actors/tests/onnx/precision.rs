@@ -72,12 +72,13 @@ fn converted_models_answer_nearly_as_before() {
     }
 }
 
-/// Its values lie further apart than those of the untrained ones, and stray further.
+/// Its values lie further apart than those of the untrained ones, and stray further: in int8 by 8.2e-2, and by 9.5e-2 with the
+/// weights of 7 bits that CPUs without VNNI get. 0.1 is what the settings allow.
 #[test]
 fn a_trained_network_strays_within_bounds() {
     let game = quoridor(5, 3);
     let trained = model("b5w3_resnet_2x32_trained");
-    for (precision, most_kl, most_error) in [(Precision::Int8, 3e-3, 0.2), (Precision::Fp16, 1e-5, 4e-3)] {
+    for (precision, most_kl, most_error) in [(Precision::Int8, 3e-3, 0.1), (Precision::Fp16, 1e-5, 4e-3)] {
         let mut options = options(precision);
         options.precision.max_value_error = most_error;
         let (loaded, report) = check(&game, &trained, &options);
