@@ -10,9 +10,9 @@ use selfplay_actors::{
 
 use crate::{agents::keeps_evaluations, settings::Settings};
 
-/// Positions that a CPU evaluates at once, where so many wait: with fewer it spends more time between batches than it needs, with
-/// more it gains little, and takes memory for them.
-const CPU_BATCH: usize = 64;
+/// Positions that a CPU evaluates at once: twice as many gain a hundredth on small boards, and take an eighth more memory on 9x9
+/// (docs/performance.md, "Batches of 64").
+const CPU_BATCH: usize = 32;
 /// Smallest share of waiting positions that is worth a batch of its own on a CPU.
 const CPU_SHARE: usize = 8;
 /// Positions that a GPU evaluates at once.
@@ -274,13 +274,13 @@ mod tests {
     #[test]
     fn threads_are_counted_per_gpu_and_gpus_share_what_waits() {
         use Device::{Cpu, Cuda, TensorRt};
-        assert_eq!(sizes(&[], &[Cpu], 16), [16, 2, 64, 8]);
+        assert_eq!(sizes(&[], &[Cpu], 16), [16, 2, 32, 8]);
         assert_eq!(sizes(&[], &[Cuda(0)], 16), [2, 14, 1024, 1024]);
         assert_eq!(sizes(&[], &[Cuda(0), Cuda(3)], 16), [4, 12, 1024, 512]);
         assert_eq!(sizes(&[], &[TensorRt(0), TensorRt(1)], 2), [4, 1, 1024, 512]);
         let three = [("inference.threads", "3"), ("play.threads", "5")];
         assert_eq!(sizes(&three, &[Cuda(0), Cuda(1)], 16), [6, 5, 1024, 512]);
-        assert_eq!(sizes(&three, &[Cpu], 16), [3, 5, 64, 8]);
+        assert_eq!(sizes(&three, &[Cpu], 16), [3, 5, 32, 8]);
     }
 
     #[test]

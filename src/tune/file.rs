@@ -231,7 +231,7 @@ pub(super) mod tests {
         };
         let toml = findings.to_toml();
         assert!(toml.starts_with(MARK), "{toml}");
-        let gain = "batch 16 (was 64), games 64 (was 32), wait 250 µs (was 0 µs): 1,900/s evaluations instead of 1,000/s (+90%); \
+        let gain = "batch 16 (was 32), games 64 (was 32), wait 250 µs (was 0 µs): 1,900/s evaluations instead of 1,000/s (+90%); \
                     that is 95% of what the network alone gives at its best";
         assert!(toml.contains(gain) && toml.contains("time was up") && toml.contains("too large"), "{toml}");
         let dir = tempfile::tempdir().unwrap();

@@ -159,7 +159,7 @@ mod tests {
             Plan::new(&settings(&[("inference.threads", "7"), ("play.games_per_process", "20")]), None, GIB).unwrap();
         let rates = BatchRates::of(&[(1, 10.0), (8, 20.0)]);
         let start = plan.start(&rates);
-        assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 64, 0));
+        assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 32, 0));
         assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores, "not 7");
         let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
         assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, 3));
