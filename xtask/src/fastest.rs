@@ -4,8 +4,10 @@
 //! out by the counts. The games are those that `selfplayd bench` measures: whole ones and openings on a network that costs
 //! nothing, where everything but the network counts, and games of a trained network.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 
@@ -27,6 +29,26 @@ const RUNS: [Run; 4] = [
 ];
 const NINE: [&str; 2] = ["--settings", "configs/bench.toml"];
 const FIVE: [&str; 2] = ["--config", "configs/bench/5x5.yaml"];
+
+impl Run {
+    /// Its games, played by `daemon` into `dir`, with its own settings whatever else is `set` in the environment for daemons of the
+    /// user's.
+    fn play(&self, daemon: &Path, dir: &Path, set: impl Iterator<Item = OsString>) -> Command {
+        let mut play = command::command(daemon);
+        play.args(self.settings).args([
+            "--model-path",
+            self.model,
+            "--num-games",
+            &self.games.to_string(),
+            "--output-dir",
+        ]);
+        play.arg(dir);
+        set.filter(|name| name.to_string_lossy().starts_with("SELFPLAYD__")).for_each(|name| _ = play.env_remove(name));
+        play.env("SELFPLAYD__LOG__LEVEL", "warn");
+        play.envs(self.max_steps.map(|steps| ("SELFPLAYD__GAME__MAX_STEPS", steps.to_string())));
+        play
+    }
+}
 
 /// Arguments of `cargo xtask fastest`.
 #[derive(clap::Args)]
@@ -61,21 +83,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     fs::create_dir_all(&profile).with_context(|| format!("cannot create {}", profile.display()))?;
     let games = tempfile::tempdir()?;
     for (run, number) in RUNS.iter().zip(1..) {
-        let mut play = command::command(&counting);
-        play.args(run.settings).args([
-            "--model-path",
-            run.model,
-            "--num-games",
-            &run.games.to_string(),
-            "--output-dir",
-        ]);
-        play.arg(games.path().join(number.to_string())).env("ORT_DYLIB_PATH", &library);
-        // The profile is that of these settings, whatever the user has set for daemons of his own.
-        let ours = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("SELFPLAYD__");
-        std::env::vars_os().map(|(name, _)| name).filter(ours).for_each(|name| _ = play.env_remove(name));
-        play.env("SELFPLAYD__LOG__LEVEL", "warn");
-        play.envs(run.max_steps.map(|steps| ("SELFPLAYD__GAME__MAX_STEPS", steps.to_string())));
-        command::run(&mut play)?;
+        let set = std::env::vars_os().map(|(name, _)| name);
+        let mut play = run.play(&counting, &games.path().join(number.to_string()), set);
+        command::run(play.env("ORT_DYLIB_PATH", &library))?;
     }
     let merged = profile.join("merged.profdata");
     command::run(command::command(&profdata).args(["merge", "--output"]).arg(&merged).arg(&raw))?;
@@ -128,6 +138,9 @@ impl Toolchain {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::path::Path;
+
     use super::{Args, RUNS, Toolchain, run};
     use crate::workspace;
 
@@ -137,6 +150,23 @@ mod tests {
             for file in [run.settings[1], run.model] {
                 assert!(workspace::root().join(file).is_file(), "{file}");
             }
+        }
+    }
+
+    #[test]
+    fn profiles_are_played_with_their_own_settings() {
+        let set = ["SELFPLAYD__SEARCH__MCTS_N", "SELFPLAYD__GAME__MAX_STEPS", "SELFPLAYD__LOG__LEVEL", "PATH"];
+        let of = |run: &super::Run| {
+            let play = run.play(Path::new("daemon"), Path::new("out"), set.into_iter().map(Into::into));
+            let text = |text: &std::ffi::OsStr| text.to_str().unwrap().to_owned();
+            play.get_envs().map(|(name, value)| (text(name), value.map(text))).collect::<HashMap<_, _>>()
+        };
+        for run in &RUNS {
+            let envs = of(run);
+            assert_eq!(envs["SELFPLAYD__SEARCH__MCTS_N"], None);
+            assert_eq!(envs["SELFPLAYD__LOG__LEVEL"].as_deref(), Some("warn"));
+            assert_eq!(envs["SELFPLAYD__GAME__MAX_STEPS"], run.max_steps.map(|steps| steps.to_string()));
+            assert!(!envs.contains_key("PATH"));
         }
     }
 
