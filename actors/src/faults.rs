@@ -11,7 +11,7 @@
 //! | `loader` | every look for a model | `panic`, `hang` |
 //! | `format` | every game that the writer turns into the bytes of files | `panic` |
 //! | `thread` | every command an inference thread takes, outside the guard around the evaluator | `panic` |
-//! | `inference` | every batch, inside that guard | `panic`, `hang` |
+//! | `inference` | every batch, inside that guard | `panic`, `hang`, `slow` (a quarter of a second) |
 //! | `evaluator` | every batch for `error`, every position for `nan` | `error`, `nan` |
 //!
 //! So `cache=panic/5000,evaluator=nan/3000,inference=hang@20000,seed=7` panics in the cache about every 5000 messages, makes
@@ -84,7 +84,7 @@ const POINTS: [(&str, Point, &[&str]); 9] = [
     ("format", Point::Format, &["panic"]),
     ("loader", Point::Loader, &["panic", "hang"]),
     ("thread", Point::Thread, &["panic"]),
-    ("inference", Point::Inference, &["panic", "hang"]),
+    ("inference", Point::Inference, &["panic", "hang", "slow"]),
     ("evaluator", Point::Evaluator, &["error", "nan"]),
 ];
 
@@ -103,7 +103,7 @@ pub fn prepare() -> Result<(), FaultsError> {
     }
 }
 
-/// Passes `point`: may panic, or never return.
+/// Passes `point`: may take its time, panic, or never return.
 #[inline]
 pub fn hit(point: Point) {
     imp::hit(point);

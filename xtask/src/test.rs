@@ -35,19 +35,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match nextest {
         true if workspace::in_ci() => tests.args(["nextest", "run", "--profile", "ci"]),
         true => tests.args(["nextest", "run"]),
-        // Unit tests of libraries and programs too, but not the doc tests, which come below in both cases.
-        false => tests.args(["test", "--tests"]),
+        // Unit tests of libraries and programs too, but not the doc tests, which come below in both cases. One failure must not
+        // hide the others; nextest's own settings say so in .config/nextest.toml.
+        false => tests.args(["test", "--tests", "--no-fail-fast"]),
     };
     tests.args(&selection).args(features(&args.packages)).arg("--locked").args(&args.rest);
     tests.env("ORT_DYLIB_PATH", &library).env(python::VARIABLE, &python);
-    command::run(&mut tests)?;
+    let tested = command::run(&mut tests);
 
-    // Who is after certain tests wants no others.
+    // Who is after certain tests wants no others. Otherwise these run even where one of those failed.
     if args.rest.is_empty() && args.packages.is_empty() {
         let mut doc = command::cargo();
         doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
         command::run(&mut doc)?;
     }
+    tested?;
     // Once more, where it is seen.
     tools::say_aloud(&not_tested);
     Ok(())

@@ -1,10 +1,16 @@
 //! The faults of a binary that has them.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use selfplay_engine::evaluation::EvaluateError;
 
 use super::{FaultsError, POINTS, Point};
+
+/// What [`Fault::Slow`] adds: far more than a batch takes on any machine.
+const SLOW: Duration = Duration::from_millis(250);
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
 
@@ -22,8 +28,16 @@ pub(super) fn hit(point: Point) {
                 std::thread::park();
             }
         }
+        if plan.fires(point, Fault::Slow) {
+            sleep(SLOW);
+        }
         assert!(!plan.fires(point, Fault::Panic), "a fault was injected");
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a device that is slow on purpose is nothing that could be waited for")]
+fn sleep(time: Duration) {
+    std::thread::sleep(time);
 }
 
 pub(super) fn batch() -> Result<(), EvaluateError> {
@@ -47,13 +61,20 @@ pub(super) fn value(value: f32) -> f32 {
 enum Fault {
     Panic,
     Hang,
+    Slow,
     Error,
     Nan,
 }
 
 impl Fault {
     fn parse(name: &str) -> Option<Self> {
-        let faults = [("panic", Self::Panic), ("hang", Self::Hang), ("error", Self::Error), ("nan", Self::Nan)];
+        let faults = [
+            ("panic", Self::Panic),
+            ("hang", Self::Hang),
+            ("slow", Self::Slow),
+            ("error", Self::Error),
+            ("nan", Self::Nan),
+        ];
         faults.into_iter().find_map(|(known, fault)| (known == name).then_some(fault))
     }
 }
