@@ -46,6 +46,7 @@ pub(crate) fn table(report: &ModelReport) -> String {
     for step in &report.steps {
         let (result, detail) = match &step.outcome {
             StepOutcome::Passed(detail) => ("passed", detail),
+            StepOutcome::Warned(warning) => ("WARNING", warning),
             StepOutcome::Refused(reason) => ("REFUSED", reason),
             StepOutcome::Skipped(why) => ("skipped", why),
         };

@@ -186,6 +186,7 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         gpu: gpu_options(settings, sizes.inference_threads / provider.actual.len().max(1)),
         limits: file_limits(settings),
         agreement_tolerance: settings.model.agreement_tolerance as f32,
+        strict: settings.model.strict,
         precision: settings.inference.conversion(),
         description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
     };

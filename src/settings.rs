@@ -304,6 +304,8 @@ pub(crate) struct ModelSettings {
     pub max_bytes: u64,
     /// Most that a value or a prior may differ between batch 1 and the largest batch, > 0.
     pub agreement_tolerance: f64,
+    /// Whether a model whose answers look wrong is refused rather than warned of.
+    pub strict: bool,
     /// Evaluations of a new model that must all be finite, ≥ 0.
     pub probation_evaluations: u64,
     /// Share of non-finite evaluations above which a model is withdrawn later, 0..=1.

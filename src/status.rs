@@ -56,6 +56,8 @@ pub(crate) struct Status {
     pub health: Verdict,
     /// Whether it plays and may go on, as `/readyz` says.
     pub ready: Verdict,
+    /// What spoils the games although they are played; mostly empty.
+    pub warnings: Vec<String>,
     /// Whether whoever asked for this document may control the daemon.
     pub control: bool,
     /// What it was told by those who may.

@@ -33,6 +33,7 @@ pub(super) fn status(status: &Status) -> String {
     line("state", state(status));
     line("healthy", verdict(&status.health));
     line("ready", verdict(&status.ready));
+    status.warnings.iter().for_each(|warning| line("warning", warning.clone()));
     if let Some(bottleneck) = &status.bottleneck {
         line("bottleneck", format!("{}: {}", bottleneck.kind, bottleneck.statement));
         if let Some(advice) = &bottleneck.advice {

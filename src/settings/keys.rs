@@ -89,6 +89,7 @@ pub(super) const KEYS: &[Key] = &[
     open("model.allowed_roots", Kind::Path, "none"),
     key("model.max_bytes", Kind::Bytes),
     key("model.agreement_tolerance", Kind::Positive(2.0)),
+    key("model.strict", Kind::Flag),
     key("model.probation_evaluations", Kind::Int(0, i64::MAX)),
     key("model.max_nonfinite_rate", Kind::Real(0.0, 1.0)),
     open("model.load_seconds", Kind::Positive(86_400.0), "none"),

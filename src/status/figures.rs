@@ -47,6 +47,7 @@ pub(crate) struct Sources {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub evaluations: u64,
+    pub values_clamped: u64,
     pub batches: u64,
     pub simulations: u64,
     pub lookups: u64,
@@ -61,6 +62,7 @@ impl Counts {
     pub(super) fn since(&self, earlier: &Self) -> Self {
         Self {
             evaluations: self.evaluations.saturating_sub(earlier.evaluations),
+            values_clamped: self.values_clamped.saturating_sub(earlier.values_clamped),
             batches: self.batches.saturating_sub(earlier.batches),
             simulations: self.simulations.saturating_sub(earlier.simulations),
             lookups: self.lookups.saturating_sub(earlier.lookups),
@@ -114,6 +116,7 @@ impl Figures {
         Self {
             counts: Counts {
                 evaluations: now.evaluations,
+                values_clamped: now.values_clamped,
                 batches: now.batches_total(),
                 simulations: now.simulations_total(),
                 lookups: now.cache_lookups_total(),

@@ -35,8 +35,12 @@ impl Span {
         &self.counts
     }
 
+    /// Share of the values that were outside [-1, 1].
+    pub(super) fn clamped(&self) -> f64 {
+        share(self.counts.values_clamped, self.counts.evaluations)
+    }
+
     pub(super) fn rates(&self) -> RateStatus {
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let counts = &self.counts;
         RateStatus {
             evaluations_per_s: self.per_second(counts.evaluations),
@@ -48,6 +52,10 @@ impl Span {
             evaluations_per_simulation: share(counts.evaluations, counts.simulations),
         }
     }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// The last seconds, and the rates of the last minutes.
@@ -106,6 +114,13 @@ mod tests {
             span = recorder.record(now, counts);
         }
         (now, span)
+    }
+
+    #[test]
+    fn values_that_were_clamped_are_a_share_of_those_that_came() {
+        let counts = Counts { evaluations: 40, values_clamped: 10, ..Counts::default() };
+        assert_eq!(Span { counts, seconds: 2.0 }.clamped(), 0.25);
+        assert_eq!(Span { counts: Counts::default(), seconds: 0.0 }.clamped(), 0.0);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::{State, Verdict};
 
 /// Play that gets on by not one leaf in this time is stuck, in seconds.
 const STUCK_AFTER: f64 = 60.0;
+/// Share of values outside [-1, 1] above which the network, rather than its rounding, is at fault.
+const CLAMPED: f64 = 0.05;
 
 /// What is known of a daemon at one moment.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ pub(super) struct Signs {
     pub unwritten: u64,
     /// Attempts to write failed in the last seconds.
     pub write_errors: u64,
+    /// Share of the last seconds' values that were outside [-1, 1].
+    pub clamped: f64,
     /// Free space is below its floor.
     pub disk_full: bool,
     /// Since when play has not got on, in seconds.
@@ -91,6 +95,20 @@ impl Signs {
     }
 }
 
+impl Signs {
+    /// What spoils the games although they are played.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let clamped = (self.clamped > CLAMPED).then(|| {
+            format!(
+                "{:.0}% of the network's values are outside [-1, 1] and are cut off there: check the model with `selfplayd \
+                 check-model`",
+                100.0 * self.clamped
+            )
+        });
+        clamped.into_iter().collect()
+    }
+}
+
 impl Verdict {
     /// A yes exactly if nothing speaks against it.
     pub(crate) fn of(reasons: impl IntoIterator<Item = String>) -> Self {
@@ -111,6 +129,15 @@ mod tests {
     fn play_is_healthy_and_ready() {
         let signs = playing();
         assert_eq!(signs.state(), State::Playing);
+        assert!(signs.health().ok && signs.readiness().ok);
+    }
+
+    #[test]
+    fn a_network_whose_values_are_off_the_scale_is_warned_of_and_is_no_reason_to_stop() {
+        let clamped = |share| Signs { clamped: share, ..playing() };
+        assert_eq!(clamped(0.01).warnings(), [""; 0]);
+        let signs = clamped(0.5);
+        assert!(signs.warnings()[0].starts_with("50% of the network's values are outside [-1, 1]"), "{signs:?}");
         assert!(signs.health().ok && signs.readiness().ok);
     }
 

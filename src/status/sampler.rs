@@ -51,6 +51,7 @@ impl Sampler {
             target: figures.games.target,
             unwritten: figures.writer.queued,
             write_errors: last_seconds.counts().write_errors,
+            clamped: last_seconds.clamped(),
             disk_full: matches!(
                 (figures.writer.disk_free_bytes, figures.writer.disk_floor_bytes),
                 (Some(free), Some(floor)) if free < floor
@@ -81,6 +82,7 @@ impl Sampler {
             state: signs.state(),
             health: signs.health(),
             ready: signs.readiness(),
+            warnings: signs.warnings(),
             control: false,
             control_state,
             bottleneck: figures.bottleneck,

@@ -84,10 +84,13 @@ impl<G: Game> OnnxSource<G> {
     }
 }
 
-/// How long each step took, where somebody wants to know.
+/// How long each step took, for a detailed log, and what each warned of.
 fn log(report: &ModelReport) {
     for step in &report.steps {
         tracing::debug!(step = %step.step, outcome = ?step.outcome, seconds = step.seconds, "model checked");
+    }
+    for (step, warning) in report.warnings() {
+        tracing::warn!(path = %report.path.display(), %step, "a model that may be wrong: {warning}");
     }
 }
 

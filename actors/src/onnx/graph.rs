@@ -13,11 +13,11 @@ mod tensor;
 
 use prost::{Message as _, bytes::Bytes};
 
-#[expect(unused_imports, reason = "packed inputs are to need the rest")]
-pub(super) use self::messages::{Dimension, Function, OperatorSet, Shape, Size, SparseTensor, TensorType, Type};
+#[cfg(test)]
+pub(super) use self::messages::OperatorSet;
 pub(super) use self::{
     edit::Names,
-    messages::{Attribute, AttributeKind, Entry, Graph, Model, Node, Tensor, ValueInfo},
+    messages::{Attribute, AttributeKind, Dimension, Entry, Graph, Model, Node, Size, Tensor, ValueInfo},
     tensor::Element,
 };
 use super::{model::ModelFile, refusal::ModelError};

@@ -7,6 +7,7 @@ use selfplay_engine::{evaluation::EvaluateError, game::Game};
 use thiserror::Error;
 
 use super::{
+    batch::{candidates, opened},
     binding::{Memory, Row},
     buckets::BatchBuckets,
     device::{Device, DeviceError, device_of_thread, devices_name},
@@ -16,7 +17,7 @@ use super::{
     model::ModelFile,
     network::Network,
     packed::{InputFormat, with_packed_input},
-    precision::{Agreement, Precision, PrecisionOptions, Samples, convert, judge},
+    precision::{Agreement, Precision, PrecisionOptions, Samples, convert, judge, with_single_ports},
     read::FileLimits,
     refusal::ModelError,
     report::{ModelReport, Step, StepOutcome, passed},
@@ -59,6 +60,8 @@ pub struct LoadOptions {
     pub limits: FileLimits,
     /// Most that a value or a prior may differ between a position alone and in the largest batch.
     pub agreement_tolerance: f32,
+    /// Whether answers that look wrong refuse a model, rather than being warned of.
+    pub strict: bool,
     /// What models are converted to.
     pub precision: PrecisionOptions,
     /// Names the game in errors.
@@ -79,6 +82,7 @@ impl LoadOptions {
             gpu: GpuOptions::default(),
             limits: FileLimits::default(),
             agreement_tolerance: 0.02,
+            strict: false,
             precision: PrecisionOptions::FP32,
             description,
         }
@@ -130,11 +134,13 @@ pub fn check_model<G: Game>(
     options: &LoadOptions,
     report: &mut ModelReport,
 ) -> Result<Loaded<G>, LoadError> {
-    let mut loader = Loader { runtime, game, model: model.clone(), config: &[], half: false, options };
-    let (mut first, mut prepared) = loader.first_anywhere(report)?;
+    let loader = Loader { runtime, game, model: model.clone(), config: &[], half: false, options };
+    let First { mut loader, evaluator: mut first, mut prepared } = loader.first_anywhere(report)?;
     report.encoding = Some(game.encoding_name(prepared.layout.encoding).to_owned());
     report.provider = Some(devices_name(&options.devices));
     let mut trial = report.step(Step::Finite, || loader.finite(&mut first))?;
+    report.step(Step::Steady, || loader.steady(&trial, &mut first))?;
+    report.step(Step::Meaning, || loader.meaning(&trial))?;
     let converted = report.step(Step::Precision, || loader.convert(&mut first, &prepared.layout))?;
     if let Some(converted) = converted {
         report.precision = Some(converted.agreement);
@@ -167,6 +173,7 @@ struct Prepared<E> {
     engine: EnginePlan,
 }
 
+#[derive(Clone)]
 struct Loader<'a, G: Game> {
     runtime: &'a Runtime,
     game: &'a G,
@@ -179,6 +186,14 @@ struct Loader<'a, G: Game> {
     options: &'a LoadOptions,
 }
 
+/// A model that fits the game and runs.
+struct First<'a, G: Game> {
+    /// Of the model as it runs: the file's, or with its batch opened.
+    loader: Loader<'a, G>,
+    prepared: Prepared<G::Encoding>,
+    evaluator: OnnxEvaluator<G>,
+}
+
 /// What a model was converted to, tried.
 struct Converted<'a, G: Game> {
     /// Of the converted model.
@@ -189,10 +204,28 @@ struct Converted<'a, G: Game> {
     agreement: Agreement,
 }
 
+impl<G: Game> First<'_, G> {
+    /// For people: what comes in, and in batches of which size.
+    fn describe(&self) -> String {
+        let layout = &self.prepared.layout;
+        let batch = layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
+        let name = self.loader.game.encoding_name(layout.encoding);
+        let packed = match self.prepared.row {
+            Row::Planes(_) => String::new(),
+            Row::Packed(bytes) => format!(", packed in {bytes} bytes"),
+        };
+        let unused = match &layout.unused[..] {
+            [] => String::new(),
+            unused => format!(", outputs not used: `{}`", unused.join("`, `")),
+        };
+        format!("{name} input{packed}, batch size {batch}{unused}")
+    }
+}
+
 impl<'a, G: Game> Loader<'a, G> {
     /// [`Loader::first`] on the first device. When that fails on a GPU, the CPU is tried as well: if that fails too, the
     /// fault is the model's, else the device's.
-    fn first_anywhere(&self, report: &mut ModelReport) -> Result<(OnnxEvaluator<G>, Prepared<G::Encoding>), LoadError> {
+    fn first_anywhere(&self, report: &mut ModelReport) -> Result<First<'a, G>, LoadError> {
         let device = device_of_thread(&self.options.devices, 0);
         match report.step(Step::Structure, || self.first(device)) {
             Ok(first) => Ok(first),
@@ -204,25 +237,111 @@ impl<'a, G: Game> Loader<'a, G> {
         }
     }
 
-    /// An evaluator that fits the game and has run once.
-    fn first(&self, device: Device) -> Checked<(OnnxEvaluator<G>, Prepared<G::Encoding>)> {
+    /// An evaluator that fits the game and has run a position alone and its largest batch.
+    fn first(&self, device: Device) -> Checked<First<'a, G>> {
         // A model says everywhere what it takes. Where it is to be changed, or TensorRT would build an engine only to hear
         // that, it is asked on the CPU.
         let as_it_is = !self.options.input.is_packed_on(device) && !matches!(device, Device::TensorRt(_));
         let asked = if as_it_is { device } else { Device::Cpu };
-        let session = self.open(&self.model, asked, &EnginePlan::default())?;
-        let layout = Signature::of(&session).layout(self.model.path(), self.game, &self.options.description)?;
+        let mut session = self.open(&self.model, asked, &EnginePlan::default())?;
+        let mut signature = Signature::of(&session);
+        let mut loader = self.clone();
+        if signature.is_half() {
+            let unsupported = |reason| ModelError::Unsupported { path: self.path(), reason };
+            loader.model = with_single_ports(&self.model).map_err(unsupported)?;
+            session = loader.open(&loader.model, asked, &EnginePlan::default())?;
+            signature = Signature::of(&session);
+        }
+        let layout = signature.layout(self.model.path(), self.game, &self.options.description)?;
+        let as_written = loader.running(as_it_is.then_some(session), layout.clone(), device);
+        match as_written {
+            Ok(first) if !signature.declares_batch() => {
+                let outcome = passed(first.describe());
+                Ok((first, outcome))
+            }
+            as_written => loader.with_built_in_batch(as_written, &layout, device),
+        }
+    }
+
+    /// An evaluator on `device`, of `session` or a new one, that has run a batch of each kind.
+    fn running(
+        &self,
+        session: Option<Session>,
+        layout: Layout<G::Encoding>,
+        device: Device,
+    ) -> Result<First<'a, G>, ModelError> {
         let prepared = self.prepare(layout, device)?;
-        let session = if as_it_is { session } else { self.open(&prepared.model, device, &prepared.engine)? };
-        let mut evaluator = self.evaluator(session, &prepared, device).map_err(|error| self.failed(&error))?;
-        evaluator.network_mut().run(1, |_, _| ()).map_err(|error| self.failed(&error))?;
-        let batch = prepared.layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
-        let name = self.game.encoding_name(prepared.layout.encoding);
-        let detail = match prepared.row {
-            Row::Planes(_) => format!("{name} input, batch size {batch}"),
-            Row::Packed(bytes) => format!("{name} input, packed in {bytes} bytes, batch size {batch}"),
+        let session = match session {
+            Some(session) => session,
+            None => self.open(&prepared.model, device, &prepared.engine)?,
         };
-        Ok(((evaluator, prepared), passed(detail)))
+        let mut evaluator = self.evaluator(session, &prepared, device).map_err(|error| self.failed(&error))?;
+        for batch in [1, evaluator.network_mut().max_batch()] {
+            evaluator.network_mut().run(batch, |_, _| ()).map_err(|error| self.failed(&error))?;
+        }
+        Ok(First { loader: self.clone(), prepared, evaluator })
+    }
+
+    /// Of a model that declares a batch size or runs with one only: the model with that size opened, if it then answers as
+    /// before, else as it is. The error of `as_written` where it runs with no size.
+    fn with_built_in_batch(
+        &self,
+        as_written: Result<First<'a, G>, ModelError>,
+        layout: &Layout<G::Encoding>,
+        device: Device,
+    ) -> Checked<First<'a, G>> {
+        let of_one_size = |batch| {
+            let layout = Layout { fixed_batch: Some(batch), ..layout.clone() };
+            self.running(None, layout, device).ok()
+        };
+        let mut first = match as_written {
+            Ok(first) => first,
+            Err(error) if layout.fixed_batch.is_some() => return Err(error),
+            Err(error) => candidates(&self.model).into_iter().find_map(of_one_size).ok_or(error)?,
+        };
+        let built_in = first.prepared.layout.fixed_batch;
+        let batch = built_in.or_else(|| candidates(&self.model).first().copied()).unwrap_or(1);
+        match (self.with_opened_batch(&mut first, batch, device), built_in) {
+            (Ok((opened, places)), _) => {
+                let detail =
+                    format!("{}; the exporter had written {batch} for it at {places} places", opened.describe());
+                Ok((opened, passed(detail)))
+            }
+            // Its outputs only are declared otherwise than it runs.
+            (Err(_), None) => {
+                let outcome = passed(first.describe());
+                Ok((first, outcome))
+            }
+            (Err(reason), Some(_)) => {
+                let warning = format!(
+                    "{}: that size is built into the model, and batches that are not full cost as much as full ones, batches \
+                     of 1 several times as much a position: export the model with an open batch ({reason})",
+                    first.describe()
+                );
+                Ok((first, StepOutcome::Warned(warning)))
+            }
+        }
+    }
+
+    /// `built`, which runs in batches of `batch`, with that size opened; and the number of places where it stood.
+    fn with_opened_batch(
+        &self,
+        built: &mut First<'a, G>,
+        batch: usize,
+        device: Device,
+    ) -> Result<(First<'a, G>, usize), String> {
+        let (model, places) = opened(&self.model, batch)?;
+        let loader = Self { model, ..self.clone() };
+        let layout = Layout { fixed_batch: None, ..built.prepared.layout.clone() };
+        let mut first = loader.running(None, layout, device).map_err(ModelError::into_reason)?;
+        let trial = |evaluator: &mut _| Trial::new(self.game, evaluator).map_err(|error| error.to_string());
+        let together = trial(&mut first.evaluator)?;
+        let Differences { value, prior } = together.differences(&trial(&mut built.evaluator)?);
+        let tolerance = self.options.agreement_tolerance;
+        if value <= tolerance && prior <= tolerance {
+            return Ok((first, places));
+        }
+        Err(format!("opened, it answers otherwise: values differ by up to {value:.4} and priors by up to {prior:.4}"))
     }
 
     /// What sessions on `device` are to be made of.
@@ -287,6 +406,29 @@ impl<'a, G: Game> Loader<'a, G> {
         Ok((trial, passed(format!("on {tried} positions"))))
     }
 
+    /// The same batches must get the same answers when they are run again.
+    fn steady(&self, trial: &Trial<G>, evaluator: &mut OnnxEvaluator<G>) -> Checked<()> {
+        let again = Trial::new(self.game, evaluator).map_err(|error| self.failed(&error))?;
+        match trial.changed_from(&again) {
+            0 => Ok(((), passed(format!("run twice, {} positions are answered alike", trial.len())))),
+            count => Err(ModelError::Unsteady { path: self.path(), count, tried: trial.len() }),
+        }
+    }
+
+    /// Answers must look like what they are taken for.
+    fn meaning(&self, trial: &Trial<G>) -> Checked<()> {
+        let doubts = trial.doubts();
+        if doubts.is_empty() {
+            let (least, most) = trial.values();
+            return Ok(((), passed(format!("values from {least:.2} to {most:.2}, answers differ by position"))));
+        }
+        let reason = doubts.join("; ");
+        if self.options.strict {
+            return Err(ModelError::Doubtful { path: self.path(), reason });
+        }
+        Ok(((), StepOutcome::Warned(reason)))
+    }
+
     /// Converts the model, `before` being its evaluator, and compares answers. Nothing where it serves as it is.
     fn convert(
         &self,
@@ -302,7 +444,7 @@ impl<'a, G: Game> Loader<'a, G> {
         options.precision.possible_on(device).map_err(refused)?;
         let samples = Samples::draw(self.game, before).map_err(|error| self.failed(&error))?;
         let (model, config) = convert(self.runtime, self.game, &self.model, layout, &samples, options.precision)?;
-        let loader = Self { model, config, half: options.precision == Precision::Fp16, ..*self };
+        let loader = Self { model, config, half: options.precision == Precision::Fp16, ..self.clone() };
         let prepared = loader.prepare(layout.clone(), device)?;
         let session = loader.open(&prepared.model, device, &prepared.engine);
         let session = session.map_err(|error| refused(error.into_reason()))?;
@@ -332,8 +474,8 @@ impl<'a, G: Game> Loader<'a, G> {
         if batch == 1 {
             return Ok(((), StepOutcome::Skipped("every batch is of one position".to_owned())));
         }
-        let differences = trial.differences(evaluator).map_err(|error| self.failed(&error))?;
-        let Differences { value, prior } = differences;
+        let alone = trial.alone(evaluator).map_err(|error| self.failed(&error))?;
+        let Differences { value, prior } = trial.differences(&alone);
         // NaN is no agreement.
         if !(value <= tolerance && prior <= tolerance) {
             return Err(ModelError::Disagrees { path: self.path(), batch, value, prior, tolerance });

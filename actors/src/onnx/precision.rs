@@ -16,7 +16,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use self::agreement::Agreement;
-pub(super) use self::{agreement::judge, convert::convert, positions::Samples};
+pub(super) use self::{agreement::judge, convert::convert, fp16::with_single_ports, positions::Samples};
 use super::{
     device::Device,
     graph::{Attribute, Graph, Model},

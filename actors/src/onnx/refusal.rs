@@ -134,6 +134,28 @@ pub enum ModelError {
         /// Positions tried, from all stages of a game.
         tried: usize,
     },
+    /// The model answers the same batch differently when it is run again.
+    #[error(
+        "try model {}: run twice, it answers {count} of {tried} positions differently, as dropout in training mode does: \
+         call model.eval() before the export",
+        .path.display()
+    )]
+    Unsteady {
+        /// The file.
+        path: PathBuf,
+        /// Positions with another answer.
+        count: usize,
+        /// Positions tried, from all stages of a game.
+        tried: usize,
+    },
+    /// The model's answers are most likely not what is needed, and `model.strict` makes that a refusal.
+    #[error("try model {}: {reason} (model.strict refuses such models)", .path.display())]
+    Doubtful {
+        /// The file.
+        path: PathBuf,
+        /// What is doubtful about its answers, and the remedy.
+        reason: String,
+    },
     /// The model answers a position differently in a large batch.
     #[error(
         "try model {}: alone and in a batch of {batch}, values differ by up to {value:.4} and priors by up to {prior:.4}; \

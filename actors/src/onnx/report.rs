@@ -25,6 +25,10 @@ pub enum Step {
     Structure,
     /// Finite answers on positions of the game.
     Finite,
+    /// The same answers to the same batch, run twice.
+    Steady,
+    /// Answers that look like logits and values, and differ from position to position.
+    Meaning,
     /// Converted to what the settings ask for, it answers nearly as before.
     Precision,
     /// The same answers to a position alone and in the largest batch.
@@ -35,7 +39,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Origin,
         Self::Size,
         Self::Sha256,
@@ -43,6 +47,8 @@ impl Step {
         Self::ExternalData,
         Self::Structure,
         Self::Finite,
+        Self::Steady,
+        Self::Meaning,
         Self::Precision,
         Self::Agreement,
         Self::Warm,
@@ -59,6 +65,8 @@ impl fmt::Display for Step {
             Self::ExternalData => "external data",
             Self::Structure => "structure",
             Self::Finite => "finite",
+            Self::Steady => "steady",
+            Self::Meaning => "meaning",
             Self::Precision => "precision",
             Self::Agreement => "agreement",
             Self::Warm => "warm",
@@ -72,6 +80,8 @@ impl fmt::Display for Step {
 pub enum StepOutcome {
     /// Nothing against the model; what was found.
     Passed(String),
+    /// The model may serve, but something is most likely wrong with it; what, and the remedy.
+    Warned(String),
     /// The model must not serve; why.
     Refused(String),
     /// Not checked; why.
@@ -129,7 +139,15 @@ impl ModelReport {
     pub fn refusal(&self) -> Option<(Step, &str)> {
         self.steps.iter().find_map(|report| match &report.outcome {
             StepOutcome::Refused(reason) => Some((report.step, reason.as_str())),
-            StepOutcome::Passed(_) | StepOutcome::Skipped(_) => None,
+            StepOutcome::Passed(_) | StepOutcome::Warned(_) | StepOutcome::Skipped(_) => None,
+        })
+    }
+
+    /// What is most likely wrong with a model that may serve all the same.
+    pub fn warnings(&self) -> impl Iterator<Item = (Step, &str)> {
+        self.steps.iter().filter_map(|report| match &report.outcome {
+            StepOutcome::Warned(warning) => Some((report.step, warning.as_str())),
+            StepOutcome::Passed(_) | StepOutcome::Refused(_) | StepOutcome::Skipped(_) => None,
         })
     }
 

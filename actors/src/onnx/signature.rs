@@ -69,6 +69,8 @@ pub(super) struct Layout<E> {
     pub(super) policy: usize,
     /// The only batch size the model takes; `None` when it takes any.
     pub(super) fixed_batch: Option<usize>,
+    /// Outputs that the model has besides the two that are needed.
+    pub(super) unused: Vec<String>,
 }
 
 impl Signature {
@@ -87,17 +89,36 @@ impl Signature {
         let names = |ports: &[Port]| ports.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
         let find = |ports: &[Port], name: &str| ports.iter().any(|port| port.name == name);
         let [input] = &self.inputs[..] else { return Err(self.wrong_names(path, names)) };
-        let outputs = self.outputs.len() == 2 && find(&self.outputs, POLICY) && find(&self.outputs, VALUE);
+        let outputs = find(&self.outputs, POLICY) && find(&self.outputs, VALUE);
         if input.name != INPUT || !outputs {
             return Err(self.wrong_names(path, names));
         }
         let expected = TensorElementType::Float32.to_string();
-        match self.inputs.iter().chain(&self.outputs).find(|port| port.kind != expected) {
+        let used = self.outputs.iter().filter(|port| is_used(port));
+        match self.inputs.iter().chain(used).find(|port| port.kind != expected) {
             Some(Port { name, kind, .. }) => {
                 Err(ModelError::ElementType { path: path.into(), port: name.clone(), found: kind.clone() })
             }
             None => Ok(input),
         }
+    }
+
+    /// Whether an input or output that is used is of half precision.
+    pub(super) fn is_half(&self) -> bool {
+        let half = TensorElementType::Float16.to_string();
+        let used = self.outputs.iter().filter(|port| is_used(port));
+        self.inputs.iter().chain(used).any(|port| port.kind == half)
+    }
+
+    /// Whether the input or an output that is used says how many positions it holds.
+    pub(super) fn declares_batch(&self) -> bool {
+        let used = self.outputs.iter().filter(|port| is_used(port));
+        self.inputs.iter().chain(used).any(|port| matches!(port.dims.first(), Some(Some(_))))
+    }
+
+    /// Outputs that are not used, such as those of further heads.
+    pub(super) fn unused(&self) -> Vec<String> {
+        self.outputs.iter().filter(|port| !is_used(port)).map(|port| port.name.clone()).collect()
     }
 
     fn wrong_names(&self, path: &Path, names: impl Fn(&[Port]) -> String) -> ModelError {
@@ -133,7 +154,7 @@ impl Signature {
         let (policy, batch) = (game.policy_size(), found.dims[0]);
         self.check_output(path, POLICY, batch, &[&[policy]], description)?;
         self.check_output(path, VALUE, batch, &[&[1], &[]], description)?;
-        Ok(Layout { encoding: *encoding, input: input.clone(), policy, fixed_batch: batch })
+        Ok(Layout { encoding: *encoding, input: input.clone(), policy, fixed_batch: batch, unused: self.unused() })
     }
 
     /// Outputs of unknown rank are left to the trial run.
@@ -158,6 +179,10 @@ impl Signature {
             expected: expected.join(" or "),
         })
     }
+}
+
+fn is_used(output: &Port) -> bool {
+    matches!(output.name.as_str(), POLICY | VALUE)
 }
 
 /// Whether `dims`, of which some may be open, can be a batch of `row`s. An open `batch` fits every size.

@@ -5,6 +5,7 @@
 mod checks;
 mod conformance;
 mod devices;
+mod exports;
 mod outputs;
 mod packed;
 mod precision;

@@ -60,9 +60,10 @@ function showVerdict(status) {
   const pause = status.control_state?.paused && status.control_state.unloaded ? "; the device is free for others" : "";
   say($("state-line"), state === "playing" ? `${play}, ${end}.` : `${play}${pause}.`);
 
-  const reasons = [...new Set([...(health?.reasons ?? []), ...(ready?.reasons ?? [])])];
+  const warnings = status.warnings ?? [];
+  const reasons = [...new Set([...(health?.reasons ?? []), ...(ready?.reasons ?? []), ...warnings])];
   const well = health?.ok !== false, fit = ready?.ok !== false;
-  mark($("health"), !well ? "bad" : fit ? "good" : "warn");
+  mark($("health"), !well ? "bad" : fit && !warnings.length ? "good" : "warn");
   const verdict = !well ? "Not healthy" : fit ? "Healthy, and ready" : "Healthy, but not ready";
   say($("health-words"), reasons.length ? `${verdict}: ${reasons.join("; ")}` : verdict);
 

@@ -78,7 +78,14 @@ def value_from(*extra):
 def main():
     # Right.
     standard("tiny")
-    standard("tiny_fixed_batch_4", batch=4)
+
+    # One row of zeros for each position of a batch of 4, which therefore cannot be opened.
+    def four_rows(nodes, weights):
+        rename("policy_logits", "rows")(nodes, weights)
+        weights.append(constant("zeros", np.zeros((4, POLICY))))
+        nodes.append(helper.make_node("Add", ["rows", "zeros"], ["policy_logits"]))
+
+    standard("tiny_fixed_batch_4", batch=4, edit=four_rows)
     standard("tiny_symbolic_planes", planes=[5, "height", "width"], policy_dim="actions")
     standard(
         "tiny_value_rank_1",
@@ -111,7 +118,47 @@ def main():
         ),
     )
 
+    # Two heads more than are needed.
+    def heads(nodes, weights):
+        weights += [constant("wm", np.ones((5, 1))), constant("wo", np.ones((5, 81)))]
+        nodes.append(helper.make_node("MatMul", ["means", "wm"], ["moves_left"]))
+        nodes.append(helper.make_node("MatMul", ["means", "wo"], ["ownership"]))
+
+    standard(
+        "tiny_three_heads",
+        edit=heads,
+        outputs=[
+            ("moves_left", F32, ["batch", 1]),
+            ("policy_logits", F32, ["batch", POLICY]),
+            ("value", F32, ["batch", 1]),
+            ("ownership", F32, ["batch", 81]),
+        ],
+    )
+
+    # Doubtful: probabilities where logits belong, and weights that are all 0.
+    def softmax(nodes, _):
+        rename("policy_logits", "logits")(nodes, _)
+        nodes.append(helper.make_node("Softmax", ["logits"], ["policy_logits"], axis=1))
+
+    standard("odd_probabilities", edit=softmax)
+
+    def zero(_, weights):
+        weights[:] = [constant("wp", np.zeros((5, POLICY))), constant("wv", np.zeros((5, 1)))]
+
+    standard("odd_zero_weights", edit=zero)
+
     # Wrong.
+    # A tenth of the means is dropped, as in training. (ONNX Runtime leaves out a `Dropout` whose mode is constant.)
+    def drop(nodes, weights):
+        rename("means", "all_means")(nodes, weights)
+        weights += [constant("ratio", 0.1), constant("nothing", 0.0)]
+        nodes[1:1] = [
+            helper.make_node("RandomUniformLike", ["all_means"], ["chances"]),
+            helper.make_node("Less", ["chances", "ratio"], ["dropped"]),
+            helper.make_node("Where", ["dropped", "nothing", "all_means"], ["means"]),
+        ]
+
+    standard("bad_dropout", edit=drop)
     standard(
         "bad_output_name",
         edit=rename("policy_logits", "policy"),

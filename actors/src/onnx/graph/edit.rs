@@ -161,10 +161,23 @@ impl ValueInfo {
         Element::try_from(tensor.element?).ok()
     }
 
+    /// Lets it be a tensor of other numbers, if it is a tensor.
+    pub(in crate::onnx) fn set_element(&mut self, element: Element) {
+        if let Some(tensor) = self.kind.as_mut().and_then(|kind| kind.tensor.as_mut()) {
+            tensor.element = Some(element.code());
+        }
+    }
+
     /// Its sizes, if it is a tensor of known rank.
     pub(in crate::onnx) fn dims(&self) -> Option<&[Dimension]> {
         let shape = self.kind.as_ref()?.tensor.as_ref()?.shape.as_ref()?;
         Some(&shape.dims)
+    }
+
+    /// As [`ValueInfo::dims`].
+    pub(in crate::onnx) fn dims_mut(&mut self) -> Option<&mut Vec<Dimension>> {
+        let shape = self.kind.as_mut()?.tensor.as_mut()?.shape.as_mut()?;
+        Some(&mut shape.dims)
     }
 }
 

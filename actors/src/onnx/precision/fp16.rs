@@ -3,7 +3,11 @@
 use half::f16;
 
 use super::{
-    super::graph::{Attribute, AttributeKind, Element, Graph, Model, Names, Node, Tensor, ValueInfo},
+    super::{
+        graph::{Attribute, AttributeKind, Element, Graph, Model, Names, Node, Tensor, ValueInfo},
+        model::ModelFile,
+        refusal::ModelError,
+    },
     refuse_quantised,
 };
 
@@ -18,17 +22,33 @@ pub(super) fn to_half(model: &mut Model) -> Result<(), String> {
     }
     let graph = model.graph.as_mut().ok_or("it holds no graph")?;
     convert(graph)?;
-    cast_ports(graph)
+    cast_ports(graph, Element::F32)
 }
 
-/// Puts a cast behind every input and before every output; what they are called outside stays.
-fn cast_ports(graph: &mut Graph) -> Result<(), String> {
+/// `model` with inputs and outputs of f32 where it has such of f16; it computes as before.
+///
+/// # Errors
+/// With a sentence, when it cannot be changed.
+pub(in crate::onnx) fn with_single_ports(model: &ModelFile) -> Result<ModelFile, String> {
+    let mut changed = model.graph()?;
+    cast_ports(changed.graph.as_mut().ok_or("it holds no graph")?, Element::F16)?;
+    model.with_graph(&changed).map_err(ModelError::into_reason)
+}
+
+/// Puts a cast behind every input and before every output of `element`, so that they are of f32 outside and of f16 within; what
+/// they are called outside stays.
+fn cast_ports(graph: &mut Graph, element: Element) -> Result<(), String> {
     let mut names = Names::of(graph);
-    let is_f32 = |port: &&ValueInfo| port.element() == Some(Element::F32);
-    let outputs: Vec<_> = graph.outputs.iter().filter(is_f32).map(|port| port.name().to_owned()).collect();
     let weights: Vec<_> = graph.initializers.iter().map(|tensor| tensor.name().to_owned()).collect();
-    let inputs = graph.inputs.iter().filter(is_f32).map(|port| port.name().to_owned());
-    let inputs: Vec<_> = inputs.filter(|name| !weights.contains(name)).collect();
+    let declared = |port: &mut ValueInfo| {
+        (port.element() == Some(element)).then(|| {
+            port.set_element(Element::F32);
+            port.name().to_owned()
+        })
+    };
+    let outputs: Vec<_> = graph.outputs.iter_mut().filter_map(declared).collect();
+    let inputs = graph.inputs.iter_mut().filter(|port| !weights.iter().any(|weight| weight == port.name()));
+    let inputs: Vec<_> = inputs.filter_map(declared).collect();
     let mut casts = Vec::new();
     for output in outputs {
         let half = names.fresh(&format!("{output}_f16"));
