@@ -11,7 +11,7 @@ use selfplay_actors::{
 use crate::{agents::keeps_evaluations, settings::Settings};
 
 /// Positions that a CPU evaluates at once: twice as many gain a hundredth on small boards, and take an eighth more memory on 9x9
-/// (docs/performance.md, "Batches of 64").
+/// (docs/measurements/batches.md).
 const CPU_BATCH: usize = 32;
 /// Smallest share of waiting positions that is worth a batch of its own on a CPU.
 const CPU_SHARE: usize = 8;

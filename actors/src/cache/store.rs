@@ -34,8 +34,8 @@ pub(super) type Key<G> = (u64, <G as Game>::Position);
 /// Bytes an entry costs: a list node of key, value and two links, the priors, and a place in the hash table.
 ///
 /// The table's share is that of a full cache: once entries are evicted, hashbrown doubles a table that is more than 7/16 full,
-/// so that an entry has 2.3 to 4.6 slots of 17 bytes. See docs/performance.md for
-/// what it comes to.
+/// so that an entry has 2.3 to 4.6 slots of 17 bytes. What it comes to is
+/// in docs/measurements/whole-daemon.md.
 fn entry_bytes<G: Game>(priors: usize) -> usize {
     const WORD: usize = size_of::<usize>();
     const TABLE_SHARE: usize = 56;

@@ -3,7 +3,7 @@
 //!
 //! The graph keeps its operators. Pairs of `QuantizeLinear` and `DequantizeLinear` around them say which numbers may be rounded
 //! to what, and ONNX Runtime merges each operator with the pairs around it into one of whole numbers. `u8` because that is what
-//! its CPU kernels are fast with: `i8` activations were half as fast as fp32 (docs/performance.md).
+//! its CPU kernels are fast with: `i8` activations were half as fast as fp32 (docs/measurements/precision.md).
 
 mod plan;
 mod ranges;
