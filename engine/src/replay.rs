@@ -13,6 +13,8 @@ pub(crate) mod stem;
 pub(crate) mod store;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod read_tests;
