@@ -25,7 +25,7 @@ fn every_array_is_documented_with_its_type_and_number_of_axes() {
     let mut written = Vec::new();
     for number in 0..archive.len() {
         let mut member = archive.by_index(number).unwrap();
-        let name = member.name().strip_suffix(".npy").unwrap().to_owned();
+        let name = member.name().unwrap().strip_suffix(".npy").unwrap().to_owned();
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes).unwrap();
         let header = String::from_utf8_lossy(&bytes[..128]).into_owned();
