@@ -9,7 +9,7 @@ use crate::{
     programs::{DASHBOARDS, installed, said, succeed},
 };
 
-const UNIT_TESTS: [&str; 2] = ["selfplayd.test.yml", "selfplayd-quality.test.yml"];
+const UNIT_TESTS: [&str; 3] = ["selfplayd.test.yml", "selfplayd-causes.test.yml", "selfplayd-quality.test.yml"];
 
 #[test]
 fn the_configuration_and_the_rules_are_valid() {
