@@ -9,7 +9,8 @@ use anyhow::anyhow;
 pub(crate) enum Exit {
     /// Everything asked for was done: all games played, or a shutdown that finished in time.
     Clean,
-    /// `check-model` found that the model must not serve, or a running daemon would not do as it was told.
+    /// `check-model` found that the model must not serve, the machine was too restless for `tune`, or a running daemon would not do
+    /// as it was told.
     Refused,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
@@ -58,7 +59,9 @@ impl Exit {
     const fn meaning(self) -> &'static str {
         match self {
             Self::Clean => "all games played, or told to stop and every finished game written",
-            Self::Refused => "check-model: the model must not serve; status, drain and the like: the daemon would not",
+            Self::Refused => {
+                "check-model: the model must not serve; tune: too restless to tell; status, drain and the like: the daemon would not"
+            }
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",

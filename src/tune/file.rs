@@ -5,10 +5,11 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, ensure};
 
 use super::{
+    noise::{Noise, median, percent},
     per_second,
     plan::Plan,
     raw::BatchRates,
-    search::{Choice, Knob, median},
+    search::{Choice, Comparison, Knob, Pair},
 };
 use crate::bench::short;
 
@@ -76,6 +77,25 @@ fn row(cells: &[String; 10]) -> String {
     cells.collect()
 }
 
+/// How much of what the network alone gives play gives, both measured straight after each other several times.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Share(Vec<f64>);
+
+impl Share {
+    /// `alone` was measured after each of the `pairs`.
+    pub(super) fn new(pairs: &[Pair], alone: &[f64]) -> Self {
+        let shares = pairs.iter().zip(alone).filter(|&(_, &alone)| alone > 0.0);
+        Self(shares.map(|(pair, alone)| 100.0 * pair.new / alone).collect())
+    }
+
+    /// For people.
+    fn text(&self) -> String {
+        let (least, most) = self.0.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), &share| (a.min(share), b.max(share)));
+        let middle = median(&self.0);
+        format!("{middle:.0}% ({least:.0}–{most:.0}%) of what the network alone gives beside it")
+    }
+}
+
 /// All that was found.
 pub(super) struct Findings<'a> {
     pub(super) plan: &'a Plan,
@@ -83,9 +103,11 @@ pub(super) struct Findings<'a> {
     pub(super) lines: &'a [Line],
     pub(super) start: Choice,
     pub(super) best: Choice,
-    /// Evaluations per second of the start and of the best, at least one of the latter.
-    pub(super) before: &'a [f64],
-    pub(super) found: &'a [f64],
+    /// The best beside the start, where it is another.
+    pub(super) comparison: Option<Comparison>,
+    pub(super) noise: Noise,
+    /// Of the best where it is better, else of the start.
+    pub(super) share: Share,
     /// Length of a probe.
     pub(super) seconds: f64,
     /// Whether time was up before everything was tried.
@@ -93,19 +115,53 @@ pub(super) struct Findings<'a> {
 }
 
 impl Findings<'_> {
+    /// Whether something was found that is better by more than the noise.
+    pub(super) fn is_better(&self) -> bool {
+        self.comparison.as_ref().is_some_and(|comparison| comparison.better)
+    }
+
+    /// Whether the machine did not let it be told.
+    pub(super) fn is_unsure(&self) -> bool {
+        !self.is_better() && self.noise.is_too_restless()
+    }
+
     /// In a few lines.
     pub(super) fn summary(&self) -> String {
-        let (found, before) = (median(self.found), median(self.before));
-        let mut text = if self.best == self.start {
-            format!("nothing was better than the start: {} evaluations", per_second(found))
-        } else {
-            let changes: Vec<_> = self.best.changes(self.start).iter().map(|change| self.change(*change)).collect();
-            let gain = 100.0 * (found / before - 1.0);
-            let (before, found) = (per_second(before), per_second(found));
-            format!("{}: {found} evaluations instead of {before} (+{gain:.0}%)", changes.join(", "))
+        let changes: Vec<_> = self.best.changes(self.start).iter().map(|change| self.change(*change)).collect();
+        let changes = changes.join(", ");
+        let mut text = match &self.comparison {
+            Some(Comparison { gain, margin, better, pairs }) => {
+                let rates = |of: fn(&Pair) -> f64| per_second(median(&pairs.iter().map(of).collect::<Vec<_>>()));
+                let (new, old) = (rates(|pair| pair.new), rates(|pair| pair.old));
+                let (gain, margin) = (percent(*gain), percent(*margin));
+                if *better {
+                    format!("{changes}: {new} evaluations instead of {old}, {gain:+.0}% ± {margin:.0}%")
+                } else {
+                    format!(
+                        "{changes} looked better, but beside the start it gave {gain:+.1}% ± {margin:.1}%, which is within the noise"
+                    )
+                }
+            }
+            None if self.is_unsure() => String::new(),
+            None => "nothing was better than the start".to_owned(),
         };
-        let share = 100.0 * found / self.rates.best();
-        write!(text, "; that is {share:.0}% of what the network alone gives at its best").ok();
+        if self.is_unsure() {
+            let pair = percent(self.noise.of_a_pair());
+            let separator = if text.is_empty() { "" } else { "\n" };
+            write!(
+                text,
+                "{separator}this machine is too restless to tell: the same settings differ by {pair:.0}% from one probe to the next. \
+                 Try again when it is quiet, or with longer probes: --minutes gives more"
+            )
+            .ok();
+        } else if !self.share.0.is_empty() {
+            let of = if self.is_better() { "that is" } else { "the start gives" };
+            write!(text, "; {of} {}", self.share.text()).ok();
+        }
+        if !self.is_unsure() {
+            let least = percent(self.noise.least_visible());
+            write!(text, "\ngains below {least:.1}% cannot be told from noise here").ok();
+        }
         if self.cut_short {
             text.push_str("\ntime was up before everything was tried: --minutes gives more");
         }
@@ -209,6 +265,32 @@ pub(super) mod tests {
         resolve(&sources, Purpose::Bench).into_settings().unwrap()
     }
 
+    /// Known by ten pairs of the start beside itself that differ by this.
+    fn noise(deviation: f64) -> Noise {
+        let mut noise = Noise::default();
+        (0..10).for_each(|_| noise.learn_same(deviation));
+        noise
+    }
+
+    fn compared(better: bool, pairs: &[(f64, f64)]) -> Comparison {
+        let pairs: Vec<_> = pairs.iter().map(|&(new, old)| Pair { new, old }).collect();
+        let gains: Vec<_> = pairs.iter().map(|pair| crate::tune::noise::gain(pair.new, pair.old)).collect();
+        Comparison { gain: crate::tune::noise::mean(&gains), margin: 0.05, better, pairs }
+    }
+
+    /// What is said of a search from the start to 64 games.
+    fn said(comparison: Option<Comparison>, noise: Noise, cut_short: bool) -> String {
+        let plan = Plan::new(&settings(&[]), None, Some(1 << 30)).unwrap();
+        let rates = BatchRates::of(&[(1, 100.0)]);
+        let start = plan.start(&rates);
+        let best = if comparison.is_some() { start.with(Knob::Games, 64) } else { start };
+        let share = Share::new(&[Pair { new: 90.0, old: 80.0 }, Pair { new: 99.0, old: 80.0 }], &[100.0, 100.0]);
+        let (plan, rates) = (&plan, &rates);
+        let findings =
+            Findings { plan, rates, lines: &[], start, best, comparison, noise, share, seconds: 1.0, cut_short };
+        findings.summary()
+    }
+
     #[test]
     fn the_file_says_what_was_measured_and_is_read_as_settings() {
         let given = [("search.mcts_n", "100"), ("model.path", "odd\n[name].onnx"), ("cache.max_bytes", "1GiB")];
@@ -218,21 +300,24 @@ pub(super) mod tests {
         let best = start.with(Knob::Games, 64).with(Knob::Wait, 250).with(Knob::Batch, 16);
         let line = Line { evaluations_per_s: Some(1900.0), ..Line::too_large("games".to_owned(), best) };
         let lines = [line, Line::too_large("games".to_owned(), start)];
+        let comparison = compared(true, &[(1800.0, 950.0), (1900.0, 1000.0), (2000.0, 1050.0)]);
+        let share = Share::new(&comparison.pairs, &[2000.0, 2000.0, 2000.0]);
         let findings = Findings {
             plan: &plan,
             rates: &rates,
             lines: &lines,
             start,
             best,
-            before: &[1000.0],
-            found: &[1800.0, 1900.0, 2000.0],
+            comparison: Some(comparison),
+            noise: noise(0.02),
+            share,
             seconds: 1.5,
             cut_short: true,
         };
         let toml = findings.to_toml();
         assert!(toml.starts_with(MARK), "{toml}");
-        let gain = "batch 16 (was 32), games 64 (was 32), wait 250 µs (was 0 µs): 1,900/s evaluations instead of 1,000/s (+90%); \
-                    that is 95% of what the network alone gives at its best";
+        let gain = "batch 16 (was 32), games 64 (was 32), wait 250 µs (was 0 µs): 1,900/s evaluations instead of 1,000/s, +90% ± 5%; \
+                    that is 95% (90–100%) of what the network alone gives beside it";
         assert!(toml.contains(gain) && toml.contains("time was up") && toml.contains("too large"), "{toml}");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("tuned.toml");
@@ -261,23 +346,25 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_better_is_said_too() {
-        let plan = Plan::new(&settings(&[]), None, Some(1 << 30)).unwrap();
-        let rates = BatchRates::of(&[(1, 100.0)]);
-        let start = plan.start(&rates);
-        let (plan, rates) = (&plan, &rates);
-        let found = &[99.0][..];
-        let findings = Findings {
-            plan,
-            rates,
-            lines: &[],
-            start,
-            best: start,
-            before: found,
-            found,
-            seconds: 1.0,
-            cut_short: false,
-        };
-        let expected = "nothing was better than the start: 99.0/s evaluations; that is 99% of what the network alone gives at its best";
-        assert_eq!(findings.summary(), expected);
+        let expected = "nothing was better than the start; the start gives 94% (90–99%) of what the network alone gives beside it\n\
+                        gains below 4.3% cannot be told from noise here";
+        assert_eq!(said(None, noise(0.03), false), expected);
+    }
+
+    #[test]
+    fn what_is_within_the_noise_is_no_result() {
+        let text = said(Some(compared(false, &[(104.0, 100.0), (99.0, 100.0), (106.0, 100.0)])), noise(0.03), false);
+        let expected = "games 64 (was 32) looked better, but beside the start it gave +3.0% ± 5.1%, which is within the noise; \
+                        the start gives 94% (90–99%) of";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_restless_machine_is_named_and_nothing_is_claimed() {
+        for comparison in [None, Some(compared(false, &[(275.0, 100.0)]))] {
+            let text = said(comparison, noise(0.4), true);
+            assert!(text.contains("this machine is too restless to tell: the same settings differ by 49%"), "{text}");
+            assert!(!text.contains("network alone") && text.contains("--minutes gives more"), "{text}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use selfplay_actors::onnx::{BatchBuckets, Device, ModelFile, load_evaluators, raw_throughput};
+use selfplay_actors::onnx::{BatchBuckets, Device, Loaded, ModelFile, load_evaluators, raw_throughput};
+use selfplay_engine::games::quoridor::Quoridor;
 
 use super::per_second;
 use crate::{
@@ -45,9 +46,9 @@ impl BatchRates {
         worthwhile.map(|&(size, _)| size).collect()
     }
 
-    /// The most that the network gives.
-    pub(super) fn best(&self) -> f64 {
-        self.rates.iter().map(|&(_, rate)| rate).fold(0.0, f64::max)
+    /// The size with which the network gives most.
+    fn best_size(&self) -> u32 {
+        self.rates.iter().max_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(1, |&(size, _)| size)
     }
 
     /// For people.
@@ -61,15 +62,36 @@ impl BatchRates {
     }
 }
 
-/// Measures every size for `seconds` on all inference threads.
-pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
+/// The network alone, on all inference threads.
+struct Alone {
+    loaded: Loaded<Quoridor>,
+    max_batch: usize,
+    threads: usize,
+    devices: Vec<Device>,
+}
+
+fn load(settings: &Settings) -> anyhow::Result<Alone> {
     let Prepared { runtime, mut load, provider } = prepare_onnx(settings)?;
     load.max_batch = if provider.actual.iter().any(|device| device.gpu().is_some()) { LARGEST.1 } else { LARGEST.0 };
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
-    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
+    let loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
+    Ok(Alone { loaded, max_batch: load.max_batch, threads: load.threads, devices: provider.actual })
+}
+
+/// Measures the size that gave most once more, for `seconds`. The network is loaded anew: kept in memory, it would count as the
+/// daemon's.
+pub(super) fn measure_best(settings: &Settings, rates: &BatchRates, seconds: f64) -> anyhow::Result<f64> {
+    let Alone { mut loaded, .. } = load(settings)?;
+    let raw = raw_throughput(&mut loaded.evaluators, rates.best_size() as usize, Duration::from_secs_f64(seconds))?;
+    Ok(raw.evaluations_per_second)
+}
+
+/// Measures every size for `seconds` on all inference threads.
+pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
+    let Alone { mut loaded, max_batch, threads, devices } = load(settings)?;
     let sizes = match loaded.fixed_batch {
         Some(only) => vec![only],
-        None => BatchBuckets::geometric(load.max_batch).sizes().to_vec(),
+        None => BatchBuckets::geometric(max_batch).sizes().to_vec(),
     };
     let mut rates: Vec<_> = sizes.into_iter().map(|size| (size as u32, 0.0_f64)).collect();
     for _ in 0..ROUNDS {
@@ -78,7 +100,7 @@ pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<Batch
             *best = best.max(raw.evaluations_per_second);
         }
     }
-    Ok(BatchRates { rates, threads: load.threads, devices: provider.actual })
+    Ok(BatchRates { rates, threads, devices })
 }
 
 #[cfg(test)]
@@ -105,7 +127,7 @@ mod tests {
             (32, 1351.0),
         ]);
         assert_eq!(rates.worthwhile(), [1, 2, 8, 16]);
-        assert_eq!(rates.best(), 1351.0);
+        assert_eq!(rates.best_size(), 32);
         let text = rates.text();
         assert!(text.contains("8*: 1,300/s, 12: 1,100/s, 16*: 1,350/s, 32: 1,351/s"), "{text}");
     }

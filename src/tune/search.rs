@@ -1,15 +1,19 @@
-//! Which settings to try next: coordinate descent on ladders of values. Plain logic: whoever calls it measures.
+//! Which settings to try next: coordinate descent on ladders of values. Plain logic, without clock and machine: the caller's
+//! `probe` measures.
 //!
-//! One setting at a time is moved up or down its ladder for as long as that helps, and all of them again until none moves.
-//! A step is measured once, and where that looks better, it and where it would lead away from are measured again in turn; it
-//! is taken only where the difference is beyond what repetitions differ by.
+//! First the start is measured beside itself, which shows how much measurements of the same settings differ. Then one setting at
+//! a time is moved up or down its ladder for as long as that helps, and all of them again until none moves. A step is taken only
+//! where it is better than where it leads away from, both measured anew and in turn ([`super::noise`]). What is found at the end
+//! is compared with the start once more, by pairs that did not choose it: a choice among many is flattered by its own pairs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-/// Measurements of both sides before a step is taken.
-const REPETITIONS: usize = 3;
-/// What is no gain: settings that are better by less than this share stay as they are.
-const LEAST_GAIN: f64 = 0.01;
+use super::noise::{Noise, PAIRS, Verdict, gain, judge, mean};
+
+/// Pairs of the start beside itself.
+const OF_THE_SAME: usize = 4;
+/// Pairs that compare what was found with the start.
+const AT_THE_END: usize = 5;
 
 /// A setting that is tuned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,19 +114,43 @@ pub(super) enum Probed {
 pub(super) struct Search<P> {
     space: Space,
     probe: P,
-    rates: BTreeMap<Choice, Vec<f64>>,
-    too_large: Vec<Choice>,
+    noise: Noise,
+    too_large: BTreeSet<Choice>,
+    /// Challengers and what they were not better than.
+    lost: BTreeSet<(Choice, Choice)>,
     out_of_time: bool,
 }
 
 impl<P: FnMut(Choice) -> anyhow::Result<Probed>> Search<P> {
     pub(super) fn new(space: Space, probe: P) -> Self {
-        Self { space, probe, rates: BTreeMap::new(), too_large: Vec::new(), out_of_time: false }
+        let (too_large, lost) = (BTreeSet::new(), BTreeSet::new());
+        Self { space, probe, noise: Noise::default(), too_large, lost, out_of_time: false }
+    }
+
+    /// Learns how much measurements of the same settings differ, from those of `start`, which are the answer. `between` is called
+    /// after each pair.
+    pub(super) fn learn_noise(
+        &mut self,
+        start: Choice,
+        mut between: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<Pair>> {
+        let mut pairs = Vec::new();
+        for turn in 0..OF_THE_SAME {
+            let Some(pair) = self.pair(start, start, turn)? else { break };
+            self.noise.learn_same(gain(pair.new, pair.old));
+            pairs.push(pair);
+            between()?;
+        }
+        Ok(pairs)
+    }
+
+    /// How much measurements of the same settings differ, as far as it is known by now.
+    pub(super) const fn noise(&self) -> Noise {
+        self.noise
     }
 
     /// The best choice that is found from `start`; `start` itself where nothing is better, or nothing could be measured.
     pub(super) fn descend(&mut self, start: Choice) -> anyhow::Result<Choice> {
-        self.measure(start)?;
         let mut best = start;
         loop {
             let before = best;
@@ -135,13 +163,28 @@ impl<P: FnMut(Choice) -> anyhow::Result<Probed>> Search<P> {
         }
     }
 
-    /// What was measured of a choice.
-    pub(super) fn rates(&self, choice: Choice) -> &[f64] {
-        self.rates.get(&choice).map_or(&[], Vec::as_slice)
+    /// Compares `best` with `start` once more, as fairly as it can be done. `between` is called after each pair.
+    pub(super) fn confirm(
+        &mut self,
+        best: Choice,
+        start: Choice,
+        mut between: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Comparison> {
+        let mut pairs = Vec::new();
+        self.out_of_time = false;
+        for turn in 0..AT_THE_END {
+            let Some(pair) = self.pair(best, start, turn)? else { break };
+            pairs.push(pair);
+            between()?;
+        }
+        let gains: Vec<_> = pairs.iter().map(|&Pair { new, old }| gain(new, old)).collect();
+        let better = gains.len() >= PAIRS.0 && judge(&gains, self.noise) == Verdict::Better;
+        self.noise = self.noise.with(&gains);
+        Ok(Comparison { gain: mean(&gains), margin: self.noise.margin(gains.len().max(1)), better, pairs })
     }
 
     /// Whether it ended because there was no time for more.
-    pub(super) fn is_cut_short(&self) -> bool {
+    pub(super) const fn is_cut_short(&self) -> bool {
         self.out_of_time
     }
 
@@ -163,53 +206,69 @@ impl<P: FnMut(Choice) -> anyhow::Result<Probed>> Search<P> {
     }
 
     fn is_better(&mut self, challenger: Choice, incumbent: Choice) -> anyhow::Result<bool> {
-        let known = !self.rates(challenger).is_empty() || self.measure(challenger)?;
-        if !known || median(self.rates(challenger)) <= median(self.rates(incumbent)) {
+        if self.lost.contains(&(challenger, incumbent)) {
             return Ok(false);
         }
-        // In turn, so that whatever else the machine does is done to both.
-        while self.rates(challenger).len().min(self.rates(incumbent).len()) < REPETITIONS {
-            for one in [incumbent, challenger] {
-                if self.rates(one).len() < REPETITIONS && !self.measure(one)? {
-                    return Ok(false);
-                }
+        let mut gains = Vec::new();
+        let verdict = loop {
+            let Some(Pair { new, old }) = self.pair(challenger, incumbent, gains.len())? else { return Ok(false) };
+            gains.push(gain(new, old));
+            match judge(&gains, self.noise) {
+                Verdict::Open => {}
+                verdict => break verdict,
             }
+        };
+        self.noise = self.noise.with(&gains);
+        if verdict == Verdict::NotBetter {
+            self.lost.insert((challenger, incumbent));
         }
-        Ok(beats(self.rates(challenger), self.rates(incumbent)))
+        Ok(verdict == Verdict::Better)
     }
 
-    /// Measures once more; whether that gave a rate.
-    fn measure(&mut self, choice: Choice) -> anyhow::Result<bool> {
+    /// Measures both, one straight after the other: by turns this one first and that one, so that what changes steadily
+    /// favours neither. `None` where one of them gives no rate.
+    fn pair(&mut self, challenger: Choice, incumbent: Choice, turn: usize) -> anyhow::Result<Option<Pair>> {
+        let challenger_first = turn.is_multiple_of(2);
+        let (first, second) = if challenger_first { (challenger, incumbent) } else { (incumbent, challenger) };
+        let Some(first) = self.measure(first)? else { return Ok(None) };
+        let Some(second) = self.measure(second)? else { return Ok(None) };
+        let (new, old) = if challenger_first { (first, second) } else { (second, first) };
+        Ok(Some(Pair { new, old }))
+    }
+
+    /// Measures once, unless that cannot be.
+    fn measure(&mut self, choice: Choice) -> anyhow::Result<Option<f64>> {
         if self.out_of_time || self.too_large.contains(&choice) {
-            return Ok(false);
+            return Ok(None);
         }
         match (self.probe)(choice)? {
-            Probed::Rate(rate) => self.rates.entry(choice).or_default().push(rate),
-            Probed::TooLarge => self.too_large.push(choice),
+            Probed::Rate(rate) => return Ok(Some(rate)),
+            Probed::TooLarge => drop(self.too_large.insert(choice)),
             Probed::OutOfTime => self.out_of_time = true,
         }
-        Ok(!self.out_of_time && !self.too_large.contains(&choice))
+        Ok(None)
     }
 }
 
-/// Whether `new` is better than `old` by more than either differs from itself.
-fn beats(new: &[f64], old: &[f64]) -> bool {
-    let gain = median(new) - median(old);
-    let noise = (range(new).max(range(old)) / 2.0).max(LEAST_GAIN * median(old));
-    gain > noise
+/// Rates measured straight after each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pair {
+    /// Of what was found.
+    pub(super) new: f64,
+    /// Of the start.
+    pub(super) old: f64,
 }
 
-fn range(rates: &[f64]) -> f64 {
-    let (least, most) =
-        rates.iter().fold((f64::INFINITY, 0.0), |(least, most), &rate| (rate.min(least), rate.max(most)));
-    (most - least).max(0.0)
-}
-
-/// The middle one, the upper of two; 0 of none.
-pub(super) fn median(rates: &[f64]) -> f64 {
-    let mut rates = rates.to_vec();
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or(0.0)
+/// What was found beside the start.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Comparison {
+    /// Logarithm of how many times as much it gives.
+    pub(super) gain: f64,
+    /// By how much that may be off.
+    pub(super) margin: f64,
+    /// Whether that is more than noise.
+    pub(super) better: bool,
+    pub(super) pairs: Vec<Pair>,
 }
 
 #[cfg(test)]

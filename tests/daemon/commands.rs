@@ -232,7 +232,7 @@ fn growth_is_measured_at_every_point() {
 }
 
 #[test]
-fn settings_are_tuned_and_written_as_a_file_that_settings_can_be_read_from() {
+fn settings_are_tuned_and_written_only_where_they_are_better() {
     let dir = TempDir::new().unwrap();
     let config = Config { board: 3, walls: 1, ..Config::QUICK }.write(dir.path());
     let tuned = dir.path().join("tuned.toml");
@@ -240,26 +240,30 @@ fn settings_are_tuned_and_written_as_a_file_that_settings_can_be_read_from() {
         let daemon = Daemon::new().flag("tune").args(args).option("--config", &config).option("--output", &tuned);
         daemon.option("--model-path", model("b3w1_resnet_1x16.onnx")).run()
     };
-    let ended = tune("--minutes 0.1 --memory 1GiB --device cpu").succeeded();
-    for part in [
-        "network alone, ",
-        "evaluations by batch size",
-        "\nstart ",
-        "of what the network alone gives",
-        "for --settings",
-    ] {
+    let ended = tune("--minutes 0.1 --memory 1GiB --device cpu");
+    for part in ["network alone, ", "evaluations by batch size"] {
         assert!(ended.out.contains(part), "{part} is missing in\n{}", ended.out);
     }
-    let text = fs::read_to_string(&tuned).unwrap();
-    assert!(text.starts_with("# Written by `selfplayd tune`") && text.contains("\n# start "), "{text}");
-    let config = Daemon::new().flag("config").option("--config", &config).option("--settings", &tuned).run();
-    let resolved = config.exited_with(0).out;
-    let keys = ["games_per_process", "leaf_parallelism", "threads", "eval_batch_size", "eval_max_wait_ms"];
-    for key in keys {
-        let from_file = |line: &&str| line.starts_with(&format!("{key} = ")) && line.ends_with("tuned.toml");
-        assert_eq!(resolved.lines().filter(from_file).count(), 1, "{key}:\n{resolved}");
+    let of_the_start = ended.out.matches("\nstart ").count();
+    assert!(of_the_start >= 8, "the start is measured beside itself:\n{}", ended.out);
+    // What comes of it depends on the machine; what is said, written and returned fits together in any case.
+    let unsure = ended.out.contains("this machine is too restless to tell");
+    if tuned.exists() {
+        assert!(ended.out.contains("evaluations instead of") && ended.out.contains("for --settings"), "{}", ended.out);
+        ended.exited_with(0);
+        let text = fs::read_to_string(&tuned).unwrap();
+        assert!(text.starts_with("# Written by `selfplayd tune`") && text.contains("\n# start "), "{text}");
+        let config = Daemon::new().flag("config").option("--config", &config).option("--settings", &tuned).run();
+        let resolved = config.exited_with(0).out;
+        for key in ["games_per_process", "leaf_parallelism", "threads", "eval_batch_size", "eval_max_wait_ms"] {
+            let from_file = |line: &&str| line.starts_with(&format!("{key} = ")) && line.ends_with("tuned.toml");
+            assert_eq!(resolved.lines().filter(from_file).count(), 1, "{key}:\n{resolved}");
+        }
+        assert!(resolved.contains("leaf_parallelism = 1 "), "20 simulations allow no more:\n{resolved}");
+    } else {
+        assert!(ended.out.contains("the settings stay as they are; "), "{}", ended.out);
+        ended.exited_with(i32::from(unsure));
     }
-    assert!(resolved.contains("leaf_parallelism = 1 "), "20 simulations allow no more:\n{resolved}");
 
     fs::write(&tuned, "[play]\nseed = 1\n").unwrap();
     tune("").exited_with(78).said(&["a file that `selfplayd tune` has not written"]);
