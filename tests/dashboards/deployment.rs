@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -203,11 +203,67 @@ fn what_starts_with_the_container_is_pinned_and_mounts_files_that_exist() {
     for flag in list(&services["selfplayd"], "command") {
         assert!(help.contains(flag.as_str().unwrap().split('=').next().unwrap()), "{flag}");
     }
+    // A restart mends no mistake in the settings, and here exit codes cannot be told apart: there is a limit.
+    let restart = text(&services["selfplayd"], "restart");
+    assert!(restart.strip_prefix("on-failure:").is_some_and(|most| most.parse::<u8>().is_ok()), "{restart}");
+    // The health check is that of the container file, which images in the OCI format lack.
+    let instructions = instructions();
+    let (_, check) = instructions.iter().find(|(word, _)| word == "HEALTHCHECK").unwrap();
+    assert_eq!(services["selfplayd"]["healthcheck"]["test"][1], check.split("CMD ").nth(1).unwrap());
+    // The page is published from where it is served.
+    let environment = &services["selfplayd"]["environment"];
+    let port = text(environment, "SELFPLAYD__HTTP__LISTEN").rsplit(':').next().unwrap();
+    assert_eq!(list(&services["selfplayd"], "ports"), [Value::from(format!("127.0.0.1:{port}:{port}"))]);
     // Prometheus finds the daemon where it serves metrics.
     let targets = files::yaml("dashboards/compose/targets.yml");
     let listen = text(&services["selfplayd"]["environment"], "SELFPLAYD__HTTP__METRICS_LISTEN");
     let port = listen.rsplit(':').next().unwrap();
     assert_eq!(targets[0]["targets"][0], Value::from(format!("selfplayd:{port}")));
+}
+
+/// A process that is ended with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn what_compose_starts_shows_its_page_and_is_steered_by_a_token_of_its_own() {
+    let compose = files::yaml("dashboards/compose.yml");
+    let service = &compose["services"]["selfplayd"];
+    // As compose reads it: $$ is a dollar.
+    let script: Vec<_> =
+        list(service, "entrypoint").iter().map(|word| word.as_str().unwrap().replace("$$", "$")).collect();
+    let dir = TempDir::new().unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_selfplayd"), dir.path().join("selfplayd")).unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let places = [
+        ("/etc/selfplayd/config.yaml", files::path("configs/demo/demo.yaml")),
+        ("/models", files::path("configs/demo")),
+        ("/games", dir.path().join("games")),
+    ];
+    let here = |word: &Value| {
+        let word = word.as_str().unwrap();
+        let place = places.iter().find(|(inside, _)| word.ends_with(inside));
+        place.map_or_else(|| word.to_owned(), |(inside, here)| word.replace(inside, here.to_str().unwrap()))
+    };
+    let (address, token) = (free_address(), dir.path().join("token"));
+    let mut daemon = Command::new(&script[0]);
+    daemon.args(&script[1..]).args(list(service, "command").iter().map(here)).env("PATH", path);
+    // All addresses, as in the container; the port is another.
+    daemon.env("SELFPLAYD__HTTP__LISTEN", format!("0.0.0.0:{}", address.port()));
+    daemon.env("SELFPLAYD__HTTP__TOKEN_FILE", &token).env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", "2");
+    let _daemon = Ended(daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    wait::until("the page", || get(address, "/").ok().filter(|page| page.contains("<html")));
+    let mut pause = Command::new(env!("CARGO_BIN_EXE_selfplayd"));
+    let pause = pause.args(["pause", "--address", &format!("http://{address}")]).stdin(Stdio::null());
+    let refused = pause.output().unwrap();
+    assert!(!refused.status.success() && said(&refused).contains("token"), "{}", said(&refused));
+    succeed(pause.arg("--token-file").arg(&token), "");
 }
 
 /// A volume is a file of the repository, or a declared one.
