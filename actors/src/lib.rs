@@ -6,6 +6,7 @@
 //!
 //! - [`account`]: where the threads' time goes
 //! - [`rejections`]: why the last models were refused
+//! - [`findings`]: what was found when a model was looked for last
 //! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
@@ -27,6 +28,7 @@ pub mod bottleneck;
 pub mod cache;
 pub mod control;
 pub mod faults;
+pub mod findings;
 pub mod game;
 pub mod games;
 pub mod health;

@@ -1,6 +1,28 @@
 //! The model loader actor: brings the first model into service and, beside a trainer, every newer one; takes the one before
 //! back when the serving one is withdrawn. It lives on a thread of its own, because loading blocks.
+//!
+//! What there is to be found goes through these states; each look ([`LookForModel`]) is one step:
+//!
+//! ```text
+//! nothing ─▶ changing ─▶ still ─▶ read ─▶ checked ─▶ in service
+//!               ▲          │        │        └─▶ refused: passed over until a file of it changes, or somebody asks
+//!               │          │        └─▶ incomplete: read again when a file of it changes, and now and then
+//!               └──────────┴────────────┘ whenever any file of it is not as it was at the look before
+//! ```
+//!
+//! - A model is *still* when two looks saw all of its files alike, those that its graph keeps weights in among them
+//!   ([`feed`]). That also holds for the model in service: should a file of it change, it is looked at again.
+//! - What was read counts only if all files are afterwards as they were before.
+//! - A model of which a file is missing, too short or not to be read is *incomplete* for as long as it takes. One that is no
+//!   ONNX file, is not what its checksum is of, or whose weights are nothing but zeros may be the begin of a copy: it is refused
+//!   once it has been still for [`unfinished::PATIENCE`]. Neither counts as refused before; both are said once, after
+//!   [`unfinished::SAY_AFTER`].
+//! - What names the model may be *unreadable*, such as a `latest.yaml` with a typing error. That is said once per reason.
+//!
+//! The last finding is in [`Stats::findings`]. The model in service is in [`Serving`] until another takes its place, it is
+//! withdrawn, or, `released`, given up for a pause and brought back from memory.
 
+mod consider;
 mod feed;
 mod latest;
 mod pause;
@@ -8,6 +30,7 @@ mod refusals;
 mod source;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +39,10 @@ use selfplay_engine::Game;
 use tokio::time::Instant;
 
 pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
-use self::feed::{Feed, Sighting};
+use self::{
+    feed::{Feed, Seen, Sighting},
+    unfinished::{Overdue, Unfinished},
+};
 #[doc(hidden)]
 pub use self::latest::read_any_latest_yaml;
 use self::refusals::Refusals;
@@ -24,6 +50,7 @@ pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, Synthe
 use crate::{
     batcher::{SwapModel, UnloadModel},
     control::Control,
+    findings::{Found, LookOutcome},
     games::StartGames,
     onnx::ModelFile,
     root::Fatal,
@@ -127,7 +154,7 @@ struct Serving {
     sent: Option<Instant>,
 }
 
-/// See the module.
+/// Finds, checks and serves models. Keeps the serving one and the last one proven before it.
 pub struct ModelLoaderActor<G: Game> {
     source: Box<dyn ModelSource<G>>,
     origin: ModelOrigin,
@@ -151,6 +178,8 @@ pub struct ModelLoaderActor<G: Game> {
     /// The file that is being looked into, and how often that was begun.
     begun: Option<(Sighting, u32)>,
     refusals: Refusals,
+    /// The newest model, while it is not complete.
+    unfinished: Unfinished,
     encoding: Option<G::Encoding>,
     reminded: Option<Instant>,
 }
@@ -185,35 +214,91 @@ impl<G: Game> ModelLoaderActor<G> {
             taken: None,
             begun: None,
             refusals: Refusals::default(),
+            unfinished: Unfinished::default(),
             encoding: None,
             reminded: None,
         }
     }
 
-    fn look(&mut self) {
-        let seen = self.feed.as_mut().map(Feed::look);
-        if self.control.is_paused() {
-            return; // The device is somebody else's. What is there by then is taken when play is resumed.
+    /// Looks once. What was found, unless that takes another look.
+    fn look(&mut self) -> Option<Found> {
+        let seen = self.glance();
+        let rests = self.control.is_paused(); // The device is somebody else's.
+        if !rests {
+            self.see_to_service();
         }
-        self.see_to_service();
-        match (self.origin.clone(), seen) {
+        let found = match (self.origin.clone(), seen) {
             (ModelOrigin::Fixed { path, version }, _) => {
-                if self.number == 0 {
+                if self.number == 0 && !rests {
                     self.load_fixed(Candidate { path: path.unwrap_or_default(), version, sha256: None });
                 }
+                self.serving.is_some().then(|| Found::of(LookOutcome::Unchanged, version))
             }
             (ModelOrigin::Follow { followed, .. }, seen) => {
-                match seen {
-                    Some(Ok(Some(sighting))) => self.consider(sighting),
-                    Some(Err(reason)) => self.remind(&reason),
-                    Some(Ok(None)) | None => {}
+                let found = seen.and_then(|seen| self.understand(seen, &followed, rests));
+                self.say(found.as_ref(), &followed);
+                found
+            }
+        };
+        if !rests {
+            self.bring_back();
+        }
+        found
+    }
+
+    /// Looks, so that the next look may find that all is still.
+    fn glance(&mut self) -> Option<Seen> {
+        let Self { feed, source, .. } = self;
+        feed.as_mut().map(|feed| feed.look(|path| source.weight_files(path)))
+    }
+
+    /// Finds out what it is that was seen, and takes it into service if it is a new model.
+    fn understand(&mut self, seen: Seen, followed: &Followed, rests: bool) -> Option<Found> {
+        match seen {
+            Seen::Nothing => {
+                self.unfinished.over();
+                let reason = format!("there is no model {}", followed.describe());
+                Some(Found::because(LookOutcome::Nothing, None, reason))
+            }
+            Seen::Unreadable(reason) => Some(Found::because(LookOutcome::Unreadable, None, reason)),
+            Seen::Still(sighting) => Some(self.consider(sighting, rests)),
+            Seen::Changing(Some(candidate)) => {
+                self.unfinished.changes(&candidate);
+                None
+            }
+            Seen::Changing(None) => None,
+        }
+    }
+
+    /// Says what is worth a word, each once: what cannot be read, what is not complete after a while; and, now and then, that
+    /// there is no model yet.
+    fn say(&mut self, found: Option<&Found>, followed: &Followed) {
+        let goes_on = || match &self.serving {
+            Some(Serving { kept, .. }) => format!("play goes on with model {}", kept.generation.version),
+            None => "play waits".to_owned(),
+        };
+        let was_unreadable = |last: Found| last.outcome == LookOutcome::Unreadable;
+        if let Some(found) = found {
+            let before = self.stats.findings.last();
+            let is_news = self.stats.findings.note(found.clone());
+            match found.outcome {
+                LookOutcome::Unreadable if is_news => {
+                    tracing::warn!(reason = %found, "no newer model can be found: {}", goes_on());
                 }
-                if self.serving.is_none() {
-                    self.remind(&format!("waiting for a model {}", followed.describe()));
-                }
+                LookOutcome::Unreadable => {}
+                _ if before.is_some_and(was_unreadable) => tracing::info!(now = %found, "models can be found again"),
+                _ => {}
             }
         }
-        self.bring_back();
+        if let Some(Overdue { version, reason }) = self.unfinished.overdue() {
+            let goes_on = goes_on();
+            tracing::warn!(version, reason, "the model is not complete yet: {goes_on}, and it is taken once it is");
+        }
+        if self.serving.is_none() && !self.control.is_paused() {
+            let found = found.filter(|found| found.outcome != LookOutcome::Nothing);
+            let found = found.map(|found| format!(": {found}")).unwrap_or_default();
+            self.remind(&format!("waiting for a model {}{found}", followed.describe()));
+        }
     }
 
     /// Sends the model again whose message was lost, as in a panic of the batcher.
@@ -241,85 +326,11 @@ impl<G: Game> ModelLoaderActor<G> {
         }
     }
 
-    /// Takes a file for a new model, unless it is none.
-    fn consider(&mut self, sighting: Sighting) {
-        let Candidate { version, path, .. } = &sighting.candidate;
-        let same = self.taken.as_ref().is_some_and(|taken| {
-            // Trainers may remove what they have handed over.
-            let unchanged = sighting.fingerprint.is_none()
-                || (taken.candidate.path == *path && taken.fingerprint == sighting.fingerprint);
-            taken.candidate.version == *version && unchanged
-        });
-        if same || self.refusals.skip(&sighting) {
-            return;
-        }
-        let version = *version;
-        match self.look_into(&sighting) {
-            Ok(()) => self.taken = Some(sighting),
-            Err(failure) => {
-                self.stats.rejections.note(version, false, failure.reason());
-                self.stats.models_refused.add(1);
-                tracing::error!(version, reason = failure.reason(), "model refused");
-                match failure {
-                    LoadFailure::Refused(_) => self.refusals.pass_over(sighting),
-                    LoadFailure::Unreadable(_) => self.refusals.pass_over_for_now(sighting),
-                    LoadFailure::Impossible(reason) => {
-                        self.refusals.pass_over_for_now(sighting);
-                        // A device that was there is lost, or has no room for two models: play shows which.
-                        if self.number == 0 {
-                            self.addresses.root.do_send(Fatal { reason });
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn look_into(&mut self, sighting: &Sighting) -> Result<(), LoadFailure> {
-        let times = match self.begun.take() {
-            Some((last, times)) if last == *sighting => times,
-            _ => 0,
-        };
-        if times == PANICS {
-            return Err(LoadFailure::Refused(format!("the loader panicked over it {times} times")));
-        }
-        self.begun = Some((sighting.clone(), times + 1));
-        let brought = self.loading(|loader| loader.read_and_bring(&sighting.candidate));
-        self.begun = None; // It did not panic.
-        brought
-    }
-
-    fn read_and_bring(&mut self, candidate: &Candidate) -> Result<(), LoadFailure> {
-        let model = self.read(candidate)?;
-        let (content, version) = (model.content(), candidate.version);
-        let before = self.serving.as_ref().map(|serving| &serving.kept);
-        if before.is_some_and(|before| before.generation.version == version && before.model.content() == content) {
-            return Ok(()); // The file was only touched.
-        }
-        if self.refusals.hold(content) {
-            return Err(LoadFailure::Refused("the same model was refused before".to_owned()));
-        }
-        if let Some(before) = before.filter(|before| version < before.generation.version) {
-            let before = before.generation.version;
-            tracing::warn!(version, before, "the trainer goes back to an older version, which is taken");
-        }
-        let brought = self.bring(model, version, false);
-        if let Err(LoadFailure::Refused(_)) = &brought {
-            self.refusals.remember(content);
-        }
-        brought
-    }
-
-    /// Says why there is no model yet, now and then; once one serves, only in debug logs.
+    /// Says why there is no model yet, now and then.
     fn remind(&mut self, reason: &str) {
-        if self.reminded.is_some_and(|last| last.elapsed() < REMINDER) {
-            return;
-        }
-        self.reminded = Some(Instant::now());
-        if self.serving.is_none() {
+        if self.reminded.is_none_or(|last| last.elapsed() >= REMINDER) {
+            self.reminded = Some(Instant::now());
             tracing::info!("{reason}");
-        } else {
-            tracing::debug!("{reason}");
         }
     }
 
@@ -389,16 +400,16 @@ impl<G: Game> ModelLoaderActor<G> {
     fn withdraw(&mut self, generation: Generation, reason: &str) {
         let is_it = |kept: &Kept| kept.generation.number == generation.number;
         if let Some(kept) = self.proven.take_if(|kept| is_it(kept)) {
-            self.refusals.remember(kept.model.content());
+            self.refusals.remember_for_good(kept.model.content(), reason);
         }
         let Some(serving) = self.serving.take_if(|serving| is_it(&serving.kept)) else { return };
         let content = serving.kept.model.content();
         self.stats.rejections.note(generation.version, true, reason);
         self.stats.models_withdrawn.add(1);
         tracing::error!(version = generation.version, generation = generation.number, reason, "model withdrawn");
-        self.refusals.remember(content);
+        self.refusals.remember_for_good(content, reason);
         if let Some(taken) = self.taken.take() {
-            self.refusals.pass_over(taken);
+            self.refusals.pass_over(taken, reason);
         }
         // The same model under another version is no better.
         let before = self.proven.take().filter(|kept| kept.model.content() != content);

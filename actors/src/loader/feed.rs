@@ -1,4 +1,4 @@
-//! Where new models are looked for, and how a file becomes a candidate: it is believed once two looks saw the same.
+//! Where new models are looked for, and how files become a candidate: they are believed once two looks saw all of them alike.
 
 use std::{
     fs, io,
@@ -107,18 +107,49 @@ impl Fingerprint {
     }
 }
 
-/// A candidate as it was seen.
+/// A candidate as it was seen, with every file that it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sighting {
     pub(super) candidate: Candidate,
+    /// Of its own file; `None`: it is not there.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Of each file that it keeps weights in, as far as these are known.
+    pub(super) weights: Vec<(PathBuf, Option<Fingerprint>)>,
 }
 
 impl Sighting {
-    fn of(candidate: Candidate) -> Self {
+    fn of(candidate: Candidate, weights: impl IntoIterator<Item = PathBuf>) -> Self {
         let fingerprint = Fingerprint::of(&candidate.path);
-        Self { candidate, fingerprint }
+        let seen = |path: PathBuf| (path.clone(), Fingerprint::of(&path));
+        Self { candidate, fingerprint, weights: weights.into_iter().map(seen).collect() }
     }
+
+    /// Whether the same files are now as they were seen.
+    pub(super) fn still_holds(&self) -> bool {
+        *self == Self::of(self.candidate.clone(), self.weights.iter().map(|(path, _)| path.clone()))
+    }
+
+    /// Whether this is the model that was `taken`, none of its files changed. Some may be gone: trainers may remove what they
+    /// have handed over.
+    pub(super) fn is_the_one(&self, taken: &Self) -> bool {
+        let own = self.fingerprint.is_none()
+            || self.candidate.path == taken.candidate.path && self.fingerprint == taken.fingerprint;
+        let unchanged = |file: &(PathBuf, Option<Fingerprint>)| file.1.is_none() || taken.weights.contains(file);
+        self.candidate.version == taken.candidate.version && own && self.weights.iter().all(unchanged)
+    }
+}
+
+/// What a look at the source of models shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing that may be a model.
+    Nothing,
+    /// Something that was not there at the look before, or not like this; the model, where one can be told.
+    Changing(Option<Candidate>),
+    /// A model whose files are all as they were at the look before.
+    Still(Sighting),
+    /// What cannot be understood, with a sentence that says why. The look before showed the same.
+    Unreadable(String),
 }
 
 /// Looks again and again.
@@ -126,32 +157,56 @@ impl Sighting {
 pub(super) struct Feed {
     followed: Followed,
     last: Option<Result<Option<Sighting>, String>>,
+    /// The last model's own file, and the files that it keeps weights in.
+    weights: Option<(PathBuf, Fingerprint, Vec<PathBuf>)>,
 }
 
 impl Feed {
     pub(super) const fn new(followed: Followed) -> Self {
-        Self { followed, last: None }
+        Self { followed, last: None, weights: None }
     }
 
     pub(super) const fn followed(&self) -> &Followed {
         &self.followed
     }
 
-    /// The newest model there is; `None` while there is none or it is still changing. Once settled, every look says so again.
-    ///
-    /// # Errors
-    /// When what there is cannot be understood, with a sentence that says why.
-    pub(super) fn look(&mut self) -> Result<Option<Sighting>, String> {
-        let seen = match &self.followed {
+    /// The newest model there is. Once it is still, every look says so again. `weights` tells which files a model keeps weights
+    /// in; it is asked once its own file is still, and then again only when that changes.
+    pub(super) fn look(&mut self, weights: impl FnOnce(&Path) -> Vec<PathBuf>) -> Seen {
+        let candidate = match &self.followed {
             Followed::LatestYaml(path) => latest::read(path),
             Followed::Directory(path, newest_by) => newest(path, *newest_by),
             Followed::File(path) => Ok(file(path)),
         };
-        let seen = seen.map(|candidate| candidate.map(Sighting::of));
-        let settled = self.last.as_ref() == Some(&seen);
-        let answer = if settled { seen.clone() } else { Ok(None) };
-        self.last = Some(seen);
-        answer
+        let mut seen = candidate.map(|candidate| candidate.map(|candidate| self.sight(candidate)));
+        if self.last.as_ref() == Some(&seen)
+            && let Ok(Some(Sighting { candidate, fingerprint: Some(fingerprint), .. })) = &seen
+            && self.weights_of(&candidate.path, *fingerprint).is_none()
+        {
+            self.weights = Some((candidate.path.clone(), *fingerprint, weights(&candidate.path)));
+            seen = Ok(Some(self.sight(candidate.clone())));
+        }
+        let is_still = self.last.as_ref() == Some(&seen);
+        self.last = Some(seen.clone());
+        match seen {
+            Ok(Some(sighting)) if is_still => Seen::Still(sighting),
+            Ok(sighting) if !is_still => Seen::Changing(sighting.map(|sighting| sighting.candidate)),
+            Err(reason) if is_still => Seen::Unreadable(reason),
+            Err(_) => Seen::Changing(None),
+            Ok(_) => Seen::Nothing,
+        }
+    }
+
+    fn sight(&self, candidate: Candidate) -> Sighting {
+        let known = Fingerprint::of(&candidate.path).and_then(|own| self.weights_of(&candidate.path, own));
+        let weights = known.unwrap_or_default().to_vec();
+        Sighting::of(candidate, weights)
+    }
+
+    /// Files that the model at `path` keeps weights in, if it has been asked while it was like this.
+    fn weights_of(&self, path: &Path, own: Fingerprint) -> Option<&[PathBuf]> {
+        let known = self.weights.as_ref().filter(|(asked, was, _)| asked == path && *was == own);
+        known.map(|(.., files)| files.as_slice())
     }
 }
 
@@ -244,10 +299,24 @@ mod tests {
         /// Name and version of the newest.
         fn newest(&self, by: NewestBy) -> Result<Option<(String, i64)>, String> {
             let mut feed = Feed::new(Followed::of(self.0.path(), by));
-            assert_eq!(feed.look(), Ok(None), "one look is not enough");
+            assert!(matches!(feed.look(alone), Seen::Changing(_)), "one look is not enough");
             let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-            Ok(feed.look()?.map(|seen| (name(&seen.candidate.path), seen.candidate.version)))
+            match feed.look(alone) {
+                Seen::Still(seen) => Ok(Some((name(&seen.candidate.path), seen.candidate.version))),
+                Seen::Nothing => Ok(None),
+                Seen::Unreadable(reason) => Err(reason),
+                Seen::Changing(_) => panic!("nothing changed"),
+            }
         }
+    }
+
+    /// A model that keeps its weights itself.
+    fn alone(_: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn still(seen: Seen) -> Sighting {
+        if let Seen::Still(sighting) = seen { sighting } else { panic!("{seen:?}") }
     }
 
     fn model(name: &str, version: i64) -> Result<Option<(String, i64)>, String> {
@@ -303,19 +372,55 @@ mod tests {
         let path = folder.0.path().join("best.onnx");
         let mut feed = Feed::new(Followed::of(&path, NewestBy::Name));
         assert_eq!(*feed.followed(), Followed::File(path.clone()));
-        assert_eq!((feed.look(), feed.look()), (Ok(None), Ok(None)));
+        assert_eq!((feed.look(alone), feed.look(alone)), (Seen::Changing(None), Seen::Nothing));
         folder.write("best.onnx", 5);
-        assert_eq!(feed.look(), Ok(None));
-        let first = feed.look().unwrap().unwrap();
+        assert!(matches!(feed.look(alone), Seen::Changing(Some(_))));
+        let first = still(feed.look(alone));
         assert_eq!(first.candidate.version, 1_000_000_005);
-        assert_eq!(feed.look().unwrap().unwrap(), first);
+        assert_eq!(still(feed.look(alone)), first);
         // The same length at the same time is another file all the same.
         folder.write("new", 5);
         folder.write("best.onnx.new", 5);
         fs::rename(folder.0.path().join("best.onnx.new"), &path).unwrap();
-        assert_eq!(feed.look(), Ok(None));
-        let second = feed.look().unwrap().unwrap();
+        assert!(matches!(feed.look(alone), Seen::Changing(Some(_))));
+        let second = still(feed.look(alone));
         assert_ne!(second.fingerprint, first.fingerprint);
+        assert!(!second.is_the_one(&first) && second.is_the_one(&second));
+    }
+
+    #[test]
+    fn a_model_is_still_once_all_its_files_are() {
+        let folder = Folder::new();
+        let path = |name: &str| folder.0.path().join(name);
+        let asked = std::cell::Cell::new(0);
+        let weights = |model: &Path| {
+            asked.set(asked.get() + 1);
+            assert_eq!(model, path("model_1.onnx"));
+            vec![path("w.bin"), path("v.bin")]
+        };
+        let changing = |seen: Seen| matches!(seen, Seen::Changing(Some(Candidate { version: 1, .. })));
+        let mut feed = Feed::new(Followed::File(path("model_1.onnx")));
+        folder.write("model_1.onnx", 0);
+        folder.write("v.bin", 0);
+        assert!(changing(feed.look(weights)) && asked.get() == 0);
+        assert!(changing(feed.look(weights)), "its weights were not looked at before");
+        let without = still(feed.look(weights));
+        assert_eq!(without.weights.iter().map(|(_, seen)| seen.is_some()).collect::<Vec<_>>(), [false, true]);
+        folder.write("w.bin", 1);
+        assert!(changing(feed.look(weights)) && !without.still_holds());
+        let whole = still(feed.look(weights));
+        assert!(whole.still_holds() && !whole.is_the_one(&without));
+        // As when space is allocated first and filled later: the same length at another time.
+        folder.write("w.bin", 2);
+        assert!(changing(feed.look(weights)));
+        let filled = still(feed.look(weights));
+        assert!(!filled.is_the_one(&whole));
+        assert_eq!(asked.get(), 1, "the model itself did not change");
+        fs::remove_file(path("v.bin")).unwrap();
+        assert!(changing(feed.look(weights)));
+        assert!(still(feed.look(weights)).is_the_one(&filled), "what serves may be removed");
+        folder.write("model_1.onnx", 9);
+        assert!(changing(feed.look(weights)) && changing(feed.look(weights)) && asked.get() == 2);
     }
 
     #[test]

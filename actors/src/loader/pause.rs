@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use actix::{AsyncContext as _, Handler};
+use actix::{AsyncContext as _, Context, Handler};
 use selfplay_engine::Game;
 use tokio::time::Instant;
 
@@ -14,6 +14,8 @@ use crate::{batcher::UnloadModel, root::PlayResumed, ticket::Generation};
 pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
 /// Time between the two looks that must agree when somebody asks for a look or a pause is over.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Looks that it takes to find a new model whose weights are in other files: at its own file, again, and at all.
+const MOST_LOOKS: u32 = 3;
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
@@ -30,6 +32,13 @@ impl<G: Game> ModelLoaderActor<G> {
         }
     }
 
+    /// Looks until something is found, at most `left` times.
+    fn look_until_still(&mut self, ctx: &mut Context<Self>, left: u32) {
+        if self.look().is_none() && left > 1 {
+            ctx.run_later(LOOK_AGAIN, move |loader, ctx| loader.look_until_still(ctx, left - 1));
+        }
+    }
+
     /// Takes the model from the threads for as long as pause number `pause` lasts.
     fn release(&mut self, pause: u64) {
         if self.control.lasts(pause) {
@@ -43,10 +52,10 @@ impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
     type Result = ();
 
     fn handle(&mut self, LookNow: LookNow, ctx: &mut Self::Context) {
-        self.refusals.forget_for_now();
+        self.refusals.forget();
+        self.unfinished.read_again();
         self.tried = None;
-        self.look();
-        ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
+        self.look_until_still(ctx, MOST_LOOKS);
     }
 }
 
@@ -67,10 +76,11 @@ impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
             ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
             ModelOrigin::Follow { .. } => {
                 // What came a moment ago is to be taken as well, rather than the old model and then this one.
-                if let Some(feed) = &mut self.feed {
-                    feed.look().ok();
-                }
-                ctx.run_later(LOOK_AGAIN, |loader, _| loader.look());
+                self.glance();
+                ctx.run_later(LOOK_AGAIN, |loader, ctx| {
+                    loader.glance();
+                    ctx.run_later(LOOK_AGAIN, |loader, _| drop(loader.look()));
+                });
             }
         }
     }

@@ -12,45 +12,72 @@ const MOST_CONTENTS: usize = 256;
 /// When to look again at what may have failed for a reason that passes.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// What was refused.
+/// What was refused or withdrawn.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    contents: VecDeque<Checksum>,
-    /// The last file refused, and until when it is passed over without a look into it; `None`: until it changes.
-    last: Option<(Sighting, Option<Instant>)>,
+    contents: VecDeque<Content>,
+    last: Option<PassedOver>,
+}
+
+#[derive(Debug)]
+struct Content {
+    sum: Checksum,
+    reason: String,
+    /// It failed in play: no check will find that.
+    withdrawn: bool,
+}
+
+/// The last file refused.
+#[derive(Debug)]
+struct PassedOver {
+    sighting: Sighting,
+    reason: String,
+    /// Until when it is passed over without a look into it; `None`: until it changes.
+    until: Option<Instant>,
 }
 
 impl Refusals {
-    /// Whether this file was refused and has not changed since.
-    pub(super) fn skip(&self, sighting: &Sighting) -> bool {
-        let unchanged = self.last.as_ref().filter(|(last, _)| last == sighting);
-        unchanged.is_some_and(|(_, until)| until.is_none_or(|until| Instant::now() < until))
+    /// Why this file was refused, if it was and has not changed since.
+    pub(super) fn skip(&self, sighting: &Sighting) -> Option<&str> {
+        let last = self.last.as_ref().filter(|last| last.sighting == *sighting)?;
+        last.until.is_none_or(|until| Instant::now() < until).then_some(&last.reason)
     }
 
-    /// Whether a model of these contents was refused.
-    pub(super) fn hold(&self, content: Checksum) -> bool {
-        self.contents.contains(&content)
+    /// Why a model of these contents was refused, if it was.
+    pub(super) fn hold(&self, content: Checksum) -> Option<&str> {
+        self.contents.iter().find(|known| known.sum == content).map(|known| known.reason.as_str())
     }
 
     /// Passes over this file until it changes.
-    pub(super) fn pass_over(&mut self, sighting: Sighting) {
-        self.last = Some((sighting, None));
+    pub(super) fn pass_over(&mut self, sighting: Sighting, reason: &str) {
+        self.last = Some(PassedOver { sighting, reason: reason.to_owned(), until: None });
     }
 
-    /// Passes over this file for a while: it may not be its fault. One that is not there is looked at once it is.
-    pub(super) fn pass_over_for_now(&mut self, sighting: Sighting) {
-        let until = sighting.fingerprint.is_some().then(|| Instant::now() + RETRY);
-        self.last = Some((sighting, until));
+    /// Passes over this file for a while: it may not be its fault.
+    pub(super) fn pass_over_for_now(&mut self, sighting: Sighting, reason: &str) {
+        let until = Some(Instant::now() + RETRY);
+        self.last = Some(PassedOver { sighting, reason: reason.to_owned(), until });
     }
 
-    /// Looks into a file again that was passed over only for a while.
-    pub(super) fn forget_for_now(&mut self) {
-        self.last.take_if(|(_, until)| until.is_some());
+    /// Gives everything another chance that was refused. What was withdrawn stays so: it had its chance.
+    pub(super) fn forget(&mut self) {
+        self.last = None;
+        self.contents.retain(|known| known.withdrawn);
     }
 
     /// Refuses these contents from here on, whatever the file is called.
-    pub(super) fn remember(&mut self, content: Checksum) {
-        if self.hold(content) {
+    pub(super) fn remember(&mut self, content: Checksum, reason: &str) {
+        self.add(Content { sum: content, reason: reason.to_owned(), withdrawn: false });
+    }
+
+    /// The same of a model that failed in play.
+    pub(super) fn remember_for_good(&mut self, content: Checksum, reason: &str) {
+        self.contents.retain(|known| known.sum != content);
+        self.add(Content { sum: content, reason: reason.to_owned(), withdrawn: true });
+    }
+
+    fn add(&mut self, content: Content) {
+        if self.hold(content.sum).is_some() {
             return;
         }
         if self.contents.len() == MOST_CONTENTS {
@@ -65,10 +92,9 @@ mod tests {
     use super::*;
     use crate::{loader::Candidate, testing::play};
 
-    fn sighting(version: i64, there: bool) -> Sighting {
+    fn sighting(version: i64) -> Sighting {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
-        let fingerprint = there.then(|| super::super::feed::Fingerprint::of(std::path::Path::new("/")).unwrap());
-        Sighting { candidate, fingerprint }
+        Sighting { candidate, fingerprint: None, weights: Vec::new() }
     }
 
     #[test]
@@ -76,11 +102,11 @@ mod tests {
         let mut refusals = Refusals::default();
         let content = |number: usize| Checksum::of(&number.to_le_bytes());
         for number in 0..MOST_CONTENTS + 10 {
-            refusals.remember(content(number));
-            refusals.remember(content(number));
+            refusals.remember(content(number), "bad");
+            refusals.remember(content(number), "worse");
         }
-        assert!((0..10).all(|number| !refusals.hold(content(number))));
-        assert!((10..MOST_CONTENTS + 10).all(|number| refusals.hold(content(number))));
+        assert!((0..10).all(|number| refusals.hold(content(number)).is_none()));
+        assert!((10..MOST_CONTENTS + 10).all(|number| refusals.hold(content(number)) == Some("bad")));
         assert_eq!(refusals.contents.len(), MOST_CONTENTS);
     }
 
@@ -88,18 +114,28 @@ mod tests {
     fn a_file_is_passed_over_until_it_changes_or_for_a_while() {
         play(async {
             let mut refusals = Refusals::default();
-            assert!(!refusals.skip(&sighting(1, true)));
-            refusals.pass_over(sighting(1, true));
+            assert_eq!(refusals.skip(&sighting(1)), None);
+            refusals.pass_over(sighting(1), "bad");
             tokio::time::sleep(100 * RETRY).await;
-            assert!(refusals.skip(&sighting(1, true)));
-            assert!(!refusals.skip(&sighting(2, true)) && !refusals.skip(&sighting(1, false)));
-            refusals.pass_over_for_now(sighting(1, true));
-            assert!(refusals.skip(&sighting(1, true)));
+            assert_eq!(refusals.skip(&sighting(1)), Some("bad"));
+            assert_eq!(refusals.skip(&sighting(2)), None);
+            refusals.pass_over_for_now(sighting(1), "no room");
+            assert_eq!(refusals.skip(&sighting(1)), Some("no room"));
             tokio::time::sleep(RETRY).await;
-            assert!(!refusals.skip(&sighting(1, true)));
-            refusals.pass_over_for_now(sighting(1, false));
-            tokio::time::sleep(RETRY).await;
-            assert!(refusals.skip(&sighting(1, false)));
+            assert_eq!(refusals.skip(&sighting(1)), None);
         });
+    }
+
+    #[test]
+    fn what_was_refused_gets_another_chance_and_what_was_withdrawn_does_not() {
+        let mut refusals = Refusals::default();
+        let [refused, withdrawn] = [b"refused", b"without"].map(|bytes| Checksum::of(bytes));
+        refusals.pass_over(sighting(1), "bad");
+        refusals.remember(refused, "bad");
+        refusals.remember(withdrawn, "bad");
+        refusals.remember_for_good(withdrawn, "NaN in play");
+        refusals.forget();
+        assert_eq!((refusals.skip(&sighting(1)), refusals.hold(refused)), (None, None));
+        assert_eq!(refusals.hold(withdrawn), Some("NaN in play"));
     }
 }

@@ -1,6 +1,9 @@
 //! What turns a model file into evaluators, one per inference thread.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use selfplay_engine::{
     Evaluator, Game,
@@ -28,8 +31,10 @@ pub struct LoadedModel<G: Game> {
 pub enum LoadFailure {
     /// This model cannot be used; another may.
     Refused(String),
-    /// The file cannot be read, which may pass.
+    /// A file of this model is not there, too short, or cannot be read, which may pass.
     Unreadable(String),
+    /// What was read is no model, which it may be the part of: a copy of it may not be finished.
+    Unfinished(String),
     /// No model can be used: the device demanded is not there.
     Impossible(String),
 }
@@ -39,7 +44,10 @@ impl LoadFailure {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Refused(reason) | Self::Unreadable(reason) | Self::Impossible(reason) => reason,
+            Self::Refused(reason)
+            | Self::Unreadable(reason)
+            | Self::Unfinished(reason)
+            | Self::Impossible(reason) => reason,
         }
     }
 }
@@ -53,6 +61,12 @@ pub trait ModelSource<G: Game>: Send {
     /// When it cannot be used, with a sentence that says why.
     fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
         Ok(ModelFile::named(&candidate.path))
+    }
+
+    /// Files that the model at `path` keeps weights in, there or not; none where that cannot be told.
+    fn weight_files(&mut self, path: &Path) -> Vec<PathBuf> {
+        let _ = path;
+        Vec::new()
     }
 
     /// Checks a model that was read, and makes its evaluators.
@@ -104,9 +118,19 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
         }
         self.report = Some(report);
         read.map_err(|error| match error {
-            ModelError::Unreadable { .. } => LoadFailure::Unreadable(with_sources(&error)),
+            ModelError::Unreadable { .. } | ModelError::WeightsIncomplete { .. } => {
+                LoadFailure::Unreadable(with_sources(&error))
+            }
+            ModelError::NotOnnx { .. } | ModelError::Checksum { .. } | ModelError::WeightsUnfilled { .. } => {
+                LoadFailure::Unfinished(with_sources(&error))
+            }
             error => LoadFailure::Refused(with_sources(&error)),
         })
+    }
+
+    fn weight_files(&mut self, path: &Path) -> Vec<PathBuf> {
+        // Whatever is wrong with it shows when it is read.
+        ModelFile::weight_files(path, &self.options.limits).unwrap_or_default()
     }
 
     fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<G>, LoadFailure> {

@@ -1,11 +1,12 @@
 //! The loader beside a trainer that writes good, bad and changing files.
 
+mod incomplete;
 mod pause;
 mod withdrawn;
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -25,15 +26,20 @@ use crate::{
 /// Its own timer never comes into play.
 const NEVER: Duration = Duration::from_secs(1_000_000);
 
-/// Says what the model file says: `good` and what follows it, `impossible`, `2 evaluators`, `panic`; anything else is a reason
-/// to refuse it. Notes which files it reads and which models it loads.
+/// Says what the model file says: `good` and what follows it, `impossible`, `2 evaluators`, `panic`, `half` of a model; anything
+/// else is a reason to refuse it. What follows a `+` is the name of a file of weights. Notes which files it reads and which
+/// models it loads.
 struct Scripted {
     reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
     /// Somebody else holds the device.
     held: Arc<Mutex<bool>>,
+    /// What happens once while a file is read.
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     contents: std::collections::HashMap<Checksum, String>,
 }
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
 
 fn name(path: &Path) -> String {
     path.file_name().unwrap().to_str().unwrap().to_owned()
@@ -44,10 +50,26 @@ impl ModelSource<Numbers> for Scripted {
         self.reads.lock().unwrap().push(name(&candidate.path));
         let text = fs::read_to_string(&candidate.path)
             .map_err(|_| LoadFailure::Unreadable("there is no such file".to_owned()))?;
-        let model = ModelFile::from_bytes(&candidate.path, text.clone().into_bytes()).unwrap();
+        if let Some(happens) = self.meanwhile.lock().unwrap().take() {
+            happens();
+        }
+        if text == "half" {
+            return Err(LoadFailure::Unfinished("half a model".to_owned()));
+        }
+        let mut bytes = text.clone().into_bytes();
+        for weights in self.weight_files(&candidate.path) {
+            let read = fs::read(&weights);
+            bytes.extend(read.map_err(|_| LoadFailure::Unreadable(format!("no {}", name(&weights))))?);
+        }
+        let model = ModelFile::from_bytes(&candidate.path, bytes).unwrap();
         assert!(candidate.sha256.as_ref().is_none_or(|sum| *sum == model.checksum().to_string()));
         self.contents.insert(model.content(), text);
         Ok(model)
+    }
+
+    fn weight_files(&mut self, path: &Path) -> Vec<PathBuf> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.split('+').skip(1).map(|weights| path.with_file_name(weights)).collect()
     }
 
     fn load(&mut self, model: &ModelFile) -> Result<LoadedModel<Numbers>, LoadFailure> {
@@ -74,6 +96,7 @@ struct Stage {
     reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
     held: Arc<Mutex<bool>>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     /// The generation that the batcher has taken into service.
     in_service: Arc<AtomicU64>,
     batcher: Inbox<SwapModel<Numbers>>,
@@ -88,7 +111,7 @@ struct Stage {
 impl Stage {
     fn new(origin: impl FnOnce(&Path) -> ModelOrigin) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (reads, loads, held) = (Arc::default(), Arc::default(), Arc::default());
+        let (reads, loads, held, meanwhile) = Default::default();
         let in_service = Arc::new(AtomicU64::new(u64::MAX));
         let served = in_service.clone();
         let (unload, control) = (Inbox::new(), Arc::new(Control::default()));
@@ -106,13 +129,29 @@ impl Stage {
             reads: Arc::clone(&reads),
             loads: Arc::clone(&loads),
             held: Arc::clone(&held),
+            meanwhile: Arc::clone(&meanwhile),
             contents: Default::default(),
         };
         let actor =
             ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
         let (loader, mailbox) = supervision::mailbox();
         actix::spawn(mailbox.supervise(actor, crate::testing::supervised()));
-        Self { dir, loader, reads, loads, held, in_service, batcher, unload, control, writer, games, root, stats }
+        Self {
+            dir,
+            loader,
+            reads,
+            loads,
+            held,
+            meanwhile,
+            in_service,
+            batcher,
+            unload,
+            control,
+            writer,
+            games,
+            root,
+            stats,
+        }
     }
 
     fn following() -> Self {
@@ -197,7 +236,7 @@ fn a_refused_model_is_left_alone_until_something_about_it_changes() {
         assert_eq!(stage.look(5).await, ["model_1.onnx"]);
         stage.model(1, "far too small");
         assert_eq!(stage.look(5).await, ["model_1.onnx"]);
-        assert_eq!(stage.stats.models_refused.get(), 3);
+        assert_eq!(stage.stats.models_refused.get(), 2, "a file that is not there is no bad model");
         assert!(stage.swaps().await.is_empty() && stage.games.take().await.is_empty());
 
         stage.model(1, "good");

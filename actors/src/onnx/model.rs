@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    read::{FileLimits, read},
+    read::{FileLimits, read, weight_files},
     refusal::ModelError,
     report::ModelReport,
 };
@@ -74,6 +74,14 @@ impl ModelFile {
         report: &mut ModelReport,
     ) -> Result<Self, ModelError> {
         read(path, sha256, limits, report)
+    }
+
+    /// Files that the model at `path` keeps weights in, there or not.
+    ///
+    /// # Errors
+    /// When the file at `path` cannot be read or is no ONNX model.
+    pub fn weight_files(path: &Path, limits: &FileLimits) -> Result<Vec<PathBuf>, ModelError> {
+        weight_files(path, limits)
     }
 
     /// A model whose bytes are here already and that keeps nothing elsewhere. `path` names it in errors.

@@ -1,7 +1,7 @@
 //! From a path to a model in memory, with all checks that need no ONNX Runtime.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -51,6 +51,19 @@ pub(super) fn read(
     Ok(ModelFile::with_weights(path.to_owned(), bytes, weights))
 }
 
+/// Files that the model at `path` keeps weights in, as its graph names them, there or not. Those where none may be are left out:
+/// to read the model is to hear of them.
+pub(super) fn weight_files(path: &Path, limits: &FileLimits) -> Result<Vec<PathBuf>, ModelError> {
+    let candidate = Candidate { path, limits };
+    let (real, _) = candidate.origin()?;
+    let ((file, length), _) = candidate.size(&real)?;
+    let (bytes, _) = candidate.contents(file, length, None)?;
+    let (externals, _) = candidate.format(&bytes)?;
+    let locations: BTreeSet<_> = externals.iter().map(|external| external.location.as_str()).collect();
+    let folder = real.parent().unwrap_or(&real);
+    Ok(locations.into_iter().filter(|location| lies_beside(location)).map(|location| folder.join(location)).collect())
+}
+
 struct Candidate<'a> {
     path: &'a Path,
     limits: &'a FileLimits,
@@ -64,6 +77,10 @@ impl Candidate<'_> {
 
     fn external(&self, reason: String) -> ModelError {
         ModelError::ExternalData { path: self.path.to_owned(), reason }
+    }
+
+    fn incomplete(&self, reason: String) -> ModelError {
+        ModelError::WeightsIncomplete { path: self.path.to_owned(), reason }
     }
 
     /// Where the file really is.
@@ -148,20 +165,25 @@ impl Candidate<'_> {
                 }
             };
             let end = external.offset.saturating_add(external.length.unwrap_or(0));
+            self.refuse_above_limit(end)?;
             if end > located {
                 let (tensor, location) = (&external.tensor, &external.location);
                 let reason = format!("tensor `{tensor}` ends at byte {end} of `{location}`, which has {located}");
-                return Err(self.external(reason));
+                return Err(self.incomplete(reason));
             }
         }
         let all = lengths.values().fold(length, |sum, (_, length)| sum.saturating_add(*length));
         self.refuse_above_limit(all)?;
         let read = |(location, (path, length)): (&str, (PathBuf, u64))| {
             let bytes = open(&path).and_then(|file| read_exactly(file, length));
-            let bytes = bytes.map_err(|error| self.external(format!("`{location}`: {error}")))?;
+            let bytes = bytes.map_err(|error| self.incomplete(format!("`{location}`: {error}")))?;
             Ok(WeightFile { location: location.to_owned(), bytes })
         };
         let files = lengths.into_iter().map(read).collect::<Result<Vec<_>, ModelError>>()?;
+        // Some programs allocate a file before they fill it.
+        if !files.is_empty() && files.iter().all(|file| file.bytes.iter().all(|&byte| byte == 0)) {
+            return Err(ModelError::WeightsUnfilled { path: self.path.to_owned() });
+        }
         let outcome = match files.len() {
             0 => StepOutcome::Skipped("all weights are in the file".to_owned()),
             _ => passed(files.iter().map(|file| file.location.as_str()).collect::<Vec<_>>().join(", ")),
@@ -172,12 +194,14 @@ impl Candidate<'_> {
     /// A file of weights and its length. It must lie in the model's own directory or below, links followed.
     fn locate(&self, real: &Path, location: &str) -> Result<(PathBuf, u64), ModelError> {
         let refuse = |reason: &str| self.external(format!("`{location}`: {reason}"));
-        let plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
-        if location.is_empty() || !Path::new(location).components().all(plain) {
+        if !lies_beside(location) {
             return Err(refuse("it does not lie in the model's own directory"));
         }
         let folder = real.parent().ok_or_else(|| refuse("the model has no directory"))?;
-        let found = folder.join(location).canonicalize().map_err(|error| refuse(&error.to_string()))?;
+        let found = folder.join(location).canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.incomplete(format!("`{location}`: {error}")),
+            _ => refuse(&error.to_string()),
+        })?;
         if !found.starts_with(folder) {
             return Err(refuse(&format!("it leads to {}, outside the model's own directory", found.display())));
         }
@@ -187,6 +211,12 @@ impl Candidate<'_> {
         }
         Ok((found, metadata.len()))
     }
+}
+
+/// Whether a model may keep weights at this place, links aside: in its own directory or below.
+fn lies_beside(location: &str) -> bool {
+    let plain = |component| matches!(component, Component::Normal(_) | Component::CurDir);
+    !location.is_empty() && Path::new(location).components().all(plain)
 }
 
 /// Opens a regular file; should it have become a pipe since it was looked at, this does not wait for a writer.

@@ -54,13 +54,27 @@ pub enum ModelError {
         /// ONNX Runtime's words.
         reason: String,
     },
-    /// The model keeps weights in another file, which is not there, or where it must not be.
+    /// The model keeps weights in another file, where none may be.
     #[error("load model {}: its external data cannot be used: {reason}", .path.display())]
     ExternalData {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A file that the model keeps weights in is not there, cannot be read, or is shorter than the graph says.
+    #[error("load model {}: its external data is not complete: {reason}", .path.display())]
+    WeightsIncomplete {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// There is nothing but zeros in the files that the model keeps weights in.
+    #[error("load model {}: its external data is nothing but zeros: space for it is allocated, and not filled", .path.display())]
+    WeightsUnfilled {
+        /// The file.
+        path: PathBuf,
     },
     /// An ONNX model that this ONNX Runtime cannot run: an unknown operator, a newer opset, a graph that contradicts itself.
     #[error("load model {}: {reason}", .path.display())]

@@ -62,6 +62,8 @@ macro_rules! table {
             pub accounts: $crate::account::Accounts,
             /// Why the last models were refused or withdrawn.
             pub rejections: $crate::rejections::Rejections,
+            /// What was found when a model was looked for last.
+            pub findings: $crate::findings::Findings,
         }
 
         impl Default for Stats {
@@ -71,6 +73,7 @@ macro_rules! table {
                     $($own: cell!($own_kind $own_shape),)+
                     accounts: $crate::account::Accounts::default(),
                     rejections: $crate::rejections::Rejections::default(),
+                    findings: $crate::findings::Findings::default(),
                 }
             }
         }

@@ -24,7 +24,7 @@ impl Stage {
     async fn resume(&mut self) -> Vec<String> {
         let loader = self.loader.clone();
         self.control.resume(move || loader.do_send(PlayResumed));
-        tokio::time::sleep(2 * LOOK_AGAIN).await;
+        tokio::time::sleep(3 * LOOK_AGAIN).await;
         std::mem::take(&mut *self.loads.lock().unwrap())
     }
 }
@@ -220,5 +220,23 @@ fn whoever_asks_for_a_look_is_served_at_once_also_where_reading_had_failed() {
         stage.offer(3, "good").await;
         stage.loader.send(LookNow).await.unwrap();
         assert!(stage.look(9).await.is_empty(), "but not in a pause");
+    });
+}
+
+#[test]
+fn whoever_asks_for_a_look_has_what_was_refused_checked_afresh_but_not_what_was_withdrawn() {
+    play(async {
+        let mut stage = Stage::following();
+        assert_eq!(stage.offer(1, "bad").await, ["model_1.onnx"]);
+        stage.loader.send(LookNow).await.unwrap();
+        assert_eq!(stage.look(9).await, ["model_1.onnx"], "perhaps what was wrong is not so any more");
+        assert_eq!(stage.stats.models_refused.get(), 2);
+
+        stage.offer(2, "good, it seems").await;
+        stage.withdraw(1, 2).await;
+        stage.loader.send(LookNow).await.unwrap();
+        assert!(stage.look(9).await.is_empty());
+        let found = stage.stats.findings.last().unwrap();
+        assert_eq!(found.to_string(), "model 2 is refused: the same model was refused before: it answers NaN");
     });
 }

@@ -94,9 +94,6 @@ fn weights_elsewhere_are_refused() {
         ("link", "outside the model's own directory"),
         ("up/secret", "outside the model's own directory"),
         ("sub", "no regular file"),
-        ("missing", "No such file"),
-        // ONNX Runtime's own mark for tensors at an address in memory.
-        ("*/_ORT_MEM_ADDR_/*", "No such file"),
     ] {
         let (step, text) = folder.refusal(&model(location, 0, 4), &any());
         assert_eq!(step, Step::ExternalData);
@@ -105,14 +102,52 @@ fn weights_elsewhere_are_refused() {
 }
 
 #[test]
-fn weights_beyond_the_end_of_their_file_are_refused() {
+fn weights_that_are_not_there_or_too_few_are_incomplete() {
     let folder = Folder::new();
     fs::write(folder.path("w.bin"), "12345678").unwrap();
-    for (offset, length) in [(0, 9), (8, 1), (u64::MAX, 4), (4, u64::MAX)] {
-        let (step, text) = folder.refusal(&model("w.bin", offset, length), &any());
-        assert_eq!(step, Step::ExternalData);
-        assert!(text.contains("tensor `weight` ends at byte") && text.contains("which has 8"), "{text}");
+    // The last is ONNX Runtime's own mark for tensors at an address in memory.
+    for (location, offset, length, reason) in [
+        ("w.bin", 0, 9, "tensor `weight` ends at byte 9 of `w.bin`, which has 8"),
+        ("w.bin", 8, 1, "tensor `weight` ends at byte 9 of `w.bin`, which has 8"),
+        ("missing", 0, 4, "`missing`: No such file"),
+        ("*/_ORT_MEM_ADDR_/*", 0, 4, "No such file"),
+    ] {
+        fs::write(folder.path("m.onnx"), model(location, offset, length)).unwrap();
+        let error = read(&folder.path("m.onnx"), None, &any(), &mut ModelReport::new("m.onnx")).unwrap_err();
+        assert!(matches!(error, ModelError::WeightsIncomplete { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
     }
+    // No file will ever be that long.
+    for (offset, length) in [(u64::MAX, 4), (4, u64::MAX)] {
+        let (step, text) = folder.refusal(&model("w.bin", offset, length), &any());
+        assert!(step == Step::ExternalData && text.contains("are more than model.max_bytes"), "{text}");
+    }
+}
+
+#[test]
+fn weights_that_are_allocated_and_not_filled_are_no_weights() {
+    let folder = Folder::new();
+    fs::write(folder.path("w.bin"), [0; 8]).unwrap();
+    let (step, text) = folder.refusal(&model("w.bin", 0, 8), &any());
+    assert!(step == Step::ExternalData && text.contains("nothing but zeros"), "{text}");
+    fs::write(folder.path("w.bin"), b"\0\0\0\0\0\0\0\x01").unwrap();
+    assert!(folder.check("m.onnx", &any()).0.is_ok());
+}
+
+#[test]
+fn the_files_of_weights_are_known_before_they_are_there() {
+    let folder = Folder::new();
+    fs::write(folder.path("m.onnx"), [model("w.bin", 0, 8), model("sub/v.bin", 0, 8)].concat()).unwrap();
+    let files = |limits: &FileLimits| weight_files(&folder.path("m.onnx"), limits);
+    let real = folder.path("").canonicalize().unwrap();
+    assert_eq!(files(&any()).unwrap(), [real.join("sub/v.bin"), real.join("w.bin")]);
+    for bad in ["../secret", "/etc/passwd"] {
+        fs::write(folder.path("m.onnx"), model(bad, 0, 8)).unwrap();
+        assert!(files(&any()).unwrap().is_empty(), "{bad}");
+    }
+    assert!(files(&FileLimits { max_bytes: 10, ..any() }).is_err(), "it is not read");
+    fs::write(folder.path("m.onnx"), "no model").unwrap();
+    assert!(files(&any()).is_err());
 }
 
 #[test]

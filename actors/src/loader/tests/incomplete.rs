@@ -1,0 +1,119 @@
+//! Models whose files come one after the other, or bit by bit.
+
+use super::*;
+use crate::loader::unfinished::PATIENCE;
+
+impl Stage {
+    fn weights(&self, name: &str, contents: &str) {
+        fs::write(self.dir.path().join(name), contents).unwrap();
+    }
+
+    fn found(&self) -> String {
+        self.stats.findings.last().unwrap().to_string()
+    }
+
+    /// Nothing was counted or noted as a bad model.
+    fn nothing_is_refused(&self) -> bool {
+        self.stats.models_refused.get() == 0 && self.stats.rejections.after(0).is_empty()
+    }
+}
+
+#[test]
+fn weights_that_come_after_the_graph_are_waited_for_as_long_as_it_takes() {
+    play(async {
+        let mut stage = Stage::following();
+        assert!(stage.offer(1, "good+w.bin").await.is_empty());
+        assert_eq!(stage.found(), "model 1 is not complete yet: no w.bin");
+        tokio::time::sleep(100 * PATIENCE).await;
+        assert!(stage.look(5).await.is_empty() && stage.nothing_is_refused());
+        stage.weights("w.bin", "1234");
+        assert!(stage.look(1).await.is_empty(), "they may still be growing");
+        assert_eq!(stage.look(5).await, ["model_1.onnx"]);
+        assert_eq!((stage.swaps().await, stage.found().as_str()), (vec![(1, 1)], "nothing changed: model 1 serves"));
+        assert!(stage.nothing_is_refused());
+    });
+}
+
+#[test]
+fn weights_that_are_filled_when_the_model_serves_already_are_loaded() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.weights("w.bin", "0000");
+        assert_eq!(stage.offer(1, "good+w.bin").await, ["model_1.onnx"]);
+        stage.weights("w.bin", "1234");
+        assert_eq!(stage.look(5).await, ["model_1.onnx"]);
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 1)]);
+        fs::remove_file(stage.dir.path().join("w.bin")).unwrap();
+        assert!(stage.look(5).await.is_empty(), "what serves needs its files no more");
+        assert_eq!(stage.found(), "nothing changed: model 1 serves");
+    });
+}
+
+#[test]
+fn weights_that_grow_are_not_read() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.look(1).await;
+        stage.model(1, "good+w.bin");
+        stage.publish(1);
+        for length in 1..20 {
+            stage.weights("w.bin", &"x".repeat(length));
+            assert!(stage.look(1).await.is_empty() && stage.read().is_empty());
+        }
+        assert_eq!(stage.look(5).await, ["model_1.onnx"]);
+    });
+}
+
+#[test]
+fn a_file_that_is_copied_slowly_is_no_bad_model_until_it_has_been_still_for_long() {
+    play(async {
+        let mut stage = Stage::following();
+        assert!(stage.offer(1, "half").await.is_empty());
+        assert_eq!(stage.read().len(), 1);
+        assert_eq!(stage.found(), "model 1 is not complete yet: half a model");
+        tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+        stage.look(5).await;
+        assert!(stage.read().is_empty() && stage.nothing_is_refused());
+        stage.model(1, "good, and whole");
+        assert_eq!(stage.look(5).await, ["model_1.onnx"]);
+
+        stage.offer(2, "half").await;
+        tokio::time::sleep(PATIENCE).await;
+        stage.look(5).await;
+        assert_eq!((stage.stats.models_refused.get(), stage.found()), (1, "model 2 is refused: half a model".to_owned()));
+        stage.look(5).await;
+        assert_eq!(stage.stats.models_refused.get(), 1);
+        stage.model(2, "good after all");
+        assert_eq!(stage.look(5).await, ["model_2.onnx"]);
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 2)]);
+    });
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_not_used_and_is_looked_at_again() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.weights("w.bin", "0000");
+        for (version, file, contents) in [(1, "w.bin", "1234"), (2, "model_2.onnx", "good again+w.bin")] {
+            let path = stage.dir.path().join(file);
+            *stage.meanwhile.lock().unwrap() = Some(Box::new(move || fs::write(path, contents).unwrap()));
+            assert_eq!(stage.offer(version, "good+w.bin").await.len(), 0);
+            assert!(stage.found().ends_with("its files changed while they were read"), "{}", stage.found());
+            assert_eq!(stage.look(5).await.len(), 1);
+        }
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 2)]);
+        assert!(stage.nothing_is_refused());
+    });
+}
+
+#[test]
+fn whoever_asks_for_a_look_finds_a_model_of_several_files_at_once() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.weights("w.bin", "1234");
+        stage.model(1, "good+w.bin");
+        stage.publish(1);
+        stage.loader.send(LookNow).await.unwrap();
+        assert_eq!(stage.batcher.next().await.generation.version, 1);
+    });
+}

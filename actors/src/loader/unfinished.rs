@@ -1,0 +1,183 @@
+//! A model that is not complete yet: when it is read again, when that is said, and for how long it may stay so.
+
+use std::path::PathBuf;
+
+use tokio::time::{Duration, Instant};
+
+use super::feed::{Candidate, Sighting};
+
+/// How long a model may be incomplete before that is said, once.
+pub(super) const SAY_AFTER: Duration = Duration::from_secs(5);
+/// How long a file that is no model, as it is while it is being copied, must have been still before it is refused.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// When to read files again that could not be read for a reason that may pass.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// The newest model, as long as it is not complete.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished(Option<Model>);
+
+#[derive(Debug)]
+struct Model {
+    version: i64,
+    path: PathBuf,
+    /// Since when it has not been complete.
+    begun: Instant,
+    reason: String,
+    said: bool,
+    /// What was read in vain last.
+    tried: Option<Tried>,
+}
+
+#[derive(Debug)]
+struct Tried {
+    sighting: Sighting,
+    /// When it was first read.
+    since: Instant,
+    /// When it is read again without having changed.
+    again: Instant,
+}
+
+/// What is to be said of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Overdue {
+    pub(super) version: i64,
+    pub(super) reason: String,
+}
+
+impl Unfinished {
+    /// The files of `candidate` are not as they were a moment ago.
+    pub(super) fn changes(&mut self, candidate: &Candidate) {
+        self.model(candidate, "its files are still changing").tried = None;
+    }
+
+    /// A file of this model is missing or cannot be read. It is waited for as long as it takes.
+    pub(super) fn lacks(&mut self, sighting: &Sighting, reason: &str) {
+        let now = Instant::now();
+        let model = self.model(&sighting.candidate, reason);
+        model.tried = Some(Tried { sighting: sighting.clone(), since: now, again: now + RETRY });
+    }
+
+    /// What was read is no model: it may be the part of one. Whether it is waited for: not when it has been like this for too
+    /// long.
+    pub(super) fn may_grow(&mut self, sighting: &Sighting, reason: &str) -> bool {
+        let now = Instant::now();
+        let model = self.model(&sighting.candidate, reason);
+        let before = model.tried.take().filter(|tried| tried.sighting == *sighting);
+        let since = before.map_or(now, |tried| tried.since);
+        model.tried = Some(Tried { sighting: sighting.clone(), since, again: since + PATIENCE });
+        now.duration_since(since) < PATIENCE
+    }
+
+    /// Why this model need not be read again yet.
+    pub(super) fn rests(&self, sighting: &Sighting) -> Option<&str> {
+        let model = self.0.as_ref()?;
+        let tried = model.tried.as_ref().filter(|tried| tried.sighting == *sighting)?;
+        (Instant::now() < tried.again).then_some(&model.reason)
+    }
+
+    /// Reads the files again at the next look, whether they changed or not.
+    pub(super) fn read_again(&mut self) {
+        if let Some(tried) = self.0.as_mut().and_then(|model| model.tried.as_mut()) {
+            tried.again = Instant::now();
+        }
+    }
+
+    /// The model is complete, or not the newest any more.
+    pub(super) fn over(&mut self) {
+        self.0 = None;
+    }
+
+    /// What is to be said by now and was not said before.
+    pub(super) fn overdue(&mut self) -> Option<Overdue> {
+        let model = self.0.as_mut().filter(|model| !model.said && model.begun.elapsed() >= SAY_AFTER)?;
+        model.said = true;
+        Some(Overdue { version: model.version, reason: model.reason.clone() })
+    }
+
+    /// This model, which has a new reason not to be complete.
+    fn model(&mut self, Candidate { version, path, .. }: &Candidate, reason: &str) -> &mut Model {
+        let same = self.0.take().filter(|model| model.version == *version && model.path == *path);
+        let new = || Model {
+            version: *version,
+            path: path.clone(),
+            begun: Instant::now(),
+            reason: String::new(),
+            said: false,
+            tried: None,
+        };
+        let model = self.0.insert(same.unwrap_or_else(new));
+        reason.clone_into(&mut model.reason);
+        model
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::play;
+
+    fn sighting(version: i64) -> Sighting {
+        let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
+        Sighting { candidate, fingerprint: None, weights: Vec::new() }
+    }
+
+    /// The same with a file beside it.
+    fn grown(version: i64) -> Sighting {
+        Sighting { weights: vec![("w".into(), None)], ..sighting(version) }
+    }
+
+    #[test]
+    fn it_is_said_once_and_again_of_the_next_model() {
+        play(async {
+            let mut unfinished = Unfinished::default();
+            for version in [1, 2] {
+                unfinished.changes(&sighting(version).candidate);
+                tokio::time::sleep(SAY_AFTER / 2).await;
+                assert_eq!(unfinished.overdue(), None, "it may only be on its way");
+                unfinished.lacks(&sighting(version), "no weights");
+                tokio::time::sleep(SAY_AFTER / 2).await;
+                assert_eq!(unfinished.overdue(), Some(Overdue { version, reason: "no weights".to_owned() }));
+                unfinished.changes(&sighting(version).candidate);
+                tokio::time::sleep(10 * SAY_AFTER).await;
+                assert_eq!(unfinished.overdue(), None);
+            }
+            unfinished.changes(&sighting(3).candidate);
+            unfinished.over();
+            tokio::time::sleep(10 * SAY_AFTER).await;
+            assert_eq!(unfinished.overdue(), None);
+        });
+    }
+
+    #[test]
+    fn what_is_missing_is_read_again_now_and_then_and_when_it_changes() {
+        play(async {
+            let mut unfinished = Unfinished::default();
+            assert_eq!(unfinished.rests(&sighting(1)), None);
+            unfinished.lacks(&sighting(1), "no weights");
+            assert_eq!(unfinished.rests(&sighting(1)), Some("no weights"));
+            assert_eq!((unfinished.rests(&grown(1)), unfinished.rests(&sighting(2))), (None, None));
+            tokio::time::sleep(RETRY).await;
+            assert_eq!(unfinished.rests(&sighting(1)), None);
+            unfinished.lacks(&sighting(1), "no weights");
+            unfinished.read_again();
+            assert_eq!(unfinished.rests(&sighting(1)), None);
+        });
+    }
+
+    #[test]
+    fn patience_ends_for_what_does_not_grow() {
+        play(async {
+            let mut unfinished = Unfinished::default();
+            assert!(unfinished.may_grow(&sighting(1), "cut off"));
+            tokio::time::sleep(PATIENCE / 2).await;
+            assert!(unfinished.may_grow(&sighting(1), "cut off"), "as when somebody asks for another look");
+            assert!(unfinished.may_grow(&grown(1), "cut off"));
+            tokio::time::sleep(PATIENCE / 2).await;
+            assert_eq!(unfinished.rests(&grown(1)), Some("cut off"));
+            tokio::time::sleep(PATIENCE / 2).await;
+            assert_eq!(unfinished.rests(&grown(1)), None);
+            assert!(!unfinished.may_grow(&grown(1), "cut off"));
+        });
+    }
+}
