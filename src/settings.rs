@@ -10,6 +10,7 @@
 //! - [`mistake`]: what can be wrong, and how it is said
 //! - [`mod@file`]: files, read within bounds and parsed
 //! - [`layer`]: one layer as a flat map of keys to values, read from a file, the environment or flags
+//! - [`extend`]: the trainer's file with those that it extends
 //! - [`trainer`]: the trainer's names for our keys
 //! - [`check`]: what must hold between values
 //! - [`places`]: whether directories and files that are named can be what they are meant to be
@@ -21,6 +22,7 @@ mod addresses;
 mod change;
 mod check;
 mod devices;
+mod extend;
 mod file;
 mod keys;
 mod kind;

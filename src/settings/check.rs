@@ -182,6 +182,14 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
 }
 
 fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let searches = settings.play.agent == Agent::Search && settings.search.mcts_n.is_none();
+    if searches && !entries.is_chosen("search.mcts_n") && !entries.is_chosen("search.mcts_k") {
+        let per_action = settings.search.mcts_k;
+        found.warnings.push(format!(
+            "nothing says how many simulations a move gets, so it gets {per_action} for each legal action: set \
+             alphazero.mcts_n in the trainer's file, or search.mcts_n"
+        ));
+    }
     if settings.play.seed.is_some() && settings.play.processes > 1 {
         let source = entries.get("play.seed").map_or("", |entry| entry.source.as_str());
         found.warnings.push(format!(

@@ -153,6 +153,17 @@ pub(super) fn nearest(path: &str) -> Option<&'static str> {
     nearest_of(path, KEYS.iter().map(|key| key.path))
 }
 
+/// The name that is nearly `wanted`, if any is.
+pub(super) fn most_like<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const NEARLY: f64 = 0.75;
+    if wanted.len() > LONGEST_NAME {
+        return None;
+    }
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&wanted.to_ascii_lowercase(), name);
+    let best = names.map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= NEARLY).then_some(best.1)
+}
+
 /// The name most like `wanted`. A name that is right but in the wrong section counts as near.
 pub(super) fn nearest_of<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes time and memory in proportion to the length, and nothing is near to a text like that.

@@ -171,11 +171,16 @@ pub(super) fn flatten(table: Map<String, Value>) -> BTreeMap<String, ValueKind> 
 }
 
 /// Variables named `SELFPLAYD__SECTION__KEY`.
-pub(super) fn environment(variables: &BTreeMap<OsString, OsString>, mistakes: &mut Vec<Mistake>) -> Layer {
+pub(super) fn environment(
+    variables: &BTreeMap<OsString, OsString>,
+    mistakes: &mut Vec<Mistake>,
+    warnings: &mut Vec<String>,
+) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in variables {
         let name = name.to_string_lossy();
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
+            warnings.extend(nearly_a_variable(&name));
             continue;
         };
         let source = format!("env {ENV_PREFIX}{rest}");
@@ -195,6 +200,27 @@ pub(super) fn environment(variables: &BTreeMap<OsString, OsString>, mistakes: &m
         }
     }
     layer
+}
+
+/// What to say about a variable that was probably meant to be one of ours, such as `SELFPLAYD_PLAY_SEED`.
+fn nearly_a_variable(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    let rest = upper.strip_prefix(ENV_PREFIX.trim_end_matches('_'))?.strip_prefix('_')?;
+    let words = rest.split('_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_").to_ascii_lowercase();
+    // A key of several words is known without its section.
+    let alone = |key: &'static str| key.rsplit_once('.').map(|(_, key)| key.to_owned()).filter(|key| key.contains('_'));
+    let names = |path: &'static str| [Some(path.replace('.', "_")), alone(path)].into_iter().flatten();
+    let named: Vec<_> = KEYS.iter().flat_map(|key| names(key.path).map(|words| (words, key.path))).collect();
+    let nearest = keys::most_like(&words, named.iter().map(|(words, _)| words.as_str()));
+    let meant = named.iter().find(|(words, _)| Some(words.as_str()) == nearest);
+    if let Some((_, path)) = meant {
+        let variable = path.to_ascii_uppercase().replace('.', "__");
+        return Some(format!("env {name} has no effect; did you mean {ENV_PREFIX}{variable}?"));
+    }
+    let section = words.split_once('_')?.0;
+    is_section(section, KEYS.iter().map(|key| key.path)).then(|| {
+        format!("env {name} has no effect: variables are named {ENV_PREFIX}SECTION__KEY; `selfplayd config` lists all keys")
+    })
 }
 
 /// The flags that were given.

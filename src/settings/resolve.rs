@@ -187,7 +187,7 @@ fn layers(sources: &Sources<'_>, mistakes: &mut Vec<Mistake>, warnings: &mut Vec
     layers.extend(sources.preset.map(|preset| layer::compiled_in(preset.toml, preset.name)));
     layers.extend(sources.trainer.and_then(|path| trainer::read(path, mistakes, warnings)));
     layers.extend(sources.own.and_then(|path| layer::own_file(path, mistakes)));
-    layers.push(layer::environment(sources.environment, mistakes));
+    layers.push(layer::environment(sources.environment, mistakes, warnings));
     layers.push(layer::flags(sources.flags));
     layers
 }

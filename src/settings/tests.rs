@@ -212,6 +212,27 @@ self_play: {alphazero: {mcts_noise_epsilon: 0, mcts_noise_alpha: null, drop_t_on
 }
 
 #[test]
+fn a_file_that_extends_others_is_read_with_them() {
+    let given = given().playable().trainer(
+        "extend: bases/b.yaml\nquoridor: {max_steps: 100}\nalphazero: {mcts_n: 200}\nself_play: {alphazero: null}\n",
+    );
+    fs::create_dir(given.dir.path().join("bases")).unwrap();
+    given.file("bases/b.yaml", "extend: ../c.yaml\nalphazero: {mcts_n: 7, mcts_c_puct: 1.2}\n");
+    given.file(
+        "c.yaml",
+        "quoridor: {board_size: 5, max_walls: 3, max_steps: 7}\nalphazero: {mcts_c_puct: 7}\n\
+         self_play: {parallel_games: 64, alphazero: {mcts_noise_epsilon: 0.5}}\nextend: null\n",
+    );
+    let settings = given.settings();
+    assert_eq!(settings.game, GameSettings { board_size: 5, max_walls: 3, max_steps: Some(100) });
+    assert_eq!((settings.search.mcts_n, settings.search.c_puct, settings.play.games()), (Some(200), 1.2, 64));
+    assert_eq!(settings.search.noise_epsilon, 0.25, "what the file sets to null is not set");
+    assert_eq!(given.source("search.c_puct"), "run/bases/b.yaml: alphazero.mcts_c_puct");
+    assert_eq!(given.source("play.games_per_process"), "run/bases/../c.yaml: self_play.parallel_games");
+    assert_eq!(given.warnings(), [""; 0]);
+}
+
+#[test]
 fn the_newer_spelling_wins_and_a_difference_is_said() {
     let yaml = TRAINER.replace("program: rust", "games_per_process: 64");
     let given = given().playable().trainer(yaml);

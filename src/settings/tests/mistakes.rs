@@ -20,6 +20,72 @@ fn unknown_keys_of_self_play_are_warnings() {
 }
 
 #[test]
+fn what_is_nearly_a_key_or_section_of_the_trainers_is_a_warning() {
+    let warnings = |yaml: String| given().playable().trainer(yaml).warnings();
+    let with = |from: &str, to: &str| warnings(TRAINER.replace(from, to));
+    let nothing_says = "nothing says how many simulations a move gets, so it gets 10 for each legal action: set \
+                        alphazero.mcts_n in the trainer's file, or search.mcts_n";
+    let near = |unknown: &str, meant: &str| {
+        format!("run/config.yaml: {unknown} is not known and has no effect; did you mean {meant}?")
+    };
+    let mtcs = near("alphazero.mtcs_n", "alphazero.mcts_n");
+    assert_eq!(with("mcts_n", "mtcs_n"), [mtcs, nothing_says.to_owned()]);
+    for (from, to, unknown, meant) in [
+        ("max_steps", "max_step", "quoridor.max_step", "quoridor.max_steps"),
+        ("type: resnet", "typ: mlp", "alphazero.network.typ", "alphazero.network.type"),
+        ("self_play:", "selfplay:", "selfplay", "self_play"),
+        ("self_play:", "Self_Play:", "Self_Play", "self_play"),
+        ("training:", "mcts_k: 3\ntraining:", "mcts_k", "alphazero.mcts_k"),
+        ("mcts_noise_epsilon: 0.3", "mcts_n: 5", "self_play.alphazero.mcts_n", "alphazero.mcts_n"),
+    ] {
+        assert_eq!(with(from, to), [near(unknown, meant)], "{to}");
+    }
+    // Its own keys and sections, however they are spelt, and what is like none of ours.
+    let own = "wandb: {project: x}\nai_report: {every: 5 models}\nbenchmarks: []\ntraning: {batch_size: 3}\n";
+    assert_eq!(warnings(format!("{TRAINER}{own}")), [""; 0]);
+    assert_eq!(with("num_blocks", "num_block"), [""; 0]);
+    assert_eq!(with("mcts_c_puct: 1.2", "mcts_c_puct: 1.2\n  max_steps: 5\n  colour: red"), [""; 0]);
+}
+
+#[test]
+fn what_is_nearly_a_variable_of_ours_is_a_warning() {
+    let given = given()
+        .playable()
+        .trainer(TRAINER)
+        .env("SELFPLAYD_PLAY_SEED", "5")
+        .env("SELFPLAYD_PLAY__SEED", "5")
+        .env("SELFPLAYD_LEAF_PARALLELISM", "5")
+        .env("SELFPLAYD_PLAY_COLOUR", "red")
+        .env("selfplayd__cache__max_bytes", "0")
+        .env("SELFPLAYD_HOME", "/somewhere")
+        .env("SELFPLAYDX", "1");
+    assert_eq!(given.settings().play.seed, None);
+    let expected = [
+        "env SELFPLAYD_LEAF_PARALLELISM has no effect; did you mean SELFPLAYD__SEARCH__LEAF_PARALLELISM?",
+        "env SELFPLAYD_PLAY_COLOUR has no effect: variables are named SELFPLAYD__SECTION__KEY; `selfplayd config` lists \
+         all keys",
+        "env SELFPLAYD_PLAY_SEED has no effect; did you mean SELFPLAYD__PLAY__SEED?",
+        "env SELFPLAYD_PLAY__SEED has no effect; did you mean SELFPLAYD__PLAY__SEED?",
+        "env selfplayd__cache__max_bytes has no effect; did you mean SELFPLAYD__CACHE__MAX_BYTES?",
+    ];
+    assert_eq!(given.warnings(), expected);
+}
+
+#[test]
+fn files_that_cannot_be_extended_are_refused() {
+    let given = given().playable().trainer("extend: base.yaml\nquoridor: {board_size: 5}\n");
+    let message = given.message();
+    assert!(only(&message).starts_with("run/config.yaml: extend run/base.yaml: "), "{message}");
+    given.file("base.yaml", "extend: ./config.yaml\n");
+    let message = given.message();
+    assert!(only(&message).ends_with("files extend each other: does one extend itself?"), "{message}");
+    given.file("base.yaml", "extend: [a, b]\n");
+    let message = given.message();
+    let expected = "must be the path of the file that this one extends";
+    assert!(only(&message).starts_with("extend = ") && message.ends_with(expected), "{message}");
+}
+
+#[test]
 fn all_mistakes_at_once() {
     let yaml = TRAINER
         .replace("max_walls: 3", "max_walls: many")
