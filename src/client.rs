@@ -16,7 +16,12 @@ use axum::http::Method;
 use clap::Args;
 
 use self::request::{Answer, Place, Unreachable};
-use crate::{exit::Exit, http::Words, status::Status, token::Token};
+use crate::{
+    exit::Exit,
+    http::{Reloaded, Words},
+    status::Status,
+    token::Token,
+};
 
 /// How a running daemon is reached.
 #[derive(Clone, Debug, Args)]
@@ -69,7 +74,7 @@ impl Ask {
         match self {
             Self::Status => serde_json::from_slice::<Status>(body).ok().map(|status| table::status(&status)),
             Self::Games => serde_json::from_slice(body).ok().map(|games| table::games(&games)),
-            Self::Reload => Some("accepted: the daemon reads its settings and looks for a model".to_owned()),
+            Self::Reload => serde_json::from_slice::<Reloaded>(body).ok().map(|reloaded| reloaded.words),
             Self::Pause => Some("accepted: the daemon rests until `selfplayd resume`".to_owned()),
             Self::Resume => Some("accepted: the daemon plays on".to_owned()),
             Self::Drain => Some("accepted: the daemon ends when the games in play are over".to_owned()),

@@ -9,7 +9,10 @@ use selfplay_actors::control;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{live_settings::Changes, operator::Operator, signals::Request};
+use crate::{
+    live_settings::Changes,
+    operator::{Operator, Reload},
+};
 
 /// Steers a daemon. Every command may be given again and again, from any thread; none waits for what it sets going.
 pub(crate) trait Control: Send + Sync {
@@ -23,8 +26,8 @@ pub(crate) trait Control: Send + Sync {
     /// Plays on.
     fn resume(&self) -> Result<(), Refusal>;
 
-    /// Reads the settings again and looks for a model now.
-    fn reload(&self) -> Result<(), Refusal>;
+    /// Reads the settings again and looks for a model now. What comes of it can be heard there.
+    fn reload(&self) -> Result<Reload, Refusal>;
 
     /// Changes settings, given by key (`search.temperature`), all of them or none.
     fn set(&self, settings: &Map<String, Value>) -> Result<Changes, Refusal>;
@@ -100,8 +103,8 @@ impl Control for Steering {
         self.operator().map(|operator| operator.controller.resume())
     }
 
-    fn reload(&self) -> Result<(), Refusal> {
-        self.operator().map(|operator| operator.ask(Request::Reload))
+    fn reload(&self) -> Result<Reload, Refusal> {
+        self.operator().map(Operator::ask_for_reload)
     }
 
     fn set(&self, settings: &Map<String, Value>) -> Result<Changes, Refusal> {

@@ -5,6 +5,7 @@
 //! - [`live`]: the games that can be looked at
 //! - [`events`]: what streams of events carry
 //! - [`page`]: the files of the page
+//! - [`reload`]: what came of a reload
 //! - [`routes`]: what is asked for, and the answer
 //! - [`listen`]: where callers are heard
 //! - [`connection`]: one caller, within bounds
@@ -17,11 +18,13 @@ mod events;
 mod listen;
 mod live;
 mod page;
+mod reload;
 mod routes;
 mod server;
 
 pub(crate) use self::{
     answer::Words,
     listen::Listening,
+    reload::Reloaded,
     server::{Served, Server},
 };

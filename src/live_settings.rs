@@ -83,6 +83,7 @@ impl LiveSettings {
     /// When they hold any mistake: then nothing is changed.
     pub(crate) fn read_again(&self) -> anyhow::Result<Changes> {
         let read = self.flags.resolve(Purpose::Play, None);
+        read.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let wanted = read.clone().into_settings()?;
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let others = differences(&present.settings, &wanted).into_iter().filter(|change| !is_live(&change.key));

@@ -1,11 +1,16 @@
 //! Obeys an operator's signals while games are played, on a thread of its own: files that settings are read from may hang.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use selfplay_actors::{
+    findings::Found,
     health::{ChildStatus, Health},
     root::Controller,
     stats::Stats,
+};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    oneshot,
 };
 
 use crate::{
@@ -14,6 +19,45 @@ use crate::{
     settings::Refused,
     signals::Request,
 };
+
+/// What came of reading the settings again; the error says why they stay as they are.
+pub(crate) type SettingsRead = Result<Changes, String>;
+
+/// Where one who asked for a reload hears what comes of it. Both close without a word when play is ending.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    /// What became of the settings.
+    pub settings: oneshot::Receiver<SettingsRead>,
+    /// What was found of models; what comes last counts.
+    pub model: UnboundedReceiver<Found>,
+}
+
+/// The other end.
+#[derive(Debug)]
+struct Listener {
+    settings: oneshot::Sender<SettingsRead>,
+    model: UnboundedSender<Found>,
+}
+
+/// Those who wait for what comes of the next reload.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(Mutex<Vec<Listener>>);
+
+impl Listeners {
+    fn add(&self) -> Reload {
+        let ((send_settings, settings), (send_model, model)) = (oneshot::channel(), unbounded_channel());
+        self.lock().push(Listener { settings: send_settings, model: send_model });
+        Reload { settings, model }
+    }
+
+    fn take(&self) -> Vec<Listener> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Listener>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What obeying takes.
 pub(crate) struct Operator {
@@ -29,6 +73,8 @@ pub(crate) struct Operator {
     pub service: Arc<Service>,
     /// Where requests come in.
     pub requests: mpsc::Sender<Request>,
+    /// Those who wait for what comes of a reload.
+    pub listeners: Listeners,
 }
 
 impl Operator {
@@ -46,10 +92,20 @@ impl Operator {
         self.requests.send(request).ok();
     }
 
+    /// Reads the settings again and looks for a model, and tells what comes of it.
+    pub(crate) fn ask_for_reload(&self) -> Reload {
+        let reload = self.listeners.add();
+        self.ask(Request::Reload);
+        reload
+    }
+
     fn obey(&self, request: Request) {
         match request {
             Request::LogStatus => self.log_status(),
-            _ if self.controller.state().draining => tracing::info!(?request, "of no effect: play is ending"),
+            _ if self.controller.state().draining => {
+                tracing::info!(?request, "of no effect: play is ending");
+                drop(self.listeners.take());
+            }
             Request::Reload => {
                 tracing::info!("reload: reading the settings again and looking for a model");
                 self.reload();
@@ -60,16 +116,24 @@ impl Operator {
 
     /// Reads the settings again, from the same files as at the start, and looks for a model.
     pub(crate) fn reload(&self) {
-        match self.service.while_reloading(|| self.settings.read_again()) {
+        let listeners = self.listeners.take();
+        let read = self.service.while_reloading(|| self.settings.read_again()).map_err(|error| format!("{error:#}"));
+        match &read {
             Ok(Changes { changed, refused }) => {
-                for Refused { key, reason } in &refused {
+                for Refused { key, reason } in refused {
                     tracing::warn!(key, "not changed: {reason}");
                 }
                 tracing::info!(changed = changed.len(), not_changed = refused.len(), "settings read again");
             }
-            Err(error) => tracing::error!("the settings stay as they are: {error:#}"),
+            Err(error) => tracing::error!("the settings stay as they are: {error}"),
         }
-        self.controller.reload();
+        if listeners.is_empty() {
+            self.controller.reload(None);
+        }
+        for Listener { settings, model } in listeners {
+            settings.send(read.clone()).ok(); // Who asked may have gone.
+            self.controller.reload(Some(model));
+        }
     }
 
     /// Logs how the children are, one line each; then what was counted, and how play is steered.

@@ -195,6 +195,7 @@ fn run_until_stopped(
             stats,
             service,
             requests: ask,
+            listeners: Default::default(),
         };
         let operator = Arc::new(operator);
         operator.clone().start(requests);

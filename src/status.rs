@@ -19,7 +19,10 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
-use selfplay_actors::onnx::{Provider, device_of_thread};
+use selfplay_actors::{
+    findings::Found,
+    onnx::{Provider, device_of_thread},
+};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -185,6 +188,8 @@ pub(crate) struct ModelStatus {
     pub age_seconds: Option<f64>,
     /// Since when, in seconds since 1970.
     pub served_unix: Option<f64>,
+    /// What was found when a newer one was looked for last; `null` where none is looked for.
+    pub found: Option<Found>,
     /// What became of the last models, the newest first, at most 20.
     pub swaps: Vec<Swap>,
 }

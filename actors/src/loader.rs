@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
-use tokio::time::Instant;
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
 use self::{
@@ -95,10 +95,13 @@ pub struct LoaderAddresses<G: Game> {
 #[rtype(result = "()")]
 pub struct LookForModel;
 
-/// Look for a model now, and give what was not to be had another chance. Sent by the root when somebody asks for it.
+/// Look for a model now, and give what was refused or not to be had another chance. Sent by the root when somebody asks for it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct LookNow;
+pub struct LookNow {
+    /// Hears that a model is on its way, if one is, and then what was found; closed after that.
+    pub(crate) tell: Option<UnboundedSender<Found>>,
+}
 
 /// The inference threads are to drop the model until play is resumed, which brings a model back. Sent by the
 /// root during pause number `pause`.
@@ -180,6 +183,8 @@ pub struct ModelLoaderActor<G: Game> {
     refusals: Refusals,
     /// The newest model, while it is not complete.
     unfinished: Unfinished,
+    /// Waits for what is found.
+    asked: Option<UnboundedSender<Found>>,
     encoding: Option<G::Encoding>,
     reminded: Option<Instant>,
 }
@@ -215,6 +220,7 @@ impl<G: Game> ModelLoaderActor<G> {
             begun: None,
             refusals: Refusals::default(),
             unfinished: Unfinished::default(),
+            asked: None,
             encoding: None,
             reminded: None,
         }
@@ -279,6 +285,7 @@ impl<G: Game> ModelLoaderActor<G> {
         };
         let was_unreadable = |last: Found| last.outcome == LookOutcome::Unreadable;
         if let Some(found) = found {
+            self.stats.found(found.outcome);
             let before = self.stats.findings.last();
             let is_news = self.stats.findings.note(found.clone());
             match found.outcome {

@@ -1,5 +1,6 @@
 //! Answers for people, on a terminal.
 
+use selfplay_actors::findings::LookOutcome;
 use serde::Deserialize;
 
 use crate::status::{Outcome, State, Status, Verdict};
@@ -113,6 +114,10 @@ fn model(status: &Status) -> String {
         (Some(version), None) => format!("version {version}"),
         (None, _) => "none".to_owned(),
     };
+    let newest = model.found.as_ref().filter(|found| found.is_trouble() && found.outcome != LookOutcome::Refused);
+    if let Some(found) = newest {
+        text.push_str(&format!("; {found}"));
+    }
     if let Some(swap) = model.swaps.iter().find(|swap| swap.outcome != Outcome::Served) {
         let what = if swap.outcome == Outcome::Refused { "refused" } else { "withdrawn" };
         let which = swap.version.map(|version| format!(" version {version}")).unwrap_or_default();

@@ -21,6 +21,7 @@ use super::{
     events::{News, Reader},
     live::LiveView,
     page,
+    reload::Reloaded,
 };
 use crate::{
     control::{Control, Refusal},
@@ -31,6 +32,8 @@ use crate::{
 pub(super) const MOST_BODY: usize = 64 << 10;
 /// How long the body of a command may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// How long the answer to a reload waits for what comes of it.
+const RELOAD_WITHIN: Duration = Duration::from_secs(3);
 /// Readers of events at once.
 pub(super) const MOST_READERS: usize = 16;
 
@@ -184,8 +187,21 @@ async fn events(State(shared): App, Extension(caller): Extension<Caller>, header
     Ok(reader.into_response())
 }
 
-async fn reload(app: App, caller: Extension<Caller>, request: Request<Body>) -> Answer {
-    command(app, caller, request, |control| control.reload()).await
+/// Waits for a while for what comes of it: that a model is on its way is answer enough.
+async fn reload(
+    State(shared): App,
+    Extension(caller): Extension<Caller>,
+    request: Request<Body>,
+) -> Answer {
+    without_arguments(&arguments(&shared, caller, request).await?)?;
+    let reload = shared.control.reload()?;
+    let reloaded = Reloaded::within(RELOAD_WITHIN, reload).await;
+    shared.look.notify_one();
+    let mut answer = json!({ "accepted": true, "state": shared.control.state() });
+    if let (Some(answer), Ok(Value::Object(more))) = (answer.as_object_mut(), serde_json::to_value(reloaded)) {
+        answer.extend(more);
+    }
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
 async fn pause(app: App, caller: Extension<Caller>, request: Request<Body>) -> Answer {
@@ -207,14 +223,16 @@ async fn command(
     request: Request<Body>,
     give: fn(&(dyn Control + 'static)) -> Result<(), Refusal>,
 ) -> Answer {
-    let arguments = arguments(&shared, caller, request).await?;
-    if let Some(name) = arguments.keys().next() {
-        return Err(Failure::bad_request(format!("{name} is no argument of this command"), "it takes none"));
-    }
+    without_arguments(&arguments(&shared, caller, request).await?)?;
     give(&*shared.control)?;
     shared.look.notify_one();
     let accepted = json!({ "accepted": true, "state": shared.control.state() });
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
+}
+
+fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
+    let wrong = |name| Failure::bad_request(format!("{name} is no argument of this command"), "it takes none");
+    arguments.keys().next().map_or(Ok(()), |name| Err(wrong(name)))
 }
 
 async fn settings(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {

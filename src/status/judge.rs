@@ -20,6 +20,8 @@ pub(super) struct Signs {
     pub serving: bool,
     /// Models were withdrawn or refused, and none serves.
     pub refused: bool,
+    /// What keeps the newest model from being played with, in words.
+    pub found: Option<String>,
     /// Games in play.
     pub active: u64,
     /// Games to be in play at once.
@@ -70,17 +72,21 @@ impl Signs {
         Verdict::of(hung.chain(stuck))
     }
 
+    fn without_a_model(&self) -> String {
+        match &self.found {
+            Some(found) => format!("no model serves: {found}"),
+            None if self.refused => "no model serves: see model.swaps".to_owned(),
+            None => "there is no model yet".to_owned(),
+        }
+    }
+
     /// Whether it plays and what it plays gets to the disk.
     pub(super) fn readiness(&self) -> Verdict {
         let reasons = [
             (self.draining, "it is draining: no new games start".to_owned()),
             (!self.draining && !self.started, "it is starting".to_owned()),
             (self.paused, "it is paused".to_owned()),
-            (self.started && !self.serving && !self.paused && !self.refused, "there is no model yet".to_owned()),
-            (
-                self.started && !self.serving && !self.paused && self.refused,
-                "no model serves: see model.swaps".to_owned(),
-            ),
+            (self.started && !self.serving && !self.paused, self.without_a_model()),
             (self.disk_full, "free space is below its floor: no new games start".to_owned()),
             (self.write_errors > 0, format!("writing fails: {} attempts in the last 10 s", self.write_errors)),
             (
@@ -150,6 +156,11 @@ mod tests {
                 Signs { serving: false, refused: true, ..playing() },
                 State::WaitingForModel,
                 "no model serves: see model.swaps",
+            ),
+            (
+                Signs { serving: false, found: Some("latest.yaml cannot be read".to_owned()), ..playing() },
+                State::WaitingForModel,
+                "no model serves: latest.yaml cannot be read",
             ),
             (Signs { paused: true, serving: false, ..playing() }, State::Paused, "it is paused"),
             (

@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use selfplay_actors::findings::Found;
+
 use super::{
     ModelStatus, SCHEMA, Status, Swap,
     figures::{Figures, Sources},
@@ -41,12 +43,14 @@ impl Sampler {
         let events = self.swaps.record(unix, figures.model, &self.sources.stats.rejections);
         let served_unix = self.swaps.served_unix();
         let (serving, refused) = (served_unix.is_some(), figures.model.refused + figures.model.withdrawn > 0);
+        let found = self.sources.stats.findings.last();
         let mut signs = Signs {
             started: told.is_some(),
             draining: control_state.draining,
             paused: control_state.paused,
             serving,
             refused,
+            found: found.clone().filter(Found::is_trouble).map(|found| found.to_string()),
             active: figures.games.active,
             target: figures.games.target,
             unwritten: figures.writer.queued,
@@ -92,6 +96,7 @@ impl Sampler {
                 generation: (figures.model.served > 0).then_some(figures.model.served),
                 age_seconds: served_unix.map(|since| (unix - since).max(0.0)),
                 served_unix,
+                found,
                 swaps: self.swaps.all(),
             },
             rates: last_seconds.rates(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use selfplay_actors::{
     batcher::BatchPolicy,
     bottleneck::{Monitor, Sizes},
+    findings::LookOutcome,
     health::Health,
     stats::Stats,
 };
@@ -14,6 +15,7 @@ use super::*;
 use crate::{
     control::{Control, Refusal},
     live_settings::Changes,
+    operator::Reload,
 };
 
 /// A control that has started and was told nothing.
@@ -32,8 +34,8 @@ impl Control for Started {
         Ok(())
     }
 
-    fn reload(&self) -> Result<(), Refusal> {
-        Ok(())
+    fn reload(&self) -> Result<Reload, Refusal> {
+        Err(Refusal::Starting)
     }
 
     fn set(&self, _: &serde_json::Map<String, Value>) -> Result<Changes, Refusal> {
@@ -98,6 +100,7 @@ pub(crate) fn full() -> Status {
         generation: Some(4),
         age_seconds: Some(12.0),
         served_unix: Some(1.0),
+        found: Some(Found { outcome: LookOutcome::Incomplete, version: Some(4), reason: Some("no weights".into()) }),
         swaps: vec![Swap {
             version: Some(3),
             unix: 1.0,

@@ -37,6 +37,11 @@ impl Kind {
     pub(crate) const BAD: [Self; 6] =
         [Self::Empty, Self::Truncated, Self::Garbage, Self::Nan, Self::OtherBoard, Self::Missing];
 
+    /// May be a model that is not there yet, or not as a whole.
+    pub(crate) fn is_a_part(self) -> bool {
+        matches!(self, Self::Empty | Self::Truncated | Self::Garbage | Self::Missing)
+    }
+
     fn is_good(self) -> bool {
         matches!(self, Self::Good | Self::Constant)
     }

@@ -16,6 +16,7 @@
 //! - [`agents`]: baselines, traces and other inputs
 //! - [`bottleneck`]: what is said to hold play back
 //! - [`figures`]: what is reported beside the games when it is asked for
+//! - [`handover`]: models and news of them that come late, in part, or wrong
 //! - [`models`]: where models may come from, and what is checked before they serve
 //! - [`precision`]: models that are converted when they are loaded
 //! - [`stopping`]: shutdown file and signals to stop
@@ -45,6 +46,7 @@ mod continuous;
 mod daemon;
 mod figures;
 mod games;
+mod handover;
 mod hostile;
 mod http;
 mod memory;

@@ -136,7 +136,7 @@ fn the_page_controls_the_daemon() {
     browser.click("#pause");
     browser.reads("#state", |state| state == "Playing");
     browser.click("#reload");
-    browser.reads("#said", |words| words == "Reading the settings and looking for a model.");
+    browser.reads("#said", |words| words == "No setting changed. Nothing changed: model 3 serves.");
 
     browser.click("#drain");
     browser.click("#drain-dialog button[value=no]");

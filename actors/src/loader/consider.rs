@@ -26,7 +26,9 @@ impl<G: Game> ModelLoaderActor<G> {
         if rests {
             return Found::of(LookOutcome::OnResume, version);
         }
-        self.stats.findings.note(Found::of(LookOutcome::Coming, version));
+        let coming = Found::of(LookOutcome::Coming, version);
+        self.answer(&coming);
+        self.stats.findings.note(coming);
         let failure = match self.look_into(&sighting) {
             Ok(()) => {
                 self.taken = Some(sighting);

@@ -29,7 +29,7 @@ struct Latest {
 /// # Errors
 /// When it cannot be read or understood, with a sentence that names it.
 pub(super) fn read(path: &Path) -> Result<Option<Candidate>, String> {
-    let failed = |reason: String| format!("failed to read {}: {reason}", path.display());
+    let failed = |reason: String| format!("{} cannot be read: {reason}", path.display());
     match bytes(path) {
         Ok(bytes) => parse(&bytes).map(Some).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -190,7 +190,7 @@ mod tests {
         assert!(read(dir.path()).unwrap_err().contains("no regular file"));
         fs::write(&path, "filename: [").unwrap();
         let error = read(&path).unwrap_err();
-        assert!(error.starts_with(&format!("failed to read {}: ", path.display())), "{error}");
+        assert!(error.starts_with(&format!("{} cannot be read: ", path.display())), "{error}");
         // Larger than memory, were it read whole.
         fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(read(&path).unwrap_err().contains("too large"));

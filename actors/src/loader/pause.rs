@@ -8,7 +8,7 @@ use selfplay_engine::Game;
 use tokio::time::Instant;
 
 use super::{Kept, LookForModel, LookNow, ModelLoaderActor, ModelOrigin, ReleaseModel, Serving};
-use crate::{batcher::UnloadModel, root::PlayResumed, ticket::Generation};
+use crate::{batcher::UnloadModel, findings::Found, root::PlayResumed, ticket::Generation};
 
 /// How often it is tried to bring the model back after a pause, should that fail.
 pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
@@ -16,6 +16,7 @@ pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Looks that it takes to find a new model whose weights are in other files: at its own file, again, and at all.
 const MOST_LOOKS: u32 = 3;
+const STILL_CHANGING: &str = "what is there is changing at the moment";
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Brings back the model that was released for a pause, unless a newer one has just taken its place.
@@ -34,8 +35,23 @@ impl<G: Game> ModelLoaderActor<G> {
 
     /// Looks until something is found, at most `left` times.
     fn look_until_still(&mut self, ctx: &mut Context<Self>, left: u32) {
-        if self.look().is_none() && left > 1 {
-            ctx.run_later(LOOK_AGAIN, move |loader, ctx| loader.look_until_still(ctx, left - 1));
+        match self.look() {
+            None if left > 1 => {
+                ctx.run_later(LOOK_AGAIN, move |loader, ctx| loader.look_until_still(ctx, left - 1));
+            }
+            found => {
+                let found = found.or_else(|| self.unfinished.found());
+                tracing::info!("looked for a model: {}", found.as_ref().map_or(STILL_CHANGING.to_owned(), Found::to_string));
+                found.iter().for_each(|found| self.answer(found));
+                self.asked = None;
+            }
+        }
+    }
+
+    /// Tells who asked for the present look what it finds.
+    pub(super) fn answer(&self, found: &Found) {
+        if let Some(asked) = &self.asked {
+            asked.send(found.clone()).ok(); // Who asked may have gone.
         }
     }
 
@@ -51,7 +67,8 @@ impl<G: Game> ModelLoaderActor<G> {
 impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
     type Result = ();
 
-    fn handle(&mut self, LookNow: LookNow, ctx: &mut Self::Context) {
+    fn handle(&mut self, LookNow { tell }: LookNow, ctx: &mut Self::Context) {
+        self.asked = tell;
         self.refusals.forget();
         self.unfinished.read_again();
         self.tried = None;

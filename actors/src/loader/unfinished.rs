@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tokio::time::{Duration, Instant};
 
 use super::feed::{Candidate, Sighting};
+use crate::findings::{Found, LookOutcome};
 
 /// How long a model may be incomplete before that is said, once.
 pub(super) const SAY_AFTER: Duration = Duration::from_secs(5);
@@ -74,6 +75,12 @@ impl Unfinished {
         let model = self.0.as_ref()?;
         let tried = model.tried.as_ref().filter(|tried| tried.sighting == *sighting)?;
         (Instant::now() < tried.again).then_some(&model.reason)
+    }
+
+    /// What is known of the model.
+    pub(super) fn found(&self) -> Option<Found> {
+        let model = self.0.as_ref()?;
+        Some(Found::because(LookOutcome::Incomplete, Some(model.version), &model.reason))
     }
 
     /// Reads the files again at the next look, whether they changed or not.

@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext as _, Context, Handler, Message, Recipient};
 use selfplay_engine::Game;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Drain, PlayResumed, supervisor::RootSupervisor};
 use crate::{
     batcher::SetMaxWait,
     cache::SetCacheBytes,
     control::{Control, ControlState},
+    findings::Found,
     game::Terms,
     games::ChangeGames,
     loader::{LookNow, ReleaseModel},
@@ -36,8 +38,8 @@ pub(super) enum Steer {
     Paused(u64),
     /// It is over.
     Resumed,
-    /// Look for a model now.
-    Reload,
+    /// Look for a model now, and tell what is found.
+    Reload(Option<UnboundedSender<Found>>),
     /// Settings change.
     Set(LiveSettings),
 }
@@ -79,9 +81,10 @@ impl Controller {
         self.control.toggle(pause, resume);
     }
 
-    /// Looks for a new model at once. What is found during a pause is taken when it is over.
-    pub fn reload(&self) {
-        self.steer.do_send(Steer::Reload);
+    /// Looks for a new model at once, also at one that was refused before. What is found during a pause is taken when it is over.
+    /// `tell` hears that a model is on its way, if one is, and then what was found, and is closed.
+    pub fn reload(&self, tell: Option<UnboundedSender<Found>>) {
+        self.steer.do_send(Steer::Reload(tell));
     }
 
     /// Changes settings. They are taken as they are: whoever calls this has checked them.
@@ -145,7 +148,7 @@ impl<G: Game> Handler<Steer> for RootSupervisor<G> {
         match steer {
             Steer::Paused(pause) => self.paused(pause, ctx),
             Steer::Resumed => self.play_on(),
-            Steer::Reload => self.addresses.loader.do_send(LookNow),
+            Steer::Reload(tell) => self.addresses.loader.do_send(LookNow { tell }),
             Steer::Set(settings) => self.change(settings),
         }
     }

@@ -168,6 +168,17 @@ table! {
         models_refused: outcome = "refused";
         models_withdrawn: outcome = "withdrawn";
     }
+    /// Looks for a model, by what was found: nothing, the model that serves, one that is read when play is resumed, one that came
+    /// into service, one that is not complete, one that was refused, or a latest.yaml (or directory) that cannot be read.
+    Counter(Count) model_looks_total {
+        looks_nothing: outcome = "nothing";
+        looks_unchanged: outcome = "unchanged";
+        looks_on_resume: outcome = "on_resume";
+        looks_served: outcome = "served";
+        looks_incomplete: outcome = "incomplete";
+        looks_refused: outcome = "refused";
+        looks_unreadable: outcome = "unreadable";
+    }
     /// Time spent on new models: reading, checking, warming up, and changing over (summed over inference threads).
     Counter(Seconds) model_reload_seconds_total {
         reload_read_ns: phase = "read";

@@ -28,7 +28,7 @@ const SPEEDS = [
 ];
 
 // The daemon's words are fragments; here they stand alone.
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export const stateWords = (state) => STATES[state] ?? state;
 
@@ -71,11 +71,13 @@ function showVerdict(status) {
   say($("bottleneck-words"), sentence(bottleneck?.statement ?? "not known yet"));
   say($("advice"), sentence(bottleneck?.advice ?? ""));
 
-  const last = model?.swaps?.[0];
-  const trouble = last && last.outcome !== "served";
+  const last = model?.swaps?.[0], found = model?.found;
+  const incomplete = found?.outcome === "incomplete" && `version ${found.version} is not complete yet: ${found.reason}`;
+  const newest = incomplete || (found?.outcome === "unreadable" && found.reason);
+  const trouble = newest || (last && last.outcome !== "served");
   mark($("model"), model?.version == null || trouble ? "warn" : "plain");
   const serving = model?.version == null ? "None yet" : `Version ${model.version}, for ${duration(model.age_seconds)}`;
-  const after = trouble ? `; ${last.version == null ? "one" : `version ${last.version}`} was ${last.outcome}` : "";
+  const after = newest ? `; ${newest}` : trouble ? `; ${last.version == null ? "one" : `version ${last.version}`} was ${last.outcome}` : "";
   say($("model-words"), serving + after);
 }
 

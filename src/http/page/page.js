@@ -1,7 +1,7 @@
 // Keeps the page up to date from the daemon's events, says when there is no daemon, and gives it commands.
 
 import { $, ask, clock, say, set } from "./dom.js";
-import { showFigures, stateWords } from "./figures.js";
+import { sentence, showFigures, stateWords } from "./figures.js";
 import { refresh, showRecent, startGames } from "./games.js";
 
 // The status comes every second: without one for so long, something is wrong.
@@ -98,7 +98,7 @@ async function command(name, done) {
   try {
     const answer = await ask(`v1/${name}`, { method: "POST", headers: authorised() });
     if (answer?.state) status = { ...status, control_state: { ...status.control_state, ...answer.state } };
-    said(done);
+    said(answer?.words ? answer.words.split("\n").map(sentence).join(". ") + "." : done);
     showControls(null);
   } catch (error) {
     said(`Not done: ${error.message}`);

@@ -113,7 +113,76 @@ fn whoever_asks_for_a_look_finds_a_model_of_several_files_at_once() {
         stage.weights("w.bin", "1234");
         stage.model(1, "good+w.bin");
         stage.publish(1);
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert_eq!(stage.batcher.next().await.generation.version, 1);
+    });
+}
+
+#[test]
+fn whoever_asks_for_a_look_hears_what_it_finds() {
+    play(async {
+        let mut stage = Stage::following();
+        let latest = stage.dir.path().join("latest.yaml");
+        stage.look(2).await;
+        for (prepare, heard) in [
+            ("", vec!["there is no model named by LATEST"]),
+            ("good", vec!["model 1 is on its way", "model 1 serves now"]),
+            ("good", vec!["nothing changed: model 1 serves"]),
+            ("bad", vec!["model 1 is on its way", "model 1 is refused: bad"]),
+            ("bad", vec!["model 1 is on its way", "model 1 is refused: bad"]),
+            ("half", vec!["model 1 is on its way", "model 1 is not complete yet: half a model"]),
+            ("typo", vec!["LATEST cannot be read: missing field `version` at line 1 column 1"]),
+        ] {
+            match prepare {
+                "" => {}
+                "typo" => fs::write(&latest, "filename: m.pt\nversoin: 1\n").unwrap(),
+                contents => {
+                    stage.model(1, contents);
+                    stage.publish(1);
+                }
+            }
+            let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+            stage.loader.send(LookNow { tell: Some(tell) }).await.unwrap();
+            let mut words = Vec::new();
+            while let Some(found) = told.recv().await {
+                words.push(found.to_string().replace(latest.to_str().unwrap(), "LATEST"));
+            }
+            assert_eq!(words.len(), heard.len(), "{words:?}");
+            // Where in the file a key is missing is the parser's to say.
+            let begins = |(said, heard): (&String, &&str)| said.split(" at line").next() == heard.split(" at line").next();
+            assert!(words.iter().zip(&heard).all(begins), "{words:?}, and not {heard:?}");
+        }
+        stage.pause().await;
+        stage.model(2, "good");
+        stage.publish(2);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        stage.loader.send(LookNow { tell: Some(tell) }).await.unwrap();
+        assert_eq!(told.recv().await.unwrap().to_string(), "model 2 is read when play is resumed");
+        assert_eq!(told.recv().await, None);
+    });
+}
+
+#[test]
+fn what_cannot_be_read_is_found_at_every_look_and_is_news_once() {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        let latest = stage.dir.path().join("latest.yaml");
+        let stats = stage.stats.clone();
+        fs::write(&latest, "filename: [").unwrap();
+        stage.look(1).await;
+        assert_eq!(stage.found(), "nothing changed: model 1 serves", "it may only be half written");
+        stage.look(4).await;
+        assert!(stage.found().starts_with(&format!("{} cannot be read: ", latest.display())), "{}", stage.found());
+        assert_eq!(stats.looks_unreadable.get(), 4);
+        fs::remove_file(&latest).unwrap();
+        fs::create_dir(&latest).unwrap();
+        stage.look(4).await;
+        assert_eq!(stage.found(), format!("{} cannot be read: it is no regular file", latest.display()));
+        fs::remove_dir(&latest).unwrap();
+        stage.publish(1);
+        stage.look(4).await;
+        assert_eq!(stage.found(), "nothing changed: model 1 serves");
+        assert!(stage.nothing_is_refused());
     });
 }

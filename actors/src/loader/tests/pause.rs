@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Stage {
-    async fn pause(&self) -> u64 {
+    pub(super) async fn pause(&self) -> u64 {
         let mut pause = 0;
         self.control.pause(|number| pause = number);
         pause
@@ -208,17 +208,17 @@ fn whoever_asks_for_a_look_is_served_at_once_also_where_reading_had_failed() {
         let mut stage = Stage::following();
         stage.model(1, "good");
         stage.publish(1);
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert_eq!(stage.batcher.next().await.generation.version, 1);
 
         stage.model(2, "impossible");
         stage.publish(2);
         assert_eq!(stage.look(9).await, ["model_1.onnx", "model_2.onnx"]);
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert_eq!(stage.look(9).await, ["model_2.onnx"], "another chance at once");
         stage.pause().await;
         stage.offer(3, "good").await;
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert!(stage.look(9).await.is_empty(), "but not in a pause");
     });
 }
@@ -228,13 +228,13 @@ fn whoever_asks_for_a_look_has_what_was_refused_checked_afresh_but_not_what_was_
     play(async {
         let mut stage = Stage::following();
         assert_eq!(stage.offer(1, "bad").await, ["model_1.onnx"]);
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert_eq!(stage.look(9).await, ["model_1.onnx"], "perhaps what was wrong is not so any more");
         assert_eq!(stage.stats.models_refused.get(), 2);
 
         stage.offer(2, "good, it seems").await;
         stage.withdraw(1, 2).await;
-        stage.loader.send(LookNow).await.unwrap();
+        stage.loader.send(LookNow { tell: None }).await.unwrap();
         assert!(stage.look(9).await.is_empty());
         let found = stage.stats.findings.last().unwrap();
         assert_eq!(found.to_string(), "model 2 is refused: the same model was refused before: it answers NaN");
