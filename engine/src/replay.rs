@@ -9,6 +9,7 @@ mod metadata;
 mod npy;
 mod read;
 mod record;
+mod scratch;
 pub(crate) mod stem;
 pub(crate) mod store;
 
@@ -27,5 +28,6 @@ pub use metadata::{GameMetadata, GameResult, MetadataError};
 pub use npy::HeaderError;
 pub use read::{ReadError, ReadGame};
 pub use record::{EndReason, GameRecord, PlyRecord, Target};
+pub use scratch::{Open, open_in_place};
 pub use stem::{SessionId, SessionIdError, Stem, StemClock, StemError};
 pub use store::{FreeSpace, ReplayStore, Staged, StoreError, Unpublished, Written};

@@ -38,6 +38,12 @@ fn check_output(dir: &Path, settings: &Settings, entries: &Entries, found: &mut 
             tmp.display()
         );
         found.mistakes.push(entries.refuse("output.dir", allowed));
+    } else if tmp.is_symlink() {
+        let allowed = format!(
+            "a directory with a tmp of its own, but {} is a link, which could lead anywhere: remove that link",
+            tmp.display()
+        );
+        found.mistakes.push(entries.refuse("output.dir", allowed));
     }
     if let Some(spool) = &settings.output.spool_dir {
         let spool = resolved(spool);

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use super::{
     read::note_begun,
     recovery,
 };
-use crate::replay::store::sync_directory;
+use crate::replay::{Open, open_in_place, store::sync_directory};
 
 /// A file is written afresh when it is longer than this and than [`MOST_DEAD`] times what is needed of it.
 const LONG_BYTES: u64 = 16 << 20;
@@ -320,7 +320,7 @@ impl State {
 /// Makes a file that this process has locked and that is on the disk.
 fn create_locked(path: &Path, bytes: &[u8]) -> Result<File, JournalError> {
     let failed = |what| move |source| io_error(what, path, source);
-    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed("create file"))?;
+    let mut file = open_in_place(path, Open::Append).map_err(failed("create file"))?;
     file.try_lock().map_err(|error| match error {
         TryLockError::Error(source) => io_error("lock", path, source),
         TryLockError::WouldBlock => io_error("lock", path, io::ErrorKind::WouldBlock.into()),

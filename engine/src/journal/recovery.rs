@@ -20,7 +20,9 @@ use super::{
     read::{Contents, KnownGame, note_begun, read, read_header},
     report::{RecoveryEvent, RecoveryReport},
 };
-use crate::replay::{ReplayStore, SessionId, Stem, lock::DirectoryLock, stem::ms_of_file, store::sync_directory};
+use crate::replay::{
+    Open, ReplayStore, SessionId, Stem, lock::DirectoryLock, open_in_place, stem::ms_of_file, store::sync_directory,
+};
 
 /// The journals in a directory.
 #[derive(Default)]
@@ -263,7 +265,7 @@ enum Locked {
 fn lock(path: &Path) -> Result<Locked, JournalError> {
     // A process that writes its journal afresh replaces the file: then look at the new one.
     for _ in 0..16 {
-        let file = match File::open(path) {
+        let file = match open_in_place(path, Open::Read) {
             Ok(file) => file,
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Locked::Gone),
             Err(source) => return Err(io_error("open file", path, source)),
@@ -287,7 +289,7 @@ fn session_of(name: &str) -> Option<SessionId> {
 
 /// The sessions that a journal, which may be in use, says it has taken over.
 fn adopted_by(tmp: &Path, session: SessionId) -> Vec<SessionId> {
-    let Ok(file) = File::open(journal_path(tmp, session)) else { return Vec::new() };
+    let Ok(file) = open_in_place(&journal_path(tmp, session), Open::Read) else { return Vec::new() };
     let header = read_header(&mut BufReader::new(file), &mut Vec::new());
     header.map_or_else(|_| Vec::new(), |(header, _)| header.adopted)
 }

@@ -1,13 +1,15 @@
 //! Locks on files, which the system gives back when their process ends, however it ends.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use thiserror::Error;
+
+use super::scratch::{Open, open_in_place};
 
 /// Name of the file in `tmp/` that a process locks while it looks after what others left there.
 pub(crate) const LOCK_FILE: &str = ".recovery.lock";
@@ -49,7 +51,7 @@ impl DirectoryLock {
     pub(crate) fn take(tmp: &Path, wait: Duration) -> Result<Self, LockError> {
         let path = tmp.join(LOCK_FILE);
         let failed = |source| LockError::Io { path: path.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let file = open_in_place(&path, Open::Keep).map_err(failed)?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {

@@ -15,7 +15,7 @@ mod error;
 mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -25,6 +25,7 @@ pub use error::StoreError;
 
 use super::{
     lock::{DirectoryLock, LockError},
+    scratch::{Open, open_directory, open_in_place},
     stem::{SessionId, Stem},
 };
 
@@ -194,7 +195,7 @@ impl ReplayStore {
             }
         }
         if !renamed.is_empty() {
-            sync_directory(&self.tmp).map_err(|source| StoreError::Sync { path: self.tmp.clone(), source })?;
+            open_directory(&self.tmp).and_then(|tmp| tmp.sync_all()).map_err(|source| StoreError::Sync { path: self.tmp.clone(), source })?;
         }
         for game in renamed {
             game.step = Step::Complete;
@@ -368,7 +369,7 @@ struct TempFile {
 impl TempFile {
     /// Creates the file, or empties what an earlier attempt left, and fills it.
     fn write(path: PathBuf, bytes: &[u8]) -> Result<Self, StoreError> {
-        let mut file = match OpenOptions::new().write(true).create(true).truncate(true).open(&path) {
+        let mut file = match open_in_place(&path, Open::Empty) {
             Ok(file) => file,
             Err(source) => return Err(StoreError::Create { path, source }),
         };

@@ -121,7 +121,7 @@ fn a_full_disk_is_told_from_other_failures() {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_system_s_word_for_a_full_disk_is_understood() {
-    let mut file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let source = file.write_all(b"arrays").unwrap_err();
     assert!(StoreError::Write { path: PathBuf::new(), source }.is_disk_full());
 }
