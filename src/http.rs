@@ -26,5 +26,5 @@ pub(crate) use self::{
     answer::Words,
     listen::Listening,
     reload::Reloaded,
-    server::{Served, Server},
+    server::{Served, Server, host_name},
 };

@@ -8,6 +8,8 @@
 //! - `telemetry`: the log
 //! - `cli`: the command line
 //! - `sizes`, `agents`: from settings to threads, batches and players
+//! - `run`: what a daemon plays for
+//! - `siblings`: other daemons that play into the same output directory
 //! - `view`: games as data for people
 //! - `report`, `trace`, `live`: what a user sees of games in play
 //! - `show`: what a user sees of finished games
@@ -44,9 +46,11 @@ mod operator;
 mod output;
 mod play;
 mod report;
+mod run;
 mod service;
 mod settings;
 mod show;
+mod siblings;
 mod signals;
 mod sizes;
 mod status;
@@ -60,6 +64,7 @@ mod tune;
 mod view;
 
 use std::io::Write as _;
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
 use cli::{BenchWhat, Command, Flags};
@@ -99,8 +104,9 @@ pub fn main() -> ExitCode {
 /// Plays; signals are heard from the first moment on.
 fn daemon(flags: &Flags) -> anyhow::Result<Exit> {
     let signals = signals::Signals::catch()?;
+    let parent = parent_id();
     let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
-    play::play(&settings, Origin { flags: flags.clone(), resolved }, signals)
+    play::play(&settings, Origin { flags: flags.clone(), resolved }, signals, parent)
 }
 
 /// Says why the process ends, and with which code.

@@ -24,7 +24,7 @@ use crate::{
     control::Steering,
     evaluation::Evaluation,
     exit::{Exit, failed},
-    http,
+    http::{self, host_name},
     live::LiveGames,
     live_settings::{LiveSettings, Origin},
     memory::Guard,
@@ -34,19 +34,21 @@ use crate::{
     report::{Rates, Reporter, progress_bar},
     service::{Service, Watched},
     settings::{LogFormat, Settings},
+    siblings::{Card, Presence},
     signals::Signals,
     sizes::{games_that_fit, memory, memory_limit},
-    status::{self, Facts, Mode},
+    status::{self, Facts, Mode, RunStatus},
     stop::Stopper,
     trace::print_ply,
 };
 
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
-/// `origin`: where they came from, to read them again.
-pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
+/// `origin`: where they came from, to read them again; `parent`: the process that started this one.
+pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent: u32) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
     let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-    let listening = http::Listening::bind(&settings.http)?;
+    let may_move = !origin.resolved.is_chosen("http.listen");
+    let listening = http::Listening::bind(&settings.http, may_move)?;
     let evaluation = Evaluation::prepare(settings)?;
     let game = rules(settings)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
@@ -65,9 +67,11 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         hook: Some(if settings.play.trace { both(live.hook(), print_ply(game)) } else { live.hook() }),
         thrifty: Arc::default(),
     };
+    let run = RunStatus::of(settings, dir);
     let sizes = evaluation.sizes;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        run = run.name,
         seed,
         settings = settings.games_hash(),
         device = evaluation.device,
@@ -75,12 +79,23 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         game_threads = sizes.game_threads,
         inference_threads = sizes.inference_threads,
         max_batch = sizes.batching.max_batch,
-        output = %dir.display(),
+        output = run.output_dir,
+        models = run.model_source,
         "selfplayd starts"
     );
+    let card = Card {
+        pid: std::process::id(),
+        host: host_name().unwrap_or_default(),
+        run: run.name.clone(),
+        started_unix,
+        address: listening.as_ref().and_then(http::Listening::page),
+    };
+    let presence = Presence::begin(dir, card);
+    presence.log();
     let facts = Facts {
         started_unix,
         seed,
+        run,
         mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
         device: evaluation.device_status.clone(),
     };
@@ -114,6 +129,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         monitor: monitor.clone(),
         health: health.clone(),
         control: steering.clone(),
+        siblings: presence.siblings(),
     };
     let served = http::Served { metrics: exported(&sources), sources, live };
     // Stopped last, so that the end can be watched.
@@ -125,7 +141,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         health: health.clone(),
         grace,
     }));
-    let ending = run_until_stopped(options, settings, origin, signals, service.clone(), steering, monitor);
+    let ending = run_until_stopped(options, settings, origin, signals, parent, service.clone(), steering, monitor);
     service.end();
     drop(reporter);
     health.status().log();
@@ -143,8 +159,9 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
 
 /// What `GET /metrics` answers.
 fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let status::Sources { facts, stats, monitor, health, control } = sources.clone();
+    let status::Sources { facts, stats, monitor, health, control, siblings: _ } = sources.clone();
     let about = About {
+        run: facts.run,
         requested: facts.device.requested,
         actual: facts.device.actual,
         threads: facts.device.threads.into_iter().map(|thread| thread.actual).collect(),
@@ -159,6 +176,7 @@ fn run_until_stopped(
     settings: &Settings,
     origin: Origin,
     signals: Signals,
+    parent: u32,
     service: Arc<Service>,
     steering: Arc<Steering>,
     monitor: Arc<Monitor>,
@@ -168,6 +186,7 @@ fn run_until_stopped(
         signal: stop,
         stopping,
         shutdown_file: settings.daemon.shutdown_file.clone(),
+        parent: settings.daemon.exit_with_parent.then_some(parent),
         poll: Duration::from_millis(settings.model.poll_ms),
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };

@@ -54,6 +54,8 @@ pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// What the run is called.
+    pub run: RunSettings,
     /// The rules.
     pub game: GameSettings,
     /// The network where there is no model to look at.
@@ -94,6 +96,14 @@ pub(crate) struct GameSettings {
     pub max_walls: u8,
     /// Plies of both players after which the game is a draw, ≥ 1; `None` for no limit.
     pub max_steps: Option<u32>,
+}
+
+/// `[run]`: what people call what the daemon plays for.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunSettings {
+    /// Its name; `None`: that of its directory.
+    pub name: Option<String>,
 }
 
 /// `[network]`: used with evaluators that have no model.
@@ -366,6 +376,8 @@ pub(crate) struct DaemonSettings {
     pub grace_seconds: f64,
     /// Seconds of a pause after which the model is dropped, ≥ 0; `None`: never.
     pub pause_unload_after_seconds: Option<f64>,
+    /// Stop once the process that started this one is gone.
+    pub exit_with_parent: bool,
 }
 
 /// `[metrics]`: records beside the games.

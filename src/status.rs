@@ -29,7 +29,7 @@ pub(crate) use self::{
     figures::{Facts, Sources},
     sampler::Sampler,
 };
-use crate::control::ControlState;
+use crate::{control::ControlState, siblings::Sibling};
 
 /// Version of the document's meaning.
 pub(crate) const SCHEMA: u32 = 1;
@@ -47,6 +47,10 @@ pub(crate) struct Status {
     pub started_unix: f64,
     /// How long ago that was.
     pub uptime_seconds: f64,
+    /// What it plays for.
+    pub run: RunStatus,
+    /// Other daemons that play into the same output directory.
+    pub siblings: Vec<Sibling>,
     /// Of all random choices.
     pub seed: u64,
     /// Of the settings that determine games, 16 hexadecimal digits.
@@ -89,6 +93,17 @@ pub(crate) struct Status {
     pub children: Vec<ChildStatus>,
     /// Every counter by its name.
     pub totals: BTreeMap<String, u64>,
+}
+
+/// What a daemon plays for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunStatus {
+    /// What the run is called.
+    pub name: String,
+    /// Where finished games go.
+    pub output_dir: String,
+    /// Where models come from: a file or a directory; `null` without models.
+    pub model_source: Option<String>,
 }
 
 /// What ends a daemon.

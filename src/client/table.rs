@@ -3,7 +3,10 @@
 use selfplay_actors::findings::LookOutcome;
 use serde::Deserialize;
 
-use crate::status::{Outcome, State, Status, Verdict};
+use crate::{
+    siblings::Sibling,
+    status::{Outcome, State, Status, Verdict},
+};
 
 /// Width of the first column.
 const NAMES: usize = 12;
@@ -30,7 +33,14 @@ struct Game {
 pub(super) fn status(status: &Status) -> String {
     let mut lines =
         vec![format!("selfplayd {}, process {}, up {}", status.version, status.pid, duration(status.uptime_seconds))];
+    let run = &status.run;
+    let from = run.model_source.as_ref().map(|source| format!(", models from {source}")).unwrap_or_default();
     let mut line = |name: &str, text: String| lines.push(format!("{name:NAMES$} {text}"));
+    line("run", format!("{}: games to {}{from}", run.name, run.output_dir));
+    for Sibling { pid, host, url, .. } in &status.siblings {
+        let at = url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+        line("beside it", format!("process {pid} on {host}{at}, into the same directory"));
+    }
     line("state", state(status));
     line("healthy", verdict(&status.health));
     line("ready", verdict(&status.ready));

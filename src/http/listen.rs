@@ -16,7 +16,7 @@ use tokio::{
     runtime::Runtime,
 };
 
-use crate::settings::{HttpSettings, default_of};
+use crate::settings::HttpSettings;
 
 /// Ports after the default one that are tried when it is taken.
 const MORE_PORTS: u16 = 99;
@@ -41,19 +41,20 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Binds what `settings` name; `None` where they name nothing.
+    /// Binds what `settings` name; `None` where they name nothing. `may_move`: nobody chose `http.listen`, so that the next free
+    /// port is as good. So it is for metrics, as daemons that are started alike share their settings.
     ///
     /// # Errors
     /// When something that the user set cannot be bound. Where the default address cannot be, play goes on without.
-    pub(crate) fn bind(settings: &HttpSettings) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn bind(settings: &HttpSettings, may_move: bool) -> anyhow::Result<Option<Self>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("failed to start HTTP: no runtime")?;
         let inside = runtime.enter();
         let mut listeners = Vec::new();
         if let Some(listen) = &settings.listen {
-            if default_of("http.listen").is_some_and(|default| default == listen.to_string()) {
+            if may_move {
                 for &address in listen.iter() {
-                    match bind_or_next(address) {
+                    match bind_or_next(address, "http.listen") {
                         Ok(listener) => listeners.push(Listener::Tcp(listener)),
                         Err(error) => tracing::warn!("no status, control or metrics at {address}: {error}"),
                     }
@@ -65,7 +66,13 @@ impl Listening {
             }
         }
         for &address in settings.metrics_listen.iter().flat_map(|listen| listen.iter()) {
-            listeners.push(Listener::Metrics(bind(address, "http.metrics_listen")?));
+            match bind_or_next(address, "http.metrics_listen") {
+                Ok(listener) => listeners.push(Listener::Metrics(listener)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    tracing::warn!("no metrics at http.metrics_listen {address} and the {MORE_PORTS} ports after it: {error}");
+                }
+                Err(error) => return Err(cannot_listen(error, address, "http.metrics_listen")),
+            }
         }
         let mut file = None;
         if let Some(path) = &settings.socket {
@@ -77,6 +84,14 @@ impl Listening {
         }
         drop(inside);
         Ok((!listeners.is_empty()).then_some(Self { runtime, listeners, socket: file }))
+    }
+
+    /// Where the page is served.
+    pub(crate) fn page(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|listener| match listener {
+            Listener::Tcp(tcp) => tcp.local_addr().ok(),
+            _ => None,
+        })
     }
 
     /// Says where callers are heard.
@@ -103,21 +118,30 @@ fn log_address(listener: &TcpListener, what: &str) {
 
 /// Listens at an address that the user set.
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    listener(address).with_context(|| {
-        format!("failed to listen at {key} {address}: choose another address, or end what listens there")
-    })
+    listener(address).map_err(|error| cannot_listen(error, address, key))
+}
+
+fn cannot_listen(error: io::Error, address: SocketAddr, key: &str) -> anyhow::Error {
+    let remedy = if key == "http.listen" {
+        "choose another address, end what listens there, or leave http.listen at its default, which takes the next free port"
+    } else {
+        "choose another address"
+    };
+    anyhow::Error::new(error).context(format!("failed to listen at {key} {address}: {remedy}"))
 }
 
 /// Listens at `address`, or at the next port that is free.
-fn bind_or_next(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_or_next(address: SocketAddr, key: &str) -> io::Result<TcpListener> {
     let first = address.port();
     let mut taken = None;
-    for port in first..=first.saturating_add(MORE_PORTS) {
+    // Of port 0 the system makes a free one.
+    let last = if first == 0 { 0 } else { first.saturating_add(MORE_PORTS) };
+    for port in first..=last {
         match listener(SocketAddr::new(address.ip(), port)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = Some(error),
             outcome => {
                 if taken.is_some() && outcome.is_ok() {
-                    tracing::info!(taken = first, port, "the usual port is taken: using the next free one");
+                    tracing::info!(key, taken = first, port, "another process has this port: using the next free one");
                 }
                 return outcome;
             }
@@ -193,22 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_an_error_unless_it_is_the_default() {
+    fn a_taken_port_is_an_error_unless_it_may_move() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let error = Listening::bind(&settings(&address.to_string(), None)).err().unwrap();
+        let error = Listening::bind(&settings(&address.to_string(), None), false).err().unwrap();
         let message = format!("{error:#}");
         assert!(message.contains(&format!("failed to listen at http.listen {address}")), "{message}");
 
-        let default = default_of("http.listen").unwrap();
         let ports: Vec<_> = (0..2)
             .map(|_| {
-                let listening = Listening::bind(&settings(&default, None)).unwrap().unwrap();
+                let listening = Listening::bind(&settings(&address.to_string(), None), true).unwrap().unwrap();
                 let Listener::Tcp(tcp) = &listening.listeners[0] else { panic!("not TCP") };
                 (tcp.local_addr().unwrap().port(), listening)
             })
             .collect();
-        assert!(ports[0].0 < ports[1].0, "the first one is still there");
+        assert!(address.port() < ports[0].0 && ports[0].0 < ports[1].0, "the first ones are still there");
     }
 
     #[test]
@@ -217,7 +240,7 @@ mod tests {
         let path = dir.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "left behind, as by a process that was killed");
-        let bind = || Listening::bind(&settings("127.0.0.1:0", Some(path.clone())));
+        let bind = || Listening::bind(&settings("127.0.0.1:0", Some(path.clone())), true);
         let first = bind().unwrap().unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
@@ -236,7 +259,7 @@ mod tests {
     fn a_socket_that_another_process_put_there_since_is_left_alone() {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("socket");
-        let listening = Listening::bind(&settings("127.0.0.1:0", Some(path.clone()))).unwrap().unwrap();
+        let listening = Listening::bind(&settings("127.0.0.1:0", Some(path.clone())), true).unwrap().unwrap();
         let other = dir.path().join("other");
         let _other = std::os::unix::net::UnixListener::bind(&other).unwrap();
         fs::rename(&other, &path).unwrap();

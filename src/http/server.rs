@@ -59,7 +59,7 @@ impl Server {
         let token = settings.token_file.as_deref().map(Token::read).transpose();
         let token = token.map_err(|reason| anyhow::anyhow!("failed to start HTTP: http.token_file {reason}"))?;
         let mut hosts = settings.allowed_hosts.as_ref().map_or_else(Vec::new, |hosts| hosts.to_vec());
-        hosts.extend(own_name());
+        hosts.extend(host_name());
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = mpsc::channel();
         listening.log();
@@ -86,7 +86,7 @@ impl Drop for Server {
 }
 
 /// The name of this machine, which no page on the web has.
-fn own_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
     (!name.is_empty()).then_some(name)
 }

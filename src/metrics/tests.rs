@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     bench::Ground,
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
-    status::tests::SIZES,
+    status::{RunStatus, tests::SIZES},
 };
 
 const GAMES: u64 = 6;
@@ -49,7 +49,8 @@ fn settings() -> Settings {
 fn about() -> About {
     let settings_hash = Box::new(|| "5e77".to_owned());
     let threads = ["cuda:1", "cuda:0", "cuda:1"].map(str::to_owned).to_vec();
-    About { requested: "auto".to_owned(), actual: "none, \"no\" network".to_owned(), threads, settings_hash }
+    let run = RunStatus { name: "first".to_owned(), output_dir: "/out".to_owned(), model_source: None };
+    About { run, requested: "auto".to_owned(), actual: "none, \"no\" network".to_owned(), threads, settings_hash }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.

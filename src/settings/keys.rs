@@ -33,6 +33,7 @@ const fn open(path: &'static str, kind: Kind, word: &'static str) -> Key {
 
 /// Every key, in the order of `configs/default.toml`.
 pub(super) const KEYS: &[Key] = &[
+    open("run.name", Kind::Name, "auto"),
     key("game.board_size", Kind::Int(3, 9)),
     key("game.max_walls", Kind::Int(0, 64)),
     Key { open_number: Some(-1), ..open("game.max_steps", Kind::Int(1, u32::MAX as i64), "none") },
@@ -105,6 +106,7 @@ pub(super) const KEYS: &[Key] = &[
     open("daemon.shutdown_file", Kind::Path, "none"),
     key("daemon.grace_seconds", Kind::Real(0.0, 86_400.0)),
     open("daemon.pause_unload_after_seconds", Kind::Real(0.0, 31_536_000.0), "none"),
+    key("daemon.exit_with_parent", Kind::Flag),
     key("metrics.profile_counters", Kind::Flag),
     open("metrics.dir", Kind::Path, "none"),
     open("http.listen", Kind::Addresses, "none"),

@@ -9,6 +9,9 @@ use super::{Addresses, Buckets, Device, HostNames};
 pub(super) const DEVICES: &str =
     r#""auto", "cpu", "cuda", "cuda:N", "cuda:0,1", "cuda:0-3", "cuda:all" or the same with "tensorrt""#;
 
+/// Most characters of a name: more than names of directories have.
+const LONGEST_NAME: usize = 255;
+
 /// Units of a size, with the bytes each stands for.
 const UNITS: [(&str, u64); 8] = [
     ("B", 1),
@@ -46,6 +49,8 @@ pub(super) enum Kind {
     Addresses,
     /// Names of hosts, separated by commas.
     HostNames,
+    /// One line of text that people read, not empty.
+    Name,
     /// A log level, or a list of `target=level`.
     LogLevel,
 }
@@ -69,6 +74,8 @@ impl Kind {
             Self::Buckets => return buckets(value).map(|buckets| buckets.to_string().into()),
             Self::Addresses => text(value)?.parse::<Addresses>().is_ok(),
             Self::HostNames => text(value)?.parse::<HostNames>().is_ok(),
+            // YAML reads a name such as 2026 as a number.
+            Self::Name => return name(value).map(ValueKind::from),
             Self::LogLevel => text(value).is_some_and(is_log_level),
         };
         accepted.then(|| value.clone())
@@ -88,6 +95,7 @@ impl Kind {
             | Self::Buckets
             | Self::Addresses
             | Self::HostNames
+            | Self::Name
             | Self::LogLevel => None,
         };
         read.unwrap_or_else(|| text.into())
@@ -115,11 +123,23 @@ impl fmt::Display for Kind {
                 f.write_str(r#"an address of IP and port such as "127.0.0.1:9466" or several separated by commas"#)
             }
             Self::HostNames => f.write_str(r#"a host name such as "gpu-1.lan" or several separated by commas"#),
+            Self::Name => write!(f, "a name of at most {LONGEST_NAME} characters on one line"),
             Self::LogLevel => f.write_str(
                 r#"off, error, warn, info, debug or trace, or a list with modules such as "info,selfplay_actors=debug""#,
             ),
         }
     }
+}
+
+/// A name as text without blanks around it.
+fn name(value: &ValueKind) -> Option<String> {
+    let name = match value {
+        ValueKind::String(text) => text.trim().to_owned(),
+        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => value.to_string(),
+        _ => return None,
+    };
+    let fits = !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    fits.then_some(name)
 }
 
 /// A value as it was written.

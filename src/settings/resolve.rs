@@ -121,6 +121,11 @@ impl Resolved {
         self.missing.iter().map(Mistake::to_string)
     }
 
+    /// Whether somebody chose the value of `key`, rather than taking the default.
+    pub(crate) fn is_chosen(&self, key: &str) -> bool {
+        self.entries.is_chosen(key)
+    }
+
     /// Fails if anything is wrong. Missing values are not wrong.
     pub(crate) fn refuse_mistakes(&self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes.clone())) }

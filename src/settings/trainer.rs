@@ -17,6 +17,7 @@ use super::mistake::Mistake;
 /// The trainer's name and ours. Where two names stand for one key, the later one wins: self-play's own section over the
 /// common one, newer spellings over older ones.
 pub(super) const NAMES: &[(&str, &str)] = &[
+    ("run_id", "run.name"),
     ("quoridor.board_size", "game.board_size"),
     ("quoridor.max_walls", "game.max_walls"),
     ("quoridor.max_steps", "game.max_steps"),

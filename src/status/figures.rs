@@ -11,9 +11,9 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Mode, Restarts, ThreadStatus, WriterStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Mode, Restarts, RunStatus, ThreadStatus, WriterStatus,
 };
-use crate::control::Control;
+use crate::{control::Control, siblings::Siblings};
 
 /// What never changes while a daemon runs.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub started_unix: f64,
     /// Of all random choices.
     pub seed: u64,
+    /// What it plays for.
+    pub run: RunStatus,
     /// What ends it.
     pub mode: Mode,
     /// What the network runs on.
@@ -41,6 +43,8 @@ pub(crate) struct Sources {
     pub health: Arc<Health>,
     /// What the daemon was told.
     pub control: Arc<dyn Control>,
+    /// Other daemons that play into the same output directory.
+    pub siblings: Siblings,
 }
 
 /// Counters that rates are made of. Each only grows.

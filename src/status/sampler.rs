@@ -80,6 +80,8 @@ impl Sampler {
             pid: std::process::id(),
             started_unix: facts.started_unix,
             uptime_seconds: (unix - facts.started_unix).max(0.0),
+            run: facts.run.clone(),
+            siblings: self.sources.siblings.all(),
             seed: facts.seed,
             settings_hash: self.sources.control.settings_hash(),
             mode: facts.mode,

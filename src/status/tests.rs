@@ -16,6 +16,7 @@ use crate::{
     control::{Control, Refusal},
     live_settings::Changes,
     operator::Reload,
+    siblings::Siblings,
 };
 
 /// A control that has started and was told nothing.
@@ -70,6 +71,11 @@ pub(crate) fn sources() -> Sources {
         facts: Facts {
             started_unix: 1000.0,
             seed: 1,
+            run: RunStatus {
+                name: "first".to_owned(),
+                output_dir: "/runs/first/ready".to_owned(),
+                model_source: Some("/runs/first/latest.yaml".to_owned()),
+            },
             mode: Mode::Continuous,
             device: DeviceStatus {
                 requested: "auto".to_owned(),
@@ -87,6 +93,7 @@ pub(crate) fn sources() -> Sources {
         monitor: Monitor::new(stats.clone(), SIZES, Box::new(|| None)),
         stats,
         control: Arc::new(Started),
+        siblings: Siblings::default(),
     }
 }
 
@@ -109,6 +116,13 @@ pub(crate) fn full() -> Status {
             seconds: Some(0.4),
         }],
     };
+    status.siblings = vec![Sibling {
+        pid: 4712,
+        host: "gpu-1".into(),
+        run: "second".into(),
+        started_unix: 1.0,
+        url: Some("http://127.0.0.1:9467/".into()),
+    }];
     status.batch_sizes = vec![Bin { le: Some(8), count: 10 }, Bin { le: None, count: 1 }];
     status.threads =
         vec![ThreadStatus { role: "inference".into(), count: 2, shares: [("working".into(), 1.0)].into() }];

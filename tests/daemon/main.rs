@@ -25,6 +25,7 @@
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
 //! - [`hostile`]: requests that nobody well-meaning sends
+//! - [`siblings`]: which daemon is which, and daemons beside each other
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`page`]: the status page in a browser
 //! - [`memory`]: with less memory than it would take
@@ -56,6 +57,7 @@ mod page;
 mod precision;
 mod refusals;
 mod service;
+mod siblings;
 mod steering;
 mod stopping;
 mod trainer;

@@ -10,7 +10,10 @@ use crate::{
 };
 
 /// Metrics that the dashboard deliberately does not show.
-const NOT_SHOWN: [(&str, &str); 1] = [("process_virtual_memory_max_bytes", "no limit is set on almost every machine")];
+const NOT_SHOWN: [(&str, &str); 2] = [
+    ("process_virtual_memory_max_bytes", "no limit is set on almost every machine"),
+    ("selfplayd_run_info", "to be joined to others by instance: its labels are names and paths"),
+];
 
 /// Time series that Prometheus makes itself.
 const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];

@@ -34,6 +34,7 @@ export const stateWords = (state) => STATES[state] ?? state;
 
 export function showFigures(status) {
   daemonNow(status.started_unix + status.uptime_seconds);
+  showRun(status);
   showVerdict(status);
   showSpeed(status);
   showBatches(status);
@@ -45,6 +46,17 @@ export function showFigures(status) {
   const runtime = device?.onnxruntime ? `, ONNX Runtime ${device.onnxruntime}` : "";
   const note = device?.note ? ` (${device.requested}: ${device.note})` : "";
   say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${note}${runtime}, settings ${hash}`);
+}
+
+function showRun({ run, siblings = [] }) {
+  say($("run"), run?.name ?? "");
+  say($("places"), run ? `Games go to ${run.output_dir}${run.model_source ? `; models come from ${run.model_source}` : ""}.` : "");
+  $("siblings").hidden = !siblings.length;
+  // One that listens everywhere is reached by the name under which this page was.
+  const place = (url) => Object.assign(new URL(url), /^(0\.0\.0\.0|\[::\])$/.test(new URL(url).hostname) ? { hostname: location.hostname } : {}).href;
+  fillList($("siblings-words"), siblings, ({ pid, host, url, run: its }) => `${host}|${pid}|${url}|${its}`, ({ pid, host, url, run: its }) =>
+    el("span", { class: "sibling" }, url ? el("a", { href: place(url) }, `process ${pid}`) : `process ${pid}`,
+      ` on ${host}${its === run?.name ? "" : `, for run ${its}`}`));
 }
 
 function mark(node, level) {

@@ -45,7 +45,7 @@ function take(next) {
   say($("link-words"), "live");
   showFigures(next);
   const well = next.health?.ok !== false && next.ready?.ok !== false;
-  say(document.querySelector("title"), `${well ? "" : "⚠ "}${stateWords(next.state)} · selfplayd`);
+  say(document.querySelector("title"), `${well ? "" : "⚠ "}${stateWords(next.state)} · ${next.run?.name ?? "selfplayd"}`);
   // With a token, what this page may do is not what the events say of callers without one.
   showControls(token ? null : next.control);
   if (returned) {
