@@ -402,6 +402,8 @@ pub(crate) struct HttpSettings {
     pub socket: Option<PathBuf>,
     /// Holds the token of those who may control; `None`: those on this machine may.
     pub token_file: Option<PathBuf>,
+    /// Only holders of the token may read as well.
+    pub token_for_reads: bool,
     /// Names that this daemon may be called by, besides `localhost` and the machine's own; `None`: no others.
     pub allowed_hosts: Option<HostNames>,
 }

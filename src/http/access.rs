@@ -1,8 +1,13 @@
 //! Who may ask for what: whether a request is meant for this daemon, and whether its sender may control it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::http::{HeaderMap, StatusCode, Uri, header, request::Parts, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, StatusCode, Uri, Version, header, request::Parts, uri::Authority};
+use selfplay_actors::stats::Stats;
 
 use super::answer::Failure;
 use crate::token::Token;
@@ -12,8 +17,48 @@ use crate::token::Token;
 pub(super) enum Caller {
     /// From this address.
     Tcp(SocketAddr),
-    /// Through the Unix socket, which only this user can open.
-    Unix,
+    /// Through the Unix socket, which only this user can open; with the user's number, where the system tells.
+    Unix(Option<u32>),
+}
+
+/// Who sent a request, for the log.
+pub(super) struct Sender<'a>(pub Caller, pub &'a HeaderMap);
+
+impl fmt::Display for Sender<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Most that the log takes of a header.
+        const MOST: usize = 200;
+        match self.0 {
+            Caller::Tcp(address) => write!(f, "{address}")?,
+            Caller::Unix(Some(uid)) => write!(f, "user {uid} at the Unix socket")?,
+            Caller::Unix(None) => f.write_str("the Unix socket")?,
+        }
+        let text = |name| self.1.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
+        let forwarded = [FORWARDED_FOR, header::FORWARDED].into_iter().find_map(text);
+        for (words, value) in [("for", forwarded), ("with", text(header::USER_AGENT))] {
+            value.map_or(Ok(()), |value| write!(f, " {words} {:?}", value.get(..MOST).unwrap_or(value)))?;
+        }
+        Ok(())
+    }
+}
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Whether a proxy passed a request on, as far as it says so.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    let signs = [header::FORWARDED, header::VIA, HeaderName::from_static("x-real-ip")];
+    headers.keys().any(|name| name.as_str().starts_with("x-forwarded-") || signs.contains(name))
+}
+
+/// Why somebody may not do what only some may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denied {
+    WrongToken,
+    NoToken,
+    /// Without a token those on this machine may, and this is another.
+    Remote,
+    /// Who is behind the proxy is not known.
+    Proxied,
 }
 
 /// The rules of one daemon.
@@ -21,16 +66,26 @@ pub(super) enum Caller {
 pub(super) struct Access {
     /// What those over TCP must show who want to control it; `None`: they must be on this machine.
     pub token: Option<Token>,
-    /// Names that it may be called by, in lower case.
-    pub hosts: Vec<String>,
+    /// Who only wants to read must show it too.
+    pub token_for_reads: bool,
+    /// Names that it may be called by, in lower case; `None`: any.
+    pub hosts: Option<Vec<String>>,
+    /// Where refusals are counted.
+    pub stats: Arc<Stats>,
 }
 
 impl Access {
     /// Whether a request is meant for this daemon. A page on the web can make its own name resolve to this machine, but it
     /// cannot make a browser send another name.
     pub(super) fn check_host(&self, caller: Caller, request: &Parts) -> Result<(), Failure> {
-        if caller == Caller::Unix {
-            return Ok(()); // No browser speaks to those.
+        let Some(hosts) = &self.hosts else { return Ok(()) };
+        let local = match caller {
+            Caller::Unix(_) => return Ok(()), // No browser speaks to those.
+            Caller::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        };
+        // Nor does a browser leave the name out; old health checks do.
+        if local && request.version == Version::HTTP_10 && !request.headers.contains_key(header::HOST) {
+            return Ok(());
         }
         let hint = "call the daemon by its IP address or localhost, or set http.allowed_hosts";
         let host = match host(&request.headers) {
@@ -38,7 +93,7 @@ impl Access {
             Err(reason) => return Err(Failure::bad_request(reason, hint)),
         };
         let strange =
-            [Some(&host), request.uri.authority()].into_iter().flatten().find(|name| !self.knows(name.host()));
+            [Some(&host), request.uri.authority()].into_iter().flatten().find(|name| !knows(hosts, name.host()));
         match strange {
             Some(name) => {
                 let error = format!("this daemon is not known as {}", name.host());
@@ -48,36 +103,67 @@ impl Access {
         }
     }
 
-    fn knows(&self, host: &str) -> bool {
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        bare.parse::<IpAddr>().is_ok() || host == "localhost" || self.hosts.contains(&host)
-    }
-
     /// Whether the sender of a request may control the daemon.
     pub(super) fn may_control(&self, caller: Caller, headers: &HeaderMap) -> bool {
-        self.authorise(caller, headers).is_ok()
+        self.judge(caller, headers).is_ok()
+    }
+
+    fn judge(&self, caller: Caller, headers: &HeaderMap) -> Result<(), Denied> {
+        let local = match caller {
+            Caller::Unix(_) => true,
+            Caller::Tcp(address) => address.ip().to_canonical().is_loopback(),
+        };
+        let proxied = is_forwarded(headers);
+        match (caller, &self.token) {
+            // A proxy may pass on to the socket, too.
+            (Caller::Unix(_), _) if !proxied => Ok(()),
+            (_, Some(token)) => match bearer(headers) {
+                Some(shown) if token.is(shown) => Ok(()),
+                Some(_) => Err(Denied::WrongToken),
+                None => Err(Denied::NoToken),
+            },
+            (_, None) if proxied => Err(Denied::Proxied),
+            (_, None) if local => Ok(()),
+            (_, None) => Err(Denied::Remote),
+        }
+    }
+
+    /// Counts a wrong token, whatever it was shown for.
+    pub(super) fn count_wrong_token(&self, caller: Caller, headers: &HeaderMap) {
+        if self.judge(caller, headers) == Err(Denied::WrongToken) {
+            self.stats.http_wrong_token.add(1);
+        }
+    }
+
+    /// Refuses those who may not read.
+    pub(super) fn check_reader(&self, caller: Caller, headers: &HeaderMap) -> Result<(), Failure> {
+        if self.token_for_reads { self.authorise(caller, headers) } else { Ok(()) }
     }
 
     /// Refuses those who may not control the daemon.
     pub(super) fn authorise(&self, caller: Caller, headers: &HeaderMap) -> Result<(), Failure> {
         let unauthorised = |error: &str| {
             let hint = "send the token of http.token_file as `Authorization: Bearer TOKEN`, or use the Unix socket";
-            Err(Failure::new(StatusCode::UNAUTHORIZED, error, hint))
+            Failure::new(StatusCode::UNAUTHORIZED, error, hint)
         };
-        match (caller, &self.token) {
-            (Caller::Unix, _) => Ok(()),
-            (Caller::Tcp(address), None) if address.ip().to_canonical().is_loopback() => Ok(()),
-            (Caller::Tcp(_), None) => {
-                let hint = "set http.token_file, or call from the machine that the daemon runs on";
-                Err(Failure::new(StatusCode::FORBIDDEN, "control is for callers on this machine", hint))
+        let forbidden = |error: &str, hint: &str| Failure::new(StatusCode::FORBIDDEN, error, hint);
+        self.judge(caller, headers).map_err(|denied| match denied {
+            Denied::WrongToken => unauthorised("the token is wrong"), // Counted for every request.
+            Denied::NoToken => {
+                self.stats.http_no_token.add(1);
+                unauthorised("this needs a token")
             }
-            (Caller::Tcp(_), Some(token)) => match bearer(headers) {
-                Some(shown) if token.is(shown) => Ok(()),
-                Some(_) => unauthorised("the token is wrong"),
-                None => unauthorised("control needs a token"),
-            },
-        }
+            Denied::Remote => {
+                self.stats.http_not_local.add(1);
+                let hint = "set http.token_file, or call from the machine that the daemon runs on";
+                forbidden("control is for callers on this machine", hint)
+            }
+            Denied::Proxied => {
+                self.stats.http_not_local.add(1);
+                let hint = "set http.token_file and send its token, or call the daemon itself; see configs/proxy/";
+                forbidden("this came through a proxy, and whoever is behind it may only read", hint)
+            }
+        })
     }
 
     /// Refuses commands that a page of another origin made a browser send.
@@ -100,6 +186,13 @@ impl Access {
             _ => foreign("a page of another origin"),
         }
     }
+}
+
+/// Whether a daemon of these names may be called by this one.
+fn knows(hosts: &[String], host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    bare.parse::<IpAddr>().is_ok() || host == "localhost" || hosts.contains(&host)
 }
 
 /// The one host that a request names.
@@ -143,7 +236,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(&file, TOKEN).unwrap();
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
-        Access { token: Some(Token::read(file.path()).unwrap()), hosts: vec![] }
+        Access { token: Some(Token::read(file.path()).unwrap()), ..Access::default() }
     }
 
     fn request(uri: &str, headers: &[(&str, &str)]) -> Parts {
@@ -153,7 +246,7 @@ mod tests {
 
     #[test]
     fn requests_for_others_are_refused() {
-        let access = Access { token: None, hosts: vec!["gpu-1.lan".to_owned()] };
+        let access = Access { hosts: Some(vec!["gpu-1.lan".to_owned()]), ..Access::default() };
         let status = |uri: &str, hosts: &[&str]| {
             let hosts: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             access
@@ -172,7 +265,16 @@ mod tests {
             assert_eq!(status("/", hosts), Err(400), "{hosts:?}");
         }
         assert_eq!(status("http://evil.example/", &["localhost"]), Err(421));
-        assert_eq!(access.check_host(Caller::Unix, &request("/", &[])), Ok(()));
+        assert_eq!(access.check_host(Caller::Unix(None), &request("/", &[])), Ok(()));
+        // Where nothing is to be protected, any name will do, and old clients on this machine know no names.
+        assert_eq!(Access::default().check_host(remote(), &request("/", &[("host", "gpu.example")])), Ok(()));
+        let mut old = request("/", &[]);
+        old.version = Version::HTTP_10;
+        assert_eq!(access.check_host(local(), &old), Ok(()));
+        assert!(access.check_host(remote(), &old).is_err());
+        let mut old = request("/", &[("host", "evil.example")]);
+        old.version = Version::HTTP_10;
+        assert!(access.check_host(local(), &old).is_err());
     }
 
     use axum::response::IntoResponse as _;
@@ -182,11 +284,11 @@ mod tests {
         let shown = |value: &str| request("/", &[("authorization", value)]).headers;
         let none = HeaderMap::new();
         let open = Access::default();
-        assert!(open.may_control(local(), &none) && open.may_control(Caller::Unix, &none));
+        assert!(open.may_control(local(), &none) && open.may_control(Caller::Unix(None), &none));
         assert!(!open.may_control(remote(), &none) && !open.may_control(remote(), &shown("Bearer ")));
 
         let closed = with_token();
-        assert!(closed.may_control(Caller::Unix, &none));
+        assert!(closed.may_control(Caller::Unix(None), &none));
         for caller in [local(), remote()] {
             assert!(!closed.may_control(caller, &none));
             assert!(closed.may_control(caller, &shown(&format!("Bearer {TOKEN}"))));
@@ -195,6 +297,48 @@ mod tests {
                 assert!(!closed.may_control(caller, &shown(wrong)), "{wrong}");
             }
         }
+    }
+
+    #[test]
+    fn who_comes_through_a_proxy_reads_and_controls_only_with_a_token() {
+        let (open, closed) = (Access::default(), with_token());
+        for (name, value) in [
+            ("forwarded", "for=192.0.2.7"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("X-Forwarded-Anything", ""),
+            ("x-real-ip", "127.0.0.1"),
+            ("via", "1.1 proxy"),
+        ] {
+            for caller in [local(), remote(), Caller::Unix(Some(0))] {
+                let headers = request("/", &[(name, value)]).headers;
+                assert!(open.check_reader(caller, &headers).is_ok());
+                assert!(!open.may_control(caller, &headers) && !closed.may_control(caller, &headers), "{name}");
+                let bearer = format!("Bearer {TOKEN}");
+                let headers = request("/", &[(name, value), ("authorization", &bearer)]).headers;
+                assert!(!open.may_control(caller, &headers) && closed.may_control(caller, &headers), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn reading_may_need_the_token_too() {
+        let access = Access { token_for_reads: true, ..with_token() };
+        let shown = request("/", &[("authorization", &format!("Bearer {TOKEN}"))]).headers;
+        let none = HeaderMap::new();
+        assert!(access.check_reader(local(), &shown).is_ok() && access.check_reader(Caller::Unix(None), &none).is_ok());
+        assert!(access.check_reader(local(), &none).is_err());
+        access.count_wrong_token(local(), &request("/", &[("authorization", "Bearer x")]).headers);
+        access.count_wrong_token(local(), &shown);
+        assert_eq!((access.stats.http_wrong_token.get(), access.stats.http_no_token.get()), (1, 1));
+    }
+
+    #[test]
+    fn the_log_says_who_it_was() {
+        let headers = request("/", &[("user-agent", "curl/8 \"x\""), ("x-forwarded-for", "192.0.2.9")]).headers;
+        let told = Sender(local(), &headers).to_string();
+        assert_eq!(told, r#"127.0.0.1:5000 for "192.0.2.9" with "curl/8 \"x\"""#);
+        assert_eq!(Sender(Caller::Unix(Some(1000)), &HeaderMap::new()).to_string(), "user 1000 at the Unix socket");
     }
 
     #[test]

@@ -5,18 +5,25 @@ use std::{
     convert::Infallible,
     io,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum::{Router, body::Body, http::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::Request,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint}, server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::watch,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, Sleep, sleep, timeout},
 };
 
@@ -48,6 +55,7 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nc
 /// Hears callers at one place until `stopping` is true, then lets them hear the last answers.
 pub(super) async fn serve(listener: Listener, router: Router, access: Arc<Access>, stopping: watch::Receiver<bool>) {
     let mut callers = JoinSet::new();
+    let mut seats = Seats::default();
     let mut stop = stopping.clone();
     loop {
         tokio::select! {
@@ -55,13 +63,16 @@ pub(super) async fn serve(listener: Listener, router: Router, access: Arc<Access
             () = stopped(&mut stop) => break,
             Some(_) = callers.join_next() => {}
             accepted = accept(&listener) => match accepted {
-                Ok((Stream::Tcp(stream), _)) if callers.len() >= MOST_CALLERS => drop(stream.try_write(BUSY)),
-                Ok((Stream::Unix(stream), _)) if callers.len() >= MOST_CALLERS => drop(stream.try_write(BUSY)),
-                Ok((Stream::Tcp(stream), caller)) => {
-                    callers.spawn(hear(stream, caller, router.clone(), access.clone(), stopping.clone()));
-                }
-                Ok((Stream::Unix(stream), caller)) => {
-                    callers.spawn(hear(stream, caller, router.clone(), access.clone(), stopping.clone()));
+                Ok((Stream::Tcp(stream), _)) if !seats.make_room() => drop(stream.try_write(BUSY)),
+                Ok((Stream::Unix(stream), _)) if !seats.make_room() => drop(stream.try_write(BUSY)),
+                Ok((stream, caller)) => {
+                    let seat = Arc::new(Seat::default());
+                    let (router, access, stopping) = (router.clone(), access.clone(), stopping.clone());
+                    let task = match stream {
+                        Stream::Tcp(stream) => callers.spawn(hear(stream, caller, router, access, seat.clone(), stopping)),
+                        Stream::Unix(stream) => callers.spawn(hear(stream, caller, router, access, seat.clone(), stopping)),
+                    };
+                    seats.0.push((task, seat));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "failed to accept a caller");
@@ -73,6 +84,58 @@ pub(super) async fn serve(listener: Listener, router: Router, access: Arc<Access
     drop(listener);
     // Whoever has not heard it by then never will.
     timeout(END_WITHIN, async { while callers.join_next().await.is_some() {} }).await.ok();
+}
+
+/// Those who are heard, each with what ends it.
+#[derive(Default)]
+struct Seats(Vec<(AbortHandle, Arc<Seat>)>);
+
+impl Seats {
+    /// Sees to it that one more may be heard. Of too many, the one that has asked for nothing for longest is cut off: who only
+    /// holds connections open keeps nobody out. False where all of them are being answered.
+    fn make_room(&mut self) -> bool {
+        self.0.retain(|(task, _)| !task.is_finished());
+        if self.0.len() < MOST_CALLERS {
+            return true;
+        }
+        let idle = self.0.iter().enumerate().filter_map(|(place, (_, seat))| Some((seat.idle_since()?, place)));
+        let Some((_, place)) = idle.min() else { return false };
+        self.0.swap_remove(place).0.abort();
+        true
+    }
+}
+
+/// What one caller is about.
+#[derive(Debug)]
+struct Seat(Mutex<(u32, Instant)>);
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self(Mutex::new((0, Instant::now())))
+    }
+}
+
+impl Seat {
+    /// Since when nothing is answered; `None` while something is.
+    fn idle_since(&self) -> Option<Instant> {
+        let (answering, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (answering == 0).then_some(since)
+    }
+
+    /// A request is being answered until what is returned is dropped.
+    fn answering(self: &Arc<Self>) -> Answering {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
+        Answering(self.clone())
+    }
+}
+
+struct Answering(Arc<Seat>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut seat = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *seat = (seat.0 - 1, Instant::now());
+    }
 }
 
 /// Waits until the server stops.
@@ -92,7 +155,11 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Caller)> {
             stream.set_nodelay(true).ok(); // Slower answers are no reason to give none.
             Ok((Stream::Tcp(stream), Caller::Tcp(address)))
         }
-        Listener::Unix(unix) => Ok((Stream::Unix(unix.accept().await?.0), Caller::Unix)),
+        Listener::Unix(unix) => {
+            let stream = unix.accept().await?.0;
+            let user = stream.peer_cred().ok().map(|peer| peer.uid());
+            Ok((Stream::Unix(stream), Caller::Unix(user)))
+        }
     }
 }
 
@@ -102,11 +169,16 @@ async fn hear(
     caller: Caller,
     router: Router,
     access: Arc<Access>,
+    seat: Arc<Seat>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (router, access) = (router.clone(), access.clone());
-        async move { Ok::<_, Infallible>(routes::answer(router, &access, caller, request.map(Body::new)).await) }
+        let (router, access, answering) = (router.clone(), access.clone(), seat.answering());
+        async move {
+            let answer = routes::answer(router, &access, caller, request.map(Body::new)).await;
+            // Until the last of it is on its way: events go on for hours.
+            Ok::<_, Infallible>(answer.map(|body| Held { body, _answering: answering }))
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(MOST_HEAD).max_headers(MOST_HEADERS);
@@ -120,6 +192,32 @@ async fn hear(
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a caller was cut off");
+    }
+}
+
+/// The body of an answer, during which its caller is not idle: events go on for hours.
+struct Held {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

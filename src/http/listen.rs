@@ -213,7 +213,14 @@ mod tests {
 
     fn settings(listen: &str, socket: Option<PathBuf>) -> HttpSettings {
         let listen = Some(listen.parse().unwrap());
-        HttpSettings { listen, metrics_listen: None, socket, token_file: None, allowed_hosts: None }
+        HttpSettings {
+            listen,
+            metrics_listen: None,
+            socket,
+            token_file: None,
+            token_for_reads: false,
+            allowed_hosts: None,
+        }
     }
 
     #[test]

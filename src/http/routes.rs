@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tower::ServiceExt as _;
 
 use super::{
-    access::{Access, Caller},
+    access::{Access, Caller, Sender},
     answer::{Failure, sealed},
     events::{News, Reader},
     live::LiveView,
@@ -100,7 +100,13 @@ fn finished(router: Router<Arc<Shared>>, shared: Arc<Shared>) -> Router {
 /// The answer to a request of `caller`.
 pub(super) async fn answer(router: Router, access: &Access, caller: Caller, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = match access.check_host(caller, &parts) {
+    access.count_wrong_token(caller, &parts.headers);
+    // The page's own files tell nothing, and ask for the token. Commands are looked at more closely.
+    let reads = [Method::GET, Method::HEAD].contains(&parts.method) && !page::FILES.iter().any(|(path, _)| *path == parts.uri.path());
+    let allowed = access
+        .check_host(caller, &parts)
+        .and_then(|()| if reads { access.check_reader(caller, &parts.headers) } else { Ok(()) });
+    let answer = match allowed {
         Ok(()) => {
             let mut request = Request::from_parts(parts, body);
             request.extensions_mut().insert(caller);
@@ -193,8 +199,10 @@ async fn reload(
     Extension(caller): Extension<Caller>,
     request: Request<Body>,
 ) -> Answer {
+    let (by, path) = (Sender(caller.clone(), request.headers()).to_string(), request.uri().path().to_owned());
     without_arguments(&arguments(&shared, caller, request).await?)?;
     let reload = shared.control.reload()?;
+    tracing::info!(path, by, "told over HTTP");
     let reloaded = Reloaded::within(RELOAD_WITHIN, reload).await;
     shared.look.notify_one();
     let mut answer = json!({ "accepted": true, "state": shared.control.state() });
@@ -205,15 +213,15 @@ async fn reload(
 }
 
 async fn pause(app: App, caller: Extension<Caller>, request: Request<Body>) -> Answer {
-    command(app, caller, request, |control| control.pause()).await
+    command(app, caller, request, |control, _| control.pause()).await
 }
 
 async fn resume(app: App, caller: Extension<Caller>, request: Request<Body>) -> Answer {
-    command(app, caller, request, |control| control.resume()).await
+    command(app, caller, request, |control, _| control.resume()).await
 }
 
 async fn drain(app: App, caller: Extension<Caller>, request: Request<Body>) -> Answer {
-    command(app, caller, request, |control| control.drain("POST /v1/drain")).await
+    command(app, caller, request, |control, by| control.drain(&format!("POST /v1/drain by {by}"))).await
 }
 
 /// Gives a command without arguments.
@@ -221,10 +229,12 @@ async fn command(
     State(shared): App,
     Extension(caller): Extension<Caller>,
     request: Request<Body>,
-    give: fn(&(dyn Control + 'static)) -> Result<(), Refusal>,
+    give: fn(&(dyn Control + 'static), &str) -> Result<(), Refusal>,
 ) -> Answer {
+    let (by, path) = (Sender(caller, request.headers()).to_string(), request.uri().path().to_owned());
     without_arguments(&arguments(&shared, caller, request).await?)?;
-    give(&*shared.control)?;
+    give(&*shared.control, &by)?;
+    tracing::info!(path, by, "told over HTTP");
     shared.look.notify_one();
     let accepted = json!({ "accepted": true, "state": shared.control.state() });
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
@@ -236,11 +246,14 @@ fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
 }
 
 async fn settings(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {
+    let by = Sender(caller, request.headers()).to_string();
     let settings = arguments(&shared, caller, request).await?;
     if settings.is_empty() {
         return Err(Failure::bad_request("there are no settings", r#"send them by key: {"search.temperature": 0.8}"#));
     }
     let changes = shared.control.set(&settings)?;
+    let (changed, refused) = (changes.changed.len(), changes.refused.len());
+    tracing::info!(path = "/v1/settings", by, changed, refused, "told over HTTP");
     shared.look.notify_one();
     let status = if changes.refused.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     Ok((status, Json(changes)).into_response())

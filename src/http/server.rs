@@ -58,6 +58,7 @@ impl Server {
     pub(crate) fn start(listening: Listening, served: Served, settings: &HttpSettings) -> anyhow::Result<Self> {
         let token = settings.token_file.as_deref().map(Token::read).transpose();
         let token = token.map_err(|reason| anyhow::anyhow!("failed to start HTTP: http.token_file {reason}"))?;
+        let token_for_reads = settings.token_for_reads;
         let mut hosts = settings.allowed_hosts.as_ref().map_or_else(Vec::new, |hosts| hosts.to_vec());
         hosts.extend(host_name());
         let (stop, stopping) = watch::channel(false);
@@ -65,7 +66,9 @@ impl Server {
         listening.log();
         let Listening { runtime, listeners, socket } = listening;
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-            runtime.block_on(run(listeners, served, Access { token, hosts }, stopping, socket));
+            let stats = served.sources.stats.clone();
+            let access = Access { token, token_for_reads, hosts: Some(hosts), stats };
+            runtime.block_on(run(listeners, served, access, stopping, socket));
             end.send(()).ok();
         })?;
         Ok(Self { stop, ended, thread: Some(thread) })
@@ -116,12 +119,15 @@ async fn run(
         metrics,
         access: access.clone(),
     });
+    // Numbers are no secret and steer nothing.
+    let open = Arc::new(Access { stats: access.stats.clone(), ..Access::default() });
     let access = Arc::new(access);
     let (everything, numbers) = (routes::of_everything(shared.clone()), routes::of_metrics(shared.clone()));
     let mut places = JoinSet::new();
     for listener in listeners {
-        let router = if matches!(listener, Listener::Metrics(_)) { numbers.clone() } else { everything.clone() };
-        places.spawn(connection::serve(listener, router, access.clone(), stopping.clone()));
+        let numbers_only = matches!(listener, Listener::Metrics(_));
+        let (router, access) = if numbers_only { (&numbers, &open) } else { (&everything, &access) };
+        places.spawn(connection::serve(listener, router.clone(), access.clone(), stopping.clone()));
     }
     let sampling = tokio::spawn(sample(sampler, shared, status_sender));
     while places.join_next().await.is_some() {}

@@ -149,6 +149,10 @@ fn check_http(settings: &Settings, entries: &Entries, found: &mut Found) {
                            may control the daemon; metrics alone may be served anywhere by http.metrics_listen";
             found.mistakes.push(entries.refuse("http.listen", allowed));
         }
+        None if http.token_for_reads => {
+            let allowed = "false, unless http.token_file says which token readers must show";
+            found.mistakes.push(entries.refuse("http.token_for_reads", allowed));
+        }
         None => {}
         Some(file) => {
             if let Err(reason) = Token::read(file) {

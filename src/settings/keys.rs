@@ -113,6 +113,7 @@ pub(super) const KEYS: &[Key] = &[
     open("http.metrics_listen", Kind::Addresses, "none"),
     open("http.socket", Kind::Path, "none"),
     open("http.token_file", Kind::Path, "none"),
+    key("http.token_for_reads", Kind::Flag),
     open("http.allowed_hosts", Kind::HostNames, "none"),
     key("log.format", Kind::Choice(&["human", "json"])),
     key("log.level", Kind::LogLevel),

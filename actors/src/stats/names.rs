@@ -233,6 +233,13 @@ table! {
     }
     /// When a batch was last evaluated or a move last played.
     Gauge(Seconds) last_progress_timestamp_seconds { last_progress; }
+    /// HTTP requests refused: they showed a wrong token, needed one and showed none, or wanted to control without a token from
+    /// another machine or through a proxy.
+    Counter(Requests) http_refused_total {
+        http_wrong_token: reason = "wrong_token";
+        http_no_token: reason = "no_token";
+        http_not_local: reason = "not_local";
+    }
     /// Whether play is paused.
     Gauge(Switch) paused { paused; }
     /// Whether no new games start because the process is about to end.

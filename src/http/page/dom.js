@@ -91,11 +91,43 @@ export const ago = (unix) => (known(unix) ? `${duration(daemonNow() - unix)} ago
 
 export const clock = (date) => date.toLocaleTimeString();
 
+// The token that this tab was given, if any: it opens control, and reading where that needs it.
+export const access = { token: sessionStorage.getItem("token") };
+
+export function keepToken(token) {
+  access.token = token;
+  if (token) sessionStorage.setItem("token", token);
+  else sessionStorage.removeItem("token");
+}
+
+const authorised = (token = access.token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
 // JSON, or null where there is none; errors are the caller's.
-export async function ask(path, options = {}) {
-  const response = await fetch(path, { cache: "no-store", ...options });
+export async function ask(path, { token, ...options } = {}) {
+  const response = await fetch(path, { cache: "no-store", headers: authorised(token), ...options });
   if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new Error([answer?.error ?? `${response.status}`, answer?.hint].filter(Boolean).join(": "));
+  if (!response.ok) {
+    const words = [answer?.error ?? `${response.status}`, answer?.hint].filter(Boolean).join(": ");
+    throw Object.assign(new Error(words), { status: response.status });
+  }
   return answer;
+}
+
+// Reads events for as long as they come, which an EventSource could not where reading needs a token. `heard` is called with the
+// name and the data of each. Ends with the HTTP status where there are none, else with null.
+export async function readEvents(path, signal, heard) {
+  const response = await fetch(path, { cache: "no-store", headers: authorised(), signal });
+  if (!response.ok) return response.status;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let rest = ""; ; ) {
+    const { done, value } = await reader.read();
+    if (done) return null;
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const field = (name) => event.split("\n").filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+      if (field("data")) heard(field("event"), JSON.parse(field("data")));
+    }
+  }
 }

@@ -1,6 +1,6 @@
 // Keeps the page up to date from the daemon's events, says when there is no daemon, and gives it commands.
 
-import { $, ask, clock, say, set } from "./dom.js";
+import { $, access, ask, clock, keepToken, readEvents, say, set } from "./dom.js";
 import { sentence, showFigures, stateWords } from "./figures.js";
 import { refresh, showRecent, startGames } from "./games.js";
 
@@ -8,20 +8,37 @@ import { refresh, showRecent, startGames } from "./games.js";
 const SILENCE_MS = 6000, LONGEST_WAIT_S = 15, RECENT_EVERY_MS = 1500;
 
 let events = null, status = null, heard = null, wait = 1, silence = null, retry = null, recentDue = null;
-let token = sessionStorage.getItem("token");
 
-const authorised = () => (token ? { Authorization: `Bearer ${token}` } : {});
+const HEARD = {
+  status: (next) => take(next),
+  game: () => (recentDue ??= setTimeout(lookAtRecent, RECENT_EVERY_MS)),
+  swap: (swap) => tellSwap(swap),
+};
 
-function connect() {
+async function connect() {
   clearTimeout(retry);
-  events?.close();
+  events?.abort();
+  const mine = (events = new AbortController());
   set($("link"), "data-link", "connecting");
-  events = new EventSource("v1/events");
-  events.addEventListener("status", (event) => take(JSON.parse(event.data)));
-  events.addEventListener("game", () => (recentDue ??= setTimeout(lookAtRecent, RECENT_EVERY_MS)));
-  events.addEventListener("swap", (event) => tellSwap(JSON.parse(event.data)));
-  events.addEventListener("error", lost);
   expect();
+  const refused = await readEvents("v1/events", mine.signal, (name, data) => mine === events && HEARD[name]?.(data)).catch(() => null);
+  if (mine !== events) return;
+  if (refused === 401) locked();
+  else lost();
+}
+
+// The daemon answers, but only holders of its token may read.
+function locked() {
+  clearTimeout(silence);
+  keepToken(null);
+  set($("link"), "data-link", "lost");
+  say($("link-words"), "locked");
+  say($("state"), "Locked");
+  say($("state-line"), "This daemon shows itself to holders of its token only.");
+  say(document.querySelector("title"), "Locked · selfplayd");
+  $("gone").hidden = true;
+  $("controls").hidden = true;
+  $("locked").hidden = false;
 }
 
 // Events must go on coming.
@@ -46,10 +63,9 @@ function take(next) {
   showFigures(next);
   const well = next.health?.ok !== false && next.ready?.ok !== false;
   say(document.querySelector("title"), `${well ? "" : "⚠ "}${stateWords(next.state)} · ${next.run?.name ?? "selfplayd"}`);
-  // With a token, what this page may do is not what the events say of callers without one.
-  showControls(token ? null : next.control);
+  if (access.token && !next.control) keepToken(null); // It opens nothing any more.
+  showControls(next.control);
   if (returned) {
-    if (token) tryToken(token);
     refresh();
     lookAtRecent();
   }
@@ -58,7 +74,8 @@ function take(next) {
 // No events: says so, and tries again after a wait that grows.
 function lost() {
   clearTimeout(silence);
-  events.close();
+  events?.abort();
+  events = null;
   set($("link"), "data-link", "lost");
   say($("link-words"), "no answer");
   document.body.classList.add("stale");
@@ -96,7 +113,7 @@ function showControls(allowed) {
 
 async function command(name, done) {
   try {
-    const answer = await ask(`v1/${name}`, { method: "POST", headers: authorised() });
+    const answer = await ask(`v1/${name}`, { method: "POST" });
     if (answer?.state) status = { ...status, control_state: { ...status.control_state, ...answer.state } };
     said(answer?.words ? answer.words.split("\n").map(sentence).join(". ") + "." : done);
     showControls(null);
@@ -107,12 +124,11 @@ async function command(name, done) {
 
 // Whether a token opens control; keeps it if it does.
 async function tryToken(candidate) {
-  const headers = { Authorization: `Bearer ${candidate}` };
-  const { control } = await ask("v1/status", { headers });
-  token = control ? candidate : null;
-  if (token) sessionStorage.setItem("token", token);
-  else sessionStorage.removeItem("token");
-  showControls(control);
+  const { control } = await ask("v1/status", { token: candidate }).catch((error) => (error.status === 401 ? { control: false } : Promise.reject(error)));
+  if (control) {
+    keepToken(candidate);
+    connect();
+  }
   return control;
 }
 
