@@ -99,7 +99,7 @@ fn open_spool(dir: &Path, session: SessionId, store: &ReplayStore) -> anyhow::Re
 
 /// Why `dir` cannot be used. Where this user may not write there, that is said with whose it is and what helps.
 fn explained(dir: &Path, error: StoreError) -> anyhow::Error {
-    let sources = std::iter::successors(error.source(), |error| error.source());
+    let sources = std::iter::successors(error.source(), |&error| error.source());
     let denied = sources.filter_map(|error| error.downcast_ref::<io::Error>());
     let denied = denied.map(io::Error::kind).any(|kind| kind == io::ErrorKind::PermissionDenied);
     let error = failed(error);
