@@ -52,8 +52,13 @@ pub(crate) fn table(report: &ModelReport) -> String {
         };
         lines.push(format!("{:<14} {result:<8} {:>8.3}  {detail}", step.step, step.seconds));
     }
-    let verdict = if report.accepted() { "accepted: it may serve" } else { "refused: it must not serve" };
-    lines.extend([String::new(), verdict.to_owned()]);
+    let verdict = match (report.accepted(), report.warnings().count()) {
+        (false, _) => "refused: it must not serve".to_owned(),
+        (true, 0) => "accepted: it may serve".to_owned(),
+        (true, 1) => "accepted: it may serve, but see the warning".to_owned(),
+        (true, many) => format!("accepted: it may serve, but see the {many} warnings"),
+    };
+    lines.extend([String::new(), verdict]);
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 

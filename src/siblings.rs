@@ -149,7 +149,14 @@ impl Presence {
                 tracing::info!(pid, host, url, "{message}");
             } else {
                 // The trainer of one run would learn from games of another.
-                tracing::warn!(pid, host, url, its_run = run, our_run = self.place.card.run, "{message}, for another run");
+                tracing::warn!(
+                    pid,
+                    host,
+                    url,
+                    its_run = run,
+                    our_run = self.place.card.run,
+                    "{message}, for another run"
+                );
             }
         }
     }
@@ -314,7 +321,11 @@ mod tests {
             let address = Some(address.parse().unwrap());
             Card { host: host.to_owned(), address, ..card_of(1) }.seen_from("here").url
         };
-        assert_eq!(url("here", "0.0.0.0:80").as_deref(), Some("http://0.0.0.0:80/"), "the page knows the machine's name");
+        assert_eq!(
+            url("here", "0.0.0.0:80").as_deref(),
+            Some("http://0.0.0.0:80/"),
+            "the page knows the machine's name"
+        );
         assert_eq!(url("there", "127.0.0.1:80"), None);
         assert_eq!(url("there", "0.0.0.0:80").as_deref(), Some("http://there:80/"));
         assert_eq!(url("there", "10.0.0.7:80").as_deref(), Some("http://10.0.0.7:80/"));

@@ -39,14 +39,14 @@ use selfplay_engine::Game;
 use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
-use self::{
-    feed::{Feed, Seen, Sighting},
-    unfinished::{Overdue, Unfinished},
-};
 #[doc(hidden)]
 pub use self::latest::read_any_latest_yaml;
 use self::refusals::Refusals;
 pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource};
+use self::{
+    feed::{Feed, Seen, Sighting},
+    unfinished::{Overdue, Unfinished},
+};
 use crate::{
     batcher::{SwapModel, UnloadModel},
     control::Control,

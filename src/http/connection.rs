@@ -16,7 +16,8 @@ use axum::{
     http::Request,
 };
 use hyper::{
-    body::{Frame, Incoming, SizeHint}, server::conn::http1,
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};

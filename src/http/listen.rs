@@ -69,7 +69,9 @@ impl Listening {
             match bind_or_next(address, "http.metrics_listen") {
                 Ok(listener) => listeners.push(Listener::Metrics(listener)),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    tracing::warn!("no metrics at http.metrics_listen {address} and the {MORE_PORTS} ports after it: {error}");
+                    tracing::warn!(
+                        "no metrics at http.metrics_listen {address} and the {MORE_PORTS} ports after it: {error}"
+                    );
                 }
                 Err(error) => return Err(cannot_listen(error, address, "http.metrics_listen")),
             }

@@ -102,7 +102,8 @@ pub(super) async fn answer(router: Router, access: &Access, caller: Caller, requ
     let (parts, body) = request.into_parts();
     access.count_wrong_token(caller, &parts.headers);
     // The page's own files tell nothing, and ask for the token. Commands are looked at more closely.
-    let reads = [Method::GET, Method::HEAD].contains(&parts.method) && !page::FILES.iter().any(|(path, _)| *path == parts.uri.path());
+    let reads = [Method::GET, Method::HEAD].contains(&parts.method)
+        && !page::FILES.iter().any(|(path, _)| *path == parts.uri.path());
     let allowed = access
         .check_host(caller, &parts)
         .and_then(|()| if reads { access.check_reader(caller, &parts.headers) } else { Ok(()) });
@@ -194,11 +195,7 @@ async fn events(State(shared): App, Extension(caller): Extension<Caller>, header
 }
 
 /// Waits for a while for what comes of it: that a model is on its way is answer enough.
-async fn reload(
-    State(shared): App,
-    Extension(caller): Extension<Caller>,
-    request: Request<Body>,
-) -> Answer {
+async fn reload(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {
     let (by, path) = (Sender(caller.clone(), request.headers()).to_string(), request.uri().path().to_owned());
     without_arguments(&arguments(&shared, caller, request).await?)?;
     let reload = shared.control.reload()?;

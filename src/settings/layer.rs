@@ -219,7 +219,9 @@ fn nearly_a_variable(name: &str) -> Option<String> {
     }
     let section = words.split_once('_')?.0;
     is_section(section, KEYS.iter().map(|key| key.path)).then(|| {
-        format!("env {name} has no effect: variables are named {ENV_PREFIX}SECTION__KEY; `selfplayd config` lists all keys")
+        format!(
+            "env {name} has no effect: variables are named {ENV_PREFIX}SECTION__KEY; `selfplayd config` lists all keys"
+        )
     })
 }
 

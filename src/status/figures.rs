@@ -11,7 +11,8 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Mode, Restarts, RunStatus, ThreadStatus, WriterStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Mode, Restarts, RunStatus, ThreadStatus,
+    WriterStatus,
 };
 use crate::{control::Control, siblings::Siblings};
 

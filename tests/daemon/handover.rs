@@ -112,7 +112,8 @@ fn a_latest_yaml_that_cannot_be_read_is_said_everywhere() {
     daemon.says("no newer model can be found: play goes on with model 0");
     assert!(reload().contains("latest.yaml cannot be read: missing field `version`"));
     assert_eq!(daemon.said("no newer model can be found"), 2, "once each");
-    let counted = |line: &str| line.starts_with("selfplayd_model_looks_total{outcome=\"unreadable\"}") && !line.ends_with(" 0");
+    let counted =
+        |line: &str| line.starts_with("selfplayd_model_looks_total{outcome=\"unreadable\"}") && !line.ends_with(" 0");
     assert!(get(address, "/metrics").body.lines().any(counted));
     let table = Daemon::new().args("status").option("--address", format!("http://{address}")).run().succeeded().out;
     assert!(table.lines().any(|line| line.starts_with("model ") && line.contains("cannot be read")), "{table}");

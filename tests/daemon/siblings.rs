@@ -80,7 +80,11 @@ fn a_metrics_address_that_a_sibling_has_is_no_reason_not_to_play() {
     let started: Vec<_> = (0..3).map(|_| daemon().start()).collect();
     for daemon in started {
         let ended = daemon.wait().succeeded();
-        assert!(ended.log.contains("http.metrics_listen") && ended.log.contains("using the next free one"), "{}", ended.log);
+        assert!(
+            ended.log.contains("http.metrics_listen") && ended.log.contains("using the next free one"),
+            "{}",
+            ended.log
+        );
         assert!(ended.log.contains("metrics url=http://127.0.0.1:"), "{}", ended.log);
     }
 }

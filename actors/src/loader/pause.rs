@@ -41,7 +41,10 @@ impl<G: Game> ModelLoaderActor<G> {
             }
             found => {
                 let found = found.or_else(|| self.unfinished.found());
-                tracing::info!("looked for a model: {}", found.as_ref().map_or(STILL_CHANGING.to_owned(), Found::to_string));
+                tracing::info!(
+                    "looked for a model: {}",
+                    found.as_ref().map_or(STILL_CHANGING.to_owned(), Found::to_string)
+                );
                 found.iter().for_each(|found| self.answer(found));
                 self.asked = None;
             }

@@ -44,10 +44,9 @@ impl LoadFailure {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Refused(reason)
-            | Self::Unreadable(reason)
-            | Self::Unfinished(reason)
-            | Self::Impossible(reason) => reason,
+            Self::Refused(reason) | Self::Unreadable(reason) | Self::Unfinished(reason) | Self::Impossible(reason) => {
+                reason
+            }
         }
     }
 }

@@ -158,9 +158,13 @@ impl Constants {
     fn of(graph: &Graph) -> Self {
         let weights = graph.initializers.iter().filter_map(|tensor| Some((tensor.name().to_owned(), short(tensor)?)));
         let mut all: HashMap<_, _> = weights.collect();
-        for node in graph.nodes.iter().filter(|node| node.is("Constant")) {
-            let tensor = node.attribute("value").and_then(|value| short(value.tensor.as_ref()?));
-            let numbers = tensor.or_else(|| Some(node.attribute("value_ints")?.ints.clone()));
+        for node in &graph.nodes {
+            let numbers = match node.op_type() {
+                "Constant" => constant(node),
+                // torch 2.5's dynamo exporter casts every shape.
+                "Cast" | "Identity" => all.get(node.input()).cloned(),
+                _ => None,
+            };
             if let Some(numbers) = numbers {
                 all.insert(node.output().to_owned(), numbers);
             }
@@ -170,6 +174,14 @@ impl Constants {
 
     fn of_input(&self, node: &Node, input: usize) -> Option<&[i64]> {
         self.0.get(node.inputs.get(input)?).map(Vec::as_slice)
+    }
+}
+
+/// The whole numbers that a `Constant` operator gives.
+fn constant(node: &Node) -> Option<Vec<i64>> {
+    match node.attribute("value") {
+        Some(value) => short(value.tensor.as_ref()?),
+        None => Some(node.attribute("value_ints")?.ints.clone()),
     }
 }
 
@@ -257,10 +269,16 @@ mod tests {
     #[test]
     fn shapes_of_constant_operators_are_known() {
         let shape = Attribute::of_ints("value_ints", &[1, -1]);
-        let nodes =
-            vec![Node::new("Constant", &[], &["shape"]).with(shape), Node::new("Reshape", &[INPUT, "shape"], &["x"])];
+        let nodes = vec![
+            Node::new("Constant", &[], &["shape"]).with(shape),
+            Node::new("Cast", &["shape"], &["cast"]),
+            Node::new("Reshape", &[INPUT, "shape"], &["x"]),
+            Node::new("Reshape", &[INPUT, "cast"], &["y"]),
+        ];
         let mut graph = graph(nodes, &[]);
         open(&mut graph, 1);
-        assert_eq!(graph.initializer(&graph.nodes[1].inputs[1]).unwrap().integers().unwrap(), [0, -1]);
+        for node in &graph.nodes[2..] {
+            assert_eq!(graph.initializer(&node.inputs[1]).unwrap().integers().unwrap(), [0, -1]);
+        }
     }
 }

@@ -333,7 +333,10 @@ impl<'a, G: Game> Loader<'a, G> {
         let (model, places) = opened(&self.model, batch)?;
         let loader = Self { model, ..self.clone() };
         let layout = Layout { fixed_batch: None, ..built.prepared.layout.clone() };
-        let mut first = loader.running(None, layout, device).map_err(ModelError::into_reason)?;
+        let mut first = loader.running(None, layout, device).map_err(|error| {
+            tracing::debug!(%error, "a model whose batch was opened");
+            format!("taken out at {places} places, it still does not run with another")
+        })?;
         let trial = |evaluator: &mut _| Trial::new(self.game, evaluator).map_err(|error| error.to_string());
         let together = trial(&mut first.evaluator)?;
         let Differences { value, prior } = together.differences(&trial(&mut built.evaluator)?);

@@ -51,6 +51,7 @@ fn assert_answers(name: &str, loaded: &mut Loaded<Shapes>, batch: usize, toleran
 #[test]
 fn every_kind_of_export_answers_as_torch_does_in_batches_of_every_size() {
     for (name, tolerance) in [
+        ("dynamo_2_5_cast_shape", 1e-4),
         ("dynamo_baked_shape", 1e-4),
         ("dynamo_baked_minus", 1e-4),
         ("dynamo_declared_one", 1e-4),

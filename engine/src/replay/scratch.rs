@@ -56,7 +56,8 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
 /// The system calls a link a loop, or no directory.
 fn told(errno: rustix::io::Errno, path: &Path) -> io::Error {
     if path.is_symlink() {
-        let what = format!("{} is a link, which could lead anywhere: put a directory or file in its place", path.display());
+        let what =
+            format!("{} is a link, which could lead anywhere: put a directory or file in its place", path.display());
         return io::Error::other(what);
     }
     errno.into()

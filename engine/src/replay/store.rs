@@ -195,7 +195,9 @@ impl ReplayStore {
             }
         }
         if !renamed.is_empty() {
-            open_directory(&self.tmp).and_then(|tmp| tmp.sync_all()).map_err(|source| StoreError::Sync { path: self.tmp.clone(), source })?;
+            open_directory(&self.tmp)
+                .and_then(|tmp| tmp.sync_all())
+                .map_err(|source| StoreError::Sync { path: self.tmp.clone(), source })?;
         }
         for game in renamed {
             game.step = Step::Complete;

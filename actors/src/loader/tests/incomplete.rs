@@ -80,7 +80,10 @@ fn a_file_that_is_copied_slowly_is_no_bad_model_until_it_has_been_still_for_long
         stage.offer(2, "half").await;
         tokio::time::sleep(PATIENCE).await;
         stage.look(5).await;
-        assert_eq!((stage.stats.models_refused.get(), stage.found()), (1, "model 2 is refused: half a model".to_owned()));
+        assert_eq!(
+            (stage.stats.models_refused.get(), stage.found()),
+            (1, "model 2 is refused: half a model".to_owned())
+        );
         stage.look(5).await;
         assert_eq!(stage.stats.models_refused.get(), 1);
         stage.model(2, "good after all");
@@ -149,7 +152,8 @@ fn whoever_asks_for_a_look_hears_what_it_finds() {
             }
             assert_eq!(words.len(), heard.len(), "{words:?}");
             // Where in the file a key is missing is the parser's to say.
-            let begins = |(said, heard): (&String, &&str)| said.split(" at line").next() == heard.split(" at line").next();
+            let begins =
+                |(said, heard): (&String, &&str)| said.split(" at line").next() == heard.split(" at line").next();
             assert!(words.iter().zip(&heard).all(begins), "{words:?}, and not {heard:?}");
         }
         stage.pause().await;
