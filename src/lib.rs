@@ -3,6 +3,7 @@
 //! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
 //!
 //! - `exit`: exit codes
+//! - `words`: spans of time and sizes as people read them
 //! - `token`: the secret of those who may control the daemon from afar
 //! - `settings`: what can be set, and from where
 //! - `telemetry`: the log
@@ -11,6 +12,7 @@
 //! - `run`: what a daemon plays for
 //! - `siblings`: other daemons that play into the same output directory
 //! - `view`: games as data for people
+//! - `progress`: how far a batch is
 //! - `report`, `trace`, `live`: what a user sees of games in play
 //! - `show`: what a user sees of finished games
 //! - `metrics`: what is counted, for Prometheus
@@ -45,6 +47,7 @@ mod metrics;
 mod operator;
 mod output;
 mod play;
+mod progress;
 mod report;
 mod run;
 mod service;
@@ -62,6 +65,7 @@ mod token;
 mod trace;
 mod tune;
 mod view;
+mod words;
 
 use std::io::Write as _;
 use std::os::unix::process::parent_id;
@@ -106,7 +110,7 @@ fn daemon(flags: &Flags) -> anyhow::Result<Exit> {
     let signals = signals::Signals::catch()?;
     let parent = parent_id();
     let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
-    play::play(&settings, Origin { flags: flags.clone(), resolved }, signals, parent)
+    play::play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
 }
 
 /// Says why the process ends, and with which code.

@@ -18,7 +18,10 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
-use crate::view::{BoardView, GameView, Ply, result_name, rounded};
+use crate::{
+    status::as_text,
+    view::{BoardView, GameView, Ply, result_name, rounded},
+};
 
 /// How many games that ended are kept.
 pub(crate) const MOST_RECENT: usize = 50;
@@ -30,7 +33,11 @@ pub(crate) struct GamesInPlay {
     pub board_size: u8,
     /// Walls of each player at the start.
     pub max_walls: u8,
-    /// The games by their slots.
+    /// How many there are, on all pages.
+    pub total: usize,
+    /// How many of them come before these.
+    pub offset: usize,
+    /// The games of this page, by their slots.
     pub games: Vec<GameInPlay>,
 }
 
@@ -42,6 +49,7 @@ pub(crate) struct GameInPlay {
     /// Its number under its seed.
     pub game: u64,
     /// The seed of the process that began it.
+    #[serde(serialize_with = "as_text::serialize")]
     pub seed: u64,
     /// Plies played.
     pub ply: usize,
@@ -165,12 +173,14 @@ impl LiveGames {
         drop(oldest); // Not under the lock.
     }
 
-    /// The games in play.
-    pub(crate) fn games(&self) -> GamesInPlay {
-        let now: Vec<_> = {
+    /// The games in play: of all of them, those after the first `offset`, at most `limit`.
+    pub(crate) fn games(&self, offset: usize, limit: usize) -> GamesInPlay {
+        let (total, now): (usize, Vec<_>) = {
             let table = self.table();
             let games = table.in_play.iter().enumerate().filter_map(|(slot, game)| Some((slot, game.as_ref()?)));
-            games.map(|(slot, game)| (slot, game.seed, game.index, game.state, game.plies.last().copied())).collect()
+            let page = games.clone().skip(offset).take(limit);
+            let page = page.map(|(slot, game)| (slot, game.seed, game.index, game.state, game.plies.last().copied()));
+            (games.count(), page.collect())
         };
         let games = now.into_iter().map(|(slot, seed, index, state, last)| GameInPlay {
             slot,
@@ -183,7 +193,8 @@ impl LiveGames {
             last: last.map(|ply| self.game.action_name(ply.action)),
             board: BoardView::of(&self.game, &state),
         });
-        GamesInPlay { board_size: self.game.board_size(), max_walls: self.game.max_walls(), games: games.collect() }
+        let (board_size, max_walls) = (self.game.board_size(), self.game.max_walls());
+        GamesInPlay { board_size, max_walls, total, offset, games: games.collect() }
     }
 
     /// Whether games were ever in play in `slot`.

@@ -20,6 +20,8 @@ pub(crate) struct Origin {
     pub flags: Flags,
     /// What they led to.
     pub resolved: Resolved,
+    /// The process that started this one.
+    pub parent: u32,
 }
 
 /// What became of a request.
@@ -48,7 +50,7 @@ struct Present {
 impl LiveSettings {
     /// Those of the start. `set` passes changes on to the games.
     pub(crate) fn new(
-        Origin { flags, resolved }: Origin,
+        Origin { flags, resolved, parent: _ }: Origin,
         settings: Settings,
         set: impl Fn(root::LiveSettings) + Send + Sync + 'static,
     ) -> Self {

@@ -31,7 +31,8 @@ use crate::{
     metrics::{self, About, Exporter},
     operator::Operator,
     output,
-    report::{Rates, Reporter, progress_bar},
+    progress::Progress,
+    report::{Rates, Reporter, Shown, progress_bar},
     service::{Service, Watched},
     settings::{LogFormat, Settings},
     siblings::{Card, Presence},
@@ -43,9 +44,10 @@ use crate::{
 };
 
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
-/// `origin`: where they came from, to read them again; `parent`: the process that started this one.
-pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent: u32) -> anyhow::Result<Exit> {
+/// `origin`: where they came from, to read them again.
+pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
+    let started = Instant::now();
     let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let may_move = !origin.resolved.is_chosen("http.listen");
     let listening = http::Listening::bind(&settings.http, may_move)?;
@@ -94,6 +96,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent
     presence.log();
     let facts = Facts {
         started_unix,
+        started,
         seed,
         run,
         mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
@@ -117,10 +120,17 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent
     }
     // Reports are no reason not to play.
     let (profile, health) = (settings.metrics.profile_counters, options.health.clone());
+    let batch = batch_games.map(|games| Arc::new(Progress::new(games)));
     let monitor = Monitor::new(stats.clone(), sizes.advised(settings), Box::new(memory));
-    let reporter =
-        Reporter::start(stats.clone(), health.clone(), monitor.clone(), bar, profile, sizes.inference_threads)
-            .inspect_err(|error| tracing::warn!("no reports: {error}"));
+    let reporter = Reporter::start(
+        stats.clone(),
+        health.clone(),
+        monitor.clone(),
+        Shown { bar, batch: batch.clone() },
+        profile,
+        sizes.inference_threads,
+    )
+    .inspect_err(|error| tracing::warn!("no reports: {error}"));
     let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
     let steering = Arc::new(Steering::new(grace, settings.games_hash()));
     let sources = status::Sources {
@@ -130,6 +140,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent
         health: health.clone(),
         control: steering.clone(),
         siblings: presence.siblings(),
+        batch: batch.clone(),
     };
     let served = http::Served { metrics: exported(&sources), sources, live };
     // Stopped last, so that the end can be watched.
@@ -141,7 +152,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent
         health: health.clone(),
         grace,
     }));
-    let ending = run_until_stopped(options, settings, origin, signals, parent, service.clone(), steering, monitor);
+    let ending = run_until_stopped(options, settings, origin, signals, service.clone(), steering, monitor);
     service.end();
     drop(reporter);
     health.status().log();
@@ -159,8 +170,10 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals, parent
 
 /// What `GET /metrics` answers.
 fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let status::Sources { facts, stats, monitor, health, control, siblings: _ } = sources.clone();
+    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch } = sources.clone();
     let about = About {
+        started: facts.started,
+        batch,
         run: facts.run,
         requested: facts.device.requested,
         actual: facts.device.actual,
@@ -176,7 +189,6 @@ fn run_until_stopped(
     settings: &Settings,
     origin: Origin,
     signals: Signals,
-    parent: u32,
     service: Arc<Service>,
     steering: Arc<Steering>,
     monitor: Arc<Monitor>,
@@ -186,7 +198,7 @@ fn run_until_stopped(
         signal: stop,
         stopping,
         shutdown_file: settings.daemon.shutdown_file.clone(),
-        parent: settings.daemon.exit_with_parent.then_some(parent),
+        parent: settings.daemon.exit_with_parent.then_some(origin.parent),
         poll: Duration::from_millis(settings.model.poll_ms),
         grace: Duration::from_secs_f64(settings.daemon.grace_seconds),
     };

@@ -13,6 +13,8 @@ use selfplay_actors::{
     stats::{Snapshot, Stats},
 };
 
+use crate::{progress::Progress, status::BatchStatus, words::about};
+
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 /// How often what holds play back is said again.
 const BOTTLENECK_EVERY: Duration = Duration::from_secs(60);
@@ -49,6 +51,14 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// How the progress of a batch is shown.
+pub(crate) struct Shown {
+    /// On a terminal.
+    pub bar: Option<ProgressBar>,
+    /// In the log; `None` in continuous mode.
+    pub batch: Option<Arc<Progress>>,
+}
+
 /// Reports until it is dropped.
 pub(crate) struct Reporter {
     stop: Option<mpsc::Sender<()>>,
@@ -57,13 +67,13 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// Starts to report on `stats` and on what `monitor`, which it keeps up to date, says of them, and on `health` when something
-    /// happened to a child, with a bar when one is given. `profile`: log where `inference_threads` threads spend their time as
+    /// happened to a child, and on the progress of a batch as `shown`. `profile`: log where `inference_threads` threads spend their time as
     /// well.
     pub(crate) fn start(
         stats: Arc<Stats>,
         health: Arc<Health>,
         monitor: Arc<Monitor>,
-        bar: Option<ProgressBar>,
+        Shown { bar, batch }: Shown,
         profile: bool,
         inference_threads: usize,
     ) -> std::io::Result<Self> {
@@ -75,8 +85,9 @@ impl Reporter {
             let mut advice = News::default();
             while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 monitor.tick();
+                let progress = batch.as_ref().map(|batch| batch.look(&stats.snapshot()));
                 if let Some(bar) = &bar {
-                    show(bar, &stats.snapshot());
+                    show(bar, &stats.snapshot(), progress.as_ref());
                 }
                 if profile && profiled.0.elapsed() >= PROFILE_EVERY {
                     let now = stats.snapshot();
@@ -89,7 +100,13 @@ impl Reporter {
                     if bar.is_none() {
                         let rates = Rates { counts: now.since(&last.1), seconds: last.0.elapsed().as_secs_f64() };
                         let bottleneck = monitor.bottleneck();
-                        log(&rates, &now, &bottleneck, advice.is_due(bottleneck.kind, Instant::now()));
+                        log(
+                            &rates,
+                            &now,
+                            progress.as_ref(),
+                            &bottleneck,
+                            advice.is_due(bottleneck.kind, Instant::now()),
+                        );
                     }
                     if std::mem::replace(&mut events, health.events()) != health.events() {
                         health.status().log();
@@ -98,7 +115,7 @@ impl Reporter {
                 }
             }
             if let Some(bar) = &bar {
-                show(bar, &stats.snapshot());
+                show(bar, &stats.snapshot(), None);
                 bar.abandon();
             }
         })?;
@@ -132,13 +149,15 @@ impl News {
 
 /// A bar for `games` games.
 pub(crate) fn progress_bar(games: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} games, {elapsed} gone, {eta} left; {msg}");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} games, {elapsed} gone; {msg}");
     ProgressBar::new(games).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn show(bar: &ProgressBar, now: &Snapshot) {
+fn show(bar: &ProgressBar, now: &Snapshot, progress: Option<&BatchStatus>) {
     bar.set_position(now.games_written);
-    bar.set_message(format!("{} simulations, {} evaluations", now.simulations_total(), now.evaluations));
+    let left = progress.and_then(|progress| progress.seconds_left);
+    let left = left.map(|seconds| format!("{} left; ", about(seconds))).unwrap_or_default();
+    bar.set_message(format!("{left}{} simulations, {} evaluations", now.simulations_total(), now.evaluations));
 }
 
 /// The line of `--profile-counters`. Times are shares of the span that passed, or per batch.
@@ -160,7 +179,7 @@ fn rounded(value: f64, digits: i32) -> f64 {
     (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
 }
 
-fn log(rates: &Rates, now: &Snapshot, bottleneck: &Bottleneck, explain: bool) {
+fn log(rates: &Rates, now: &Snapshot, progress: Option<&BatchStatus>, bottleneck: &Bottleneck, explain: bool) {
     let counts = &rates.counts;
     let Bottleneck { kind, statement, advice } = bottleneck;
     tracing::info!(
@@ -170,6 +189,7 @@ fn log(rates: &Rates, now: &Snapshot, bottleneck: &Bottleneck, explain: bool) {
         mean_batch = rounded(rates.mean_batch(), 1),
         cache_hit_rate = rounded(rates.hit_rate(), 3),
         games_written = now.games_written,
+        progress = progress.map(BatchStatus::words),
         in_play = now.games_started.saturating_sub(now.games_ended_total()),
         model = now.model_version,
         bottleneck = kind.name(),

@@ -77,6 +77,9 @@ impl Sizes {
             cores: self.cores,
             batching: self.batching,
             cache_bytes: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
+            cache_entries: settings.cache.max_entries,
+            most_games: games_that_fit(settings),
+            most_memory: memory_limit(settings).unwrap_or(u64::MAX),
         }
     }
 }

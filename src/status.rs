@@ -32,7 +32,7 @@ pub(crate) use self::{
 use crate::{control::ControlState, siblings::Sibling};
 
 /// Version of the document's meaning.
-pub(crate) const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// How a daemon is doing at one moment. Counts are since its start, rates of the last 10 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,22 +41,27 @@ pub(crate) struct Status {
     pub schema: u32,
     /// Of the daemon.
     pub version: String,
+    /// When this was made, in seconds since 1970.
+    pub unix: f64,
     /// Of the process.
     pub pid: u32,
     /// When it started, in seconds since 1970.
     pub started_unix: f64,
-    /// How long ago that was.
+    /// How long it has run, whatever the clock was set to meanwhile.
     pub uptime_seconds: f64,
     /// What it plays for.
     pub run: RunStatus,
     /// Other daemons that play into the same output directory.
     pub siblings: Vec<Sibling>,
-    /// Of all random choices.
+    /// Of all random choices; text, as not every reader of JSON keeps numbers of 63 bits.
+    #[serde(with = "as_text")]
     pub seed: u64,
     /// Of the settings that determine games, 16 hexadecimal digits.
     pub settings_hash: String,
     /// What ends it.
     pub mode: Mode,
+    /// How far it is, where the last of its games ends it.
+    pub batch: Option<BatchStatus>,
     /// What it is doing.
     pub state: State,
     /// Whether it is alive and gets on, as `/healthz` says.
@@ -106,6 +111,21 @@ pub(crate) struct RunStatus {
     pub model_source: Option<String>,
 }
 
+/// Numbers that are written as text, and read from either.
+pub(crate) mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        number.ok_or_else(|| D::Error::custom("not a number"))
+    }
+}
+
 /// What ends a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -114,6 +134,18 @@ pub(crate) enum Mode {
     Continuous,
     /// The last of its games.
     Batch,
+}
+
+/// How far a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BatchStatus {
+    /// Games to be played.
+    pub games: u64,
+    /// Games on the disk.
+    pub written: u64,
+    /// How long the others will take at the speed of the last minute; `null` before the first game has ended, and while nothing
+    /// is played.
+    pub seconds_left: Option<f64>,
 }
 
 /// What a daemon is doing; of several, the first.
@@ -253,6 +285,8 @@ pub(crate) struct RateStatus {
     pub cache_hit_rate: f64,
     /// Positions that the network evaluated, per simulation; 0 without simulations.
     pub evaluations_per_simulation: f64,
+    /// Evaluations that left the cache for others.
+    pub evictions_per_s: f64,
 }
 
 /// Speeds of the last minutes, the oldest first, at most 150.
@@ -286,6 +320,20 @@ pub(crate) struct CacheStatus {
     pub bytes: u64,
     /// Memory it may take; 0: there is no cache.
     pub capacity_bytes: u64,
+    /// Evaluations that may be in it; `null`: as many as fit into its memory.
+    pub capacity_entries: Option<u64>,
+    /// The limit that it is nearer to; `null` without a cache.
+    pub limit: Option<Limit>,
+}
+
+/// What bounds a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Limit {
+    /// Its memory.
+    Bytes,
+    /// The number of its entries.
+    Entries,
 }
 
 /// Games.

@@ -9,6 +9,8 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
+use crate::status::as_text;
+
 /// How many of a ply's moves are kept, the most visited first.
 pub(crate) const TOP_MOVES: usize = 5;
 
@@ -109,6 +111,7 @@ pub(crate) struct GameView {
     /// Its number under its seed.
     pub game: u64,
     /// The seed of the process that began it.
+    #[serde(serialize_with = "as_text::serialize")]
     pub seed: u64,
     /// Cells a side.
     pub board_size: u8,
@@ -247,7 +250,7 @@ mod tests {
         let plies = [ply(Player::First, "a1v", 0.5, "b2"), ply(Player::Second, "b2", -0.25, "b2")];
         let view = serde_json::to_value(GameView::new(&game, 7, 12, &plies, None)).unwrap();
         let expected = json!({
-            "game": 12, "seed": 7, "board_size": 3, "result": null,
+            "game": 12, "seed": "7", "board_size": 3, "result": null,
             "plies": [
                 { "ply": 0, "player": 0, "action": "a1v", "model": 4, "value": 0.5,
                   "top": [{ "action": "b2", "visits": 6, "share": 0.75 }],

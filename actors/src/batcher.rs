@@ -25,7 +25,7 @@ use crate::{
     control::Control,
     inference::InferencePool,
     loader::{ModelProven, ModelWithdrawn},
-    stats::Stats,
+    stats::{Stats, monotonic_ms},
     ticket::{Generation, LeafBatch, Tally},
 };
 
@@ -237,6 +237,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.stats.model_version.set(generation.version);
         self.stats.model_generation.set_count(generation.number);
         self.stats.model_served.set_now();
+        self.stats.model_served_at.set(monotonic_ms());
         self.dispatch(ctx);
     }
 }

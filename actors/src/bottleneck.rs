@@ -43,6 +43,8 @@ const HARDLY_FULL: f64 = 0.75;
 const ENDING: f64 = 0.75;
 /// Memory that must be left, as a share of all there is.
 const MEMORY_LEFT: f64 = 0.05;
+/// A process that has more of its memory than this gives up cache and games before long.
+const MEMORY_USED_UP: f64 = 0.9;
 /// A cache this full is full: entries differ in size.
 const CACHE_FULL: f64 = 0.95;
 /// Evictions per evaluation that are worth a word.
@@ -116,6 +118,12 @@ pub struct Sizes {
     pub batching: BatchPolicy,
     /// Bytes that the cache may have.
     pub cache_bytes: u64,
+    /// Entries that it may have; `None`: as many as fit into its bytes.
+    pub cache_entries: Option<u64>,
+    /// Games that there is memory for.
+    pub most_games: u64,
+    /// Bytes that the process keeps within.
+    pub most_memory: u64,
 }
 
 /// Memory of the machine, or of the control group if that has less, in bytes.
@@ -152,6 +160,12 @@ pub struct Window {
     pub models_refused: u64,
     /// Bytes in the cache.
     pub cache_bytes: u64,
+    /// Entries in the cache.
+    pub cache_entries: u64,
+    /// Whether play is about to end.
+    pub draining: bool,
+    /// Free bytes where games go, and those below which none starts; 0 where they are not known.
+    pub disk: (u64, u64),
     /// Games in play.
     pub in_play: u64,
     /// Finished games that wait for the disk.
@@ -174,6 +188,10 @@ pub fn judge(window: &Window) -> Bottleneck {
     let play = |activity| window.times.play_share(activity);
     if play(Activity::Paused) >= MOSTLY {
         return none("play is paused", "resume it");
+    }
+    if window.draining {
+        let games = count(window.in_play, "game");
+        return none(&format!("play is ending: {games} left in play"), "wait for the end");
     }
     if let Some(memory) = window.memory.filter(Memory::is_short) {
         return window.memory_bound(&memory);
@@ -245,25 +263,37 @@ impl Window {
             self.share(Role::Inference, Activity::Working),
             self.mean_batch(),
         );
-        let full = self.cache_bytes as f64 >= CACHE_FULL * self.sizes.cache_bytes as f64;
         let evicts = self.evictions as f64 >= EVICTIONS * self.evaluations.max(1) as f64;
-        let advice = if self.fill() < HARDLY_FULL {
-            format!(
-                "none is needed; batches are {} full, so with games_per_process at about {} (now {}) they may be faster",
+        let games = self.games_wanted().min(self.most_games());
+        let advice = match self.full_limit().filter(|_| evicts && self.has_memory()) {
+            _ if self.fill() < HARDLY_FULL && games > self.sizes.games_at_once => format!(
+                "more games at once may make it faster, as batches are {} full: games_per_process of about {games} (now {})",
                 percent(self.fill()),
-                self.games_wanted(),
                 self.sizes.games_at_once,
-            )
-        } else if self.sizes.cache_bytes > 0 && full && evicts {
-            let evicted = self.evictions as f64 / self.seconds.max(1e-9);
-            format!(
-                "none is needed; the cache is full and evicts {evicted:.0} entries/s, so a larger cache.max_bytes may save evaluations"
-            )
-        } else {
-            "none is needed; more comes only of a faster device, a smaller network or fewer simulations per move"
-                .to_owned()
+            ),
+            Some(limit) => {
+                let evicted = self.evictions as f64 / self.seconds.max(1e-9);
+                format!("a larger cache may save evaluations: it is full and evicts {evicted:.0} entries/s; raise {limit}")
+            }
+            None => "no change is needed; a faster device, a smaller network or fewer simulations per move would give more games"
+                .to_owned(),
         };
         Bottleneck { kind: Kind::Device, statement, advice }
+    }
+
+    /// The setting that keeps the cache from growing, with its value; `None` while it has room.
+    fn full_limit(&self) -> Option<String> {
+        let Sizes { cache_bytes, cache_entries, .. } = self.sizes;
+        let full = |part: u64, whole: u64| part as f64 >= CACHE_FULL * whole as f64;
+        if cache_bytes == 0 || cache_entries == Some(0) {
+            return None;
+        }
+        match cache_entries.filter(|&most| full(self.cache_entries, most)) {
+            Some(most) => Some(format!("cache.max_entries (now {most})")),
+            None => {
+                full(self.cache_bytes, cache_bytes).then(|| format!("cache.max_bytes (now {} MiB)", cache_bytes >> 20))
+            }
+        }
     }
 
     /// The device works, but on hardly anything at a time.
@@ -289,13 +319,32 @@ impl Window {
         Bottleneck { kind: Kind::Games, statement, advice: self.more_games() }
     }
 
+    /// Whether the process may have more memory than it has.
+    fn has_memory(&self) -> bool {
+        let most = MEMORY_USED_UP * self.sizes.most_memory as f64;
+        self.memory.is_none_or(|memory| (memory.resident as f64) < most)
+    }
+
+    /// Games that there is memory for, as things stand.
+    fn most_games(&self) -> u64 {
+        if self.has_memory() { self.sizes.most_games } else { self.sizes.games_at_once }
+    }
+
     fn more_games(&self) -> String {
         let Sizes { games_at_once, batching, .. } = self.sizes;
+        let most_games = self.most_games();
+        let wanted = self.games_wanted().min(most_games);
         let or_wait = match batching.max_wait.as_secs_f64() * 1e3 {
             0.0 => String::new(),
             millis => format!(", or lower inference.eval_max_wait_ms (now {millis})"),
         };
-        format!("raise games_per_process to about {} (now {games_at_once}){or_wait}", self.games_wanted())
+        if wanted <= games_at_once {
+            return format!(
+                "more games would help, but memory.max_bytes allows no more than {most_games} (now {games_at_once}): raise it, or \
+                 lower cache.max_bytes{or_wait}"
+            );
+        }
+        format!("raise games_per_process to about {wanted} (now {games_at_once}){or_wait}")
     }
 
     fn search_bound(&self, busy: f64) -> Bottleneck {
@@ -329,15 +378,28 @@ impl Window {
             percent(busy),
             self.share(Role::Inference, Activity::Working),
         );
+        let free = (self.sizes.cores as f64 - self.cores_used()).round();
+        let another = if free >= 1.0 { ", or run another process with half the games" } else { "" };
         let advice = format!(
-            "raise search.leaf_parallelism (now {}), so that fewer messages carry more positions, or run another process \
-             with half the games",
+            "raise search.leaf_parallelism (now {}), so that fewer messages carry more positions{another}",
             self.sizes.leaf_parallelism,
         );
         Bottleneck { kind: Kind::Search, statement, advice }
     }
 
     fn writer_blocked(&self, blocked: f64) -> Bottleneck {
+        let (free, floor) = self.disk;
+        if self.starts == Starts::Held && free < floor {
+            let mib = |bytes: u64| bytes >> 20;
+            let statement = format!(
+                "no new games start, for {} of the time: {} MiB are free where output.dir is, and {} MiB are needed",
+                percent(blocked),
+                mib(free),
+                mib(floor),
+            );
+            let advice = "make room on the disk of output.dir, or lower output.min_free".to_owned();
+            return Bottleneck { kind: Kind::Writer, statement, advice };
+        }
         let statement = format!(
             "the writer lets no new games start {} of the time: {} for the disk, its thread works {} of the time, {} failed",
             percent(blocked),
@@ -346,7 +408,7 @@ impl Window {
             count(self.write_errors, "write"),
         );
         let advice = match self.starts {
-            Starts::Held => "make room on the disk of output.dir, or lower output.min_free",
+            Starts::Held => "see the log for why output.dir takes no games",
             _ if self.write_errors > 0 => "see the log for why games cannot be written to output.dir",
             _ => "put output.dir on a faster disk",
         };
@@ -373,7 +435,7 @@ impl Window {
     fn without_model(&self, share: f64) -> Bottleneck {
         let statement = format!("no model was in service {} of the time", percent(share));
         let advice = match (self.serving, self.loading, self.models_refused) {
-            (true, ..) => "none is needed: one is in service now",
+            (true, ..) => "no change is needed: one is in service now",
             (false, true, _) => "wait: a model is being loaded",
             (false, false, 1..) => "see the log for why models are refused",
             (false, false, 0) => {

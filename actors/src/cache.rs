@@ -59,6 +59,7 @@ impl<G: Game> CacheActor<G> {
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.capacity());
+        stats.cache_capacity_entries.set_count(limits.max_entries.unwrap_or(0));
         let table = Table::new(limits, Warming::new(warm_after_swap), own);
         Self { limits, batcher, stats, sampler: Sampler::default(), table }
     }

@@ -6,6 +6,7 @@
 //! once per message, batch, move or game, never per leaf.
 //!
 //! - `cell`: counters and gauges
+//! - `clock`: a clock that nobody sets
 //! - `histogram`: distributions
 //! - `metric`: what is known of a metric beside its value
 //! - `sampler`: times some of what happens often
@@ -13,6 +14,7 @@
 //! - `names`: the table
 
 mod cell;
+mod clock;
 mod histogram;
 mod metric;
 mod names;
@@ -24,6 +26,7 @@ mod tests;
 pub(crate) use self::sampler::Sampler;
 pub use self::{
     cell::{Counter, Gauge, Share},
+    clock::monotonic_ms,
     histogram::{Bucket, Distribution, Histogram, MOST_BUCKETS},
     metric::{Kind, Metric, PREFIX, Row, Unit, Value},
     names::{CATALOGUE, Snapshot, Stats},

@@ -119,8 +119,15 @@ fn rehearse(event: Event, stats: &Arc<Stats>, threads: usize) -> anyhow::Result<
 fn scrape(stats: Arc<Stats>) -> f64 {
     let settings_hash = Box::new(String::new);
     let run = RunStatus { name: "bench".to_owned(), output_dir: String::new(), model_source: None };
-    let about =
-        About { run, requested: "auto".to_owned(), actual: "cpu".to_owned(), threads: Vec::new(), settings_hash };
+    let about = About {
+        started: Instant::now(),
+        batch: None,
+        run,
+        requested: "auto".to_owned(),
+        actual: "cpu".to_owned(),
+        threads: Vec::new(),
+        settings_hash,
+    };
     let exporter = Exporter::new(stats, Health::new(Arc::default()), about);
     let once = |_| {
         let begun = Instant::now();

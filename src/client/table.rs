@@ -5,7 +5,8 @@ use serde::Deserialize;
 
 use crate::{
     siblings::Sibling,
-    status::{Outcome, State, Status, Verdict},
+    status::{CacheStatus, Limit, Outcome, State, Status, Verdict},
+    words::{bytes, duration},
 };
 
 /// Width of the first column.
@@ -67,19 +68,21 @@ pub(super) fn status(status: &Status) -> String {
     line(
         "batches",
         format!(
-            "mean {:.1}; {:.2} evaluations per simulation; the cache answers {:.1}% ({} of {})",
+            "mean {:.1}; {:.2} evaluations per simulation; the cache answers {:.1}% ({})",
             rates.mean_batch,
             rates.evaluations_per_simulation,
             100.0 * rates.cache_hit_rate,
-            bytes(cache.bytes),
-            bytes(cache.capacity_bytes)
+            cache_words(cache)
         ),
     );
     line("games", games_line(status));
     line("disk", disk(status));
     for threads in &status.threads {
-        let shares: Vec<_> =
-            threads.shares.iter().map(|(activity, share)| format!("{activity} {:.0}%", 100.0 * share)).collect();
+        let shares: Vec<_> = threads
+            .shares
+            .iter()
+            .map(|(activity, share)| format!("{} {:.0}%", activity_words(activity), 100.0 * share))
+            .collect();
         line("threads", format!("{} x{}: {}", threads.role, threads.count, shares.join(", ")));
     }
     let mut troubled = false;
@@ -98,6 +101,14 @@ pub(super) fn status(status: &Status) -> String {
     lines.join("\n")
 }
 
+/// What threads spend their time on, where its name tells only those who know the code.
+fn activity_words(activity: &str) -> &str {
+    match activity {
+        "swap" => "no model in service",
+        other => other,
+    }
+}
+
 fn state(status: &Status) -> String {
     let control = &status.control_state;
     match status.state {
@@ -109,7 +120,10 @@ fn state(status: &Status) -> String {
         State::Paused => format!("paused for {}", duration(control.paused_seconds)),
         State::WaitingForModel => "waiting for a model".to_owned(),
         State::WriterBlocked => "blocked: finished games do not get to the disk".to_owned(),
-        State::Playing => "playing".to_owned(),
+        State::Playing => match &status.batch {
+            Some(batch) => format!("playing: {}", batch.words()),
+            None => "playing".to_owned(),
+        },
     }
 }
 
@@ -132,7 +146,7 @@ fn model(status: &Status) -> String {
         let what = if swap.outcome == Outcome::Refused { "refused" } else { "withdrawn" };
         let which = swap.version.map(|version| format!(" version {version}")).unwrap_or_default();
         let why = swap.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        let ago = duration((status.started_unix + status.uptime_seconds - swap.unix).max(0.0));
+        let ago = duration((status.unix - swap.unix).max(0.0));
         text.push_str(&format!("; {what}{which} {ago} ago{why}"));
     }
     text
@@ -155,6 +169,14 @@ fn games_line(status: &Status) -> String {
     text
 }
 
+/// How full the cache is, by the limit that binds.
+fn cache_words(cache: &CacheStatus) -> String {
+    match (cache.limit, cache.capacity_entries) {
+        (Some(Limit::Entries), Some(most)) => format!("{} of {most} entries", cache.entries),
+        _ => format!("{} of {}", bytes(cache.bytes), bytes(cache.capacity_bytes)),
+    }
+}
+
 fn disk(status: &Status) -> String {
     let writer = &status.writer;
     let mut text =
@@ -164,6 +186,9 @@ fn disk(status: &Status) -> String {
     }
     if let Some(free) = writer.disk_free_bytes {
         text.push_str(&format!(", {} free", bytes(free)));
+        if let Some(floor) = writer.disk_floor_bytes.filter(|floor| free < *floor) {
+            text.push_str(&format!(" of at least {} that are needed", bytes(floor)));
+        }
     }
     text
 }
@@ -185,27 +210,6 @@ pub(super) fn games(games: &Games) -> String {
     lines.join("\n")
 }
 
-/// A span of time in its two largest units.
-fn duration(seconds: f64) -> String {
-    let seconds = seconds as u64;
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
-    }
-}
-
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut size, mut unit) = (bytes as f64, 0);
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +220,7 @@ mod tests {
         let mut full = full();
         full.pid = 4711;
         full.uptime_seconds = 7384.0;
+        full.unix = 1000.0 + 7384.0;
         full.model.served_unix = Some(1000.0 + 7372.0);
         full.model.swaps.insert(
             0,
@@ -239,21 +244,11 @@ mod tests {
     #[test]
     fn games_for_people() {
         let json = serde_json::json!({"board_size": 5, "max_walls": 3, "games": [
-            {"slot": 0, "game": 12, "seed": 1, "ply": 14, "to_move": 0, "value": 0.1, "model": 3},
-            {"slot": 1, "game": 13, "seed": 1, "ply": 0, "to_move": 1, "value": null, "model": null},
+            {"slot": 0, "game": 12, "seed": "1", "ply": 14, "to_move": 0, "value": 0.1, "model": 3},
+            {"slot": 1, "game": 13, "seed": "1", "ply": 0, "to_move": 1, "value": null, "model": null},
         ]});
         insta::assert_snapshot!(games(&serde_json::from_value(json).unwrap()));
         let none = serde_json::json!({"board_size": 9, "max_walls": 10, "games": []});
         assert_eq!(games(&serde_json::from_value(none).unwrap()), "0 games in play on 9x9 with 10 walls each");
-    }
-
-    #[test]
-    fn spans_and_sizes() {
-        let spans = [0.9, 59.0, 61.0, 3599.0, 3660.0, 90_000.0].map(duration);
-        assert_eq!(spans, ["0 s", "59 s", "1 min 1 s", "59 min 59 s", "1 h 1 min", "1 d 1 h"]);
-        assert_eq!(
-            [0, 1023, 1024, 3 << 30, u64::MAX].map(bytes),
-            ["0 B", "1023 B", "1.0 KiB", "3.0 GiB", "16777216.0 TiB"]
-        );
     }
 }

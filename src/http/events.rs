@@ -114,7 +114,7 @@ mod tests {
     struct Recent(Mutex<Vec<u64>>);
 
     impl LiveView for Recent {
-        fn games(&self) -> Value {
+        fn games(&self, _: usize, _: usize) -> Value {
             Value::Null
         }
 

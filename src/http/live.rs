@@ -7,9 +7,9 @@ use crate::live::LiveGames;
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {
-    /// The boards in play: `{"board_size", "max_walls", "games": [{"slot", "game", "seed", "ply", "to_move", "value",
+    /// The boards in play, after the first `offset` and at most `limit`: `{"board_size", "max_walls", "total", "offset", "games": [{"slot", "game", "seed", "ply", "to_move", "value",
     /// "model", "last", "pawns", "walls", "walls_left"}]}`.
-    fn games(&self) -> Value;
+    fn games(&self, offset: usize, limit: usize) -> Value;
 
     /// The game in play at `slot`, ply by ply: `{"game", "seed", "board_size", "plies": […], "result"}`.
     fn game(&self, slot: usize) -> Option<Value>;
@@ -25,8 +25,8 @@ pub(crate) trait LiveView: Send + Sync {
 }
 
 impl LiveView for LiveGames {
-    fn games(&self) -> Value {
-        told(&Self::games(self))
+    fn games(&self, offset: usize, limit: usize) -> Value {
+        told(&Self::games(self, offset, limit))
     }
 
     fn game(&self, slot: usize) -> Option<Value> {

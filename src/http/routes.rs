@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension, Json, Router,
     body::{Body, HttpBody as _},
-    extract::{Path, State, rejection::PathRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, Method, Request, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tower::ServiceExt as _;
@@ -153,8 +157,21 @@ async fn status(State(shared): App, Extension(caller): Extension<Caller>, header
     Json(Status { control, ..Status::clone(&status) }).into_response()
 }
 
-async fn games(State(shared): App) -> Json<Value> {
-    Json(shared.live.games())
+/// Which games of many are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(default)]
+    offset: usize,
+    limit: Option<usize>,
+}
+
+async fn games(State(shared): App, page: Result<Query<Page>, QueryRejection>) -> Answer {
+    let Query(Page { offset, limit }) = page.map_err(|rejection| {
+        let hint = "ask for /v1/games?limit=50&offset=100, or without either for all games";
+        Failure::bad_request(rejection.body_text().to_lowercase(), hint)
+    })?;
+    Ok(Json(shared.live.games(offset, limit.unwrap_or(usize::MAX))).into_response())
 }
 
 async fn game(State(shared): App, slot: Result<Path<String>, PathRejection>) -> Answer {

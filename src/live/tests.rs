@@ -21,19 +21,19 @@ fn tell(hook: &GameHook<Quoridor>, slot: usize, record: &GameRecord<Quoridor>) {
 fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
     let (live, record) = (LiveGames::new(rules()), played(12));
     let hook = live.hook();
-    assert_eq!((live.games().games, live.game(2)), (Vec::new(), None));
+    assert_eq!((live.games(0, usize::MAX).games, live.game(2)), (Vec::new(), None));
     assert!(!live.has_slot(2));
     hook(key(2, 12), &GameNews::Begun(&[]));
-    let begun = serde_json::to_value(live.games()).unwrap();
+    let begun = serde_json::to_value(live.games(0, usize::MAX)).unwrap();
     let expected = json!({
-        "slot": 2, "game": 12, "seed": 3, "ply": 0, "to_move": 0, "value": null, "model": null, "last": null,
+        "slot": 2, "game": 12, "seed": "3", "ply": 0, "to_move": 0, "value": null, "model": null, "last": null,
         "pawns": [[0, 2], [4, 2]], "walls": [], "walls_left": [2, 2],
     });
-    assert_eq!(begun, json!({ "board_size": 5, "max_walls": 2, "games": [expected] }));
+    assert_eq!(begun, json!({ "board_size": 5, "max_walls": 2, "total": 1, "offset": 0, "games": [expected] }));
 
     for ply in 1..=record.plies.len() {
         hook(key(2, 12), &GameNews::Played(&record.plies[..ply]));
-        let (list, view) = (live.games(), live.game(2).unwrap());
+        let (list, view) = (live.games(0, usize::MAX), live.game(2).unwrap());
         let (now, present) = (&list.games[0], view.plies.last().unwrap());
         assert_eq!((now.ply, now.to_move, &now.board), (ply, present.player, &present.board));
         assert_eq!((view.plies.len(), view.result), (ply + 1, None));
@@ -42,7 +42,7 @@ fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
     assert!(live.recent().games.is_empty());
     let view = live.game(2).unwrap();
     hook(key(2, 12), &GameNews::Over(Some(record.outcome)));
-    assert!(live.games().games.is_empty() && live.game(2).is_none());
+    assert!(live.games(0, usize::MAX).games.is_empty() && live.game(2).is_none());
     assert!(live.has_slot(2), "between two games");
 
     let recent = &live.recent().games[0];
@@ -56,6 +56,23 @@ fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
 }
 
 #[test]
+fn many_games_come_in_pages() {
+    let live = LiveGames::new(rules());
+    let hook = live.hook();
+    for slot in [0, 1, 3, 4, 7] {
+        hook(key(slot, slot as u64), &GameNews::Begun(&[]));
+    }
+    let page = |offset, limit| {
+        let GamesInPlay { total, offset, games, .. } = live.games(offset, limit);
+        assert_eq!(total, 5);
+        (offset, games.iter().map(|game| game.slot).collect::<Vec<_>>())
+    };
+    assert_eq!(page(0, usize::MAX), (0, vec![0, 1, 3, 4, 7]));
+    assert_eq!((page(0, 2), page(2, 2), page(4, 2)), ((0, vec![0, 1]), (2, vec![3, 4]), (4, vec![7])));
+    assert_eq!((page(9, 2), page(1, 0)), ((9, vec![]), (1, vec![])));
+}
+
+#[test]
 fn values_are_told_from_the_first_player_s_view() {
     let (live, mut record) = (LiveGames::new(rules()), played(0));
     record.plies.iter_mut().for_each(|ply| ply.root_value = 0.25);
@@ -63,7 +80,7 @@ fn values_are_told_from_the_first_player_s_view() {
     for (ply, value) in [(1, 0.25), (2, -0.25)] {
         hook(key(0, 0), &GameNews::Begun(&record.plies[..ply - 1]));
         hook(key(0, 0), &GameNews::Played(&record.plies[..ply]));
-        assert_eq!(live.games().games[0].value, Some(value));
+        assert_eq!(live.games(0, usize::MAX).games[0].value, Some(value));
     }
 }
 
@@ -82,14 +99,14 @@ fn a_game_without_a_result_leaves_nothing_and_news_of_other_games_changes_nothin
     let (live, record) = (LiveGames::new(rules()), played(1));
     let hook = live.hook();
     hook(key(0, 1), &GameNews::Begun(&record.plies[..2]));
-    let before = live.games();
+    let before = live.games(0, usize::MAX);
     hook(key(0, 7), &GameNews::Played(&record.plies[..3]));
     hook(key(0, 7), &GameNews::Over(Some(record.outcome)));
     hook(key(9, 1), &GameNews::Played(&record.plies[..3]));
     hook(key(0, 1), &GameNews::Played(&record.plies[..5]));
-    assert_eq!(live.games(), before, "of other games, or of plies after one that was missed");
+    assert_eq!(live.games(0, usize::MAX), before, "of other games, or of plies after one that was missed");
     hook(key(0, 1), &GameNews::Over(None));
-    assert!(live.games().games.is_empty() && live.recent().games.is_empty());
+    assert!(live.games(0, usize::MAX).games.is_empty() && live.recent().games.is_empty());
 }
 
 #[test]

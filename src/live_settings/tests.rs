@@ -32,7 +32,7 @@ impl Stage {
             let passed_on = Arc::clone(&passed_on);
             move |settings| passed_on.lock().unwrap().push(settings)
         };
-        Self { live: LiveSettings::new(Origin { flags, resolved }, settings, set), dir, passed_on }
+        Self { live: LiveSettings::new(Origin { flags, resolved, parent: 1 }, settings, set), dir, passed_on }
     }
 
     fn own(&self) -> PathBuf {

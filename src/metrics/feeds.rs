@@ -1,24 +1,24 @@
 //! What metrics tell beside what is counted: of this program, of the process, and of restarts.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use selfplay_actors::{
     account::{Activity, Role},
     bottleneck::{Kind, Monitor},
     health::{Health, Restarts},
     root::CHILDREN,
-    stats::Stats,
+    stats::{Stats, monotonic_ms},
 };
 
 use super::{Feed, Samples};
-use crate::status::RunStatus;
+use crate::{progress::Progress, status::RunStatus};
 
 /// What there is to say about this process that no counter tells.
 pub(crate) struct About {
+    /// When it started.
+    pub started: Instant,
+    /// How far it is, where the last of its games ends it.
+    pub batch: Option<Arc<Progress>>,
     /// What it plays for.
     pub run: RunStatus,
     /// What was asked to run the network.
@@ -33,11 +33,16 @@ pub(crate) struct About {
 
 /// All feeds that need nothing but these.
 pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Vec<Feed> {
-    let (begun, stats) = (Instant::now(), stats.clone());
+    let (stats, About { started, batch, .. }) = (stats.clone(), &about);
+    let (begun, batch) = (*started, batch.clone());
     vec![
         Box::new(move |samples| {
             samples.push("selfplayd_up_seconds", &[], begun.elapsed().as_secs_f64());
             samples.push("selfplayd_model_age_seconds", &[], model_age(&stats));
+            let progress = batch.as_ref().map(|batch| batch.look(&stats.snapshot()));
+            samples.push("selfplayd_batch_games", &[], progress.map_or(0.0, |progress| progress.games as f64));
+            let left = progress.and_then(|progress| progress.seconds_left).unwrap_or(f64::NAN);
+            samples.push("selfplayd_batch_left_seconds", &[], left);
         }),
         Box::new(move |samples| info(samples, &about)),
         Box::new(move |samples| restarts(samples, &health)),
@@ -45,11 +50,10 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
     ]
 }
 
+/// By a clock that nobody sets.
 fn model_age(stats: &Stats) -> f64 {
-    let served = stats.model_served.get() as f64 / 1e3;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    // Clocks may be set back.
-    if served == 0.0 { 0.0 } else { (now - served).max(0.0) }
+    let served = stats.model_served_at.get();
+    if served == 0 { 0.0 } else { (monotonic_ms() - served) as f64 / 1e3 }
 }
 
 fn info(samples: &mut Samples, about: &About) {

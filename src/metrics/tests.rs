@@ -50,7 +50,15 @@ fn about() -> About {
     let settings_hash = Box::new(|| "5e77".to_owned());
     let threads = ["cuda:1", "cuda:0", "cuda:1"].map(str::to_owned).to_vec();
     let run = RunStatus { name: "first".to_owned(), output_dir: "/out".to_owned(), model_source: None };
-    About { run, requested: "auto".to_owned(), actual: "none, \"no\" network".to_owned(), threads, settings_hash }
+    About {
+        started: std::time::Instant::now(),
+        batch: None,
+        run,
+        requested: "auto".to_owned(),
+        actual: "none, \"no\" network".to_owned(),
+        threads,
+        settings_hash,
+    }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.

@@ -1,6 +1,6 @@
 //! What the status is made of, read from the daemon: the one place that knows where each figure comes from.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use selfplay_actors::{
     account::RoleShares,
@@ -11,16 +11,18 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Mode, Restarts, RunStatus, ThreadStatus,
-    WriterStatus,
+    BatchStatus, Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Limit, Mode, Restarts,
+    RunStatus, ThreadStatus, WriterStatus,
 };
-use crate::{control::Control, siblings::Siblings};
+use crate::{control::Control, progress::Progress, siblings::Siblings};
 
 /// What never changes while a daemon runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// When it started, in seconds since 1970.
     pub started_unix: f64,
+    /// The same by a clock that nobody sets.
+    pub started: Instant,
     /// Of all random choices.
     pub seed: u64,
     /// What it plays for.
@@ -46,6 +48,8 @@ pub(crate) struct Sources {
     pub control: Arc<dyn Control>,
     /// Other daemons that play into the same output directory.
     pub siblings: Siblings,
+    /// How far it is, where the last of its games ends it.
+    pub batch: Option<Arc<Progress>>,
 }
 
 /// Counters that rates are made of. Each only grows.
@@ -57,6 +61,7 @@ pub(super) struct Counts {
     pub simulations: u64,
     pub lookups: u64,
     pub cache_hits: u64,
+    pub evictions: u64,
     pub games_finished: u64,
     pub positions: u64,
     pub write_errors: u64,
@@ -72,6 +77,7 @@ impl Counts {
             simulations: self.simulations.saturating_sub(earlier.simulations),
             lookups: self.lookups.saturating_sub(earlier.lookups),
             cache_hits: self.cache_hits.saturating_sub(earlier.cache_hits),
+            evictions: self.evictions.saturating_sub(earlier.evictions),
             games_finished: self.games_finished.saturating_sub(earlier.games_finished),
             positions: self.positions.saturating_sub(earlier.positions),
             write_errors: self.write_errors.saturating_sub(earlier.write_errors),
@@ -105,6 +111,7 @@ pub(super) struct Figures {
     pub counts: Counts,
     pub model: ModelFigures,
     pub games: GamesStatus,
+    pub batch: Option<BatchStatus>,
     pub cache: CacheStatus,
     pub writer: WriterStatus,
     pub batch_sizes: Vec<Bin>,
@@ -126,6 +133,7 @@ impl Figures {
                 simulations: now.simulations_total(),
                 lookups: now.cache_lookups_total(),
                 cache_hits: now.cache_hits + now.cache_in_flight_hits,
+                evictions: now.cache_evictions_total(),
                 games_finished: now.games_finished,
                 positions: now.plies(),
                 write_errors: now.write_errors_total(),
@@ -148,11 +156,8 @@ impl Figures {
                 mean_plies: (now.games_finished > 0).then(|| now.game_plies.mean()),
                 draw_share: (now.games_finished > 0).then(|| now.games_drawn as f64 / now.games_finished as f64),
             },
-            cache: CacheStatus {
-                entries: count(now.cache_entries),
-                bytes: count(now.cache_bytes),
-                capacity_bytes: count(now.cache_capacity),
-            },
+            batch: sources.batch.as_ref().map(|batch| batch.look(&now)),
+            cache: cache(&now),
             writer: WriterStatus {
                 written: now.games_written,
                 queued: now.games_finished.saturating_sub(now.games_written + now.games_unfit + now.games_spooled),
@@ -169,6 +174,21 @@ impl Figures {
             children: sources.health.status().children.iter().map(ChildStatus::from).collect(),
             totals: totals(&now),
         }
+    }
+}
+
+fn cache(now: &Snapshot) -> CacheStatus {
+    let (entries, bytes) = (count(now.cache_entries), count(now.cache_bytes));
+    let (most_bytes, most_entries) = (count(now.cache_capacity), known(now.cache_capacity_entries));
+    let full = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let nearer = most_entries.is_some_and(|most| full(entries, most) >= full(bytes, most_bytes));
+    let limit = if nearer { Limit::Entries } else { Limit::Bytes };
+    CacheStatus {
+        entries,
+        bytes,
+        capacity_bytes: most_bytes,
+        capacity_entries: most_entries,
+        limit: (most_bytes > 0).then_some(limit),
     }
 }
 

@@ -50,6 +50,7 @@ impl Span {
             mean_batch: share(counts.evaluations, counts.batches),
             cache_hit_rate: share(counts.cache_hits, counts.lookups),
             evaluations_per_simulation: share(counts.evaluations, counts.simulations),
+            evictions_per_s: self.per_second(counts.evictions),
         }
     }
 }

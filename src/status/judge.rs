@@ -1,6 +1,7 @@
 //! What a daemon is doing, whether it is healthy and whether it is ready: pure judgements of [`Signs`].
 
 use super::{State, Verdict};
+use crate::words::bytes;
 
 /// Play that gets on by not one leaf in this time is stuck, in seconds.
 const STUCK_AFTER: f64 = 60.0;
@@ -32,8 +33,12 @@ pub(super) struct Signs {
     pub write_errors: u64,
     /// Share of the last seconds' values that were outside [-1, 1].
     pub clamped: f64,
-    /// Free space is below its floor.
-    pub disk_full: bool,
+    /// Where games go.
+    pub output_dir: String,
+    /// Free bytes there, where they are known.
+    pub disk_free: Option<u64>,
+    /// Free bytes below which no game starts.
+    pub disk_floor: Option<u64>,
     /// Since when play has not got on, in seconds.
     pub idle_seconds: f64,
     /// Children that hang, and for how many seconds.
@@ -45,7 +50,12 @@ impl Signs {
     /// writer that is merely slow may hold play back, but does not stop it.
     fn writer_blocked(&self) -> bool {
         let full = self.unwritten > 0 && self.unwritten >= self.target && self.active < self.target;
-        self.disk_full || full && self.write_errors > 0
+        self.shortage().is_some() || full && self.write_errors > 0
+    }
+
+    /// Free bytes, and those that are needed, where there are too few.
+    fn shortage(&self) -> Option<(u64, u64)> {
+        self.disk_free.zip(self.disk_floor).filter(|(free, floor)| free < floor)
     }
 
     pub(super) fn state(&self) -> State {
@@ -82,15 +92,21 @@ impl Signs {
 
     /// Whether it plays and what it plays gets to the disk.
     pub(super) fn readiness(&self) -> Verdict {
+        let (dir, short) = (&self.output_dir, self.shortage().is_some());
+        let (free, floor) = self.shortage().unwrap_or_default();
+        let too_full = format!("{dir} has {} free and needs {}: no new games start", bytes(free), bytes(floor));
+        let attempts = if self.write_errors == 1 { "attempt" } else { "attempts" };
+        let free = self.disk_free.map(|free| format!("; {} are free there", bytes(free))).unwrap_or_default();
+        let fails = format!("writing to {dir} fails: {} {attempts} in the last 10 s{free}", self.write_errors);
         let reasons = [
             (self.draining, "it is draining: no new games start".to_owned()),
             (!self.draining && !self.started, "it is starting".to_owned()),
             (self.paused, "it is paused".to_owned()),
             (self.started && !self.serving && !self.paused, self.without_a_model()),
-            (self.disk_full, "free space is below its floor: no new games start".to_owned()),
-            (self.write_errors > 0, format!("writing fails: {} attempts in the last 10 s", self.write_errors)),
+            (short, too_full),
+            (self.write_errors > 0, fails),
             (
-                !self.disk_full && self.writer_blocked(),
+                !short && self.writer_blocked(),
                 format!("{} finished games wait for the disk: no new games start", self.unwritten),
             ),
         ];
@@ -128,7 +144,8 @@ mod tests {
     use super::*;
 
     fn playing() -> Signs {
-        Signs { started: true, serving: true, active: 32, target: 32, ..Signs::default() }
+        let output_dir = "/out".to_owned();
+        Signs { started: true, serving: true, active: 32, target: 32, output_dir, ..Signs::default() }
     }
 
     #[test]
@@ -169,11 +186,20 @@ mod tests {
                 "it is draining: no new games start",
             ),
             (
-                Signs { disk_full: true, ..playing() },
+                Signs { disk_free: Some(12 << 20), disk_floor: Some(1 << 30), ..playing() },
                 State::WriterBlocked,
-                "free space is below its floor: no new games start",
+                "/out has 12.0 MiB free and needs 1.0 GiB: no new games start",
             ),
-            (Signs { write_errors: 3, ..playing() }, State::Playing, "writing fails: 3 attempts in the last 10 s"),
+            (
+                Signs { write_errors: 3, ..playing() },
+                State::Playing,
+                "writing to /out fails: 3 attempts in the last 10 s",
+            ),
+            (
+                Signs { write_errors: 1, disk_free: Some(0), ..playing() },
+                State::Playing,
+                "writing to /out fails: 1 attempt in the last 10 s; 0 B are free there",
+            ),
         ] {
             let signs = Signs { idle_seconds: if state == State::Playing { 0.0 } else { 1e6 }, ..signs };
             assert_eq!(signs.state(), state, "{reason}");
@@ -187,8 +213,10 @@ mod tests {
         let slow = Signs { unwritten: 32, active: 31, ..playing() };
         assert_eq!((slow.state(), slow.readiness().ok), (State::Playing, true));
         let fails = Signs { write_errors: 1, ..slow };
-        let reasons =
-            ["writing fails: 1 attempts in the last 10 s", "32 finished games wait for the disk: no new games start"];
+        let reasons = [
+            "writing to /out fails: 1 attempt in the last 10 s",
+            "32 finished games wait for the disk: no new games start",
+        ];
         assert_eq!((fails.state(), fails.health().ok), (State::WriterBlocked, true));
         assert_eq!(fails.readiness().reasons, reasons);
     }

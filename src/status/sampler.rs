@@ -40,7 +40,7 @@ impl Sampler {
         let told = self.sources.control.state();
         let control_state = told.unwrap_or_default();
         let last_seconds = self.recorder.record(now, figures.counts);
-        let events = self.swaps.record(unix, figures.model, &self.sources.stats.rejections);
+        let events = self.swaps.record(now, unix, figures.model, &self.sources.stats.rejections);
         let served_unix = self.swaps.served_unix();
         let (serving, refused) = (served_unix.is_some(), figures.model.refused + figures.model.withdrawn > 0);
         let found = self.sources.stats.findings.last();
@@ -56,10 +56,9 @@ impl Sampler {
             unwritten: figures.writer.queued,
             write_errors: last_seconds.counts().write_errors,
             clamped: last_seconds.clamped(),
-            disk_full: matches!(
-                (figures.writer.disk_free_bytes, figures.writer.disk_floor_bytes),
-                (Some(free), Some(floor)) if free < floor
-            ),
+            output_dir: facts.run.output_dir.clone(),
+            disk_free: figures.writer.disk_free_bytes,
+            disk_floor: figures.writer.disk_floor_bytes,
             idle_seconds: 0.0,
             hung: figures
                 .children
@@ -77,14 +76,16 @@ impl Sampler {
         let status = Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            unix,
             pid: std::process::id(),
             started_unix: facts.started_unix,
-            uptime_seconds: (unix - facts.started_unix).max(0.0),
+            uptime_seconds: now.saturating_duration_since(facts.started).as_secs_f64(),
             run: facts.run.clone(),
             siblings: self.sources.siblings.all(),
             seed: facts.seed,
             settings_hash: self.sources.control.settings_hash(),
             mode: facts.mode,
+            batch: figures.batch,
             state: signs.state(),
             health: signs.health(),
             ready: signs.readiness(),
@@ -96,7 +97,7 @@ impl Sampler {
             model: ModelStatus {
                 version: figures.model.version.filter(|_| serving),
                 generation: (figures.model.served > 0).then_some(figures.model.served),
-                age_seconds: served_unix.map(|since| (unix - since).max(0.0)),
+                age_seconds: self.swaps.served().map(|since| now.saturating_duration_since(since).as_secs_f64()),
                 served_unix,
                 found,
                 swaps: self.swaps.all(),
@@ -127,7 +128,7 @@ mod tests {
         let sources = sources();
         let stats = sources.stats.clone();
         let mut sampler = Sampler::new(sources);
-        let begun = Instant::now();
+        let begun = sampler.sources.facts.started;
         let (status, events) = sampler.sample_at(begun, 1000.0);
         assert_eq!((status.state, status.model.version, events), (State::WaitingForModel, None, vec![]));
         assert_eq!(status.ready.reasons, ["there is no model yet"]);
@@ -138,7 +139,8 @@ mod tests {
         stats.games_finished.add(2);
         stats.game_plies.record_many(30.0, 2);
         stats.evaluations.add(500);
-        let (status, events) = sampler.sample_at(begun + Duration::from_secs(5), 1005.0);
+        // Meanwhile the clock was set back.
+        let (status, events) = sampler.sample_at(begun + Duration::from_secs(5), 500.0);
         assert_eq!((status.state, status.ready.ok, status.health.ok), (State::Playing, true, true));
         assert_eq!((status.model.version, status.model.age_seconds), (Some(7), Some(0.0)));
         assert_eq!(
@@ -148,7 +150,9 @@ mod tests {
         assert_eq!((status.games.active, status.games.mean_plies, status.writer.queued), (2, Some(30.0), 2));
         assert_eq!((status.rates.evaluations_per_s, status.rates.positions_per_s), (100.0, 12.0));
         assert_eq!(status.totals["evaluations"], 500);
-        assert_eq!(status.uptime_seconds, 5.0);
+        assert_eq!((status.uptime_seconds, status.unix), (5.0, 500.0));
+        let (status, _) = sampler.sample_at(begun + Duration::from_secs(7), 9000.0);
+        assert_eq!((status.uptime_seconds, status.model.age_seconds), (7.0, Some(2.0)));
     }
 
     #[test]

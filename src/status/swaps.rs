@@ -1,6 +1,6 @@
 //! What became of the last models: how many came and went by the counters, and why by what the loader noted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use selfplay_actors::rejections::Rejections;
 
@@ -17,17 +17,23 @@ pub(super) struct Swaps {
     seen: u64,
     /// The newest first.
     swaps: VecDeque<Swap>,
-    /// Of the serving model; `None` when none serves.
-    served_unix: Option<f64>,
+    /// Of the serving model, by a clock that nobody sets and in seconds since 1970; `None` when none serves.
+    served: Option<(Instant, f64)>,
 }
 
 impl Swaps {
-    /// Takes in the figures of a moment, `unix` seconds after 1970, and the reasons there are; what became of models since the
+    /// Takes in the figures of a moment, `now` and `unix` seconds after 1970, and the reasons there are; what became of models since the
     /// one before.
-    pub(super) fn record(&mut self, unix: f64, now: ModelFigures, rejections: &Rejections) -> Vec<Swap> {
-        let last = self.last.replace(now).unwrap_or_default();
-        let loaded = now.served.saturating_sub(last.served);
-        let seconds = now.loading_seconds - last.loading_seconds;
+    pub(super) fn record(
+        &mut self,
+        now: Instant,
+        unix: f64,
+        figures: ModelFigures,
+        rejections: &Rejections,
+    ) -> Vec<Swap> {
+        let last = self.last.replace(figures).unwrap_or_default();
+        let loaded = figures.served.saturating_sub(last.served);
+        let seconds = figures.loading_seconds - last.loading_seconds;
         let times = |outcome, count: u64, version, seconds| {
             (0..count.min(MOST as u64)).map(move |_| Swap { version, unix, outcome, reason: None, seconds })
         };
@@ -43,12 +49,12 @@ impl Swaps {
         // Of several within one moment only the last one's version is known, and the time only of all.
         let (earlier, newest) = (loaded.saturating_sub(1), loaded.min(1));
         let served = times(Outcome::Served, earlier, None, None);
-        let newest = times(Outcome::Served, newest, now.version, (loaded == 1 && seconds > 0.0).then_some(seconds));
+        let newest = times(Outcome::Served, newest, figures.version, (loaded == 1 && seconds > 0.0).then_some(seconds));
         let news: Vec<_> = rejected.chain(served).chain(newest).collect();
         if loaded > 0 {
-            self.served_unix = Some(unix);
-        } else if now.withdrawn > last.withdrawn {
-            self.served_unix = None;
+            self.served = Some((now, unix));
+        } else if figures.withdrawn > last.withdrawn {
+            self.served = None;
         }
         for swap in &news {
             self.swaps.push_front(swap.clone());
@@ -64,7 +70,12 @@ impl Swaps {
 
     /// Since when the serving model has served; `None` when none serves.
     pub(super) fn served_unix(&self) -> Option<f64> {
-        self.served_unix
+        self.served.map(|(_, unix)| unix)
+    }
+
+    /// The same by a clock that nobody sets.
+    pub(super) fn served(&self) -> Option<Instant> {
+        self.served.map(|(at, _)| at)
     }
 }
 
@@ -77,19 +88,19 @@ mod tests {
         let mut swaps = Swaps::default();
         let mut figures = ModelFigures::default();
         let rejections = Rejections::default();
-        assert_eq!(swaps.record(1.0, figures, &rejections), []);
+        assert_eq!(swaps.record(Instant::now(), 1.0, figures, &rejections), []);
         figures = ModelFigures { served: 1, version: Some(3), loading_seconds: 0.5, ..figures };
         let served = Swap { version: Some(3), unix: 2.0, outcome: Outcome::Served, reason: None, seconds: Some(0.5) };
-        assert_eq!(swaps.record(2.0, figures, &rejections), vec![served.clone()]);
-        assert_eq!(swaps.record(3.0, figures, &rejections), []);
+        assert_eq!(swaps.record(Instant::now(), 2.0, figures, &rejections), vec![served.clone()]);
+        assert_eq!(swaps.record(Instant::now(), 3.0, figures, &rejections), []);
         figures = ModelFigures { served: 2, version: Some(2), withdrawn: 1, ..figures };
-        let news = swaps.record(5.0, figures, &rejections);
+        let news = swaps.record(Instant::now(), 5.0, figures, &rejections);
         assert_eq!(
             news.iter().map(|swap| (swap.outcome, swap.version)).collect::<Vec<_>>(),
             [(Outcome::Served, Some(2))]
         );
         figures.served = 100;
-        swaps.record(6.0, figures, &rejections);
+        swaps.record(Instant::now(), 6.0, figures, &rejections);
         assert_eq!((swaps.all().len(), swaps.all()[0].version, swaps.served_unix()), (20, Some(2), Some(6.0)));
     }
 }

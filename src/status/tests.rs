@@ -1,6 +1,10 @@
 //! What tests of the status have in common, and its reference.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use selfplay_actors::{
     batcher::BatchPolicy,
@@ -16,6 +20,7 @@ use crate::{
     control::{Control, Refusal},
     live_settings::Changes,
     operator::Reload,
+    progress::Progress,
     siblings::Siblings,
 };
 
@@ -60,6 +65,9 @@ pub(crate) const SIZES: Sizes = Sizes {
     cores: 2,
     batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 },
     cache_bytes: 1 << 28,
+    cache_entries: None,
+    most_games: u64::MAX,
+    most_memory: u64::MAX,
 };
 
 /// Of a daemon that started 1000 seconds after 1970 and has done nothing yet.
@@ -70,6 +78,7 @@ pub(crate) fn sources() -> Sources {
     Sources {
         facts: Facts {
             started_unix: 1000.0,
+            started: Instant::now(),
             seed: 1,
             run: RunStatus {
                 name: "first".to_owned(),
@@ -94,6 +103,7 @@ pub(crate) fn sources() -> Sources {
         stats,
         control: Arc::new(Started),
         siblings: Siblings::default(),
+        batch: Some(Arc::new(Progress::new(100))),
     }
 }
 
@@ -116,6 +126,8 @@ pub(crate) fn full() -> Status {
             seconds: Some(0.4),
         }],
     };
+    status.batch = Some(BatchStatus { games: 100, written: 4, seconds_left: Some(170.0) });
+    status.cache.capacity_entries = Some(1000);
     status.siblings = vec![Sibling {
         pid: 4712,
         host: "gpu-1".into(),

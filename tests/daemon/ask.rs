@@ -79,9 +79,14 @@ pub(crate) fn post(address: SocketAddr, path: &str, more: &str) -> Reply {
 
 /// Asks through a Unix socket.
 pub(crate) fn through(socket: &Path, method: &str, path: &str) -> Reply {
+    through_with(socket, method, path, "")
+}
+
+/// The same, with lines of its head.
+pub(crate) fn through_with(socket: &Path, method: &str, path: &str, more: &str) -> Reply {
     let mut stream = UnixStream::connect(socket).expect("the daemon listens");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(request(method, path, "", "").as_bytes()).unwrap();
+    stream.write_all(request(method, path, more, "").as_bytes()).unwrap();
     Reply::read(&mut stream).unwrap()
 }
 

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, fs};
 use tempfile::TempDir;
 
 use crate::{
+    ask::{get, status},
     config::{Config, model},
-    daemon::Daemon,
+    daemon::{Daemon, Signal},
     games,
     numpy::Numpy,
 };
@@ -118,4 +119,27 @@ fn what_shapes_games_changes_them() {
         let others = archives(other);
         assert!(games.iter().all(|(index, game)| others[index] != *game), "{other:?} leaves a game as it is");
     }
+}
+
+#[test]
+fn a_batch_says_how_far_it_is_and_how_long_the_rest_will_take() {
+    let dir = TempDir::new().unwrap();
+    let mut daemon = Daemon::playing(&Config::QUICK.write(dir.path()), &dir.path().join("games"))
+        .args("--evaluator hash --num-games 5000000 --http-listen 127.0.0.1:0 --eval-cache-max-size 50")
+        .start();
+    let address = daemon.serves("status and control");
+    let far = status(address, "a guess", |status| status["batch"]["seconds_left"].as_f64() > Some(0.0));
+    assert_eq!(far["batch"]["games"], 5_000_000);
+    assert!(far["batch"]["written"].as_u64() <= far["games"]["finished"].as_u64(), "{far}");
+    let metrics = get(address, "/metrics").body;
+    assert!(metrics.contains("selfplayd_batch_games 5000000\n"), "{metrics}");
+    let left = metrics.lines().find_map(|line| line.strip_prefix("selfplayd_batch_left_seconds ")).unwrap();
+    assert!(left.parse::<f64>().unwrap() > 0.0, "{left}");
+    let line = daemon.says_for_the(1, "summary");
+    assert!(line.contains("progress=\"") && line.contains(" of 5000000 games, about "), "{line}");
+    // Of two limits of the cache the one that binds is told.
+    let full = status(address, "a full cache", |status| status["rates"]["evictions_per_s"].as_f64() > Some(0.0));
+    assert_eq!((&full["cache"]["limit"], &full["cache"]["capacity_entries"]), (&"entries".into(), &50.into()));
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
 }

@@ -35,7 +35,7 @@ fn a_daemon_tells_how_it_is_and_ends_when_it_is_told_to() {
         assert!(table.contains(line), "{line:?} is missing in:\n{table}");
     }
     let json: Value = serde_json::from_str(&run("status --json").succeeded().out).unwrap();
-    assert_eq!((&json["schema"], &json["pid"]), (&1.into(), &daemon.id().into()));
+    assert_eq!((&json["schema"], &json["pid"]), (&2.into(), &daemon.id().into()));
 
     assert!(run("games").succeeded().out.contains("games in play on 5x5 with 3 walls each"));
     let json: Value = serde_json::from_str(&run("games --json").succeeded().out).unwrap();

@@ -1,7 +1,7 @@
 //! Requests that nobody well-meaning sends: the daemon answers them, or does not, and plays on.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::SocketAddr,
 };
 
@@ -135,20 +135,50 @@ fn who_is_slow_is_cut_off_and_nobody_else_notices() {
     unharmed(daemon, address);
 }
 
+/// Connections on which nothing is asked, or only half of it.
 #[test]
-fn many_connections_leave_room_for_the_next_caller() {
+fn connections_that_ask_for_nothing_keep_nobody_out() {
     let trainer = trainer();
     let mut daemon = listening(&trainer).args("--http-metrics-listen 127.0.0.1:0").start();
     let address = daemon.serves("status and control");
     let numbers = daemon.serves("metrics");
-    let mut idle: Vec<_> = (0..64).map(|_| connect(address)).collect();
+    // A page that is open stays so.
+    let mut events = connect(address);
+    events.write_all(request("GET", "/v1/events", "", "").as_bytes()).unwrap();
+    let mut begun = [0; 12];
+    events.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    let mut idle = Vec::new();
+    for place in [address, numbers] {
+        for _ in 0..200 {
+            let mut half_open = connect(place);
+            half_open.write_all(b"GET /healthz HTTP/1.1\r\nHost: loc").unwrap();
+            idle.push(half_open);
+        }
+        assert_eq!(get(place, "/healthz").status, 200);
+    }
+    assert_eq!(get(numbers, "/metrics").status, 200);
+    let mut lines = BufReader::new(events).lines().map(Result::unwrap);
+    // Those that were on their way, and some more.
+    let statuses = lines.by_ref().filter(|line| line == "event: status").take(3).count();
+    assert_eq!(statuses, 3);
+    drop((idle, lines));
+    unharmed(daemon, address);
+}
+
+/// Requests whose bodies never end are being answered.
+#[test]
+fn too_many_callers_at_work_are_told_so() {
+    let (_trainer, daemon, address) = started();
+    let mut slow = Vec::new();
     let busy = wait::until("a caller too many", || {
-        idle.push(connect(address));
+        let mut body = connect(address);
+        body.write_all(request("POST", "/v1/drain", &format!("{JSON}Content-Length: 2\r\n"), "").as_bytes()).unwrap();
+        slow.push(body);
         send(address, request("GET", "/healthz", "", "")).ok().filter(|reply| reply.status == 503)
     });
     busy.fails(503, "too many connections");
-    assert_eq!(get(numbers, "/healthz").status, 200, "other places have room of their own");
-    drop(idle);
+    drop(slow);
     wait::until("room", || send(address, request("GET", "/healthz", "", "")).ok().filter(|reply| reply.status == 200));
     unharmed(daemon, address);
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::PathBuf,
 };
 
@@ -82,7 +82,8 @@ fn a_daemon_that_plays_answers_everything() {
     let status = status(address, "a game", |status| {
         status["games"]["finished"].as_u64() > Some(0) && status["rates"]["evaluations_per_s"].as_f64() > Some(0.0)
     });
-    assert_eq!((&status["schema"], &status["pid"]), (&1.into(), &daemon.id().into()));
+    assert_eq!((&status["schema"], &status["pid"]), (&2.into(), &daemon.id().into()));
+    assert!(status["seed"].as_str().unwrap().parse::<u64>().is_ok(), "{status}");
     assert_eq!((&status["state"], &status["mode"]), (&"playing".into(), &"continuous".into()));
     assert_eq!(
         (&status["health"]["ok"], &status["ready"]["ok"], &status["control"]),
@@ -108,6 +109,12 @@ fn a_daemon_that_plays_answers_everything() {
     let games = get(address, "/v1/games").json();
     assert_eq!((&games["board_size"], &games["max_walls"]), (&5.into(), &3.into()));
     assert!(get(address, "/v1/recent").json()["games"].is_array());
+    let page = get(address, "/v1/games?offset=1&limit=1").json();
+    assert_eq!(page["offset"], 1);
+    assert!(page["games"].as_array().unwrap().len() <= 1 && page["total"].as_u64() <= Some(2), "{page}");
+    for wrong in ["limit=many", "limit=-1", "offset=0&page=3"] {
+        get(address, &format!("/v1/games?{wrong}")).fails(400, "query");
+    }
 
     for (path, media_type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
         let file = get(address, path);
@@ -138,7 +145,7 @@ fn events_begin_with_the_status_and_end_with_the_daemon() {
         serde_json::from_str::<Value>(data.strip_prefix("data: ").unwrap()).unwrap()
     };
     let first = next("status");
-    assert_eq!((&first["schema"], &first["control"]), (&1.into(), &true.into()));
+    assert_eq!((&first["schema"], &first["control"]), (&2.into(), &true.into()));
     let second = next("status");
     assert!(second["uptime_seconds"].as_f64() > first["uptime_seconds"].as_f64());
     trainer.publish_network(4, Scalar::Plain);
@@ -161,6 +168,18 @@ fn without_a_model_it_is_healthy_and_not_ready() {
     assert_eq!(get(address, "/v1/status").json()["model"]["version"], Value::Null);
     trainer.publish_network(1, Scalar::Plain);
     status(address, "a model", |status| status["ready"]["ok"] == true && status["model"]["version"] == 1);
+    end(daemon);
+}
+
+#[test]
+fn a_disk_that_is_too_full_is_named_with_what_it_lacks() {
+    let trainer = trainer();
+    let mut daemon = listening(&trainer).env("SELFPLAYD__OUTPUT__MIN_FREE", "1000000GB").start();
+    let address = daemon.serves("status and control");
+    let status = status(address, "the lack of room", |status| status["state"] == "writer_blocked");
+    let reason = status["ready"]["reasons"][0].as_str().unwrap();
+    let dir = trainer.ready().display().to_string();
+    assert!(reason.starts_with(&format!("{dir} has ")) && reason.contains(" free and needs 909.5 TiB"), "{reason}");
     end(daemon);
 }
 
@@ -241,7 +260,7 @@ fn with_a_token_only_its_holders_control() {
     let numbers = daemon.serves("metrics");
     plays_on(address);
     assert_eq!(get(address, "/v1/status").json()["control"], false);
-    post(address, "/v1/drain", "").fails(401, "control needs a token");
+    post(address, "/v1/drain", "").fails(401, "this needs a token");
     assert!(post(address, "/v1/drain", "").head.contains("www-authenticate: bearer"));
     let wrong =
         ["Bearer 0123456789abcdee", "Bearer 0123456789abcdef0", "Bearer 0123456789abcde", "Basic 0123456789abcdef"];
@@ -249,8 +268,15 @@ fn with_a_token_only_its_holders_control() {
         let reply = post(address, "/v1/drain", &format!("Authorization: {shown}\r\n"));
         assert_eq!(reply.status, 401, "{shown}: {reply:?}");
     }
-    // Numbers are for everybody, and they are all there is.
+    let metrics = get(address, "/metrics").body;
+    for (reason, count) in [("wrong_token", 4), ("no_token", 2), ("not_local", 0)] {
+        let line = format!("selfplayd_http_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    // Numbers are for everybody, whatever they call the daemon, and they are all there is.
     assert_eq!((get(numbers, "/metrics").status, get(numbers, "/healthz").status), (200, 200));
+    let by_name = send(numbers, request("GET", "/metrics", "Host: gpu-1.example.org:9466\r\n", "")).unwrap();
+    assert_eq!(by_name.status, 200, "{by_name:?}");
     for path in ["/v1/status", "/", "/v1/events", "/v1/games"] {
         get(numbers, path).fails(404, "there is nothing at");
     }
@@ -295,4 +321,62 @@ fn the_unix_socket_is_this_users_alone_and_leaves_no_trace() {
             .count(),
         0
     );
+}
+
+#[test]
+fn reading_can_be_for_holders_of_the_token_too() {
+    let trainer = trainer();
+    let file = token(&trainer, "0123456789abcdef");
+    let daemon = listening(&trainer).args("--http-metrics-listen 127.0.0.1:0").option("--http-token-file", file);
+    let mut daemon = daemon.env("SELFPLAYD__HTTP__TOKEN_FOR_READS", "true").start();
+    let (address, numbers) = (daemon.serves("status and control"), daemon.serves("metrics"));
+    let right = "Authorization: Bearer 0123456789abcdef\r\n";
+    for path in ["/v1/status", "/v1/games", "/v1/events", "/metrics", "/healthz", "/nothing"] {
+        get(address, path).fails(401, "this needs a token");
+        let head = send(address, request("HEAD", path, "", "")).unwrap();
+        assert_eq!(head.status, 401, "{path}: {head:?}");
+        let wrong = send(address, request("GET", path, "Authorization: Bearer 0123456789abcdee\r\n", "")).unwrap();
+        wrong.fails(401, "the token is wrong");
+    }
+    // The page tells nothing before it is given the token.
+    assert_eq!((get(address, "/").status, get(address, "/page.js").status), (200, 200));
+    assert_eq!(get(numbers, "/metrics").status, 200);
+    let status = send(address, request("GET", "/v1/status", right, "")).unwrap();
+    assert_eq!((status.status, &status.json()["control"]), (200, &true.into()));
+    end(daemon);
+
+    let without = listening(&trainer).env("SELFPLAYD__HTTP__TOKEN_FOR_READS", "true").run();
+    without.exited_with(78).said(&["http.token_for_reads = true", "unless http.token_file says which token"]);
+}
+
+#[test]
+fn who_comes_through_a_proxy_may_look_and_the_log_says_who_steered() {
+    let trainer = trainer();
+    let mut daemon = listening(&trainer).start();
+    let address = daemon.serves("status and control");
+    plays_on(address);
+    for sign in ["Forwarded: for=192.0.2.7", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Proto: https", "Via: 1.1 p"] {
+        let status = send(address, request("GET", "/v1/status", &format!("{sign}\r\n"), "")).unwrap();
+        assert_eq!((status.status, &status.json()["control"]), (200, &false.into()), "{sign}");
+        post(address, "/v1/pause", &format!("{sign}\r\n")).fails(403, "came through a proxy");
+    }
+    // As health checks of old ask.
+    assert_eq!(send(address, "GET /healthz HTTP/1.0\r\n\r\n").unwrap().status, 200);
+
+    post(address, "/v1/pause", "User-Agent: night shift/1.0\r\n");
+    let line = daemon.says_for_the(1, "told over HTTP");
+    assert!(line.contains("/v1/pause") && line.contains("127.0.0.1:") && line.contains("night shift/1.0"), "{line}");
+    let body = r#"{"search.temperature": 0.5}"#;
+    send(address, request("POST", "/v1/settings", "Content-Type: application/json\r\n", body)).unwrap();
+    let line = daemon.says_for_the(2, "told over HTTP");
+    assert!(line.contains("/v1/settings") && line.contains("changed=1"), "{line}");
+    end(daemon);
+
+    let socket = trainer.ready().with_file_name("socket");
+    let mut daemon =
+        trainer.daemon().args("--evaluator hash --http-listen none").option("--http-socket", &socket).start();
+    daemon.says("status and control socket=");
+    obeys(|| through(&socket, "POST", "/v1/drain"));
+    let user = fs::metadata(&socket).unwrap().uid();
+    daemon.wait().succeeded().said(&[&format!("POST /v1/drain by user {user} at the Unix socket")]);
 }

@@ -24,6 +24,7 @@
 //! - [`service`]: what a service manager is told
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
+//! - [`proxy`]: the daemon behind nginx and Caddy
 //! - [`hostile`]: requests that nobody well-meaning sends
 //! - [`siblings`]: which daemon is which, and daemons beside each other
 //! - [`client`]: the commands that speak to a running daemon
@@ -55,6 +56,7 @@ mod models;
 mod numpy;
 mod page;
 mod precision;
+mod proxy;
 mod refusals;
 mod service;
 mod siblings;

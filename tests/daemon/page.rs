@@ -6,7 +6,7 @@ use crate::{
     ask::{get, status},
     browser::{Browser, END, RIGHT},
     config::{Config, model},
-    daemon::{Running, Signal},
+    daemon::{Daemon, Running, Signal},
     http::{listening, token, trainer},
     trainer::{Scalar, Trainer},
     wait,
@@ -55,6 +55,7 @@ fn the_page_shows_a_daemon_and_is_kept_up_to_date() {
     browser.reads(".rate .now", |speed| number(speed) > 0.0);
     browser.reads("#data dd", |games| number(games.split(' ').next().unwrap()) > 0.0);
     browser.reads("#swaps strong", |version| version == "3");
+    assert!(!browser.shows("#trouble"), "nothing was restarted");
     browser.reads("#recent strong", |game| game.starts_with("Game "));
 
     // Boards go on by themselves, as far as games last; so does the newest of the finished games.
@@ -93,6 +94,11 @@ fn a_finished_game_can_be_gone_through_ply_by_ply() {
 
     browser.click("#forward");
     browser.reads("#viewer-words", |words| words.starts_with(&format!("After ply 1 of {plies}: first player played ")));
+    // Bars are to be compared: words beside them take nothing of their width.
+    let widths =
+        "[...document.querySelectorAll('#top-moves .meter')].map(bar => Math.round(bar.getBoundingClientRect().width))";
+    assert!(browser.text("#top-moves").contains(", played"));
+    assert_eq!(browser.value(&format!("new Set({widths}).size")), 1, "{}", browser.value(widths));
     browser.press("#slider", RIGHT);
     browser
         .reads("#viewer-words", |words| words.starts_with(&format!("After ply 2 of {plies}: second player played ")));
@@ -122,6 +128,76 @@ fn a_finished_game_can_be_gone_through_ply_by_ply() {
     wait::until("a small board", || click(".mini").then_some(()));
     wait::until("the live board", || (!browser.shows("#viewer-follow")).then_some(()));
     stage.end();
+}
+
+#[test]
+fn the_list_of_finished_games_holds_still_while_somebody_chooses() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, address, .. } = &stage;
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+    browser.run("document.querySelector('#recent .row').focus()");
+    let newest = browser.text("#recent strong");
+    let finished = |status: &serde_json::Value| status["games"]["finished"].as_u64().unwrap();
+    let before = finished(&get(*address, "/v1/status").json());
+    status(*address, "more games", |status| finished(status) >= before + 3);
+    wait::until("the word that it holds", || browser.shows("#recent-held").then_some(()));
+    assert_eq!(browser.text("#recent strong"), newest);
+    browser.run("document.activeElement.blur()");
+    browser.reads("#recent strong", |game| game != newest);
+    wait::until("the list to go on", || (!browser.shows("#recent-held")).then_some(()));
+    stage.end();
+}
+
+#[test]
+fn many_games_are_shown_in_pages() {
+    let Some(stage) = Stage::new("--games-per-process 100") else { return };
+    let Stage { browser, .. } = &stage;
+    let boards = |most: u64| {
+        let count = "document.querySelectorAll('#boards .mini').length";
+        wait::until("boards", || browser.value(count).as_u64().filter(|&count| count > 0 && count <= most))
+    };
+    browser.reads("#boards-more", |label| label == "Show more");
+    assert!(boards(6) <= 6 && !browser.shows("#boards-pages"));
+    browser.click("#boards-more");
+    browser.reads("#boards-range", |range| range.starts_with("1 to 48 of "));
+    browser.click("#boards-after");
+    browser.reads("#boards-range", |range| range.starts_with("49 to 96 of "));
+    browser.click("#boards-before");
+    browser.reads("#boards-range", |range| range.starts_with("1 to 48 of "));
+    browser.click("#boards-more");
+    browser.reads("#boards-more", |label| label == "Show more");
+    boards(6);
+    stage.end();
+}
+
+#[test]
+fn a_page_without_a_model_says_what_is_missing_and_nothing_else() {
+    let Some(browser) = Browser::start(1280, 900) else { return };
+    let trainer = Trainer::new(Config { board: 5, walls: 3, simulations: 400, games: 2, network: "resnet" });
+    let mut daemon = listening(&trainer).start();
+    browser.open(daemon.serves("status and control"));
+    browser.reads("#state", |state| state == "Waiting for a model");
+    browser.reads("#threads", |threads| threads.contains("without a model in service"));
+    assert!(!browser.text("#threads").contains("swapping"));
+    browser.reads("#writer", |writer| writer.contains("Waiting0 games"));
+    assert!(!browser.text("#writer").contains("room for"));
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
+}
+
+#[test]
+fn a_batch_is_shown_with_what_is_left_of_it() {
+    let Some(browser) = Browser::start(1280, 900) else { return };
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut daemon = Daemon::playing(&Config::QUICK.write(dir.path()), &dir.path().join("games"))
+        .args("--evaluator hash --num-games 5000000 --http-listen 127.0.0.1:0 --eval-cache-max-size 50")
+        .start();
+    browser.open(daemon.serves("status and control"));
+    browser
+        .reads("#state-line", |line| line.contains(" of 5,000,000 games written, about ") && line.ends_with(" left."));
+    browser.reads("#cache", |cache| cache.contains("50 of 50") && cache.contains("entries, 100% full"));
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
 }
 
 #[test]
@@ -168,6 +244,46 @@ fn a_token_opens_control() {
     browser.reads("#pause", |label| label == "Resume");
     browser.click("#pause");
     browser.reads("#state", |state| state == "Playing");
+    stage.end();
+}
+
+#[test]
+fn a_page_that_may_not_read_asks_for_the_token() {
+    let Some(browser) = Browser::start(1280, 900) else { return };
+    let trainer = trainer();
+    let token = token(&trainer, "0123456789abcdef");
+    let daemon = listening(&trainer).option("--http-token-file", token).env("SELFPLAYD__HTTP__TOKEN_FOR_READS", "true");
+    let mut daemon = daemon.start();
+    browser.open(daemon.serves("status and control"));
+    browser.reads("#state", |state| state == "Locked");
+    assert!(browser.shows("#unlock") && !browser.shows("#gone"));
+    browser.click("#unlock");
+    browser.press("#token", "fedcba9876543210\n");
+    browser.reads("#token-said", |words| words == "This token does not open control here.");
+    browser.press("#token", "0123456789abcdef\n");
+    browser.reads("#state", |state| state == "Playing");
+    browser.reads("#recent strong", |game| game.starts_with("Game "));
+    browser.click("#pause");
+    browser.reads("#state", |state| state == "Paused");
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
+}
+
+#[test]
+fn the_page_names_the_run_and_leads_to_the_daemons_beside_it() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, trainer, .. } = &stage;
+    browser.reads("#run", |run| run == "e2e");
+    let places = browser.text("#places");
+    assert!(places.contains(&format!("Games go to {}", trainer.ready().display())), "{places}");
+    assert!(places.contains("models come from") && !browser.shows("#siblings"), "{places}");
+    let mut other = listening(trainer).start();
+    let address = other.serves("status and control");
+    browser.reads("#siblings-words", |words| words.contains(&format!("process {}", other.id())));
+    assert_eq!(browser.value("document.querySelector('#siblings a').href"), format!("http://{address}/"));
+    other.signal(Signal::TERM);
+    other.wait().succeeded();
+    wait::until("its end", || (!browser.shows("#siblings")).then_some(()));
     stage.end();
 }
 

@@ -104,6 +104,9 @@ impl Monitor {
             write_errors: counts.write_errors_total(),
             models_refused: counts.models_refused,
             cache_bytes: u64::try_from(totals.cache_bytes).unwrap_or(0),
+            cache_entries: u64::try_from(totals.cache_entries).unwrap_or(0),
+            draining: totals.draining > 0,
+            disk: (u64::try_from(totals.disk_free).unwrap_or(0), u64::try_from(totals.disk_floor).unwrap_or(0)),
             in_play: totals.games_started.saturating_sub(totals.games_ended_total()),
             unwritten: totals.games_finished.saturating_sub(written),
             serving: self.stats.accounts.serving(),
@@ -142,6 +145,9 @@ mod tests {
             cores: 2,
             batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 },
             cache_bytes: 1 << 20,
+            cache_entries: None,
+            most_games: u64::MAX,
+            most_memory: u64::MAX,
         };
         Monitor::new(stats.clone(), sizes, Box::new(|| None))
     }

@@ -16,6 +16,9 @@ const SIZES: Sizes = Sizes {
     cores: 2,
     batching: CPU,
     cache_bytes: 256 << 20,
+    cache_entries: None,
+    most_games: u64::MAX,
+    most_memory: u64::MAX,
 };
 
 const PLAYING: &[(Activity, f64)] = &[(Working, 10.0)];
@@ -42,6 +45,9 @@ fn window(device: f64, games: f64) -> Window {
         write_errors: 0,
         models_refused: 0,
         cache_bytes: 100 << 20,
+        cache_entries: 1000,
+        draining: false,
+        disk: (0, 0),
         in_play: 32,
         unwritten: 0,
         serving: true,
@@ -75,10 +81,14 @@ fn says(window: &Window, kind: Kind, statement: &[&str], advice: &[&str]) {
 
 #[test]
 fn a_busy_device_is_as_it_should_be() {
-    says(&window(0.97, 0.1), Kind::Device, &["as it should be", "97%", "batches of 30.0"], &["none is needed"]);
+    says(&window(0.97, 0.1), Kind::Device, &["as it should be", "97%", "batches of 30.0"], &["no change is needed"]);
     assert_eq!(kind(&window(0.97, 0.97)), Kind::Device, "whatever else is busy");
     let full = Window { cache_bytes: 256 << 20, evictions: 20_000, ..window(0.97, 0.1) };
-    says(&full, Kind::Device, &[], &["evicts 2000 entries/s", "cache.max_bytes"]);
+    says(&full, Kind::Device, &[], &["evicts 2000 entries/s", "raise cache.max_bytes (now 256 MiB)"]);
+    // Of two limits the one that binds is named.
+    let few = Sizes { cache_entries: Some(1000), ..SIZES };
+    let bound = Window { cache_bytes: 10 << 20, evictions: 20_000, sizes: few, ..window(0.97, 0.1) };
+    says(&bound, Kind::Device, &[], &["it is full", "raise cache.max_entries (now 1000)"]);
     let off = Sizes { cache_bytes: 0, ..SIZES };
     assert!(!judge(&Window { sizes: off, ..full }).advice.contains("cache"));
 }
@@ -89,7 +99,21 @@ fn a_gpu_that_works_on_hardly_anything_is_starved_and_one_with_half_a_batch_may_
     let empty = Window { sizes, ..window(0.97, 0.1) };
     says(&empty, Kind::Games, &["batches of 30.0, where 1024", "32 games"], &["raise games_per_process to about"]);
     let half = Window { sizes, batches: 60, ..window(0.97, 0.1) };
-    says(&half, Kind::Device, &["batches of 500.0"], &["49% full", "games_per_process at about"]);
+    says(&half, Kind::Device, &["batches of 500.0"], &["49% full", "games_per_process of about"]);
+    // A process that has used up its memory gives up cache and games: it is not told to take more of either.
+    let used_up = Sizes { most_memory: 700 << 20, ..sizes };
+    let memory = Some(Memory { limit: 64 << 30, available: 32 << 30, resident: 650 << 20 });
+    says(&Window { sizes: used_up, memory, ..half }, Kind::Device, &[], &["no change is needed"]);
+    says(&Window { sizes: used_up, memory, ..empty }, Kind::Games, &[], &["allows no more than 32"]);
+    let evicts = Window { cache_bytes: 256 << 20, evictions: 20_000, memory, ..window(0.97, 0.1) };
+    says(&evicts, Kind::Device, &[], &["a larger cache"]);
+    let sizes_used_up = Sizes { most_memory: 700 << 20, ..SIZES };
+    says(&Window { sizes: sizes_used_up, ..evicts }, Kind::Device, &[], &["no change is needed"]);
+    // There is no memory for more: what cannot be is not advised.
+    let full = Sizes { most_games: 32, ..sizes };
+    says(&Window { sizes: full, ..half }, Kind::Device, &[], &["no change is needed"]);
+    let advice = ["memory.max_bytes allows no more than 32 (now 32)", "lower cache.max_bytes"];
+    says(&Window { sizes: full, ..empty }, Kind::Games, &[], &advice);
 }
 
 #[test]
@@ -145,7 +169,11 @@ fn the_thread_that_all_requests_pass_may_be_the_limit_too() {
         PLAYING,
     );
     let statement = ["thread of cache and batcher", "95%", "40%"];
-    says(&Window { times, ..window(0.0, 0.0) }, Kind::Search, &statement, &["leaf_parallelism", "another process"]);
+    says(&Window { times, ..window(0.0, 0.0) }, Kind::Search, &statement, &["leaf_parallelism"]);
+    let crowded = Window { times, ..window(0.0, 0.0) };
+    assert!(!judge(&crowded).advice.contains("another process"), "no core is free for one");
+    let roomy = Window { sizes: Sizes { cores: 16, ..SIZES }, ..crowded };
+    says(&roomy, Kind::Search, &statement, &["run another process"]);
 }
 
 #[test]
@@ -166,7 +194,9 @@ fn the_writer_is_the_limit_where_it_keeps_the_device_waiting() {
     let slow = blocked(0.2, Starts::NoCredits);
     says(&slow, Kind::Writer, &["50%", "40 finished games wait", "90%"], &["output.dir on a faster disk"]);
     says(&Window { write_errors: 3, ..slow }, Kind::Writer, &["3 writes failed"], &["see the log"]);
-    says(&blocked(0.2, Starts::Held), Kind::Writer, &[], &["make room", "output.min_free"]);
+    says(&blocked(0.2, Starts::Held), Kind::Writer, &[], &["see the log for why output.dir takes no games"]);
+    let full = Window { disk: (12 << 20, 1 << 30), ..blocked(0.2, Starts::Held) };
+    says(&full, Kind::Writer, &["50%", "12 MiB are free", "1024 MiB are needed"], &["make room", "output.min_free"]);
     assert_eq!(kind(&blocked(0.9, Starts::NoCredits)), Kind::Device, "nothing is lost");
     let empty = Window { in_play: 0, evaluations: 0, ..blocked(0.0, Starts::Held) };
     assert_eq!(kind(&empty), Kind::Writer, "also when it has been so for long");
@@ -202,6 +232,9 @@ fn a_pause_and_an_end_hold_nothing_back() {
     assert_eq!(kind(&hindered(Paused, 0.1)), Kind::Device);
     let ending = Window { in_play: 3, ..window(0.4, 0.1) };
     says(&ending, Kind::None, &["3 games of 32 left in play"], &["wait"]);
+    // Whatever else could be better, it is not to be now.
+    let draining = Window { draining: true, in_play: 1, ..window(0.4, 0.1) };
+    says(&draining, Kind::None, &["play is ending: 1 game left in play"], &["wait"]);
     let begun = Window { in_play: 0, evaluations: 0, ..window(0.0, 0.0) };
     says(&begun, Kind::None, &["nothing is played yet"], &["wait"]);
 }

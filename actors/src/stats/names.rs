@@ -150,6 +150,8 @@ table! {
     Gauge(Bytes) cache_bytes { cache_bytes; }
     /// Most bytes of the cache.
     Gauge(Bytes) cache_capacity_bytes { cache_capacity; }
+    /// Most evaluations in the cache; 0: as many as fit into its memory.
+    Gauge(Entries) cache_capacity_entries { cache_capacity_entries; }
     /// Evaluations that left the cache for others: by the model in service, or by an earlier one.
     Counter(Entries) cache_evictions_total {
         cache_evicted_full: reason = "full";
@@ -254,6 +256,10 @@ table! {
         Gauge(Switch) "selfplayd_bottleneck" ["kind"];
         /// Restarts of actors and threads, by the row of the table of children and by the reason.
         Counter(Count) "selfplayd_restarts_total" ["child", "reason"];
+        /// Games of batch mode; 0 in continuous mode, which has no end.
+        Gauge(Games) "selfplayd_batch_games" [];
+        /// How long the rest of them will take at the speed of the last minute; NaN while that is not known.
+        Gauge(Seconds) "selfplayd_batch_left_seconds" [];
         /// How long the model in service has served; 0 before the first.
         Gauge(Seconds) "selfplayd_model_age_seconds" [];
         /// How long this process has run.
@@ -302,6 +308,8 @@ table! {
         Counter(Batches) batch_errors;
         /// Restarts of all children, failed batches included.
         Counter(Count) restarts;
+        /// Milliseconds by [`monotonic_ms`](super::monotonic_ms) at which the model in service came into service; 0 before the first.
+        Gauge(Seconds) model_served_at;
         /// 1 while a model is checked and made ready, else 0.
         Gauge(Switch) loading;
         /// Nanoseconds spent on that, for models refused at that point too.

@@ -81,6 +81,12 @@ export function duration(seconds) {
   return minutes > 0 ? `${minutes} min` : `${whole} s`;
 }
 
+// A span that is only guessed, in its largest unit and rounded up.
+export function guess(seconds) {
+  const [unit, name] = seconds < 60 ? [1, "s"] : seconds < 5400 ? [60, "min"] : seconds < 129600 ? [3600, "h"] : [86400, "d"];
+  return `about ${Math.ceil(seconds / unit)} ${name}`;
+}
+
 // How long ago a time in seconds since 1970 was by the daemon's clock, which may differ from ours.
 let ahead = 0;
 export function daemonNow(unix) {

@@ -1,6 +1,6 @@
 // The status document as words, figures and bars.
 
-import { $, ago, bytes, compact, count, daemonNow, duration, el, fillList, fillPairs, percent, plural, rate, say, set, svg } from "./dom.js";
+import { $, ago, bytes, compact, count, daemonNow, duration, guess, el, fillList, fillPairs, percent, plural, rate, say, set, svg } from "./dom.js";
 import { bar, sparkline } from "./draw.js";
 
 const STATES = {
@@ -17,7 +17,7 @@ const ACTIVITIES = {
   waiting_evaluations: "waiting for evaluations",
   waiting_work: "waiting for work",
   writer_blocked: "blocked by the writer",
-  swap: "swapping models",
+  swap: "without a model in service",
   paused: "paused",
 };
 
@@ -33,7 +33,7 @@ export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const stateWords = (state) => STATES[state] ?? state;
 
 export function showFigures(status) {
-  daemonNow(status.started_unix + status.uptime_seconds);
+  daemonNow(status.unix);
   showRun(status);
   showVerdict(status);
   showSpeed(status);
@@ -68,9 +68,11 @@ function showVerdict(status) {
   say($("state"), stateWords(state));
   mark($("state"), state === "playing" ? "good" : state === "writer_blocked" ? "bad" : "warn");
   const play = games ? `${count(games.active)} of ${plural(games.target, "game")} in play` : "";
-  const end = mode === "batch" ? "until its games are played" : "until told to stop";
+  const { batch } = status, left = batch?.seconds_left;
+  const far = batch && `${count(batch.written)} of ${plural(batch.games, "game")} written${left == null ? "" : `, ${guess(left)} left`}`;
+  const end = far ?? (mode === "batch" ? "until its games are played" : "until told to stop");
   const pause = status.control_state?.paused && status.control_state.unloaded ? "; the device is free for others" : "";
-  say($("state-line"), state === "playing" ? `${play}, ${end}.` : `${play}${pause}.`);
+  say($("state-line"), state === "playing" ? `${play}${far ? "; " : ", "}${end}.` : `${play}${far ? `; ${far}` : ""}${pause}.`);
 
   const warnings = status.warnings ?? [];
   const reasons = [...new Set([...(health?.reasons ?? []), ...(ready?.reasons ?? []), ...warnings])];
@@ -153,14 +155,20 @@ function showThreads(threads) {
   });
 }
 
-function showPairs({ cache, rates, games, writer }) {
-  const share = cache?.capacity_bytes ? cache.bytes / cache.capacity_bytes : 0;
+function showPairs({ cache, rates, games, writer, run, state }) {
+  // Of two limits the one that binds.
+  const [part, whole] = cache?.limit === "entries" ? [cache.entries, cache.capacity_entries] : [cache?.bytes, cache?.capacity_bytes];
+  const share = whole ? part / whole : 0;
   $("cache-meter").firstElementChild.style.inlineSize = `${100 * Math.min(share, 1)}%`;
   set($("cache-meter"), "aria-valuenow", Math.round(100 * share));
   say($("cache-rate"), `${percent(rates?.cache_hit_rate)} of leaves known`);
+  const most = cache?.capacity_entries == null ? "" : ` of ${compact(cache.capacity_entries)}`;
+  const gone = rates?.evictions_per_s > 0 ? [["Evicted", `${rate(rates.evictions_per_s)} per second`]] : [];
   fillPairs($("cache"), [
-    ["Entries", compact(cache?.entries)],
+    ["Entries", `${compact(cache?.entries)}${most}`],
     ["Memory", cache?.capacity_bytes ? `${bytes(cache.bytes)} of ${bytes(cache.capacity_bytes)}` : "no cache"],
+    ["Limit", cache?.limit ? `${cache.limit === "entries" ? "entries" : "memory"}, ${percent(share)} full` : "–"],
+    ...gone,
   ]);
   const trouble = (number) => [count(number), number > 0 ? "warn" : undefined];
   fillPairs($("data"), [
@@ -171,12 +179,16 @@ function showPairs({ cache, rates, games, writer }) {
     ["Set aside", ...trouble(games?.rejected)],
     ["Given up", ...trouble(games?.given_up)],
   ]);
-  const low = writer?.disk_free_bytes != null && writer.disk_free_bytes < (writer.disk_floor_bytes ?? 0);
+  const { disk_free_bytes: free, disk_floor_bytes: floor } = writer ?? {};
+  const low = free != null && free < (floor ?? 0);
+  // All games that may be in play are: none waits for the writer.
+  const held = state === "writer_blocked" || (writer?.credits === 0 && games?.active < games?.target);
   fillPairs($("writer"), [
     ["Written", plural(writer?.written ?? 0, "game")],
-    ["Waiting", `${plural(writer?.queued ?? 0, "game")}${writer?.credits == null ? "" : `, room for ${count(writer.credits)} more`}`, writer?.credits === 0 ? "warn" : undefined],
+    ["To", run?.output_dir ?? "–"],
+    ["Waiting", `${plural(writer?.queued ?? 0, "game")}${held ? ": no new game starts" : ""}`, held ? "warn" : undefined],
     ["Failed writes", ...trouble(writer?.errors)],
-    ["Disk free", `${bytes(writer?.disk_free_bytes)}${writer?.disk_floor_bytes ? `, plays down to ${bytes(writer.disk_floor_bytes)}` : ""}`, low ? "warn" : undefined],
+    ["Disk free", low ? `${bytes(free)}, but ${bytes(floor)} are needed` : `${bytes(free)}${floor ? `, plays down to ${bytes(floor)}` : ""}`, low ? "warn" : undefined],
     ["Journal", bytes(writer?.journal_bytes)],
   ]);
 }
@@ -186,7 +198,9 @@ function showChildren(children) {
   const weight = (child) => (["hung", "restarting", "stopped"].includes(child.state) ? 1e6 : 0) + restarts(child) + (child.last_exit ? 0.5 : 0);
   const sorted = children.map((child, place) => [child, place]).sort(([a, i], [b, j]) => weight(b) - weight(a) || i - j).map(([child]) => child);
   const all = children.reduce((sum, child) => sum + restarts(child), 0);
-  say($("children-sum"), all ? plural(all, "restart") : "none since the start");
+  // Where nothing ever failed there is nothing to tell.
+  $("trouble").hidden = !children.some((child) => restarts(child) > 0 || child.last_exit || ["hung", "restarting"].includes(child.state));
+  say($("children-sum"), plural(all, "restart"));
   const why = (child) => Object.entries(child.restarts ?? {}).filter(([, number]) => number > 0).map(([reason, number]) => `${number} × ${reason}`).join(", ");
   const trouble = (child) => (child.last_exit ? `${child.last_exit}, ${duration(child.last_exit_seconds_ago)} ago` : "");
   fillList($("children"), sorted, (child) => child.name, (child) =>

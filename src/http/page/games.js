@@ -3,7 +3,7 @@
 import { $, ago, ask, count, el, fillList, percent, plural, say, set, signed, svg } from "./dom.js";
 import { bar, board, valueCurve } from "./draw.js";
 
-const EVERY_MS = 2000, FEW = 6;
+const EVERY_MS = 2000, FEW = 6, PAGE = 48;
 // How far the value curve reaches: untrained networks hardly leave 0.
 const SCALES = [0.1, 0.25, 0.5, 1];
 const PLAYERS = ["first", "second"];
@@ -11,7 +11,7 @@ const PLAYERS = ["first", "second"];
 // What the large board shows: a slot's game in play, or a finished game by its id. `follow`: always the newest position.
 const shown = { slot: null, id: null, game: null, at: 0, follow: true };
 // `asked` counts what people chose, so that no answer to an older question takes its place.
-let more = false, playing = [], rules = null, timer = null, visible = true, asked = 0;
+let more = false, first = 0, playing = [], rules = null, timer = null, visible = true, asked = 0;
 
 // The value of a ply from the first player's view.
 const valueOf = ({ value, player }) => (value == null ? null : player === 0 ? value : -value);
@@ -29,12 +29,19 @@ export function startGames() {
     step(Math.round(((event.clientX - box.left) / box.width) * Number($("slider").max)));
   });
   $("viewer-follow").addEventListener("click", () => {
-    watch(playing.find((game) => game.slot === shown.slot)?.slot ?? null);
+    watch(shown.slot);
   });
   $("boards-more").addEventListener("click", () => {
-    more = !more;
-    showBoards();
+    [more, first] = [!more, 0];
+    refresh();
   });
+  for (const [id, by] of [["boards-before", -PAGE], ["boards-after", PAGE]]) {
+    $(id).addEventListener("click", () => {
+      first = Math.max(0, first + by);
+      refresh();
+    });
+  }
+  for (const event of ["pointerleave", "focusout"]) $("recent").addEventListener(event, () => setTimeout(showRecent));
   new IntersectionObserver((entries) => {
     visible = entries.some((entry) => entry.isIntersecting);
     if (visible) refresh();
@@ -57,11 +64,13 @@ export async function refresh() {
   if (document.hidden || !visible) return;
   const choice = asked;
   try {
-    rules = await ask("v1/games");
+    rules = await ask(`v1/games?offset=${first}&limit=${more ? PAGE : FEW}`);
     playing = rules.games;
+    if (first > 0 && first >= rules.total) first = Math.max(0, PAGE * (Math.ceil(rules.total / PAGE) - 1));
     const slot = shown.slot ?? (shown.game ? null : playing[0]?.slot ?? null);
     if (slot !== null && shown.follow) await open({ slot }, choice);
-  } catch {
+  } catch (error) {
+    if (error.status === 401) return; // The page is locked, and asks again once it is not.
     // Whether the daemon answers at all is told elsewhere. A slot that is gone is not waited for.
     if (!shown.game) shown.slot = null;
   }
@@ -70,7 +79,16 @@ export async function refresh() {
   timer = setTimeout(refresh, EVERY_MS);
 }
 
+// Whether somebody is about to choose from the list: then it holds still.
+function held() {
+  const pointed = matchMedia("(hover: hover)").matches && $("recent").matches(":hover");
+  return pointed || $("recent").matches(":focus-within");
+}
+
 export async function showRecent() {
+  const rows = $("recent").querySelector(".row") !== null;
+  $("recent-held").hidden = !(rows && held());
+  if (rows && held()) return;
   const { games } = await ask("v1/recent").catch(() => ({ games: [] }));
   const words = ({ result, plies }) => `${result === "draw" ? "draw" : `${result} won`}, ${plural(plies, "ply", "plies")}`;
   fillList($("recent"), games, (game) => game.id, (game) => {
@@ -191,10 +209,14 @@ function showTop(now, before) {
 }
 
 function showBoards() {
-  const few = more ? playing : playing.slice(0, FEW);
-  say($("games-count"), playing.length ? count(playing.length) : "none");
-  $("boards-more").hidden = playing.length <= FEW;
-  say($("boards-more"), more ? "Show fewer" : `Show all ${count(playing.length)}`);
+  const few = playing, all = rules?.total ?? 0;
+  say($("games-count"), all ? count(all) : "none");
+  $("boards-more").hidden = all <= FEW;
+  say($("boards-more"), more ? "Show fewer" : all > PAGE ? "Show more" : `Show all ${count(all)}`);
+  $("boards-pages").hidden = !more || all <= PAGE;
+  say($("boards-range"), `${count(first + 1)} to ${count(first + few.length)} of ${count(all)}`);
+  $("boards-before").disabled = first === 0;
+  $("boards-after").disabled = first + few.length >= all;
   fillList($("boards"), few, ({ slot }) => `${slot}`, ({ slot }) => {
     const button = el("button", { type: "button", class: "mini", "data-slot": slot },
       svg("svg", { class: "board", "aria-hidden": "true" }), el("span", { class: "words" }), el("span", { class: "muted value" }));
