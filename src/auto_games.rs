@@ -32,7 +32,7 @@ pub(crate) async fn watch(
     for _ in 0..LOOKS {
         tokio::time::sleep(LOOK_EVERY).await;
         let state = controller.state();
-        // Somebody has given a number.
+        // The number was set meanwhile.
         if state.draining || !settings.games_are_automatic() || settled == SETTLED {
             return;
         }

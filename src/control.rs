@@ -1,4 +1,4 @@
-//! What may be told to a running daemon, whoever says it: HTTP, a signal or the command line.
+//! What may be told to a running daemon by HTTP, by a signal or by the command line.
 
 use std::{
     sync::{Arc, OnceLock},

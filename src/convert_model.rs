@@ -49,7 +49,7 @@ pub(crate) fn convert_model(args: &ConvertModelArgs, settings: &Settings) -> any
     Ok(if report.accepted() { Exit::Clean } else { Exit::Refused })
 }
 
-/// Puts `bytes` at `path` in one step, so that whoever follows the directory never sees part of a model.
+/// Puts `bytes` at `path` in one step, so that a daemon that follows the directory never sees part of a model.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let mut hidden = std::ffi::OsString::from(".");

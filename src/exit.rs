@@ -75,7 +75,7 @@ impl Exit {
 
     /// The code for an error that kept the process from its work: something that it was given cannot be used.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        // Whoever closed our standard output, as `head` does, has read enough.
+        // A reader that closed our standard output, as `head` does, has read enough.
         if error.chain().any(is_closed_pipe) { Self::Clean } else { Self::Settings }
     }
 

@@ -1,7 +1,7 @@
 //! The games in play and those that ended lately, as the status page shows them.
 //!
-//! Game threads call [`LiveGames::hook`] once a ply: it notes 80 bytes under a short lock. Whoever looks copies what he needs
-//! out of the lock; boards and text are made from the copy, on his own thread.
+//! Game threads call [`LiveGames::hook`] once a ply: it notes 80 bytes under a short lock. A reader copies what it needs
+//! under the lock, and makes boards and text from the copy on its own thread.
 
 use std::{
     collections::VecDeque,
@@ -91,7 +91,7 @@ pub(crate) struct RecentGame {
     pub unix: f64,
 }
 
-/// See the module. All methods may be called from any thread.
+/// Boards of games in play and of those that ended lately. All methods may be called from any thread.
 #[derive(Debug)]
 pub(crate) struct LiveGames {
     game: Quoridor,

@@ -62,7 +62,7 @@ impl LiveSettings {
         self.present.lock().unwrap_or_else(PoisonError::into_inner).settings.games_hash()
     }
 
-    /// Whether nobody has said how many games are to be in play at once.
+    /// Whether the number of games in play is left to the daemon ("auto").
     pub(crate) fn games_are_automatic(&self) -> bool {
         let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         present.settings.play.games_per_process.is_none()

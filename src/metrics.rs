@@ -2,7 +2,7 @@
 //!
 //! The numbers are kept by [`Stats`] and named by its [`CATALOGUE`]; a scrape reads them and writes them down with the
 //! exporter crate's formatting. There is no recorder between: it would keep counters as whole numbers, so that seconds lose
-//! their fractions, and pile up observations of histograms until somebody asks. What is not in [`Stats`] comes from *feeds*,
+//! their fractions, and pile up observations of histograms until the next scrape. What is not in [`Stats`] comes from *feeds*,
 //! each asked once per scrape: restarts from [`Health`], what is known of the process, and what others bring.
 
 mod feeds;
@@ -47,7 +47,7 @@ impl Exporter {
         self
     }
 
-    /// All metrics in the text format of Prometheus 0.0.4. Takes well under a millisecond and waits for nobody.
+    /// All metrics in the text format of Prometheus 0.0.4. Takes well under a millisecond and blocks no game.
     pub(crate) fn render(&self) -> String {
         let mut samples = Samples::default();
         self.feeds.iter().for_each(|feed| feed(&mut samples));

@@ -78,7 +78,7 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Obeys `requests` for the rest of the process's life. Without a thread to do so on it says so, and nobody obeys.
+    /// Obeys `requests` for the rest of the process's life. Without a thread to do so on it says so, and no request is obeyed.
     pub(crate) fn start(self: Arc<Self>, requests: mpsc::Receiver<Request>) {
         let obey = move || requests.iter().for_each(|request| self.obey(request));
         if let Err(error) = std::thread::Builder::new().name("operator".to_owned()).spawn(obey) {

@@ -109,7 +109,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         tracing::info!("stopping: told so before the first game");
         let counts = stats.snapshot();
         let kept = close_journal(&journal, &counts, left_behind);
-        log_books(&counts, left_behind);
+        log_account(&counts, left_behind);
         return Ok(kept.map_or_else(|exit| exit, |()| Exit::Clean));
     }
     // Logs and a bar on the same terminal would overwrite each other: the bar is for quiet runs.
@@ -158,11 +158,11 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
     if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
-        // The games are safe: whether anybody reads the summary changes nothing.
+        // The games are safe: whether the summary is read changes nothing.
         print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
     }
     let kept = close_journal(&journal, &rates.counts, left_behind);
-    log_books(&rates.counts, left_behind);
+    log_account(&rates.counts, left_behind);
     drop(server);
     let exit = exit(ending, &rates.counts);
     Ok(if exit == Exit::Clean { kept.map_or_else(|exit| exit, |()| exit) } else { exit })
@@ -290,7 +290,7 @@ fn close_journal(journal: &Journal, counts: &Snapshot, left_behind: u64) -> Resu
 /// What became of every game: started is finished, rejected, abandoned and unfinished together; finished is written, unfit and
 /// spooled together with those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
 /// resumed wait on in the journal.
-fn log_books(counts: &Snapshot, left_behind: u64) {
+fn log_account(counts: &Snapshot, left_behind: u64) {
     let waiting = left_behind.saturating_sub(counts.games_resumed);
     if waiting > 0 {
         tracing::info!(games = waiting, "games of earlier processes were not resumed: they go on at the next start");
@@ -306,7 +306,7 @@ fn log_books(counts: &Snapshot, left_behind: u64) {
         games_written = counts.games_written,
         games_unfit = counts.games_unfit,
         games_spooled = counts.games_spooled,
-        "books"
+        "account of all games"
     );
 }
 

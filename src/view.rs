@@ -23,7 +23,7 @@ pub(crate) struct Ply {
     pub action: Action,
     /// Version of the newest model that had a say.
     pub model: i64,
-    /// Value of the position before it by the search, mover's view; `None` if nobody wrote it down.
+    /// Value of the position before it by the search, mover's view; `None` if the file does not have it.
     pub value: Option<f32>,
     /// The moves with the largest shares of the policy, game frame; shares above 0 come first.
     pub top: [Target; TOP_MOVES],
@@ -190,7 +190,7 @@ fn move_view(game: &Quoridor, top: &Target) -> MoveView {
     MoveView { action: game.action_name(top.action), visits: top.visits, share: rounded(top.probability) }
 }
 
-/// With as many digits as anybody reads: four after the point.
+/// With four digits after the point.
 pub(crate) fn rounded(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
 }

@@ -66,7 +66,7 @@ pub enum Activity {
     Working,
     /// It advances games, and all of them wait for evaluations.
     WaitingEvaluations,
-    /// Nobody has sent it anything to do.
+    /// It has been sent nothing to do.
     WaitingWork,
     /// It has no games, because the writer lets none start.
     WriterBlocked,
@@ -156,7 +156,7 @@ impl Account {
     /// The thread has nothing to do.
     pub fn rest(&self) {
         self.ledger.switch(|_| self.cause());
-        // Whoever changed the circumstances meanwhile may have found it still at work.
+        // The circumstances may have changed meanwhile, while it still counted as working.
         self.reconsider();
     }
 
@@ -212,7 +212,7 @@ impl Accounts {
         account
     }
 
-    /// Whether play is paused: no batch leaves, no game starts. To be called by whoever pauses and resumes.
+    /// Whether play is paused: no batch leaves, no game starts. To be called where play is paused and resumed.
     pub fn set_paused(&self, paused: bool) {
         self.circumstances.paused.store(paused, SeqCst);
         self.reconsider();

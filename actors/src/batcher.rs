@@ -78,7 +78,8 @@ pub struct BatcherAddresses {
     pub withdrawn: Recipient<ModelWithdrawn>,
 }
 
-/// See the module.
+/// Queues the leaves that the cache sends on, and gives each free inference thread a batch. It brings new models to the threads
+/// and withdraws one that answers with nonsense.
 pub struct BatcherActor<G: Game> {
     pool: Arc<InferencePool<G>>,
     policy: BatchPolicy,
@@ -141,7 +142,7 @@ impl<G: Game> BatcherActor<G> {
 }
 
 impl<G: Game> BatcherActor<G> {
-    /// Lets everybody know whether a model is in service.
+    /// Tells accounts and control whether a model is in service.
     fn serve(&self, serving: bool) {
         self.control.set_serving(serving);
         self.stats.accounts.set_serving(serving);
@@ -397,7 +398,7 @@ mod tests {
             // A model without evaluators: the loader would refuse it.
             stage.batcher.do_send(SwapModel { generation: nth(2), evaluators: Vec::new() });
             assert_eq!(stage.next().await, (vec![0, 1], Err(TicketError::Lost)));
-            assert!(stage.changes.take().await.is_empty(), "nobody hears of a model that did not come into service");
+            assert!(stage.changes.take().await.is_empty(), "no actor hears of a model that did not come into service");
             stage.ask(1, 4..8);
             assert_eq!(stage.next().await, (vec![4, 5, 6, 7], Ok(answer(1, [4, 5, 6, 7]))));
             stage.pool.close();

@@ -12,7 +12,7 @@
 //!    the threads that search are busy all the time themselves? If none of these, both sides wait for each other: too few games.
 //!
 //! Memory is judged by what is left of it, not by the cache: whether an evaluation that was evicted would have been asked for
-//! again, nobody has counted. A full cache that evicts is mentioned in the advice of a busy device.
+//! again, is not counted. A full cache that evicts is mentioned in the advice of a busy device.
 
 mod estimate;
 mod monitor;

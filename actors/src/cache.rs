@@ -39,7 +39,7 @@ pub struct DeviceIdle {
     pub most: usize,
 }
 
-/// See the module.
+/// Answers games' requests from a table of evaluations, and asks the batcher for the positions that are not in it.
 pub struct CacheActor<G: Game> {
     limits: CacheLimits,
     batcher: Recipient<Evaluate<G>>,

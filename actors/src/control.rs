@@ -29,7 +29,7 @@ pub struct ControlState {
     pub serving: bool,
 }
 
-/// See the module. All methods may be called from any thread.
+/// Whether play is paused and whether the process is ending. All methods may be called from any thread.
 #[derive(Debug, Default)]
 pub struct Control {
     paused: AtomicBool,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_to_stop_is_not_paused_any_more() {
+    fn a_process_that_is_told_to_stop_is_not_paused_any_more() {
         let control = Control::default();
         let mut told = 0;
         control.drain(|| told += 1);

@@ -211,7 +211,7 @@ struct Playing<G: Game> {
     meter: Meter,
 }
 
-/// See the module.
+/// Plays one game after another: searches, asks for evaluations, chooses moves, and hands finished games to the writer.
 pub struct GameActor<G: Game> {
     slot: usize,
     plan: GamePlan<G>,
@@ -408,7 +408,7 @@ impl<G: Game> Assigned<G> {
         }
     }
 
-    /// Tells whoever watches.
+    /// Tells the hook, if there is one.
     fn tell(&self, plan: &GamePlan<G>, slot: usize, news: GameNews<'_, G>) {
         if let Some(hook) = &plan.hook {
             hook(GameKey { slot, seed: self.seed, index: self.index }, &news);

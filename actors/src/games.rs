@@ -232,7 +232,7 @@ pub struct GamesToPlay<G: Game> {
     pub terms: Terms,
 }
 
-/// See the module.
+/// Starts games in its slots while the writer has credits for them, and hears of each game that ends.
 pub struct GamesSupervisor<G: Game> {
     actors: Vec<Addr<GameActor<G>>>,
     new_slot: NewSlot<G>,

@@ -1,4 +1,4 @@
-//! How every child is doing: kept by whoever supervises it, read by the watchdog, the log and the status.
+//! How every child is doing: kept by its supervisor, read by the watchdog, the log and the status.
 //!
 //! A lock is taken only when a child starts, ends or is asked about; signs of life are lock-free ([`Beat`]).
 
@@ -280,7 +280,7 @@ impl Member {
     }
 }
 
-/// One child's entry in its [`Member`], kept by whoever supervises it. Dropped, the child has stopped.
+/// One child's entry in its [`Member`], kept by its supervisor. Dropped, the child has stopped.
 #[derive(Debug)]
 pub struct Presence {
     member: Arc<Member>,

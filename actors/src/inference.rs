@@ -297,7 +297,7 @@ impl<G: Game> WorkerLoop<G> {
             let spent = match served {
                 Ok(Ok(())) => return,
                 Ok(Err(GaveUp)) => true,
-                // The batch in hand was reported lost when it was dropped, but nobody has told the batcher.
+                // The batch in hand was reported lost when it was dropped, but the batcher has not been told.
                 Err(payload) => self.back_off(ExitReason::Panicked(caught(payload))).is_err(),
             };
             if spent {

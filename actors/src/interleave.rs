@@ -20,7 +20,7 @@
 //! What is checked at every step stands in [`books`]; what must be true at rest, in [`world`]. In words: each request is
 //! answered once, by one model, and never by one older than the newest the cache has heard of; what the cache keeps for a model
 //! was computed by it; no model answers before the cache has heard of it; a leaf is in flight once, and run by the model that it
-//! was asked of; a withdrawn model gets no batch, and in a pause none leaves; at rest nobody waits while a model serves, no thread counts as busy, and a
+//! was asked of; a withdrawn model gets no batch, and in a pause none leaves; at rest no request waits while a model serves, no thread counts as busy, and a
 //! sound model puts everything right.
 //!
 //! `SELFPLAYD_SCHEDULE_SEED=n` repeats one schedule, `SELFPLAYD_SCHEDULES=n` plays so many.

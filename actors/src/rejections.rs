@@ -1,4 +1,4 @@
-//! Why the last models were refused or withdrawn, for whoever shows it: counters tell only how many were.
+//! Why the last models were refused or withdrawn, for status and page: counters tell only how many were.
 
 use std::{
     collections::VecDeque,

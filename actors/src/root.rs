@@ -40,7 +40,7 @@ pub struct Drain {
     pub grace: Duration,
 }
 
-/// A pause is over. Sent by the root to whoever does nothing during one: batcher, games' supervisor and loader.
+/// A pause is over. Sent by the root to the actors that rest during one: batcher, games' supervisor and loader.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct PlayResumed;
@@ -71,7 +71,7 @@ pub enum Ending {
     WriterGaveUp(String),
     /// Finished games could not be written to the output directory.
     Unwritten {
-        /// Nobody has these.
+        /// No actor has these.
         lost: u64,
         /// The journal has these: the next start writes them.
         kept: u64,

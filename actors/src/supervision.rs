@@ -66,7 +66,7 @@ pub fn fail<A: Actor<Context = Context<A>>>(ctx: &mut Context<A>, reason: impl I
     ctx.stop();
 }
 
-/// The receiving end of an actor that is yet to start: addresses are made first and passed to whoever needs them.
+/// The receiving end of an actor that is yet to start: addresses are made first and passed on to the actors that need them.
 pub struct Mailbox<A: Actor>(AddressReceiver<A>);
 
 /// An address and its mailbox.
@@ -104,7 +104,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Mailbox<A> {
             let mut reason = match (panic, failure) {
                 (Some(text), _) => ExitReason::Panicked(text),
                 (None, Some(text)) => ExitReason::Failed(text),
-                // Without an address nobody could reach it any more: the system is stopping.
+                // Without an address it could not be reached any more: the system is stopping.
                 (None, None) if restart == Restart::Transient || !running.ctx().connected() => break,
                 (None, None) => ExitReason::Normal,
             };
@@ -121,7 +121,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Mailbox<A> {
                 tokio::time::sleep(wait).await;
                 let _call = calls.map(|beat| beat.enter());
                 match catch_unwind(AssertUnwindSafe(|| running.restart())) {
-                    Ok(connected) => break connected, // False: nobody holds its address any more.
+                    Ok(connected) => break connected, // False: its address is held nowhere any more.
                     Err(payload) => {
                         reason = ExitReason::Panicked(format!("in its restart: {}", caught(payload)));
                     }

@@ -23,7 +23,7 @@ pub struct Generation {
 /// Why a request has no evaluations.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum TicketError {
-    /// Whoever held the request died. Asking again is right.
+    /// The actor or thread that held the request died. Asking again is right.
     #[error("evaluate positions: the request was lost in a restart")]
     Lost,
     /// The network could not be run. Asking again may help.
@@ -233,7 +233,7 @@ impl<G: Game> LeafBatch<G> {
         self.send(outcome, freed);
     }
 
-    /// Drops the leaves without a report: whoever sent them has given them up already.
+    /// Drops the leaves without a report: their sender has given them up already.
     pub fn discard(mut self) {
         self.reply = None;
     }

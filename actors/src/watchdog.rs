@@ -20,7 +20,7 @@ use crate::{
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The most that one look adds to what a child was seen busy for. While the process is suspended, or the machine is too
-/// overloaded to run even this thread, nothing is held against anybody.
+/// overloaded to run even this thread, nothing counts as a hang.
 const MOST_PER_LOOK: Duration = Duration::from_millis(500);
 /// How long the root may take to end the process after a hang: it gives games, writer and threads their chance.
 const END_WITHIN: Duration = Duration::from_secs(20);

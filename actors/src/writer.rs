@@ -156,7 +156,7 @@ impl Trouble {
     }
 }
 
-/// See the module.
+/// Queues finished games, writes them in groups, and tells the games' supervisor of each one that is safe on the disk.
 pub struct WriterActor<G: Game> {
     files: Files<G>,
     output: Output,
@@ -251,7 +251,7 @@ impl<G: Game> WriterActor<G> {
             tracing::error!(waiting = self.queue.len(), reason, gives_up_in_s = left.as_secs(), "cannot write games");
         }
         if self.flushing {
-            return; // Whoever flushes decides what becomes of them.
+            return; // The flush decides what becomes of them.
         }
         if trouble.since.elapsed() >= deadline && !std::mem::replace(&mut self.escalated, true) {
             let reason = format!("games could not be written for {} s: {reason}", deadline.as_secs_f64());

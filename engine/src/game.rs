@@ -38,7 +38,7 @@ impl Player {
 pub enum Outcome {
     /// This side won.
     Win(Player),
-    /// Nobody won: by the rules, or because the step limit was reached.
+    /// Neither player won: by the rules, or because the step limit was reached.
     Draw,
 }
 

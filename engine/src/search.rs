@@ -3,7 +3,7 @@
 //! No thread, channel or clock lives here. A caller alternates:
 //!
 //! ```text
-//! begin ─▶ gather ──leaves──▶ (whoever evaluates) ──evaluations──▶ apply ─▶ gather … until gather leaves nothing to ask
+//! begin ─▶ gather ──leaves──▶ (the evaluator) ──evaluations──▶ apply ─▶ gather … until gather leaves nothing to ask
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited

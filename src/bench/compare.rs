@@ -48,7 +48,7 @@ pub(super) enum Verdict {
     Changed,
     /// The spreads meet: it may be chance.
     Within,
-    /// There was one round before or now, so that nobody knows what chance does.
+    /// There was one round before or now, so that it is not known what chance does.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! What is played on where nobody keeps the games.
+//! What is played on where games are not kept.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ impl Ground {
         Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
     }
 
-    /// Lets somebody watch the games.
+    /// Calls `hook` at every move of the games.
     pub(super) fn watch(&mut self, hook: GameHook<Quoridor>) {
         self.plan.hook = Some(hook);
     }

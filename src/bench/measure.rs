@@ -77,7 +77,7 @@ impl Until {
     /// Time until it is worth to look again.
     fn wait(self, begin: &Sample) -> Duration {
         match self {
-            // Nobody is to be woken while it is measured.
+            // No thread is to be woken while it is measured.
             Self::Seconds(seconds) | Self::Answers(seconds, _) => {
                 Duration::from_secs_f64(seconds).saturating_sub(begin.at.elapsed()).max(TICK)
             }

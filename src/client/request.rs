@@ -69,9 +69,9 @@ pub(super) struct Answer {
 pub(super) enum Unreachable {
     /// There is no connection.
     Nobody(io::Error),
-    /// Whoever is there says nothing in time.
+    /// A program listens there, but says nothing in time.
     Silent,
-    /// Whoever is there is no daemon, or one of another version.
+    /// The program that listens there is no daemon, or one of another version.
     NoDaemon(String),
 }
 

@@ -91,11 +91,11 @@ fn the_end_is_told_once_and_asks_for_time_until_its_deadline() {
     let extended = (0..1_000).filter(|_| course.look().contains(&"EXTEND_TIMEOUT_USEC".to_owned())).count();
     assert_eq!(extended as u64, (GRACE + AFTER_GRACE).as_secs() - 1);
     assert_eq!(course.story.end(), Vec::<String>::new());
-    assert_eq!(Course::new().story.end(), ["STOPPING=1"], "an end that nobody asked for is told too");
+    assert_eq!(Course::new().story.end(), ["STOPPING=1"], "an end that was not asked for is told too");
 }
 
 #[test]
-fn a_reload_is_told_from_its_beginning_to_its_end_by_whoever_is_ready() {
+fn a_reload_is_told_from_its_beginning_to_its_end_where_the_service_is_ready() {
     let now = || Some("MONOTONIC_USEC=7".to_owned());
     let mut course = Course::new();
     assert_eq!(course.story.reload_begins(now()), NOTHING);

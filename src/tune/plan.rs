@@ -22,7 +22,7 @@ const WAITS: [u32; 5] = [0, 250, 500, 1000, 2000];
 /// Most numbers of threads that are tried one by one.
 const MOST_THREADS: u32 = 8;
 
-/// See the module.
+/// What the search may try: the settings that it begins with, and their bounds.
 pub(super) struct Plan {
     /// The user's, within the memory given, with threads and batches as `auto` has them.
     pub(super) settings: Settings,

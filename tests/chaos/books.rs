@@ -12,7 +12,8 @@ use crate::{
     session::{Ended, Log},
 };
 
-/// See the module.
+/// The account of all games: each one that a log says was begun must be taken by the trainer, set aside with a word, or reported
+/// as lost, and none twice.
 #[derive(Default)]
 pub(crate) struct Books {
     /// Every game that a log knows of.
@@ -105,7 +106,7 @@ impl Books {
                 self.forgotten.extend(&here);
             }
             self.interrupted.extend(here);
-        } else if log.saying("books").any(|books| number(books, "games_unfinished") > 0) {
+        } else if log.saying("account of all games").any(|books| number(books, "games_unfinished") > 0) {
             // What it had in play is in its journal.
             self.interrupted.extend(here);
         }
@@ -122,7 +123,7 @@ impl Books {
     pub(crate) fn balance(&self, ingest: &Ingest) {
         let taken: BTreeSet<_> = ingest.taken().keys().copied().collect();
         let unknown: Vec<_> = taken.difference(&self.begun).collect();
-        assert!(unknown.is_empty(), "nobody began {unknown:?}");
+        assert!(unknown.is_empty(), "no log says that these began: {unknown:?}");
         let twice: Vec<_> = taken.intersection(&self.set_aside).collect();
         assert!(twice.is_empty(), "set aside, and yet written: {twice:?}");
         let missing = self.missing(ingest);
@@ -162,7 +163,7 @@ impl Books {
 
 /// What the daemon itself says at its end.
 fn own_books_balance(ended: &Ended) {
-    let Some(books) = ended.log.saying("books").next() else {
+    let Some(books) = ended.log.saying("account of all games").next() else {
         assert_ne!(ended.code(), Some(0), "it ended without its books:\n{}", ended.log.tail());
         return;
     };

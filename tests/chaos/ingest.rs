@@ -15,14 +15,14 @@ use crate::{
     site::Site,
 };
 
-/// What a game is, whoever played or wrote it: its seed and number fix all its randomness.
+/// What a game is, whichever process played or wrote it: its seed and number fix all its randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity {
     pub(crate) seed: u64,
     pub(crate) index: u64,
 }
 
-/// See the module.
+/// Takes games out of the output directory, checks each one, and remembers it by seed and number.
 pub(crate) struct Ingest {
     numpy: Numpy,
     taken: BTreeMap<Identity, GameMetadata>,

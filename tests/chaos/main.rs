@@ -1,4 +1,5 @@
-//! Breaks the real `selfplayd` in every way a training run may meet, and checks that the books balance.
+//! Breaks the real `selfplayd` in every way a training run may meet, and checks the account of all games: begun = taken by the trainer +
+//! set aside with a word + reported as lost, and none twice ("the books balance").
 //!
 //! What the tests are made of:
 //! - [`random`], [`mod@pause`]: seeded choices, and time that passes

@@ -109,7 +109,7 @@ fn sigterm_keeps_games_that_outlast_the_grace_period() {
         daemon.resumes_all();
         run.takes(2, &mut daemon);
         let ended = daemon.terminate().exited_with(0);
-        let unfinished = ended.log.saying("books").next().unwrap()["games_unfinished"].as_u64().unwrap();
+        let unfinished = ended.log.saying("account of all games").next().unwrap()["games_unfinished"].as_u64().unwrap();
         assert!(unfinished > 0, "none was in play: {}", ended.log.tail());
         run.books.enter(&ended);
     }
@@ -126,7 +126,7 @@ fn games_that_a_short_life_does_not_resume_wait_for_the_next() {
     let mut short = run.start(&Launch::plain().setting("play.games_per_process", "1").grace(0.0));
     short.says("game resumed");
     let ended = short.terminate().exited_with(0);
-    let waiting = ended.log.saying("books").next().unwrap()["games_waiting"].as_u64().unwrap();
+    let waiting = ended.log.saying("account of all games").next().unwrap()["games_waiting"].as_u64().unwrap();
     assert!(waiting > 0, "all were resumed one after the other: {}", ended.log.tail());
     run.books.enter(&ended);
     run.ends_in_peace();
@@ -284,7 +284,7 @@ fn a_game_set_aside_without_room_to_note_it_is_played_on_once() {
     let set_aside = killed.log.saying("game set aside: it breaks the replay format").map(identity).next().unwrap();
     run.books.enter(&killed);
     let taken = run.ends_in_peace();
-    assert!(taken.contains(&set_aside), "nobody played it on: {set_aside:?}");
+    assert!(taken.contains(&set_aside), "it was not played on: {set_aside:?}");
 }
 
 #[test]

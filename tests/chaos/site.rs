@@ -82,7 +82,7 @@ impl Site {
         }
     }
 
-    /// Puts a file where the directory of finished games was, so that nobody can make it anew.
+    /// Puts a file where the directory of finished games was, so that it cannot be made anew.
     pub(crate) fn take_directory(&self) {
         fs::rename(self.ready(), self.path("replay_buffers/away")).unwrap();
         fs::write(self.ready(), "not a directory").unwrap();

@@ -1,4 +1,4 @@
-//! Requests that nobody well-meaning sends: the daemon answers them, or does not, and plays on.
+//! Requests that no well-meaning client sends: the daemon answers them, or does not, and plays on.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -90,7 +90,7 @@ fn what_is_too_large_is_not_read() {
     let (_trainer, daemon, address) = started();
     let body = "x".repeat((64 << 10) + 1);
     send(address, request("POST", "/v1/settings", JSON, &body)).unwrap().fails(413, "more than 65536 bytes");
-    // Nobody waits for what was only promised.
+    // The daemon does not wait for what was only promised.
     let promised = request("POST", "/v1/settings", &format!("{JSON}Content-Length: 1000000000000\r\n"), "");
     send(address, promised).unwrap().fails(413, "more than 65536 bytes");
     let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
@@ -117,7 +117,7 @@ fn what_is_too_large_is_not_read() {
 }
 
 #[test]
-fn who_is_slow_is_cut_off_and_nobody_else_notices() {
+fn a_slow_client_is_cut_off_and_no_other_notices() {
     let (_trainer, daemon, address) = started();
     let mut head = connect(address);
     head.write_all(b"GET /healthz HTTP/1.1\r\nHost: loc").unwrap();

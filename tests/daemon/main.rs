@@ -25,7 +25,7 @@
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
 //! - [`proxy`]: the daemon behind nginx and Caddy
-//! - [`hostile`]: requests that nobody well-meaning sends
+//! - [`hostile`]: requests that no well-meaning client sends
 //! - [`siblings`]: which daemon is which, and daemons beside each other
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`page`]: the status page in a browser

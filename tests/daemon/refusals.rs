@@ -73,7 +73,7 @@ fn an_onnx_runtime_that_is_not_there() {
     let daemon = able(dir.path()).env("ORT_DYLIB_PATH", file.to_str().unwrap());
     daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&["failed to load ONNX Runtime from", "cargo xtask setup"]);
 
-    // Whoever needs no network needs no runtime either.
+    // Without a network no runtime is needed either.
     let daemon = able(dir.path()).env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
     daemon.args("--evaluator uniform").run().succeeded();
 }

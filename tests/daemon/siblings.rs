@@ -109,7 +109,7 @@ fn a_daemon_may_end_with_its_parent() {
     shell.kill().unwrap();
     shell.wait().unwrap();
     says(&format!("process {}, which started this one, is gone", shell.id()));
-    says("books");
+    says("account of all games");
     drop(orphan);
 }
 

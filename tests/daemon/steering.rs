@@ -166,7 +166,7 @@ fn settings_read_again_hold_from_then_on_and_a_mistake_changes_none() {
 }
 
 #[test]
-fn whoever_asks_is_told_how_everything_is() {
+fn a_client_that_asks_is_told_how_everything_is() {
     let trainer = Trainer::new(Config::QUICK);
     let mut daemon = trainer.daemon().args("--evaluator hash --log-format json").start();
     daemon.says("waiting for a model");

@@ -152,7 +152,7 @@ fn a_signal_while_it_starts_stops_it_before_any_game() {
         wait::until("the daemon at the lock", || daemon.has_open(&trainer.lock_file()).then_some(()));
         daemon.signal(signal);
         drop(lock);
-        daemon.wait().succeeded().said(&["stopping", "books games_started=0"]).within(20);
+        daemon.wait().succeeded().said(&["stopping", "account of all games games_started=0"]).within(20);
         trainer.is_tidy();
     }
 }

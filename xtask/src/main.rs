@@ -49,7 +49,7 @@ enum Task {
     Bench(bench::Args),
     /// Count the instructions of the hot paths, and compare them with those that are committed, as CI does
     Instructions(instructions::Args),
-    /// Break daemons at random for as long as you like, and check that the books balance
+    /// Break daemons at random for as long as you like, and check that no game is lost or written twice
     Chaos(chaos::Args),
     /// Swap models under a daemon every two seconds, and watch its memory, files and threads
     Soak(soak::Args),

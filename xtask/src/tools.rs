@@ -1,5 +1,5 @@
 //! Programs of others that tests run: Prometheus, a browser, systemd's checks. Tests skip what is not installed and say so; so does
-//! `cargo xtask test`, because nobody reads what tests that passed have said.
+//! `cargo xtask test`, because what tests that passed have said is hardly ever read.
 //!
 //! Under continuous integration, or with `--install`, what is missing is installed from Debian's packages. Never otherwise: a machine
 //! belongs to its user.

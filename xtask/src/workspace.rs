@@ -20,7 +20,7 @@ pub(crate) fn display(path: &Path) -> std::path::Display<'_> {
     path.strip_prefix(root()).unwrap_or(path).display()
 }
 
-/// Whether this runs under continuous integration, where nobody can answer or install by hand.
+/// Whether this runs under continuous integration, where no person can answer or install by hand.
 pub(crate) fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
 }

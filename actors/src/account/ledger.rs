@@ -21,7 +21,7 @@ const READINGS: usize = 10_000;
 /// Nanoseconds per activity, in the order of [`Activity::ALL`].
 pub(super) type Spent = [u64; Activity::ALL.len()];
 
-/// See the module. At any moment all that was spent, with the open span, is the time since it was made.
+/// Nanoseconds spent on each activity. At any moment their sum, with the open span, is the time since the ledger was made.
 #[derive(Debug)]
 pub(super) struct Ledger {
     begun: u64,

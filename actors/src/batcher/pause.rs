@@ -24,7 +24,7 @@ impl<G: Game> Handler<PlayResumed> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
-        self.queue.arrive_anew(Instant::now()); // Nobody kept it waiting but the pause.
+        self.queue.arrive_anew(Instant::now()); // Only the pause kept it waiting.
         self.dispatch(ctx);
     }
 }

@@ -1,6 +1,6 @@
 //! How often after a swap the cache hears that a thread is idle. Plain state: no actor, no thread.
 
-/// See the module.
+/// After a swap, tells when the cache is to hear that a thread is idle, until enough positions were warmed.
 pub(super) struct WarmUp {
     /// Positions to be warmed after a swap; 0: none.
     most: usize,

@@ -32,7 +32,8 @@ struct Moment {
     times: Times,
 }
 
-/// See the module. All methods may be called from any thread.
+/// Samples of counters and time accounts of the last seconds, and the bottleneck that follows from them. All methods may be called
+/// from any thread.
 pub struct Monitor {
     stats: Arc<Stats>,
     sizes: Sizes,

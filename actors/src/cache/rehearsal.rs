@@ -12,7 +12,7 @@ use crate::{
 /// The one model there is.
 const GENERATION: Generation = Generation { number: 1, version: 1 };
 
-/// A table whose requests come from nobody: their answers are dropped.
+/// A table whose requests come from no game: their answers are dropped.
 pub struct CacheRehearsal<G: Game> {
     table: Table<G>,
     nobody: actix::Recipient<Evaluated>,

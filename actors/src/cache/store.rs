@@ -60,7 +60,7 @@ pub(super) struct Store<G: Game> {
 pub(crate) struct Evictions {
     /// Of the generation that the new entry is of.
     pub(crate) full: u64,
-    /// Of another: nobody would have asked for them any more.
+    /// Of another: they would not have been asked for any more.
     pub(crate) stale: u64,
 }
 

@@ -45,9 +45,9 @@ pub(crate) struct Counts {
     hits: u64,
     misses: u64,
     in_flight_hits: u64,
-    /// Leaves that nobody had asked.
+    /// Leaves that no game had asked for.
     warmed: u64,
-    /// Positions reported lost by whoever held them.
+    /// Positions reported lost by the part that held them.
     lost: u64,
     evictions: Evictions,
     entries: usize,
@@ -69,7 +69,7 @@ pub(super) struct Table<G: Game> {
 }
 
 impl<G: Game> Table<G> {
-    /// `warming`: what is to be asked of a new model before anybody does.
+    /// `warming`: what is to be asked of a new model before games do.
     pub(super) fn new(limits: CacheLimits, warming: Warming<G>, own: Recipient<BatchDone>) -> Self {
         Self {
             generation: Generation::default(),
@@ -147,7 +147,7 @@ impl<G: Game> Table<G> {
         }
     }
 
-    /// Puts up to `most` leaves on the way that nobody has asked, because they were asked often of the model before.
+    /// Puts up to `most` leaves on the way that no game has asked for, because games often asked the model before for them.
     pub(super) fn warm(&mut self, most: usize) {
         for _ in 0..most {
             let generation = self.generation.number;
@@ -192,7 +192,7 @@ impl<G: Game> Table<G> {
                 }
             }
             // Most of an old model's leaves were given up when the model changed. One that is still in flight was asked of the
-            // new model and answered by the old one all the same: nobody may wait for it for ever.
+            // new model and answered by the old one all the same: no request may wait for it for ever.
             Ok(_) => done.ids.into_iter().for_each(|id| self.fail(id, |_| TicketError::Lost)),
             Err(error) => {
                 if error == TicketError::Lost {

@@ -1,4 +1,4 @@
-//! What is worth asking of a new model before anybody does: the positions that were asked most often of the one before. Plain
+//! What is worth asking of a new model before games do: the positions that were asked most often of the one before. Plain
 //! state: no actor, no thread.
 //!
 //! Hits are counted for a bounded number of positions; a newcomer that finds no room costs each of them one hit, and those that are
@@ -17,7 +17,7 @@ pub(super) struct Warming<G: Game> {
     /// Most positions asked after a change; 0: none, and none is counted.
     most: usize,
     hits: HashMap<G::Position, (Leaf<G>, u32)>,
-    /// The hottest of the model before that nobody has asked yet, the hottest last.
+    /// The hottest of the model before that no game has asked for yet, the hottest last.
     left: Vec<Leaf<G>>,
 }
 

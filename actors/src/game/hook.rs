@@ -1,4 +1,4 @@
-//! Lets somebody watch the games: traces, the boards in play, tests.
+//! What is called at every move, to watch the games: traces, the boards in play, tests.
 
 use std::sync::Arc;
 

@@ -96,7 +96,7 @@ impl Child {
 /// How a run of a child ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitReason {
-    /// It stopped by itself, or nobody had its address any more.
+    /// It stopped by itself, or its address was held nowhere any more.
     Normal,
     /// It panicked, with this text.
     Panicked(String),

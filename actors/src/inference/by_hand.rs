@@ -1,4 +1,4 @@
-//! The pool without threads of its own: whoever tests takes each thread's steps, one at a time and in any order.
+//! The pool without threads of its own: a test takes each thread's steps, one at a time and in any order.
 
 use super::*;
 
@@ -58,7 +58,7 @@ impl<G: Game> HandThread<G> {
     /// Takes one step: runs a batch, or sends its report, or takes another model.
     pub(crate) fn step(&mut self) -> Option<ThreadStep> {
         if let Some(done) = self.done.take() {
-            // Nobody waits here, and no budget is spent.
+            // Nothing waits here, and no budget is spent.
             done.tell(self.work.batcher.clone(), |_| Ok(())).ok();
             return Some(ThreadStep::Reported);
         }

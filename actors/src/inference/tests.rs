@@ -202,7 +202,7 @@ fn while_one_thread_backs_off_the_others_are_preferred() {
     });
 }
 
-/// A panic's payload that panics when it is dropped: it unwinds through whoever caught the first panic.
+/// A panic's payload that panics when it is dropped: it unwinds through the code that caught the first panic.
 struct Bomb;
 
 impl Drop for Bomb {

@@ -38,7 +38,7 @@ pub(super) enum Mail {
     ModelWithdrawn(ModelWithdrawn),
 }
 
-/// The address of everybody: what is sent anywhere comes here.
+/// The address of all actors: what is sent to any of them comes here.
 pub(super) struct Everybody(Rc<RefCell<VecDeque<Mail>>>);
 
 impl Actor for Everybody {
@@ -76,7 +76,7 @@ impl Post {
         Self { everybody, address: Addr::new(sender), caught }
     }
 
-    /// The address of whoever gets messages of this type.
+    /// The address of the actor that gets messages of this type.
     pub(super) fn address<M>(&self) -> Recipient<M>
     where
         M: Message<Result = ()> + Send + 'static,

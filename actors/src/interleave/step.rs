@@ -1,6 +1,6 @@
 //! What can happen next in a schedule, and to whom.
 
-/// Whoever sends mail.
+/// An actor or thread that sends mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Cache,
@@ -24,7 +24,7 @@ pub(super) enum Panic {
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// The oldest message that somebody sent arrives in its receiver's mailbox.
+    /// The oldest message of a sender arrives in its receiver's mailbox.
     Arrive(Who),
     /// The cache takes a message up.
     Cache(Panic),

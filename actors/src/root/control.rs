@@ -87,7 +87,7 @@ impl Controller {
         self.steer.do_send(Steer::Reload(tell));
     }
 
-    /// Changes settings. They are taken as they are: whoever calls this has checked them.
+    /// Changes settings. They are taken as they are: the caller has checked them.
     pub fn set(&self, settings: LiveSettings) {
         self.steer.do_send(Steer::Set(settings));
     }
@@ -111,7 +111,7 @@ impl<G: Game> RootSupervisor<G> {
         }
     }
 
-    /// Wakes whoever does nothing during a pause.
+    /// Wakes the actors that rest during a pause.
     pub(super) fn play_on(&self) {
         self.note_pause();
         tracing::info!("play is resumed");

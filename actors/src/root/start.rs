@@ -172,7 +172,7 @@ pub(super) async fn start<G: Game>(
         RootSupervisor::new(addresses, control.clone(), options.unload_after, stats.clone(), ending, keeps);
     actix::spawn(async move {
         root_mailbox.supervise(root_actor, root_spec).await;
-        System::current().stop(); // Without a root nobody else would.
+        System::current().stop(); // Without a root nothing else would.
     });
 
     // The loader last: everything it may wake is there.

@@ -21,7 +21,7 @@ pub(super) struct Tree<G: Game> {
     pub(super) arbiters: Vec<Arbiter>,
     pub(super) health: Arc<Health>,
     pub(super) watchdog: Watchdog,
-    /// An actor without an address ends and is not restarted; nobody else holds this one's.
+    /// An actor without an address ends and is not restarted; nothing else holds this one's.
     pub(super) loader: Addr<ModelLoaderActor<G>>,
 }
 

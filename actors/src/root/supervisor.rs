@@ -44,7 +44,7 @@ pub(super) struct RootAddresses<G: Game> {
     pub(super) cache: Addr<CacheActor<G>>,
 }
 
-/// See the module.
+/// Watches over all other actors. It decides when the process ends and with which [`Ending`], and stops them in order.
 pub(super) struct RootSupervisor<G: Game> {
     pub(super) addresses: RootAddresses<G>,
     pub(super) control: Arc<Control>,
@@ -233,7 +233,7 @@ impl<G: Game> Handler<ChildGaveUp> for RootSupervisor<G> {
     fn handle(&mut self, ChildGaveUp { child, reason }: ChildGaveUp, ctx: &mut Self::Context) {
         let reason = format!("{child}: {reason}");
         if child == "writer" {
-            // Nobody is left to flush.
+            // No writer is left to flush.
             let counts = self.stats.snapshot();
             let unwritten = counts.games_finished.saturating_sub(counts.games_written + counts.games_unfit);
             let (kept, lost) = if self.journal_keeps_games { (unwritten, 0) } else { (0, unwritten) };

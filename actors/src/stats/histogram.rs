@@ -1,6 +1,6 @@
 //! Distributions of what is measured, as counts in fixed buckets.
 //!
-//! The buckets are ours rather than a recorder's: the status shows them, nothing piles up while nobody asks, and what is
+//! The buckets are ours rather than a recorder's: the status shows them, nothing piles up between two readings, and what is
 //! exported agrees with what a snapshot says.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! The table of metrics. Whoever adds one writes it here, counts it where it happens, and runs the tests, which say how to
+//! The table of metrics. To add one, write it here, count it where it happens, and run the tests, which say how to
 //! bring `docs/metrics.md` up to date.
 
 use super::{
@@ -100,7 +100,7 @@ table! {
     /// Requests that games wait for.
     Gauge(Requests) requests_in_flight { requests_in_flight; }
     /// Positions given to the network, by what came of it: an evaluation, a failure of the batch, numbers that are not finite,
-    /// or nothing because whoever held it died.
+    /// or nothing because the part that held it failed.
     Counter(Leaves) evaluations_total {
         evaluations: outcome = "ok";
         evaluations_failed: outcome = "error";
@@ -142,7 +142,7 @@ table! {
         cache_misses: result = "miss";
         cache_in_flight_hits: result = "in_flight";
     }
-    /// Leaves that nobody asked: evaluated in idle time after a swap because they were asked often of the model before.
+    /// Leaves that no game had asked for: evaluated in idle time after a swap, because games often asked the model before for them.
     Counter(Leaves) cache_warmed_total { cache_warmed; }
     /// Evaluations in the cache.
     Gauge(Entries) cache_entries { cache_entries; }

@@ -211,7 +211,7 @@ impl<G: Game> Queue<G> {
             return Ok(());
         }
         // Should the journal fail here or below, a crash within the next steps may show these games twice; not to write them
-        // would be worse. The journal's own trouble is told by whoever tends it.
+        // would be worse. The journal's own trouble is told where it is tended.
         output.journal.sync().ok();
         if let Err(error) = output.store.complete(&mut staged) {
             self.games.iter_mut().zip(staged).for_each(|(game, staged)| game.keep(staged, &error));

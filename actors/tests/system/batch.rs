@@ -68,7 +68,7 @@ fn a_game_is_a_function_of_its_seed_whatever_threads_batches_and_caches_do() {
     for (name, scenario) in variants {
         let Played { ending, arrays, .. } = scenario.play();
         assert_eq!(ending, Ending::Clean, "{name}");
-        // Not assert_eq: nobody wants to read the bytes.
+        // Not assert_eq: it would print all bytes.
         assert!(arrays == expected, "{name}");
     }
     let other = {

@@ -70,7 +70,7 @@ impl Hash for FragilePosition {
     }
 }
 
-/// See the module.
+/// Plays by the rules of Quoridor, and panics at the calls that a test chose.
 #[derive(Clone, Debug)]
 pub(crate) struct Fragile {
     game: Quoridor,

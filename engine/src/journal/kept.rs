@@ -30,9 +30,9 @@ const MOST_DEAD: u64 = 4;
 /// A journal with a file.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Taken once per ply; nobody waits for the disk while holding it.
+    /// Taken once per ply; no thread waits for the disk while it holds it.
     state: Mutex<State>,
-    /// Held by whoever waits for the disk. Taken before `state`.
+    /// Held by the thread that waits for the disk. Taken before `state`.
     upkeep: Mutex<()>,
     tmp: PathBuf,
     path: PathBuf,
@@ -196,7 +196,7 @@ impl Kept {
                 _ => {}
             }
         }
-        // Unlocked only now, so that nobody takes over what is not complete or not needed.
+        // Unlocked only now, so that no other process takes over what is not complete or not needed.
         self.state().file = None;
         Ok(())
     }

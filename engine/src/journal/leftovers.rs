@@ -45,7 +45,7 @@ impl Leftovers {
         let mut leftovers = Self::default();
         for name in names {
             if let Some(session) = name.strip_prefix(".probe_") {
-                // Under the lock nobody probes.
+                // Under the lock no other process probes.
                 leftovers.probes.extend(session.parse::<SessionId>().is_ok().then(|| name.clone()));
                 continue;
             }

@@ -126,7 +126,7 @@ fn the_reference_s_games_are_read() {
             assert!(policy.iter().zip(mask).all(|(&share, &legal)| legal || share == 0.0));
         }
         let last = match entry["winner"].as_u64() {
-            // Whoever made the last ply won.
+            // The player of the last ply won.
             Some(_) => 1.0,
             None => 0.0,
         };

@@ -25,7 +25,7 @@ pub enum GameResult {
     First,
     /// The player who moved second.
     Second,
-    /// Nobody.
+    /// Neither.
     Draw,
 }
 

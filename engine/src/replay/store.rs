@@ -308,7 +308,7 @@ impl ReplayStore {
         if matches!(path.try_exists(), Ok(true)) { Err(StoreError::Exists { path }) } else { Ok(()) }
     }
 
-    /// Creates `tmp` when somebody removed it, but not the directory around it: that may be a disk that is not mounted.
+    /// Creates `tmp` when it was removed, but not the directory around it: that may be a disk that is not mounted.
     pub(crate) fn create_tmp(&self) -> Result<(), StoreError> {
         match fs::create_dir(&self.tmp) {
             Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
@@ -320,7 +320,7 @@ impl ReplayStore {
 
     /// Moves a small file through `tmp` into the directory and removes it.
     fn probe(&self, session: SessionId) -> Result<(), StoreError> {
-        // Held so that nobody takes the file for a leftover. A file system without locks is no reason not to store games.
+        // Held so that no other process takes the file for a leftover. A file system without locks is no reason not to store games.
         let _lock = match self.lock(LOCK_WAIT) {
             Err(error @ LockError::Busy { .. }) => return Err(error.into()),
             other => other.ok(),

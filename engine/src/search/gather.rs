@@ -20,7 +20,7 @@ use crate::{
 /// Simulations by how their leaf got its value, summed over the life of a [`Search`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeafCounts {
-    /// A new position, evaluated by whoever answers the leaves.
+    /// A new position, which the answer to the leaves evaluates.
     pub evaluated: u64,
     /// A position already gathered and waiting: it shares that evaluation.
     pub duplicate: u64,

@@ -1,4 +1,4 @@
-//! What a game asks of the network, between its search and whoever evaluates: fewer leaves than were gathered, or others.
+//! What a game asks of the network, between its search and the evaluator: fewer leaves than were gathered, or others.
 //!
 //! **Symmetry**: a position and its mirror image are asked as one, the lesser of the two, and the priors of one that was
 //! mirrored are turned back. The lesser one is asked whether or not anything is known of either, so that a game follows from
@@ -51,7 +51,7 @@ pub struct AskedCounts {
     pub mirrored: u64,
 }
 
-/// See the module.
+/// Turns the leaves of a gather into what is asked of the network, and its answers into evaluations of the leaves.
 pub(super) struct Asking<G: Game> {
     symmetry: bool,
     kept: Option<Kept<G>>,

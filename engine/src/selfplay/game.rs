@@ -79,7 +79,7 @@ pub struct SelfPlayGame<G: Game> {
     stale_tree: bool,
     /// No evaluation was applied since the ply began.
     untouched: bool,
-    /// Moves searched to their end since somebody asked.
+    /// Moves searched to their end since they were last taken.
     searched: Vec<MoveEffort>,
 }
 

@@ -25,7 +25,7 @@ struct Shelf<G: Game> {
     priors: Vec<f32>,
 }
 
-/// See the module. All evaluations are of one model.
+/// Evaluations of the last two searches of a game, by position. All are of one model.
 pub(super) struct Kept<G: Game> {
     newer: Shelf<G>,
     older: Shelf<G>,

@@ -15,7 +15,7 @@ const MODEL: &str = "configs/demo/b5w3_resnet_2x32.onnx";
 /// Models kept; a daemon is never further behind.
 const KEPT: u64 = 20;
 
-/// See the module.
+/// Writes a model every few seconds, names it in `latest.yaml`, and removes finished games.
 pub(crate) struct Trainer {
     dir: TempDir,
     model: Vec<u8>,

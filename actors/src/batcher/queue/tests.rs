@@ -8,7 +8,7 @@ use crate::{
 
 const POLICY: BatchPolicy = BatchPolicy { max_batch: 8, max_wait: Duration::from_millis(2), min_share: 2 };
 
-/// A queue and the mail of whoever filled it.
+/// A queue and the mail of the cache that filled it.
 struct Stage {
     queue: Queue<Numbers>,
     done: Inbox<BatchDone>,

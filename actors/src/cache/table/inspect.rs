@@ -27,7 +27,7 @@ impl<G: Game> CacheActor<G> {
         self.table.open.len()
     }
 
-    /// Panics unless its books agree: every request waits for exactly the leaves that it misses, and every leaf in flight is
+    /// Panics unless its counts agree: every request waits for exactly the leaves that it misses, and every leaf in flight is
     /// found by its position.
     pub(crate) fn check_books(&self) {
         let Table { flying, flying_by_position, open, misses, .. } = &self.table;

@@ -158,7 +158,7 @@ fn a_session_whose_games_another_took_over_must_not_go_on() {
 }
 
 #[test]
-fn whoever_keeps_the_directory_locked_is_waited_for_within_limits() {
+fn a_process_that_keeps_the_directory_locked_is_waited_for_within_limits() {
     let stage = Stage::new();
     let lock = stage.store.lock(Duration::ZERO).unwrap();
     let hasty = SessionOptions { lock_wait: Duration::ZERO, ..options(1) };

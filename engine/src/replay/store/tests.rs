@@ -221,7 +221,7 @@ fn room_is_known_as_long_as_the_directory_is_there() {
 }
 
 #[test]
-fn opening_waits_for_whoever_looks_after_the_directory() {
+fn opening_waits_for_a_process_that_looks_after_the_directory() {
     let (_root, store) = opened();
     let lock = store.lock(Duration::ZERO).unwrap();
     assert!(matches!(store.lock(Duration::from_millis(20)), Err(LockError::Busy { .. })));

@@ -1,4 +1,4 @@
-//! What is asked of a new model before anybody asks.
+//! What is asked of a new model before games ask.
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn a_list_to_warm_ends_with_its_model_and_with_the_table() {
         stage.table.change_model(nth(3));
         stage.table.warm(9);
         assert!(stage.misses().is_empty());
-        // What comes back too late is of no use, and harms nobody.
+        // What comes back too late is of no use, and does no harm.
         stage.run(warmed, 2).await;
         stage.ask(3, &[1]);
         assert_eq!(positions(&stage.misses()), [1]);
