@@ -69,7 +69,7 @@ impl Signals {
                             }
                             send_stop.take().map(|stop| stop.send(signal));
                         }
-                        // Whoever obeys may be gone by now, when the process is about to end.
+                        // The operator may be gone by now, when the process is about to end.
                         Heard::Request(request) => drop(send_request.send(request)),
                     }
                 }

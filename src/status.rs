@@ -70,7 +70,7 @@ pub(crate) struct Status {
     pub ready: Verdict,
     /// What spoils the games although they are played; mostly empty.
     pub warnings: Vec<String>,
-    /// Whether whoever asked for this document may control the daemon.
+    /// Whether the caller that asked for this document may control the daemon.
     pub control: bool,
     /// What it was told by those who may.
     pub control_state: ControlState,
@@ -130,7 +130,7 @@ pub(crate) mod as_text {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
-    /// Somebody who stops it.
+    /// A signal, a request or the shutdown file.
     Continuous,
     /// The last of its games.
     Batch,

@@ -1,4 +1,4 @@
-//! What the loader found when it last looked for a model, for whoever shows it.
+//! What the loader found when it last looked for a model, for log, status and page.
 
 use std::{
     fmt,

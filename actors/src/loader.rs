@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! nothing ─▶ changing ─▶ still ─▶ read ─▶ checked ─▶ in service
-//!               ▲          │        │        └─▶ refused: passed over until a file of it changes, or somebody asks
+//!               ▲          │        │        └─▶ refused: passed over until a file of it changes, or on request
 //!               │          │        └─▶ incomplete: read again when a file of it changes, and now and then
 //!               └──────────┴────────────┘ whenever any file of it is not as it was at the look before
 //! ```
@@ -95,7 +95,7 @@ pub struct LoaderAddresses<G: Game> {
 #[rtype(result = "()")]
 pub struct LookForModel;
 
-/// Look for a model now, and give what was refused or not to be had another chance. Sent by the root when somebody asks for it.
+/// Look for a model now, and give what was refused or not to be had another chance. Sent by the root on request.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookNow {
@@ -229,7 +229,7 @@ impl<G: Game> ModelLoaderActor<G> {
     /// Looks once. What was found, unless that takes another look.
     fn look(&mut self) -> Option<Found> {
         let seen = self.glance();
-        let rests = self.control.is_paused(); // The device is somebody else's.
+        let rests = self.control.is_paused(); // The device is for others now.
         if !rests {
             self.see_to_service();
         }

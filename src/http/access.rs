@@ -50,7 +50,7 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| name.as_str().starts_with("x-forwarded-") || signs.contains(name))
 }
 
-/// Why somebody may not do what only some may.
+/// Why a caller may not do what only some may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Denied {
     WrongToken,
@@ -161,7 +161,7 @@ impl Access {
             Denied::Proxied => {
                 self.stats.http_not_local.add(1);
                 let hint = "set http.token_file and send its token, or call the daemon itself; see configs/proxy/";
-                forbidden("this came through a proxy, and whoever is behind it may only read", hint)
+                forbidden("this came through a proxy, and callers behind it may only read", hint)
             }
         })
     }

@@ -1,4 +1,4 @@
-//! Callers, within bounds: so many at once, so large a head, so long a wait. Whoever exceeds them is cut off; nobody else
+//! Callers, within bounds: so many at once, so large a head, so long a wait. A caller that exceeds them is cut off; no other
 //! notices.
 
 use std::{
@@ -83,7 +83,7 @@ pub(super) async fn serve(listener: Listener, router: Router, access: Arc<Access
         }
     }
     drop(listener);
-    // Whoever has not heard it by then never will.
+    // A caller that has not heard it by then never will.
     timeout(END_WITHIN, async { while callers.join_next().await.is_some() {} }).await.ok();
 }
 
@@ -93,7 +93,7 @@ struct Seats(Vec<(AbortHandle, Arc<Seat>)>);
 
 impl Seats {
     /// Sees to it that one more may be heard. Of too many, the one that has asked for nothing for longest is cut off: who only
-    /// holds connections open keeps nobody out. False where all of them are being answered.
+    /// holds connections open keeps no other out. False where all of them are being answered.
     fn make_room(&mut self) -> bool {
         self.0.retain(|(task, _)| !task.is_finished());
         if self.0.len() < MOST_CALLERS {

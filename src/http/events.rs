@@ -90,7 +90,7 @@ impl Reader {
                 news = self.news.recv() => match news {
                     Ok(News::Game(game)) => sse::Event::default().event("game").json_data(game),
                     Ok(News::Swap(swap)) => sse::Event::default().event("swap").json_data(swap),
-                    // Whoever reads slowly misses some.
+                    // A slow reader misses some.
                     Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },

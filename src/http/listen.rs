@@ -41,7 +41,7 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Binds what `settings` name; `None` where they name nothing. `may_move`: nobody chose `http.listen`, so that the next free
+    /// Binds what `settings` name; `None` where they name nothing. `may_move`: `http.listen` is the default, so that the next free
     /// port is as good. So it is for metrics, as daemons that are started alike share their settings.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl SocketFile {
         Self::make_room(path)?;
         let socket = UnixSocket::new_stream()?;
         socket.bind(path)?;
-        // Until it listens, nobody gets in.
+        // Until it listens, no client gets in.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         let metadata = fs::symlink_metadata(path)?;
         let file = Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() };

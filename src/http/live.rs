@@ -1,4 +1,4 @@
-//! The games that can be looked at: what the server asks of whoever follows them.
+//! The games that can be looked at: what the server asks of [`crate::live`], which follows them.
 
 use serde::Serialize;
 use serde_json::Value;

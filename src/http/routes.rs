@@ -138,7 +138,7 @@ async fn metrics(State(shared): App) -> impl IntoResponse {
 async fn healthz(State(shared): App) -> Response {
     match shared.status.has_changed() {
         Ok(_) => verdict(&shared.status.borrow().health),
-        Err(_) => verdict(&Verdict::of(["nobody looks after the status any more".to_owned()])),
+        Err(_) => verdict(&Verdict::of(["the status is not kept up any more".to_owned()])),
     }
 }
 

@@ -135,7 +135,7 @@ async fn run(
     drop(socket);
 }
 
-/// Makes the status once a second and whenever somebody wants to see what changed.
+/// Makes the status once a second and whenever a client wants to see what changed.
 async fn sample(mut sampler: Sampler, shared: Arc<Shared>, status: watch::Sender<Arc<crate::status::Status>>) {
     let mut finished = FinishedGames::default();
     let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -149,7 +149,7 @@ async fn sample(mut sampler: Sampler, shared: Arc<Shared>, status: watch::Sender
         status.send_replace(Arc::new(now));
         let games = if asked { Vec::new() } else { finished.look(&*shared.live) };
         for news in swaps.into_iter().map(News::Swap).chain(games) {
-            shared.news.send(news).ok(); // Nobody may read events.
+            shared.news.send(news).ok(); // There may be no reader of events.
         }
     }
 }

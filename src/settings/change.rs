@@ -31,7 +31,7 @@ pub(crate) struct Change {
     pub to: Value,
 }
 
-/// A setting that stays as it is although somebody wants another.
+/// A setting that stays as it is although another was wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refused {
     /// The key, as it was given.

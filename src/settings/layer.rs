@@ -10,7 +10,7 @@ use super::keys::{self, KEYS};
 use super::kind::written;
 use super::mistake::Mistake;
 
-/// The source of values that nobody set.
+/// The source of values that were not set.
 pub(super) const DEFAULT: &str = "default";
 
 /// How environment variables of ours begin; sections and keys are separated by two underscores.
@@ -148,7 +148,7 @@ pub(super) fn is_section<'a>(path: &str, mut names: impl Iterator<Item = &'a str
     names.any(|name| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The mistake of a key that nobody knows.
+/// The mistake of an unknown key.
 pub(super) fn unknown(key: String, source: String) -> Mistake {
     let nearest = super::trainer::our_name(&key).or_else(|| keys::nearest(&key)).map(str::to_owned);
     Mistake::Unknown { key, source, nearest }

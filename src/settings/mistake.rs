@@ -24,7 +24,7 @@ pub(crate) enum Mistake {
         /// What is allowed, with the reason where it is not plain.
         allowed: String,
     },
-    /// A key that nobody knows.
+    /// An unknown key.
     Unknown {
         /// The key as written.
         key: String,

@@ -74,7 +74,7 @@ fn check_shutdown_file(settings: &Settings, entries: &Entries, found: &mut Found
 }
 
 /// Creates the directories for what is written beside the games, and tries whether they take files: late in a run it would be
-/// too late to learn that they do not. The directory of the games is tried by whoever opens it.
+/// too late to learn that they do not. The directory of the games is tried when it is opened.
 ///
 /// # Errors
 /// All directories that are of no use, and why.

@@ -25,7 +25,7 @@ const LOWERED: &str = "default, lowered to search.mcts_n";
 pub(crate) enum Purpose {
     /// To play games and write them: needs a model and an output directory.
     Play,
-    /// To play games that nobody keeps, with whatever model the caller finds.
+    /// To play games that are not kept, with whatever model the caller finds.
     Bench,
 }
 
@@ -72,7 +72,7 @@ impl Entries {
         self.0.get(key)
     }
 
-    /// Whether somebody chose the value of `key`, rather than taking the default.
+    /// Whether the value of `key` was chosen, rather than the default.
     pub(super) fn is_chosen(&self, key: &str) -> bool {
         self.get(key).is_some_and(|entry| entry.source != DEFAULT && entry.source != LOWERED)
     }
@@ -121,7 +121,7 @@ impl Resolved {
         self.missing.iter().map(Mistake::to_string)
     }
 
-    /// Whether somebody chose the value of `key`, rather than taking the default.
+    /// Whether the value of `key` was chosen, rather than the default.
     pub(crate) fn is_chosen(&self, key: &str) -> bool {
         self.entries.is_chosen(key)
     }

@@ -1,5 +1,5 @@
 //! The model during a pause: dropped when the pause is long, and brought back from the bytes that are kept. And looks for a
-//! model that somebody asks for.
+//! model that is asked for.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{batcher::UnloadModel, findings::Found, root::PlayResumed, ticket::Ge
 
 /// How often it is tried to bring the model back after a pause, should that fail.
 pub(super) const BRING_BACK: Duration = Duration::from_secs(5);
-/// Time between the two looks that must agree when somebody asks for a look or a pause is over.
+/// Time between the two looks that must agree when a look is asked for or a pause is over.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Looks that it takes to find a new model whose weights are in other files: at its own file, again, and at all.
 const MOST_LOOKS: u32 = 3;
@@ -28,7 +28,7 @@ impl<G: Game> ModelLoaderActor<G> {
         let (Kept { generation: Generation { version, .. }, model }, proven) = (kept.clone(), *proven);
         self.tried = Some(Instant::now());
         if let Err(failure) = self.loading(|loader| loader.bring(model, version, proven)) {
-            // Whoever had the device meanwhile may still hold it.
+            // The program that had the device meanwhile may still hold it.
             tracing::error!(version, reason = failure.reason(), "the model cannot be brought back yet");
         }
     }

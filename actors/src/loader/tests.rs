@@ -32,7 +32,7 @@ const NEVER: Duration = Duration::from_secs(1_000_000);
 struct Scripted {
     reads: Arc<Mutex<Vec<String>>>,
     loads: Arc<Mutex<Vec<String>>>,
-    /// Somebody else holds the device.
+    /// Another program holds the device.
     held: Arc<Mutex<bool>>,
     /// What happens once while a file is read.
     meanwhile: Arc<Mutex<Option<Meanwhile>>>,

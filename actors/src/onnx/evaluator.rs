@@ -40,7 +40,7 @@ impl<G: Game> OnnxEvaluator<G> {
 
     /// The network below: positions in, logits out.
     pub fn network_mut(&mut self) -> &mut Network {
-        self.encoded.clear(); // Whoever has it may write its input.
+        self.encoded.clear(); // Its input may be written by others from now on.
         &mut self.network
     }
 

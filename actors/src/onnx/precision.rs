@@ -127,7 +127,7 @@ const QUANTISED: [&str; 8] = [
     "QGemm",
 ];
 
-/// Refuses a model that somebody has quantised already: its numbers cannot be told from weights.
+/// Refuses a model that is quantised already: its numbers cannot be told from weights.
 fn refuse_quantised(model: &Model) -> Result<(), String> {
     fn find(graph: &Graph) -> Option<&str> {
         graph.nodes.iter().find_map(|node| {

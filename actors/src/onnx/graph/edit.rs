@@ -1,4 +1,4 @@
-//! Making and changing nodes, and names that nobody has.
+//! Making and changing nodes, and names that are free.
 
 use std::collections::HashSet;
 
@@ -193,7 +193,7 @@ impl Names {
         Self(names)
     }
 
-    /// `wanted`, or the first of `wanted_1`, `wanted_2`, … that nobody has. It is taken from now on.
+    /// `wanted`, or the first of `wanted_1`, `wanted_2`, … that is free. It is taken from now on.
     pub(in crate::onnx) fn fresh(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();
         let mut count = 0_u32;
