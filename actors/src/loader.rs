@@ -183,6 +183,8 @@ pub struct ModelLoaderActor<G: Game> {
     refusals: Refusals,
     /// The newest model, while it is not complete.
     unfinished: Unfinished,
+    /// What names the model could not be read at the last look.
+    unreadable: bool,
     /// Waits for what is found.
     asked: Option<UnboundedSender<Found>>,
     encoding: Option<G::Encoding>,
@@ -220,6 +222,7 @@ impl<G: Game> ModelLoaderActor<G> {
             begun: None,
             refusals: Refusals::default(),
             unfinished: Unfinished::default(),
+            unreadable: false,
             asked: None,
             encoding: None,
             reminded: None,
@@ -283,18 +286,15 @@ impl<G: Game> ModelLoaderActor<G> {
             Some(Serving { kept, .. }) => format!("play goes on with model {}", kept.generation.version),
             None => "play waits".to_owned(),
         };
-        let was_unreadable = |last: Found| last.outcome == LookOutcome::Unreadable;
         if let Some(found) = found {
             self.stats.found(found.outcome);
-            let before = self.stats.findings.last();
             let is_news = self.stats.findings.note(found.clone());
-            match found.outcome {
-                LookOutcome::Unreadable if is_news => {
-                    tracing::warn!(reason = %found, "no newer model can be found: {}", goes_on());
-                }
-                LookOutcome::Unreadable => {}
-                _ if before.is_some_and(was_unreadable) => tracing::info!(now = %found, "models can be found again"),
-                _ => {}
+            let is_unreadable = found.outcome == LookOutcome::Unreadable;
+            let was_unreadable = std::mem::replace(&mut self.unreadable, is_unreadable);
+            if is_unreadable && is_news {
+                tracing::warn!(reason = %found, "no newer model can be found: {}", goes_on());
+            } else if was_unreadable && !is_unreadable {
+                tracing::info!(now = %found, "models can be found again");
             }
         }
         if let Some(Overdue { version, reason }) = self.unfinished.overdue() {

@@ -97,7 +97,8 @@ mod tests {
 
             let (settings, model, reload) = begin();
             settings.send(Err("1 mistake".to_owned())).unwrap();
-            [LookOutcome::Coming, LookOutcome::Refused].map(|outcome| model.send(found(outcome)).unwrap());
+            model.send(found(LookOutcome::Coming)).unwrap();
+            model.send(found(LookOutcome::Refused)).unwrap();
             drop(model);
             let quick = Reloaded::within(limit, reload).await;
             assert_eq!(quick.words, "the settings stay as they are: 1 mistake\nmodel 5 is refused: too small");

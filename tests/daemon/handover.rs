@@ -99,7 +99,10 @@ fn a_latest_yaml_that_cannot_be_read_is_said_everywhere() {
     let unreadable =
         |what: &str| status(address, what, |status| status["model"]["found"]["outcome"] == "unreadable").clone();
     let reason = unreadable("a typing error")["ready"]["reasons"][0].clone();
-    assert!(reason.as_str().unwrap().contains("latest.yaml cannot be read: missing field `version`"), "{reason}");
+    assert!(
+        reason.as_str().unwrap().contains("latest.yaml cannot be read: line 2 column 1: missing field `version`"),
+        "{reason}"
+    );
     daemon.says("no newer model can be found: play waits");
 
     let reload = || Daemon::new().args("reload").option("--address", format!("http://{address}")).run().succeeded().out;
@@ -110,7 +113,7 @@ fn a_latest_yaml_that_cannot_be_read_is_said_everywhere() {
     let serves = unreadable("the same again");
     assert_eq!((&serves["ready"]["ok"], &serves["model"]["version"]), (&true.into(), &0.into()));
     daemon.says("no newer model can be found: play goes on with model 0");
-    assert!(reload().contains("latest.yaml cannot be read: missing field `version`"));
+    assert!(reload().contains("latest.yaml cannot be read: line 2 column 1: missing field `version`"));
     assert_eq!(daemon.said("no newer model can be found"), 2, "once each");
     let counted =
         |line: &str| line.starts_with("selfplayd_model_looks_total{outcome=\"unreadable\"}") && !line.ends_with(" 0");

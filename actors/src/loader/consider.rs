@@ -30,10 +30,10 @@ impl<G: Game> ModelLoaderActor<G> {
         self.answer(&coming);
         self.stats.findings.note(coming);
         let failure = match self.look_into(&sighting) {
-            Ok(()) => {
+            Ok(outcome) => {
                 self.taken = Some(sighting);
                 self.unfinished.over();
-                return Found::of(LookOutcome::Served, version);
+                return Found::of(outcome, version);
             }
             Err(failure) => failure,
         };
@@ -70,7 +70,8 @@ impl<G: Game> ModelLoaderActor<G> {
         found
     }
 
-    fn look_into(&mut self, sighting: &Sighting) -> Result<(), LoadFailure> {
+    /// Whether it came into service, or serves already.
+    fn look_into(&mut self, sighting: &Sighting) -> Result<LookOutcome, LoadFailure> {
         let times = match self.begun.take() {
             Some((last, times)) if last == *sighting => times,
             _ => 0,
@@ -84,7 +85,7 @@ impl<G: Game> ModelLoaderActor<G> {
         brought
     }
 
-    fn read_and_bring(&mut self, sighting: &Sighting) -> Result<(), LoadFailure> {
+    fn read_and_bring(&mut self, sighting: &Sighting) -> Result<LookOutcome, LoadFailure> {
         let read = self.read(&sighting.candidate);
         if !sighting.still_holds() {
             return Err(LoadFailure::Unreadable("its files changed while they were read".to_owned()));
@@ -93,7 +94,7 @@ impl<G: Game> ModelLoaderActor<G> {
         let (content, version) = (model.content(), sighting.candidate.version);
         let before = self.serving.as_ref().map(|serving| &serving.kept);
         if before.is_some_and(|before| before.generation.version == version && before.model.content() == content) {
-            return Ok(()); // The file was only touched.
+            return Ok(LookOutcome::Unchanged); // The file was only touched.
         }
         if let Some(reason) = self.refusals.hold(content) {
             return Err(LoadFailure::Refused(format!("the same model was refused before: {reason}")));
@@ -106,6 +107,6 @@ impl<G: Game> ModelLoaderActor<G> {
         if let Err(LoadFailure::Refused(reason)) = &brought {
             self.refusals.remember(content, reason);
         }
-        brought
+        brought.map(|()| LookOutcome::Served)
     }
 }

@@ -58,7 +58,9 @@ fn parse(bytes: &[u8]) -> Result<Candidate, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let Latest { filename, version, sha256 } = serde_saphyr::from_str(text).map_err(|error| {
         // The reason comes first; an excerpt of the file may follow.
-        error.to_string().lines().next().unwrap_or_default().to_owned()
+        let reason = error.to_string();
+        let reason = reason.lines().next().unwrap_or_default();
+        reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
     })?;
     if version < 0 {
         return Err(format!("version {version} is below 0"));

@@ -9,6 +9,8 @@ use crate::findings::{Found, LookOutcome};
 
 /// How long a model may be incomplete before that is said, once.
 pub(super) const SAY_AFTER: Duration = Duration::from_secs(5);
+/// Looks that must have found it so besides: on a busy machine there may be few in that time.
+const SAY_AFTER_LOOKS: u32 = 5;
 /// How long a file that is no model, as it is while it is being copied, must have been still before it is refused.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// When to read files again that could not be read for a reason that may pass.
@@ -25,6 +27,7 @@ struct Model {
     /// Since when it has not been complete.
     begun: Instant,
     reason: String,
+    looks: u32,
     said: bool,
     /// What was read in vain last.
     tried: Option<Tried>,
@@ -95,9 +98,13 @@ impl Unfinished {
         self.0 = None;
     }
 
-    /// What is to be said by now and was not said before.
+    /// What is to be said by now and was not said before. Asked once a look.
     pub(super) fn overdue(&mut self) -> Option<Overdue> {
-        let model = self.0.as_mut().filter(|model| !model.said && model.begun.elapsed() >= SAY_AFTER)?;
+        let model = self.0.as_mut().filter(|model| !model.said)?;
+        model.looks += 1;
+        if model.begun.elapsed() < SAY_AFTER || model.looks < SAY_AFTER_LOOKS {
+            return None;
+        }
         model.said = true;
         Some(Overdue { version: model.version, reason: model.reason.clone() })
     }
@@ -110,6 +117,7 @@ impl Unfinished {
             path: path.clone(),
             begun: Instant::now(),
             reason: String::new(),
+            looks: 0,
             said: false,
             tried: None,
         };
@@ -141,9 +149,12 @@ mod tests {
             for version in [1, 2] {
                 unfinished.changes(&sighting(version).candidate);
                 tokio::time::sleep(SAY_AFTER / 2).await;
-                assert_eq!(unfinished.overdue(), None, "it may only be on its way");
+                for _ in 2..SAY_AFTER_LOOKS {
+                    assert_eq!(unfinished.overdue(), None, "it may only be on its way");
+                }
                 unfinished.lacks(&sighting(version), "no weights");
                 tokio::time::sleep(SAY_AFTER / 2).await;
+                assert_eq!(unfinished.overdue(), None, "it was looked at too seldom");
                 assert_eq!(unfinished.overdue(), Some(Overdue { version, reason: "no weights".to_owned() }));
                 unfinished.changes(&sighting(version).candidate);
                 tokio::time::sleep(10 * SAY_AFTER).await;
