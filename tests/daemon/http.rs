@@ -269,7 +269,7 @@ fn with_a_token_only_its_holders_control() {
         assert_eq!(reply.status, 401, "{shown}: {reply:?}");
     }
     let metrics = get(address, "/metrics").body;
-    for (reason, count) in [("wrong_token", 4), ("no_token", 2), ("not_local", 0)] {
+    for (reason, count) in [("wrong_token", 3), ("no_token", 3), ("not_local", 0)] {
         let line = format!("selfplayd_http_refused_total{{reason=\"{reason}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }

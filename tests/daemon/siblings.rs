@@ -32,9 +32,11 @@ fn a_daemon_says_what_it_plays_for() {
     let models = trainer.ready().with_file_name("").with_file_name("models").join("latest.yaml");
     assert_eq!((&run["name"], &run["output_dir"]), (&"e2e".into(), &trainer.ready().to_str().unwrap().into()));
     assert_eq!(run["model_source"], models.to_str().unwrap());
-    let info = format!("selfplayd_run_info{{name=\"e2e\",output_dir=\"{}\",", trainer.ready().display());
     let metrics = get(address, "/metrics").body;
-    assert!(metrics.contains(&info), "{metrics}");
+    let info = metrics.lines().find(|line| line.starts_with("selfplayd_run_info{")).unwrap();
+    for label in ["name=\"e2e\"".to_owned(), format!("output_dir=\"{}\"", trainer.ready().display())] {
+        assert!(info.contains(&label), "{info}");
+    }
     end(daemon);
 
     let mut named = listening(&trainer).env("SELFPLAYD__RUN__NAME", "night shift").start();
@@ -105,7 +107,7 @@ fn a_daemon_may_end_with_its_parent() {
     let mut shell = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let orphan = Orphan(log.with_file_name("pid"));
     let says = |text: &str| wait::until(text, || fs::read_to_string(&log).ok().filter(|log| log.contains(text)));
-    says("model served");
+    says("model in service");
     shell.kill().unwrap();
     shell.wait().unwrap();
     says(&format!("process {}, which started this one, is gone", shell.id()));
