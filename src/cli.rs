@@ -21,7 +21,7 @@ Modes:
               --latest-model-yaml names or --model-source holds
 
 Signals, while it plays:
-  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once
+  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once (SIGTERM: a second or more later)
   SIGHUP           read the settings again and look for a model
   SIGUSR1          pause, or play on
   SIGUSR2          log how everything is
@@ -439,6 +439,11 @@ fn with_defaults(command: clap::Command) -> clap::Command {
             }
         })
     })
+}
+
+/// Whether the first argument names something to do instead of playing. Cheap: nothing of the command line is built.
+pub(crate) fn is_command(first: &std::ffi::OsStr) -> bool {
+    first.to_str().is_some_and(Command::has_subcommand)
 }
 
 /// Reads the command line of this process; ends it with help or a usage error where that is the answer.

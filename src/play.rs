@@ -1,7 +1,7 @@
 //! Plays games: from settings to the actor system and back to an exit code.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -38,6 +38,7 @@ use crate::{
     sizes::{games_that_fit, memory, memory_limit},
     status::{self, Facts, Mode},
     stop::Stopper,
+    streams,
     trace::print_ply,
 };
 
@@ -131,12 +132,12 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
     if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
-        // The games are safe: whether anybody reads the summary changes nothing.
-        print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
+        streams::out().put(summary(&rates, dir));
     }
     let kept = close_journal(&journal, &rates.counts, left_behind);
     log_books(&rates.counts, left_behind);
     drop(server);
+    streams::finish();
     let exit = exit(ending, &rates.counts);
     Ok(if exit == Exit::Clean { kept.map_or_else(|exit| exit, |()| exit) } else { exit })
 }
@@ -225,12 +226,11 @@ fn model_origin(settings: &Settings) -> ModelOrigin {
 }
 
 /// What a batch run did.
-fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
+fn summary(rates: &Rates, dir: &Path) -> String {
     let counts = &rates.counts;
-    writeln!(
-        std::io::stdout().lock(),
+    format!(
         "{} games written to {} in {:.1} s\n\
-         {:.2} games/s, {:.1} positions/s, {:.0} simulations/s, {:.0} evaluations/s, mean batch {:.1}, cache hit rate {:.1}%",
+         {:.2} games/s, {:.1} positions/s, {:.0} simulations/s, {:.0} evaluations/s, mean batch {:.1}, cache hit rate {:.1}%\n",
         counts.games_written,
         dir.display(),
         rates.seconds,

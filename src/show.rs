@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use self::game::ShownGame;
-use crate::{cli::ShowArgs, exit::Exit};
+use crate::{cli::ShowArgs, exit::Exit, streams::Printer};
 
 /// Shows what `args` ask for.
 ///
@@ -27,7 +27,7 @@ use crate::{cli::ShowArgs, exit::Exit};
 /// When the game cannot be read, or the picture cannot be written.
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     if let Some(dir) = &args.summary {
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(Printer);
         summary::summarise(dir, args.games as usize, &mut out, &mut io::stderr())?;
         out.flush()?;
         return Ok(Exit::Clean);
@@ -46,7 +46,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Clean);
     }
     let shown = if args.all { 0..=positions } else { ply.unwrap_or(positions)..=ply.unwrap_or(positions) };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Printer);
     writeln!(out, "{}", path.display())?;
     text::print(&game, shown, &mut out)?;
     out.flush()?;

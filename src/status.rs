@@ -26,7 +26,7 @@ pub(crate) use self::{
     figures::{Facts, Sources},
     sampler::Sampler,
 };
-use crate::control::ControlState;
+use crate::{control::ControlState, streams::LostLines};
 
 /// Version of the document's meaning.
 pub(crate) const SCHEMA: u32 = 1;
@@ -78,6 +78,9 @@ pub(crate) struct Status {
     pub games: GamesStatus,
     /// The way to the disk.
     pub writer: WriterStatus,
+    /// Lines of the log and the like that could not be written.
+    #[serde(default)]
+    pub lost_lines: LostLines,
     /// Where the threads' time went in the last 10 s, by role.
     pub threads: Vec<ThreadStatus>,
     /// The supervision tree.

@@ -13,10 +13,7 @@ mod plan;
 mod raw;
 mod search;
 
-use std::{
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -31,6 +28,7 @@ use crate::{
     exit::Exit,
     settings::{EvaluatorKind, Settings},
     sizes::needed,
+    streams::print,
 };
 
 /// Probes that the time given is divided among, about.
@@ -81,12 +79,6 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     print(&findings.summary())?;
     print(&format!("written to {}: for --settings", args.output.display()))?;
     Ok(Exit::Clean)
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
 }
 
 /// What was tried so far, and how much time there is.

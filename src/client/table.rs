@@ -80,6 +80,14 @@ pub(super) fn status(status: &Status) -> String {
             troubled = true;
         }
     }
+    for (lines, what, stream) in
+        [(status.lost_lines.stderr, "the log", "error"), (status.lost_lines.stdout, "traces", "output")]
+    {
+        if lines > 0 {
+            line("trouble", format!("{lines} lines of {what} were lost: standard {stream} did not take them"));
+            troubled = true;
+        }
+    }
     if !troubled {
         line("trouble", "none".to_owned());
     }

@@ -244,6 +244,9 @@ table! {
         Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual"];
         /// Inference threads by what was asked for and the device that they run on.
         Gauge(Threads) "selfplayd_device_threads" ["requested", "actual"];
+        /// Lines of the log (stderr), of traces and the summary (stdout) that could not be written: the stream is gone, full, or
+        /// takes nothing.
+        Counter(Count) "selfplayd_lost_lines_total" ["stream"];
         /// Version of this program.
         Gauge(Info) "selfplayd_build_info" ["version"];
         /// Hash of the settings that determine games, as recorded with every game.
