@@ -131,11 +131,14 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     drop(reporter);
     health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
-    if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
+    let any = rates.counts.games_started > 0;
+    if batch_games.is_some() && any {
         streams::out().put(summary(&rates, dir));
     }
     let kept = close_journal(&journal, &rates.counts, left_behind);
-    log_books(&rates.counts, left_behind);
+    if any || left_behind > 0 || matches!(ending, Ending::Clean) {
+        log_books(&rates.counts, left_behind);
+    }
     drop(server);
     streams::finish();
     let exit = exit(ending, &rates.counts);
@@ -249,7 +252,7 @@ fn summary(rates: &Rates, dir: &Path) -> String {
 /// With how the process is to end, when it cannot be brought to the disk and so keeps nothing.
 fn close_journal(journal: &Journal, counts: &Snapshot, left_behind: u64) -> Result<(), Exit> {
     let Err(error) = journal.close() else { return Ok(()) };
-    let unfinished = counts.games_started.saturating_sub(counts.games_ended_total());
+    let unfinished = counts.games_unfinished();
     let lost = unfinished + left_behind.saturating_sub(counts.games_resumed);
     tracing::error!(games = lost, "unfinished games are lost with the journal: {}", failed(error));
     if lost > 0 { Err(Exit::WriterIo) } else { Ok(()) }
@@ -270,7 +273,7 @@ fn log_books(counts: &Snapshot, left_behind: u64) {
         games_finished = counts.games_finished,
         games_rejected = counts.games_rejected,
         games_abandoned = counts.games_abandoned,
-        games_unfinished = counts.games_started.saturating_sub(counts.games_ended_total()),
+        games_unfinished = counts.games_unfinished(),
         games_written = counts.games_written,
         games_unfit = counts.games_unfit,
         games_spooled = counts.games_spooled,

@@ -185,7 +185,7 @@ fn log(rates: &Rates, now: &Snapshot, bottleneck: &Bottleneck, explain: bool) {
         mean_batch = rounded(rates.mean_batch(), 1),
         cache_hit_rate = rounded(rates.hit_rate(), 3),
         games_written = now.games_written,
-        in_play = now.games_started.saturating_sub(now.games_ended_total()),
+        in_play = now.games_in_play(),
         model = now.model_version,
         bottleneck = kind.name(),
         because = explain.then_some(statement.as_str()),

@@ -129,7 +129,7 @@ pub(crate) struct Verdict {
 /// What holds a daemon back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bottleneck {
-    /// `device`, `games`, `search`, `writer`, `memory`, `model` or `none`.
+    /// `device`, `games`, `search`, `writer`, `memory`, `model`, `endless` or `none`.
     pub kind: String,
     /// In words, with figures.
     pub statement: String,
@@ -280,6 +280,9 @@ pub(crate) struct GamesStatus {
     pub active: u64,
     /// To be in play at once.
     pub target: u64,
+    /// Begun, and waiting until more may be in play at once.
+    #[serde(default)]
+    pub parked: u64,
     /// Set aside because of what the network answered.
     pub rejected: u64,
     /// Given up after repeated failures.

@@ -139,7 +139,12 @@ fn games_line(status: &Status) -> String {
     if let Some(share) = games.draw_share {
         text.push_str(&format!(", {:.1}% draws", 100.0 * share));
     }
-    for (count, what) in [(games.resumed, "resumed"), (games.rejected, "rejected"), (games.given_up, "given up")] {
+    for (count, what) in [
+        (games.parked, "parked"),
+        (games.resumed, "resumed"),
+        (games.rejected, "rejected"),
+        (games.given_up, "given up"),
+    ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }

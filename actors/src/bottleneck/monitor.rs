@@ -104,7 +104,7 @@ impl Monitor {
             write_errors: counts.write_errors_total(),
             models_refused: counts.models_refused,
             cache_bytes: u64::try_from(totals.cache_bytes).unwrap_or(0),
-            in_play: totals.games_started.saturating_sub(totals.games_ended_total()),
+            in_play: totals.games_in_play(),
             unwritten: totals.games_finished.saturating_sub(written),
             serving: self.stats.accounts.serving(),
             loading: totals.loading > 0,

@@ -49,6 +49,8 @@ table! {
     Gauge(Games) games_active { games_active; }
     /// Games that are to be in play at once.
     Gauge(Games) games_target { games_target; }
+    /// Games that were begun and wait until more may be in play at once.
+    Gauge(Games) games_parked { games_parked; }
     /// Slots without a game: no model yet, no credit from the writer, too little room on the disk, paused, or nothing left to
     /// play.
     Gauge(Games) games_waiting { games_waiting; }
@@ -293,6 +295,18 @@ table! {
 }
 
 impl Snapshot {
+    /// Games that were begun and have not ended: in play, or parked.
+    #[must_use]
+    pub fn games_unfinished(&self) -> u64 {
+        self.games_started.saturating_sub(self.games_ended_total())
+    }
+
+    /// Games in play.
+    #[must_use]
+    pub fn games_in_play(&self) -> u64 {
+        self.games_unfinished().saturating_sub(self.games_parked.try_into().unwrap_or(0))
+    }
+
     /// Plies of finished games.
     #[must_use]
     pub fn plies(&self) -> u64 {
