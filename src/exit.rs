@@ -65,7 +65,9 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
-            Self::WriterIo => "finished games could not be written, unfinished ones not be kept, or a result not be printed (disk, permissions)",
+            Self::WriterIo => {
+                "finished games could not be written, unfinished ones not be kept, or a result not be printed (disk, permissions)"
+            }
             Self::CutShort => {
                 "the grace period was over before the games, or a second signal ended them; they are lost without a journal"
             }

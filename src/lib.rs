@@ -74,7 +74,8 @@ use signals::Signals;
 pub fn main() -> ExitCode {
     // Before anything else: until a daemon listens, a signal that means something to it kills the process.
     let is_daemon = !std::env::args_os().nth(1).is_some_and(|first| cli::is_command(&first));
-    let signals = if is_daemon { Signals::catch().map(Some) } else { signals::outlive_file_size_limit().map(|()| None) };
+    let signals =
+        if is_daemon { Signals::catch().map(Some) } else { signals::outlive_file_size_limit().map(|()| None) };
     let cli = cli::parse();
     let outcome = signals.and_then(|signals| run(&cli, signals));
     outcome.map_or_else(report, ExitCode::from)

@@ -28,7 +28,7 @@ use selfplay_engine::{
 };
 
 pub use self::hook::{GameHook, GameKey, GameNews, both, each_ply};
-pub(crate) use self::meter::Meter;
+pub(crate) use self::meter::{ENDLESS_PLIES, Meter};
 pub use self::parking::{ParkGame, SlotParked};
 pub use self::room::Room;
 use crate::{
@@ -381,7 +381,7 @@ impl<G: Game> Playing<G> {
             Progress::Leaves => self.game.plies(),
             Progress::Finished(record) => &record.plies,
         };
-        plies.iter().skip(before).for_each(|ply| self.meter.played(ply));
+        (before + 1..).zip(plies.iter().skip(before)).for_each(|(number, ply)| self.meter.played(number, ply));
     }
 }
 
@@ -391,7 +391,25 @@ impl<G: Game> Assigned<G> {
         while let Some(ply) = plies.get(self.noted) {
             plan.journal.ply(self.number, self.noted, ply, first_version);
             self.noted += 1;
+            self.warn_if_endless(&plan.stats);
             self.tell(plan, slot, GameNews::Played(&plies[..self.noted]));
+        }
+    }
+
+    /// Says of the first game that goes on without an end that it does, ever more rarely.
+    fn warn_if_endless(&self, stats: &Stats) {
+        let &Self { seed, index, noted, .. } = self;
+        if noted >= ENDLESS_PLIES
+            && noted.is_multiple_of(ENDLESS_PLIES)
+            && (noted / ENDLESS_PLIES).is_power_of_two()
+            && stats.endless_games.get() <= 1
+        {
+            tracing::warn!(
+                seed,
+                game = index,
+                plies = noted,
+                "a game may never end: set game.max_steps, which ends it as a draw"
+            );
         }
     }
 

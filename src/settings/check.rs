@@ -37,7 +37,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     check_model(settings, entries, &mut found);
     check_precision(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
-    warn_of_surprises(settings, entries, &mut found);
+    warn_of_surprises(settings, entries, purpose, &mut found);
     found
 }
 
@@ -181,7 +181,14 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
     }
 }
 
-fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) {
+fn warn_of_surprises(settings: &Settings, entries: &Entries, purpose: Purpose, found: &mut Found) {
+    if purpose == Purpose::Play && settings.game.max_steps.is_none() {
+        found.warnings.push(
+            "game.max_steps = \"none\": a game has no limit, and some may never end, such as those of players that walk to \
+             and fro; set quoridor.max_steps in the trainer's file, or game.max_steps in --settings"
+                .to_owned(),
+        );
+    }
     if settings.play.seed.is_some() && settings.play.processes > 1 {
         let source = entries.get("play.seed").map_or("", |entry| entry.source.as_str());
         found.warnings.push(format!(

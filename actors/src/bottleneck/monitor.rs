@@ -105,6 +105,7 @@ impl Monitor {
             models_refused: counts.models_refused,
             cache_bytes: u64::try_from(totals.cache_bytes).unwrap_or(0),
             in_play: totals.games_in_play(),
+            endless: totals.endless_games.try_into().unwrap_or(0),
             unwritten: totals.games_finished.saturating_sub(written),
             serving: self.stats.accounts.serving(),
             loading: totals.loading > 0,

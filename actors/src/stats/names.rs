@@ -49,6 +49,8 @@ table! {
     Gauge(Games) games_active { games_active; }
     /// Games that are to be in play at once.
     Gauge(Games) games_target { games_target; }
+    /// Games in play beyond 1000 plies, which may never end.
+    Gauge(Games) endless_games { endless_games; }
     /// Games that were begun and wait until more may be in play at once.
     Gauge(Games) games_parked { games_parked; }
     /// Slots without a game: no model yet, no credit from the writer, too little room on the disk, paused, or nothing left to
