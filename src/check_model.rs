@@ -1,7 +1,5 @@
 //! `selfplayd check-model`: everything a model is checked for before it may serve, without playing.
 
-use std::io::Write as _;
-
 use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, StepOutcome};
 
 use crate::{
@@ -10,6 +8,7 @@ use crate::{
     evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
     settings::Settings,
+    streams,
 };
 
 /// Checks and prints: [`Exit::Clean`] for a model that may serve, [`Exit::Refused`] for another.
@@ -29,7 +28,7 @@ pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow:
     }
     let report = report.skipping_the_rest("an earlier step refused the model");
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    streams::print(&text)?;
     Ok(if report.accepted() { Exit::Clean } else { Exit::Refused })
 }
 

@@ -2,13 +2,16 @@
 //! the keys that they set (`configs/default.toml`).
 
 mod bench;
+mod read;
+mod uses;
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::bench::{BenchArgs, BenchWhat, GrowthArgs, MetricsArgs, OutputArgs, OutsideArgs, SwapArgs};
+use self::read::{Words, above_zero, whole};
+use self::uses::takes;
 use crate::client::ClientArgs;
 use crate::exit::Exit;
 use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
@@ -21,7 +24,7 @@ Modes:
               --latest-model-yaml names or --model-source holds
 
 Signals, while it plays:
-  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once
+  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once (SIGTERM: a second or more later)
   SIGHUP           read the settings again and look for a model
   SIGUSR1          pause, or play on
   SIGUSR2          log how everything is
@@ -87,7 +90,7 @@ pub(crate) struct ShowArgs {
     #[arg(required_unless_present = "summary")]
     pub path: Option<PathBuf>,
     /// Show the position before this ply, counted from 0 [default: the final position]
-    #[arg(long, value_name = "N", conflicts_with = "all")]
+    #[arg(long, value_name = "N", conflicts_with = "all", value_parser = whole::<u32>(0, 1 << 31), allow_negative_numbers = true)]
     pub ply: Option<u32>,
     /// Show every position of the game
     #[arg(long)]
@@ -99,7 +102,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "ply", "all", "svg"])]
     pub summary: Option<PathBuf>,
     /// How many games the table has, the newest
-    #[arg(long, value_name = "N", conflicts_with = "path", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "path", default_value = "100", value_parser = whole::<u32>(1, 1 << 31), allow_negative_numbers = true)]
     pub games: u32,
 }
 
@@ -138,13 +141,13 @@ pub(crate) struct ConvertModelArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TuneArgs {
     /// Minutes to spend, fractions allowed
-    #[arg(long, value_name = "T", default_value_t = 5.0)]
+    #[arg(long, value_name = "T", default_value_t = 5.0, value_parser = above_zero(1440.0), allow_negative_numbers = true)]
     pub minutes: f64,
     /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: memory.max_bytes]
     #[arg(long, value_name = "SIZE", value_parser = settings::parse_bytes)]
     pub memory: Option<u64>,
     /// Most leaves gathered at a time; more may cost strength [default: one for every 25 simulations of a move, at most 16]
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "K", value_parser = whole::<u32>(1, 1024), allow_negative_numbers = true)]
     pub max_leaf_parallelism: Option<u32>,
     /// Where to write the settings
     #[arg(long, value_name = "FILE", default_value = "selfplayd-tuned.toml")]
@@ -154,7 +157,7 @@ pub(crate) struct TuneArgs {
     pub flags: Flags,
 }
 
-/// The flags that set settings.
+/// The flags that set settings. Each carries text: what is wrong with it is said with all other mistakes in the settings.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Flags {
     /// Files of settings.
@@ -213,7 +216,7 @@ struct RunFlags {
     shutdown_file: Option<String>,
     /// Seconds for running games to end after a stop; games that take longer go on at the next start
     #[arg(long, value_name = "SECONDS", visible_alias = "drain-deadline")]
-    grace_seconds: Option<f64>,
+    grace_seconds: Option<String>,
     /// Seconds of a pause after which the model is dropped to free the device: a number, or "none" for never
     #[arg(long, value_name = "SECONDS")]
     pause_unload_after: Option<String>,
@@ -225,16 +228,16 @@ struct RunFlags {
     spool_dir: Option<String>,
     /// Seconds that writing may fail before the process ends
     #[arg(long, value_name = "SECONDS")]
-    writer_deadline: Option<f64>,
+    writer_deadline: Option<String>,
     /// The ONNX model (batch mode)
     #[arg(long, value_name = "FILE")]
     model_path: Option<String>,
     /// Model version recorded with the games (batch mode)
     #[arg(long, value_name = "N")]
-    model_version: Option<u64>,
+    model_version: Option<String>,
     /// Games to play (batch mode)
     #[arg(long, value_name = "N")]
-    num_games: Option<u64>,
+    num_games: Option<String>,
 }
 
 /// Games.
@@ -249,9 +252,9 @@ struct PlayFlags {
     mcts_worker_threads: Option<String>,
     /// Seed of all random choices; with a seed, a game is the same from run to run
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    seed: Option<String>,
     /// Who plays the second player: the same agent, or random moves as a baseline
-    #[arg(long, value_name = "PLAYER", value_parser = PossibleValuesParser::new(choices("play.p2")))]
+    #[arg(long, value_name = "PLAYER", value_parser = Words(choices("play.p2")))]
     p2: Option<String>,
     /// Play the most likely move of the network's policy without search, as a baseline
     #[arg(long)]
@@ -267,10 +270,10 @@ struct PlayFlags {
 struct SearchFlags {
     /// Leaves gathered from one tree before waiting for their evaluations; 1 is the sequential search
     #[arg(long, value_name = "K")]
-    leaf_parallelism: Option<u64>,
+    leaf_parallelism: Option<String>,
     /// Losses counted along a gathered path until its evaluation arrives
     #[arg(long, value_name = "N")]
-    virtual_loss: Option<u64>,
+    virtual_loss: Option<String>,
     /// Search each move from an empty tree, instead of keeping the chosen move's subtree
     #[arg(long)]
     no_tree_reuse: bool,
@@ -281,7 +284,7 @@ struct SearchFlags {
 #[command(next_help_heading = "Inference and memory")]
 struct InferenceFlags {
     /// What evaluates positions: the model, or a deterministic evaluator for tests
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(choices("inference.evaluator")))]
+    #[arg(long, value_name = "NAME", value_parser = Words(choices("inference.evaluator")))]
     evaluator: Option<String>,
     /// Where the network runs: auto, cpu, cuda, cuda:N, cuda:0,1, cuda:all, or tensorrt likewise
     #[arg(long, value_name = "DEVICE")]
@@ -293,11 +296,11 @@ struct InferenceFlags {
     #[arg(long, value_name = "N")]
     eval_batch_size: Option<String>,
     /// What the network computes with: models are converted when they are loaded
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(choices("inference.precision")))]
+    #[arg(long, value_name = "NAME", value_parser = Words(choices("inference.precision")))]
     precision: Option<String>,
     /// Longest wait for a fuller batch, in milliseconds, fractions allowed
     #[arg(long, value_name = "MS")]
-    eval_max_wait_ms: Option<f64>,
+    eval_max_wait_ms: Option<String>,
     /// Most cached evaluations: a number, 0 for no cache, or "none" for a bound in bytes only
     #[arg(long, value_name = "N")]
     eval_cache_max_size: Option<String>,
@@ -314,7 +317,7 @@ struct InferenceFlags {
 #[command(next_help_heading = "Logs and metrics")]
 struct LogFlags {
     /// How log lines look, on standard error
-    #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(choices("log.format")))]
+    #[arg(long, value_name = "FORMAT", value_parser = Words(choices("log.format")))]
     log_format: Option<String>,
     /// Least severe level shown, also per module: "info,selfplay_actors=debug"
     #[arg(long, value_name = "LEVEL")]
@@ -419,19 +422,23 @@ fn switch(given: bool, value: &str) -> Option<String> {
 
 /// The command with the defaults of `configs/default.toml` in its help.
 pub(crate) fn command() -> clap::Command {
-    let command = with_defaults(Cli::command()).after_help(format!("{GUIDE}{}", Exit::table()));
+    let command = with_defaults(Cli::command(), "").after_help(format!("{GUIDE}{}", Exit::table()));
     let command = ["config", "check-model", "convert-model", "tune"]
         .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, with_defaults));
+        .fold(command, |command, name| command.mut_subcommand(name, |command| with_defaults(command, name)));
     command.mut_subcommand("bench", |bench| {
         let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let with_defaults = |command| with_defaults(command, "bench");
         below.into_iter().fold(with_defaults(bench), |bench, name| bench.mut_subcommand(name, with_defaults))
     })
 }
 
-fn with_defaults(command: clap::Command) -> clap::Command {
+/// `command`, called `name`, with the defaults of flags in its help, and without those that it has no use for.
+fn with_defaults(command: clap::Command, name: &str) -> clap::Command {
     Flags::default().values().into_iter().fold(command, |command, FlagValue { flag, key, .. }| {
         command.mut_arg(flag.trim_start_matches('-').replace('-', "_"), |arg| {
+            let takes_values = arg.get_action().takes_values();
+            let arg = arg.hide(!takes(name, flag)).allow_negative_numbers(takes_values);
             let default = default_of(key).filter(|_| arg.get_action().takes_values());
             match (default, arg.get_help().map(ToString::to_string)) {
                 (Some(default), Some(help)) => arg.help(format!("{help} [default: {default}]")),
@@ -441,9 +448,15 @@ fn with_defaults(command: clap::Command) -> clap::Command {
     })
 }
 
+/// Whether the first argument names something to do instead of playing. Cheap: nothing of the command line is built.
+pub(crate) fn is_command(first: &std::ffi::OsStr) -> bool {
+    first.to_str().is_some_and(Command::has_subcommand)
+}
+
 /// Reads the command line of this process; ends it with help or a usage error where that is the answer.
 pub(crate) fn parse() -> Cli {
-    Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit())
+    let cli = Cli::from_arg_matches(&command().get_matches()).and_then(Cli::checked);
+    cli.unwrap_or_else(|error| error.exit())
 }
 
 #[cfg(test)]

@@ -7,10 +7,7 @@
 mod request;
 mod table;
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use axum::http::Method;
 use clap::Args;
@@ -20,6 +17,7 @@ use crate::{
     exit::Exit,
     http::{Reloaded, Words},
     status::Status,
+    streams::{complain, print},
     token::Token,
 };
 
@@ -107,7 +105,7 @@ pub(crate) fn ask(args: &ClientArgs, ask: Ask) -> anyhow::Result<Exit> {
     let Some(text) = text else {
         return Ok(give_up(&place, &Unreachable::NoDaemon("its answer has another form".to_owned())));
     };
-    writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
+    print(text.trim_end())?;
     Ok(Exit::Clean)
 }
 
@@ -116,21 +114,21 @@ fn read_token(file: &Path) -> anyhow::Result<Token> {
 }
 
 /// Says that there is no daemon to speak to, and what to do.
-#[expect(clippy::print_stderr, reason = "output of the command line")]
 fn give_up(place: &Place, unreachable: &Unreachable) -> Exit {
-    eprintln!("selfplayd: {unreachable} at {place}\n{}", unreachable.hint());
+    complain(format_args!("selfplayd: {unreachable} at {place}\n{}", unreachable.hint()));
     Exit::Unreachable
 }
 
 /// Passes on why the daemon would not.
-#[expect(clippy::print_stderr, reason = "output of the command line")]
 fn refused(body: &[u8], status: u16, json: bool) -> anyhow::Result<Exit> {
     if json {
-        writeln!(std::io::stdout().lock(), "{}", String::from_utf8_lossy(body).trim_end())?;
+        print(String::from_utf8_lossy(body).trim_end())?;
     }
     match serde_json::from_slice::<Words>(body) {
-        Ok(Words { error, hint }) => eprintln!("selfplayd: the daemon refused: {error}\n  {hint}"),
-        Err(_) => eprintln!("selfplayd: the daemon refused with status {status}"),
+        Ok(Words { error, hint }) => {
+            complain(format_args!("selfplayd: the daemon refused: {error}\n  {hint}"));
+        }
+        Err(_) => complain(format_args!("selfplayd: the daemon refused with status {status}")),
     }
     Ok(Exit::Refused)
 }

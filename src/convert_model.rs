@@ -16,6 +16,7 @@ use crate::{
     evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
     settings::Settings,
+    streams,
 };
 
 /// Checks, converts, writes and prints: [`Exit::Clean`] when the converted model was written, [`Exit::Refused`] when it was not
@@ -45,7 +46,7 @@ pub(crate) fn convert_model(args: &ConvertModelArgs, settings: &Settings) -> any
         }
     }
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
-    writeln!(io::stdout().lock(), "{text}")?;
+    streams::print(&text)?;
     Ok(if report.accepted() { Exit::Clean } else { Exit::Refused })
 }
 

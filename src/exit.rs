@@ -1,8 +1,10 @@
 //! The exit codes of the daemon, what a service manager or a script may conclude from them, and which code an error leads to.
 
-use std::{error::Error, io, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::anyhow;
+
+use crate::streams::NotPrinted;
 
 /// Why the process ended. The numbers 69 to 78 follow BSD's `sysexits.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// A part failed more often than its restart budget allows, or hangs. Restarting the process may help.
     Escalation,
-    /// Finished games could not be written, or the journal of unfinished ones: disk full, directory gone, permission denied.
+    /// Finished games could not be written, or the journal of unfinished ones: disk full, directory gone, permission denied. Or
+    /// standard output does not take what a command prints.
     WriterIo,
     /// The shutdown was cut short, by the end of the grace period, which left games that nothing keeps, or by a second signal,
     /// which left games that were not written too.
@@ -65,7 +68,9 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
-            Self::WriterIo => "finished games could not be written, or unfinished ones not be kept (disk, permissions)",
+            Self::WriterIo => {
+                "finished games could not be written, unfinished ones not be kept, or a result not be printed (disk, permissions)"
+            }
             Self::CutShort => {
                 "the grace period was over before the games, or a second signal ended them; they are lost without a journal"
             }
@@ -75,18 +80,17 @@ impl Exit {
 
     /// The code for an error that kept the process from its work: something that it was given cannot be used.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        // A reader that closed our standard output, as `head` does, has read enough.
-        if error.chain().any(is_closed_pipe) { Self::Clean } else { Self::Settings }
+        match NotPrinted::of(error) {
+            None => Self::Settings,
+            Some(error) if error.is_unwanted() => Self::Clean,
+            Some(_) => Self::WriterIo,
+        }
     }
 
     /// The table of codes for `--help`.
     pub(crate) fn table() -> String {
         Self::ALL.iter().map(|exit| format!("  {:<3} {}\n", exit.code(), exit.meaning())).collect()
     }
-}
-
-fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// An error of the crates below, whose texts are fragments that go on after "failed to", for people.

@@ -2,6 +2,7 @@
 //!
 //! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
 //!
+//! - `streams`: standard error and standard output, which may go away
 //! - `exit`: exit codes
 //! - `words`: spans of time and sizes as people read them
 //! - `token`: the secret of those who may control the daemon from afar
@@ -58,6 +59,7 @@ mod signals;
 mod sizes;
 mod status;
 mod stop;
+mod streams;
 mod telemetry;
 #[cfg(test)]
 mod testing;
@@ -67,7 +69,6 @@ mod tune;
 mod view;
 mod words;
 
-use std::io::Write as _;
 use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
@@ -76,12 +77,23 @@ use client::Ask;
 use exit::Exit;
 use live_settings::Origin;
 use settings::{Preset, Purpose, Resolved, Settings};
+use signals::Signals;
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
+    // Before anything else: until a daemon listens, a signal that means something to it kills the process.
+    let is_daemon = !std::env::args_os().nth(1).is_some_and(|first| cli::is_command(&first));
+    let signals =
+        if is_daemon { Signals::catch().map(Some) } else { signals::outlive_file_size_limit().map(|()| None) };
     let cli = cli::parse();
-    let outcome = match &cli.command {
-        None => daemon(&cli.flags),
+    let outcome = signals.and_then(|signals| run(&cli, signals));
+    outcome.map_or_else(report, ExitCode::from)
+}
+
+/// Does what the command line says. `signals`: those that a daemon is sent, caught since its first moment.
+fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
+    match &cli.command {
+        None => daemon(&cli.flags, signals.map_or_else(Signals::catch, Ok)?),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => show::show(args),
         Some(Command::CheckModel(args)) => {
@@ -101,24 +113,21 @@ pub fn main() -> ExitCode {
         Some(Command::Pause(args)) => client::ask(args, Ask::Pause),
         Some(Command::Resume(args)) => client::ask(args, Ask::Resume),
         Some(Command::Drain(args)) => client::ask(args, Ask::Drain),
-    };
-    outcome.map_or_else(report, ExitCode::from)
+    }
 }
 
-/// Plays; signals are heard from the first moment on.
-fn daemon(flags: &Flags) -> anyhow::Result<Exit> {
-    let signals = signals::Signals::catch()?;
+/// Plays.
+fn daemon(flags: &Flags, signals: Signals) -> anyhow::Result<Exit> {
     let parent = parent_id();
     let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
     play::play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
 }
 
 /// Says why the process ends, and with which code.
-#[expect(clippy::print_stderr, reason = "the log may not have started")]
 fn report(error: anyhow::Error) -> ExitCode {
     let exit = Exit::of(&error);
     if exit != Exit::Clean {
-        eprintln!("selfplayd: {error:#}");
+        streams::complain(format_args!("selfplayd: {error:#}"));
     }
     exit.into()
 }
@@ -143,13 +152,12 @@ fn load_resolved(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> any
 }
 
 /// `selfplayd config`: the settings on standard output, what is missing or odd about them on standard error.
-#[expect(clippy::print_stderr, reason = "output of the command line")]
 fn print_config(flags: &Flags) -> anyhow::Result<Exit> {
     let resolved = flags.resolve(Purpose::Play, None);
     resolved.refuse_mistakes()?;
-    resolved.missing().for_each(|missing| eprintln!("to play games: {missing}"));
-    resolved.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
-    std::io::stdout().write_all(resolved.to_toml().as_bytes())?;
+    resolved.missing().for_each(|missing| streams::complain(format_args!("to play games: {missing}")));
+    resolved.warnings().iter().for_each(|warning| streams::complain(format_args!("warning: {warning}")));
+    streams::print(resolved.to_toml().trim_end())?;
     Ok(Exit::Clean)
 }
 

@@ -72,7 +72,9 @@ impl LiveSettings {
     /// change nothing. `source`: who wants it, for messages.
     pub(crate) fn change(&self, wanted: &Map<String, Value>, source: &str) -> Changes {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        match present.resolved.changed(wanted, source).and_then(|resolved| self.apply(&mut present, resolved)) {
+        let resolved = present.resolved.changed(wanted, source);
+        let resolved = resolved.and_then(|resolved| refuse_too_many_games(&present, resolved));
+        match resolved.and_then(|resolved| self.apply(&mut present, resolved)) {
             Ok(changed) => Changes { changed, refused: Vec::new() },
             Err(refused) => Changes { changed: Vec::new(), refused },
         }
@@ -125,6 +127,27 @@ impl LiveSettings {
         *present = Present { resolved, settings };
         Ok(changed)
     }
+}
+
+/// Refuses a new number of games that memory cannot hold, also with the least cache. At a start such a number is cut; but who
+/// gives one now hears what would do.
+fn refuse_too_many_games(present: &Present, resolved: Resolved) -> Result<Resolved, Vec<Refused>> {
+    let wanted = resolved.settings();
+    let games = wanted.play.games();
+    let Some(limit) = sizes::memory_limit(wanted).filter(|_| games != present.resolved.settings().play.games()) else {
+        return Ok(resolved);
+    };
+    let mut fitting = wanted.clone();
+    sizes::fit(&mut fitting, limit);
+    let most = fitting.play.games();
+    if most >= games {
+        return Ok(resolved);
+    }
+    let reason = format!(
+        "{games} games may need more memory than the {} MiB that this process may have (memory.max_bytes): at most {most}",
+        limit >> 20
+    );
+    Err(vec![Refused { key: "play.games_per_process".to_owned(), reason }])
 }
 
 fn restart(Change { key, from, to }: &Change) -> Refused {

@@ -1,7 +1,7 @@
 //! Plays games: from settings to the actor system and back to an exit code.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -40,6 +40,7 @@ use crate::{
     sizes::{games_that_fit, memory, memory_limit},
     status::{self, Facts, Mode, RunStatus},
     stop::Stopper,
+    streams,
     trace::print_ply,
 };
 
@@ -157,13 +158,16 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
     drop(reporter);
     health.status().log();
     let rates = Rates { counts: stats.snapshot(), seconds: begun.elapsed().as_secs_f64() };
-    if batch_games.is_some() && !matches!(ending, Ending::Unusable(_)) {
-        // The games are safe: whether the summary is read changes nothing.
-        print_summary(&rates, dir).unwrap_or_else(|error| tracing::warn!("failed to print the summary: {error}"));
+    let any = rates.counts.games_started > 0;
+    if batch_games.is_some() && any {
+        streams::out().put(summary(&rates, dir));
     }
     let kept = close_journal(&journal, &rates.counts, left_behind);
-    log_account(&rates.counts, left_behind);
+    if any || left_behind > 0 || matches!(ending, Ending::Clean) {
+        log_account(&rates.counts, left_behind);
+    }
     drop(server);
+    streams::finish();
     let exit = exit(ending, &rates.counts);
     Ok(if exit == Exit::Clean { kept.map_or_else(|exit| exit, |()| exit) } else { exit })
 }
@@ -257,12 +261,11 @@ fn model_origin(settings: &Settings) -> ModelOrigin {
 }
 
 /// What a batch run did.
-fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
+fn summary(rates: &Rates, dir: &Path) -> String {
     let counts = &rates.counts;
-    writeln!(
-        std::io::stdout().lock(),
+    format!(
         "{} games written to {} in {:.1} s\n\
-         {:.2} games/s, {:.1} positions/s, {:.0} simulations/s, {:.0} evaluations/s, mean batch {:.1}, cache hit rate {:.1}%",
+         {:.2} games/s, {:.1} positions/s, {:.0} simulations/s, {:.0} evaluations/s, mean batch {:.1}, cache hit rate {:.1}%\n",
         counts.games_written,
         dir.display(),
         rates.seconds,
@@ -281,7 +284,7 @@ fn print_summary(rates: &Rates, dir: &Path) -> std::io::Result<()> {
 /// With how the process is to end, when it cannot be brought to the disk and so keeps nothing.
 fn close_journal(journal: &Journal, counts: &Snapshot, left_behind: u64) -> Result<(), Exit> {
     let Err(error) = journal.close() else { return Ok(()) };
-    let unfinished = counts.games_started.saturating_sub(counts.games_ended_total());
+    let unfinished = counts.games_unfinished();
     let lost = unfinished + left_behind.saturating_sub(counts.games_resumed);
     tracing::error!(games = lost, "unfinished games are lost with the journal: {}", failed(error));
     if lost > 0 { Err(Exit::WriterIo) } else { Ok(()) }
@@ -302,7 +305,7 @@ fn log_account(counts: &Snapshot, left_behind: u64) {
         games_finished = counts.games_finished,
         games_rejected = counts.games_rejected,
         games_abandoned = counts.games_abandoned,
-        games_unfinished = counts.games_started.saturating_sub(counts.games_ended_total()),
+        games_unfinished = counts.games_unfinished(),
         games_written = counts.games_written,
         games_unfit = counts.games_unfit,
         games_spooled = counts.games_spooled,

@@ -13,13 +13,15 @@ use selfplay_actors::{
     stats::{Snapshot, Stats},
 };
 
-use crate::{progress::Progress, status::BatchStatus, words::about};
+use crate::{progress::Progress, status::BatchStatus, streams::LostLines, words::about};
 
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 /// How often what holds play back is said again.
 const BOTTLENECK_EVERY: Duration = Duration::from_secs(60);
 const PROFILE_EVERY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(200);
+/// How long the end of play waits for the reporter: a terminal that is held with Ctrl-S takes no bar.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Rates and shares over a span of time.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,8 @@ pub(crate) struct Shown {
 pub(crate) struct Reporter {
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Closed by the thread when it ends.
+    ended: mpsc::Receiver<()>,
 }
 
 impl Reporter {
@@ -78,10 +82,12 @@ impl Reporter {
         inference_threads: usize,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
+        let (running, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+            let _running: mpsc::Sender<()> = running;
             let mut last = (Instant::now(), stats.snapshot());
             let mut profiled = last;
-            let mut events = 0;
+            let (mut events, mut lost) = (0, 0);
             let mut advice = News::default();
             while stopped.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 monitor.tick();
@@ -108,6 +114,10 @@ impl Reporter {
                             advice.is_due(bottleneck.kind, Instant::now()),
                         );
                     }
+                    let lines = LostLines::so_far().stderr;
+                    if std::mem::replace(&mut lost, lines) != lines {
+                        tracing::warn!(lines, "lines of the log were lost: standard error did not take them");
+                    }
                     if std::mem::replace(&mut events, health.events()) != health.events() {
                         health.status().log();
                     }
@@ -119,13 +129,16 @@ impl Reporter {
                 bar.abandon();
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { stop: Some(stop), thread: Some(thread), ended })
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
         self.stop.take();
+        if self.ended.recv_timeout(END_WITHIN) == Err(mpsc::RecvTimeoutError::Timeout) {
+            return; // It ends with the process.
+        }
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the reporter ended in a panic");
         }
@@ -190,7 +203,7 @@ fn log(rates: &Rates, now: &Snapshot, progress: Option<&BatchStatus>, bottleneck
         cache_hit_rate = rounded(rates.hit_rate(), 3),
         games_written = now.games_written,
         progress = progress.map(BatchStatus::words),
-        in_play = now.games_started.saturating_sub(now.games_ended_total()),
+        in_play = now.games_in_play(),
         model = now.model_version,
         bottleneck = kind.name(),
         because = explain.then_some(statement.as_str()),

@@ -150,7 +150,7 @@ struct View {
 impl View {
     fn of(watched: &Watched, at: Duration) -> Self {
         let counts = watched.stats.snapshot();
-        let Snapshot { evaluations, games_started, .. } = counts;
+        let Snapshot { evaluations, .. } = counts;
         Self {
             at,
             control: watched.control.state(),
@@ -158,7 +158,7 @@ impl View {
             // Where the cache knows everything, nothing is evaluated.
             progress: evaluations + counts.simulations_total() + counts.games_ended_total(),
             evaluations,
-            in_play: games_started.saturating_sub(counts.games_ended_total()),
+            in_play: counts.games_in_play(),
             model: counts.model_version,
         }
     }

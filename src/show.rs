@@ -16,10 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use self::game::ShownGame;
-use crate::{cli::ShowArgs, exit::Exit};
+use crate::{cli::ShowArgs, exit::Exit, streams::Printer};
 
 /// Shows what `args` ask for.
 ///
@@ -27,7 +27,7 @@ use crate::{cli::ShowArgs, exit::Exit};
 /// When the game cannot be read, or the picture cannot be written.
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     if let Some(dir) = &args.summary {
-        let mut out = BufWriter::new(io::stdout().lock());
+        let mut out = BufWriter::new(Printer);
         summary::summarise(dir, args.games as usize, &mut out, &mut io::stderr())?;
         out.flush()?;
         return Ok(Exit::Clean);
@@ -46,7 +46,7 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Clean);
     }
     let shown = if args.all { 0..=positions } else { ply.unwrap_or(positions)..=ply.unwrap_or(positions) };
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(Printer);
     writeln!(out, "{}", path.display())?;
     text::print(&game, shown, &mut out)?;
     out.flush()?;
@@ -56,7 +56,24 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
 /// The game a path names: an archive, the archive of a YAML file, or the newest archive of a directory.
 fn game_file(path: &Path) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
-        return Ok(path.with_extension("npz"));
+        let (archive, metadata) = (path.with_extension("npz"), path.with_extension("yaml"));
+        if !path.exists() && !archive.exists() {
+            bail!("failed to show {}: no such file or directory", path.display());
+        }
+        ensure!(
+            path.extension().is_none_or(|extension| extension == "npz" || extension == "yaml"),
+            "failed to show {}: it is not a game; name its .npz or .yaml, or a directory of games",
+            path.display()
+        );
+        for half in [&archive, &metadata] {
+            ensure!(
+                half.exists(),
+                "failed to show {}: a game is two files, and {} is missing",
+                path.display(),
+                half.display()
+            );
+        }
+        return Ok(archive);
     }
     let newest = archives(path)?.max();
     newest.with_context(|| format!("failed to find a game in {}: it holds no .npz file", path.display()))

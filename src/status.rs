@@ -29,7 +29,7 @@ pub(crate) use self::{
     figures::{Facts, Sources},
     sampler::Sampler,
 };
-use crate::{control::ControlState, siblings::Sibling};
+use crate::{control::ControlState, siblings::Sibling, streams::LostLines};
 
 /// Version of the document's meaning.
 pub(crate) const SCHEMA: u32 = 2;
@@ -92,6 +92,9 @@ pub(crate) struct Status {
     pub games: GamesStatus,
     /// The way to the disk.
     pub writer: WriterStatus,
+    /// Lines of the log and the like that could not be written.
+    #[serde(default)]
+    pub lost_lines: LostLines,
     /// Where the threads' time went in the last 10 s, by role.
     pub threads: Vec<ThreadStatus>,
     /// The supervision tree.
@@ -178,7 +181,7 @@ pub(crate) struct Verdict {
 /// What holds a daemon back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bottleneck {
-    /// `device`, `games`, `search`, `writer`, `memory`, `model` or `none`.
+    /// `device`, `games`, `search`, `writer`, `memory`, `model`, `endless` or `none`.
     pub kind: String,
     /// In words, with figures.
     pub statement: String,
@@ -347,6 +350,9 @@ pub(crate) struct GamesStatus {
     pub active: u64,
     /// To be in play at once.
     pub target: u64,
+    /// Begun, and waiting until more may be in play at once.
+    #[serde(default)]
+    pub parked: u64,
     /// Set aside because of what the network answered.
     pub rejected: u64,
     /// Given up after repeated failures.

@@ -1,7 +1,7 @@
 //! Sets up the log: lines for people, or one JSON object per line, on standard error.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::settings::{LogFormat, LogSettings};
+use crate::streams::{self, Lines};
 
 /// The progress bar that shares standard error with the log, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
@@ -39,27 +40,37 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is not usable"))
 }
 
-/// Standard error beside a progress bar.
+/// Standard error beside a progress bar. Whatever happens to it, writing succeeds: an error would be reported to standard
+/// error, by a panic.
 #[derive(Clone, Copy)]
-struct Terminal;
+struct Terminal(&'static Lines);
+
+impl Terminal {
+    fn open() -> Self {
+        Self(streams::err(|line| match BAR.get() {
+            Some(bar) => bar.suspend(|| io::stderr().write_all(line)),
+            None => io::stderr().write_all(line),
+        }))
+    }
+}
 
 impl io::Write for Terminal {
+    /// A whole line, as the subscriber writes it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match BAR.get() {
-            Some(bar) => bar.suspend(|| io::stderr().write(bytes)),
-            None => io::stderr().write(bytes),
-        }
+        self.0.put(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
 /// Starts logging for the rest of the process, panics included: written as the standard library does, piece by piece, they
 /// would tear the lines of other threads. Fails if logging was started before.
 pub(crate) fn init(log: &LogSettings) -> anyhow::Result<()> {
-    let (subscriber, set_level) = subscriber(log, io::stderr().is_terminal(), || Terminal)?;
+    let terminal = Terminal::open();
+    let (subscriber, set_level) = subscriber(log, io::stderr().is_terminal(), move || terminal)?;
     SET_LEVEL.get_or_init(|| set_level);
     tracing::subscriber::set_global_default(subscriber).context("logging was started twice")?;
     std::panic::set_hook(Box::new(log_panic));
@@ -86,6 +97,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(&log.level)?).with_writer(writer);
+    // They would be printed to standard error, which panics where that is gone.
+    let builder = builder.log_internal_errors(false);
     Ok(match log.format {
         LogFormat::Human => {
             let builder = builder.with_ansi(coloured).with_target(false).with_filter_reloading();

@@ -1,9 +1,9 @@
 //! `--trace`: every ply as it is played.
 
-use std::io::{self, Write as _};
-
 use selfplay_actors::game::{GameHook, each_ply};
 use selfplay_engine::{Game as _, game::Notation as _, games::quoridor::Quoridor, replay::PlyRecord};
+
+use crate::streams;
 
 /// Prints who played what, what the search thought of it, and the board after it.
 pub(crate) fn print_ply(game: Quoridor) -> GameHook<Quoridor> {
@@ -20,7 +20,6 @@ pub(crate) fn print_ply(game: Quoridor) -> GameHook<Quoridor> {
             last.targets.iter().map(|target| target.visits).sum::<u32>(),
             game.draw(&state),
         );
-        // A closed standard output is no reason to stop playing.
-        io::stdout().lock().write_all(text.as_bytes()).ok();
+        streams::out().put(text);
     })
 }

@@ -17,7 +17,6 @@ mod search;
 
 use std::{
     cell::Cell,
-    io::Write as _,
     time::{Duration, Instant},
 };
 
@@ -35,6 +34,7 @@ use crate::{
     exit::Exit,
     settings::{EvaluatorKind, Settings},
     sizes::needed,
+    streams::print,
 };
 
 /// Probes that the time given is divided among, about.
@@ -105,12 +105,6 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
 fn note_alone(plan: &Plan, rates: &BatchRates, seconds: f64, alone: &mut Vec<f64>) -> anyhow::Result<()> {
     alone.push(raw::measure_best(&plan.settings, rates, (seconds / 2.0).min(1.0))?);
     Ok(())
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    Ok(out.flush()?)
 }
 
 /// What was tried so far, and how much time there is.

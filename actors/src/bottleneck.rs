@@ -6,9 +6,10 @@
 //! 1. Is play paused? Then nothing is held back.
 //! 2. Is the machine, or the control group, about to run out of memory?
 //! 3. Is no model in service?
-//! 4. Do the inference threads work nearly all the time? Then the device is the limit, as it should be, unless its batches are
+//! 4. Are half of the games in play, or more, longer than any sensible game? Then speed is not what is missing.
+//! 5. Do the inference threads work nearly all the time? Then the device is the limit, as it should be, unless its batches are
 //!    nearly empty: then there are too few games.
-//! 5. They idle. Because a model is missing? Because the writer lets no games start? Because play is coming to its end? Because
+//! 6. They idle. Because a model is missing? Because the writer lets no games start? Because play is coming to its end? Because
 //!    the threads that search are busy all the time themselves? If none of these, both sides wait for each other: too few games.
 //!
 //! Memory is judged by what is left of it, not by the cache: whether an evaluation that was evicted would have been asked for
@@ -25,6 +26,7 @@ pub use self::monitor::{MemoryReader, Monitor};
 use crate::{
     account::{Activity, Role, Starts, Times},
     batcher::BatchPolicy,
+    game::ENDLESS_PLIES,
 };
 
 /// Share of their time that inference threads work when the device is the limit.
@@ -66,14 +68,16 @@ pub enum Kind {
     Memory,
     /// There is no model.
     Model,
+    /// Games go on without an end.
+    Endless,
     /// Nothing: play is paused, ends, or has only begun.
     None,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Device, Self::Games, Self::Search, Self::Writer, Self::Memory, Self::Model, Self::None];
+    pub const ALL: [Self; 8] =
+        [Self::Device, Self::Games, Self::Search, Self::Writer, Self::Memory, Self::Model, Self::Endless, Self::None];
 
     /// As in metrics, log and status.
     #[must_use]
@@ -85,6 +89,7 @@ impl Kind {
             Self::Writer => "writer",
             Self::Memory => "memory",
             Self::Model => "model",
+            Self::Endless => "endless",
             Self::None => "none",
         }
     }
@@ -168,6 +173,8 @@ pub struct Window {
     pub disk: (u64, u64),
     /// Games in play.
     pub in_play: u64,
+    /// Those of them that may never end.
+    pub endless: u64,
     /// Finished games that wait for the disk.
     pub unwritten: u64,
     /// Whether a model is in service.
@@ -202,6 +209,9 @@ pub fn judge(window: &Window) -> Bottleneck {
     let blocked = play(Activity::WriterBlocked);
     if blocked < WRITER_BLOCKS && window.in_play + window.evaluations == 0 {
         return none("nothing is played yet", "wait for the first games");
+    }
+    if window.endless > 0 && 2 * window.endless >= window.in_play {
+        return window.without_end();
     }
     let device = |activity| window.times.share(Role::Inference, activity);
     if device(Activity::Working) >= DEVICE_BUSY {
@@ -430,6 +440,17 @@ impl Window {
             self.sizes.games_at_once,
         );
         Bottleneck { kind: Kind::Memory, statement, advice }
+    }
+
+    fn without_end(&self) -> Bottleneck {
+        let statement = format!(
+            "{} of {} in play are longer than {ENDLESS_PLIES} plies and may never end",
+            self.endless,
+            count(self.in_play, "game"),
+        );
+        let advice = "set quoridor.max_steps in the trainer's file (game.max_steps), so that such games end as draws; games of \
+                      players without randomness (temperature 0, --use-raw-onnx-agent) may repeat themselves for ever";
+        Bottleneck { kind: Kind::Endless, statement, advice: advice.to_owned() }
     }
 
     fn without_model(&self, share: f64) -> Bottleneck {

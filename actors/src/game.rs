@@ -1,7 +1,10 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
+mod asking_again;
 mod hook;
 mod meter;
+mod parking;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -12,10 +15,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient, Supervised};
+use actix::{Actor, Addr, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::{
     Game, Leaf, Outcome,
     journal::{Journal, JournalNumber},
@@ -25,22 +28,22 @@ use selfplay_engine::{
 };
 
 pub use self::hook::{GameHook, GameKey, GameNews, both, each_ply};
-pub(crate) use self::meter::Meter;
+pub(crate) use self::meter::{ENDLESS_PLIES, Meter};
+pub use self::parking::{ParkGame, SlotParked};
+pub use self::room::Room;
 use crate::{
     account,
     loader::InService,
     stats::Stats,
-    ticket::{Evaluated, Flaw, Lookup, Reply, Ticket, TicketError},
-    writer::{GameFinished, GameRejected, Nonsense},
+    ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
+    writer::{GameFinished, GameRejected},
 };
 
-/// How often a request is asked again before its game is given up, and how often a game may be resumed after a panic.
-const MOST_RETRIES: u32 = 12;
+/// How often a game may be resumed after a panic.
 const MOST_RESUMES: u32 = 3;
-const FIRST_RETRY_WAIT: Duration = Duration::from_millis(5);
-const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(2);
 
-/// Starts a game in a free slot. Sent by the games' supervisor, which hears [`SlotFree`] when the game is over.
+/// Starts a game in a free slot. Sent by the games' supervisor, which hears [`SlotFree`] when the game is over, or
+/// [`SlotParked`] where there is no room for it (any more).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum PlayGame<G: Game> {
@@ -58,6 +61,13 @@ pub enum PlayGame<G: Game> {
         /// What it was begun with and goes on with.
         terms: Terms,
     },
+    /// A game that this process began and then parked.
+    Parked {
+        /// The game.
+        game: Box<ResumedGame<G>>,
+        /// What it was begun with and goes on with.
+        terms: Terms,
+    },
 }
 
 /// What a game is played with, from its first ply to its last.
@@ -69,7 +79,7 @@ pub struct Terms {
     pub hash: Arc<str>,
 }
 
-/// A game of an earlier process, up to its last completed ply.
+/// A game that was begun earlier, up to its last completed ply.
 #[derive(Debug)]
 pub struct ResumedGame<G: Game> {
     /// Its number in our journal, which holds it already.
@@ -168,6 +178,10 @@ pub struct GameAddresses<G: Game> {
     pub rejects: Recipient<GameRejected<G>>,
     /// Free slots.
     pub supervisor: Recipient<SlotFree>,
+    /// Games given back.
+    pub parked: Recipient<SlotParked<G>>,
+    /// Which slots may play.
+    pub room: Arc<Room>,
     /// Tells the number of the model in service, so that nothing an earlier one said is used for longer than it takes to ask.
     pub in_service: InService,
 }
@@ -179,6 +193,8 @@ impl<G: Game> Clone for GameAddresses<G> {
             writer: self.writer.clone(),
             rejects: self.rejects.clone(),
             supervisor: self.supervisor.clone(),
+            parked: self.parked.clone(),
+            room: self.room.clone(),
             in_service: self.in_service.clone(),
         }
     }
@@ -190,7 +206,7 @@ struct Assigned<G: Game> {
     seed: u64,
     index: u64,
     terms: Terms,
-    /// What an earlier process played of it.
+    /// What was played of it before.
     plies: Vec<PlyRecord<G>>,
     first_version: Option<i64>,
     resumes: u32,
@@ -238,7 +254,8 @@ impl<G: Game> GameActor<G> {
 
     fn begin(&mut self, game: PlayGame<G>) {
         let GamePlan { seed, journal, stats, .. } = &self.plan;
-        stats.games_started.add(1);
+        stats.games_started.add(u64::from(!matches!(game, PlayGame::Parked { .. })));
+        stats.games_resumed.add(u64::from(matches!(game, PlayGame::Resumed { .. })));
         let begun = Instant::now();
         let assigned = match game {
             PlayGame::New { index, terms } => {
@@ -256,8 +273,7 @@ impl<G: Game> GameActor<G> {
                     begun,
                 }
             }
-            PlayGame::Resumed { game, terms } => {
-                stats.games_resumed.add(1);
+            PlayGame::Resumed { game, terms } | PlayGame::Parked { game, terms } => {
                 let ResumedGame { number, seed, index, first_version, plies } = *game;
                 tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
                 Assigned { number, seed, index, terms, noted: plies.len(), plies, first_version, resumes: 0, begun }
@@ -342,35 +358,6 @@ impl<G: Game> GameActor<G> {
         }
     }
 
-    /// The network answered one of the leaves with nonsense: the first time it is asked again, the second time the game is set
-    /// aside. Another model gets another chance.
-    fn doubt(&mut self, flaw: Flaw, ctx: &mut Context<Self>) {
-        let (Some(playing), Some(assigned)) = (&mut self.playing, &self.assigned) else { return };
-        if playing.nonsense.replace(flaw.generation.number) != Some(flaw.generation.number) {
-            self.plan.stats.retries.add(1);
-            ctx.run_later(FIRST_RETRY_WAIT, |actor, _| actor.ask());
-            return;
-        }
-        let Some(&leaf) = playing.asked.get(flaw.leaf) else { return };
-        let nonsense = Nonsense { leaf, generation: flaw.generation, output: flaw.output };
-        let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
-        self.plan.stats.games_set_aside.add(1);
-        self.addresses.rejects.do_send(GameRejected { number: assigned.number, seed, index, plies, nonsense });
-        self.leave(GameEnd::Rejected, None);
-    }
-
-    /// Asks again after a wait that doubles, or gives the game up.
-    fn retry(&mut self, error: &TicketError, ctx: &mut Context<Self>) {
-        let Some(playing) = &mut self.playing else { return };
-        if playing.retries == MOST_RETRIES {
-            return self.give_up(format!("asked {MOST_RETRIES} times: failed to {error}"));
-        }
-        let wait = FIRST_RETRY_WAIT.saturating_mul(1 << playing.retries).min(LONGEST_RETRY_WAIT);
-        playing.retries += 1;
-        self.plan.stats.retries.add(1);
-        ctx.run_later(wait, |actor, _| actor.ask());
-    }
-
     /// Rebuilds the game of a panicked actor from its completed plies.
     fn resume(&mut self) {
         let Some(assigned) = &mut self.assigned else { return };
@@ -394,7 +381,7 @@ impl<G: Game> Playing<G> {
             Progress::Leaves => self.game.plies(),
             Progress::Finished(record) => &record.plies,
         };
-        plies.iter().skip(before).for_each(|ply| self.meter.played(ply));
+        (before + 1..).zip(plies.iter().skip(before)).for_each(|(number, ply)| self.meter.played(number, ply));
     }
 }
 
@@ -404,7 +391,25 @@ impl<G: Game> Assigned<G> {
         while let Some(ply) = plies.get(self.noted) {
             plan.journal.ply(self.number, self.noted, ply, first_version);
             self.noted += 1;
+            self.warn_if_endless(&plan.stats);
             self.tell(plan, slot, GameNews::Played(&plies[..self.noted]));
+        }
+    }
+
+    /// Says of the first game that goes on without an end that it does, ever more rarely.
+    fn warn_if_endless(&self, stats: &Stats) {
+        let &Self { seed, index, noted, .. } = self;
+        if noted >= ENDLESS_PLIES
+            && noted.is_multiple_of(ENDLESS_PLIES)
+            && (noted / ENDLESS_PLIES).is_power_of_two()
+            && stats.endless_games.get() <= 1
+        {
+            tracing::warn!(
+                seed,
+                game = index,
+                plies = noted,
+                "a game may never end: set game.max_steps, which ends it as a draw"
+            );
         }
     }
 
@@ -432,7 +437,7 @@ impl<G: Game> Handler<PlayGame<G>> for GameActor<G> {
     type Result = ();
 
     fn handle(&mut self, game: PlayGame<G>, _: &mut Self::Context) {
-        self.begin(game);
+        if self.addresses.room.starts(self.slot) { self.begin(game) } else { self.give_back(game) }
     }
 }
 
@@ -454,8 +459,9 @@ impl<G: Game> Handler<Evaluated> for GameActor<G> {
     type Result = ();
 
     fn handle(&mut self, Evaluated { ticket, outcome, origins }: Evaluated, ctx: &mut Self::Context) {
-        if ticket != self.ticket {
-            return; // Of a request asked before a restart.
+        // Of a request asked before a restart, or for a game that is about to leave.
+        if ticket != self.ticket || !self.addresses.room.plays(self.slot) {
+            return;
         }
         if let Some(playing) = &mut self.playing {
             playing.meter.answered();

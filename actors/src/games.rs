@@ -1,7 +1,7 @@
 //! The games' supervisor: as many game actors as games are played at once, spread over threads, and the order in which games
 //! start. A game starts only against a credit of the writer, so that finished games never pile up.
 //!
-//! How many are played at once may change meanwhile: slots are added, or are left empty once their game is over.
+//! How many are played at once may change meanwhile: slots are added, or give their games back, which wait until there is room.
 
 mod change;
 
@@ -16,7 +16,7 @@ use selfplay_engine::Game;
 use crate::{
     account::Starts,
     control::Control,
-    game::{GameActor, GameEnd, PlayGame, ResumedGame, SlotFree, SlotStopped, StopGame, Terms},
+    game::{GameActor, GameEnd, PlayGame, ResumedGame, Room, SlotFree, SlotParked, SlotStopped, StopGame, Terms},
     health::ExitReason,
     stats::Stats,
     supervision::ChildGaveUp,
@@ -41,7 +41,7 @@ pub struct StopGames;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct GamesStopped {
-    /// Games that were in play.
+    /// Games that were in play or parked.
     pub unfinished: u64,
 }
 
@@ -59,7 +59,7 @@ pub struct HoldStarts(pub bool);
 #[derive(Clone, Debug, Default, Message)]
 #[rtype(result = "()")]
 pub struct ChangeGames {
-    /// Games at once, from 1; `None`: as many as before. Where there are more now, they are played to their end.
+    /// Games at once, from 1; `None`: as many as before. Where there are more now, the others are parked.
     pub at_once: Option<usize>,
     /// What new games are played with.
     pub terms: Option<Terms>,
@@ -71,6 +71,8 @@ pub struct ChangeGames {
 pub struct GamesDone {
     /// Games that were given up.
     pub abandoned: u64,
+    /// Games that were parked, and stay so.
+    pub parked: u64,
 }
 
 /// Credits of the writer for each game that is played at once: as many games may be finished and wait for the disk.
@@ -79,8 +81,8 @@ pub(crate) const CREDITS_PER_SLOT: u64 = 2;
 /// Which games to play, and who may play now. Plain state: no actor.
 #[derive(Debug)]
 pub(crate) struct Schedule {
-    /// Games of earlier processes that wait for a slot.
-    resumable: usize,
+    /// Games that wait for a slot: of earlier processes, parked ones, and new ones that were given back.
+    waiting: usize,
     next_index: u64,
     /// New games still to start; `None` without end.
     left: Option<u64>,
@@ -103,7 +105,7 @@ pub(crate) struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// The first of the games that wait.
-    Resumed,
+    Waiting,
     /// The new game of this number.
     New(u64),
 }
@@ -126,7 +128,7 @@ impl Schedule {
             free[slot % threads].insert(slot);
         }
         Self {
-            resumable,
+            waiting: resumable,
             next_index: quota.first_index,
             left: quota.limit.map(|limit| limit.saturating_sub(resumable as u64)),
             credits: credits.cast_signed(),
@@ -155,9 +157,9 @@ impl Schedule {
         let slot = thread.pop_first()?;
         self.credits -= 1;
         self.active += 1;
-        if self.resumable > 0 {
-            self.resumable -= 1;
-            return Some((slot, Next::Resumed));
+        if self.waiting > 0 {
+            self.waiting -= 1;
+            return Some((slot, Next::Waiting));
         }
         self.left = self.left.map(|left| left - 1);
         self.next_index += 1;
@@ -171,6 +173,14 @@ impl Schedule {
         if *end != GameEnd::Finished {
             self.credits += 1; // The writer will give none for it.
         }
+    }
+
+    /// A game left its slot, to wait.
+    pub(crate) fn slot_parked(&mut self, slot: usize) {
+        self.put(slot);
+        self.active -= 1;
+        self.credits += 1;
+        self.waiting += 1;
     }
 
     /// Whether the writer keeps slots free that would play.
@@ -195,7 +205,7 @@ impl Schedule {
     }
 
     fn is_exhausted(&self) -> bool {
-        self.resumable == 0 && self.left == Some(0)
+        self.waiting == 0 && self.left == Some(0)
     }
 
     /// Whether nothing is in play and nothing will be.
@@ -230,19 +240,23 @@ pub struct GamesToPlay<G: Game> {
     pub resumable: Vec<ResumedGame<G>>,
     /// What they are played with; new ones until that is changed.
     pub terms: Terms,
+    /// Tells slots whether they may play; for `at_once` of them.
+    pub room: Arc<Room>,
 }
 
 /// Starts games in its slots while the writer has credits for them, and hears of each game that ends.
 pub struct GamesSupervisor<G: Game> {
     actors: Vec<Addr<GameActor<G>>>,
     new_slot: NewSlot<G>,
-    /// What games of earlier processes go on with.
-    first_terms: Terms,
+    room: Arc<Room>,
     /// What new games are played with.
     terms: Terms,
     control: Arc<Control>,
     schedule: Schedule,
-    resumable: VecDeque<ResumedGame<G>>,
+    /// Games that wait for a slot, in the order in which they get one.
+    waiting: VecDeque<PlayGame<G>>,
+    /// How many of them this process has begun.
+    parked: u64,
     addresses: GamesAddresses,
     stats: Arc<Stats>,
     told: bool,
@@ -261,18 +275,21 @@ impl<G: Game> GamesSupervisor<G> {
         addresses: GamesAddresses,
         stats: Arc<Stats>,
     ) -> Self {
-        let GamesToPlay { at_once, threads, quota, resumable, terms } = games;
+        let GamesToPlay { at_once, threads, quota, resumable, terms, room } = games;
         let credits = CREDITS_PER_SLOT * at_once as u64;
         let schedule = Schedule::new(at_once, threads, credits, quota, resumable.len());
+        let resumed = |game| PlayGame::Resumed { game: Box::new(game), terms: terms.clone() };
+        let waiting = resumable.into_iter().map(resumed).collect();
         let actors = (0..at_once).map(|slot| new_slot(slot, slot % threads)).collect();
         Self {
             actors,
             new_slot,
-            first_terms: terms.clone(),
+            room,
             terms,
             control,
             schedule,
-            resumable: resumable.into(),
+            waiting,
+            parked: 0,
             addresses,
             stats,
             told: false,
@@ -284,7 +301,7 @@ impl<G: Game> GamesSupervisor<G> {
     /// Tells the root once no slot is left to stop.
     fn report_stopped(&self) {
         if self.stopping.as_ref().is_some_and(BTreeSet::is_empty) {
-            self.addresses.stopped.do_send(GamesStopped { unfinished: self.unfinished });
+            self.addresses.stopped.do_send(GamesStopped { unfinished: self.unfinished + self.parked });
         }
     }
 
@@ -292,6 +309,7 @@ impl<G: Game> GamesSupervisor<G> {
         let (slots, active) = (self.schedule.at_once as u64, self.schedule.active);
         self.stats.games_target.set_count(slots);
         self.stats.games_active.set_count(active);
+        self.stats.games_parked.set_count(self.parked);
         self.stats.games_waiting.set_count(slots.saturating_sub(active));
         self.stats.writer_credits.set_count(self.schedule.credits);
     }
@@ -302,11 +320,13 @@ impl<G: Game> GamesSupervisor<G> {
         {
             let game = match next {
                 Next::New(index) => PlayGame::New { index, terms: self.terms.clone() },
-                Next::Resumed => match self.resumable.pop_front() {
-                    Some(game) => PlayGame::Resumed { game: Box::new(game), terms: self.first_terms.clone() },
+                Next::Waiting => match self.waiting.pop_front() {
+                    Some(PlayGame::New { index, .. }) => PlayGame::New { index, terms: self.terms.clone() },
+                    Some(game) => game,
                     None => continue, // The schedule counts them.
                 },
             };
+            self.parked -= u64::from(matches!(game, PlayGame::Parked { .. }));
             tracing::debug!(?next, slot, "game starts");
             self.actors[slot].do_send(game);
         }
@@ -314,7 +334,7 @@ impl<G: Game> GamesSupervisor<G> {
         self.stats.accounts.set_starts(self.schedule.starts());
         if self.schedule.is_done() && !self.told {
             self.told = true;
-            self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned });
+            self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned, parked: self.parked });
         }
     }
 }
@@ -323,7 +343,12 @@ impl<G: Game> Actor for GamesSupervisor<G> {
     type Context = Context<Self>;
 }
 
-impl<G: Game> Supervised for GamesSupervisor<G> {}
+impl<G: Game> Supervised for GamesSupervisor<G> {
+    /// The message that it panicked over may have changed the number of games.
+    fn restarting(&mut self, _: &mut Self::Context) {
+        self.make_room();
+    }
+}
 
 impl<G: Game> Handler<StartGames> for GamesSupervisor<G> {
     type Result = ();
@@ -339,6 +364,7 @@ impl<G: Game> Handler<DrainGames> for GamesSupervisor<G> {
 
     fn handle(&mut self, DrainGames: DrainGames, _: &mut Self::Context) {
         self.schedule.draining = true;
+        self.make_room();
         self.go_on();
     }
 }
@@ -357,6 +383,7 @@ impl<G: Game> Handler<StopGames> for GamesSupervisor<G> {
 
     fn handle(&mut self, StopGames: StopGames, ctx: &mut Self::Context) {
         self.schedule.draining = true;
+        self.room.set(0, false);
         // A slot that is gone for good would never answer.
         let slots = self.actors.iter().enumerate().filter(|(_, actor)| actor.connected());
         self.stopping = Some(slots.clone().map(|(slot, _)| slot).collect());
@@ -383,6 +410,17 @@ impl<G: Game> Handler<Credit> for GamesSupervisor<G> {
 
     fn handle(&mut self, Credit: Credit, _: &mut Self::Context) {
         self.schedule.credits += 1;
+        self.go_on();
+    }
+}
+
+impl<G: Game> Handler<SlotParked<G>> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, SlotParked { slot, game }: SlotParked<G>, _: &mut Self::Context) {
+        self.schedule.slot_parked(slot);
+        self.parked += u64::from(matches!(game, PlayGame::Parked { .. }));
+        self.waiting.push_back(game);
         self.go_on();
     }
 }

@@ -136,7 +136,7 @@ impl Rehearsal {
             }
             Event::Move => {
                 self.meter.searched(black_box(Default::default()));
-                self.meter.played(black_box(&self.ply));
+                self.meter.played(1, black_box(&self.ply));
             }
         }
     }

@@ -347,7 +347,7 @@ impl Stats {
     /// Counts failures of this kind.
     fn write_errors(&self, kind: ErrorKind) -> &Counter {
         match kind {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => &self.write_errors_no_space,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => &self.write_errors_no_space,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => &self.write_errors_permission,
             ErrorKind::NotFound | ErrorKind::NotADirectory => &self.write_errors_missing,
             _ => &self.write_errors_other,

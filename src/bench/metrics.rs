@@ -5,7 +5,6 @@
 //! all threads at once, in the worst case for caches, which shows what each time costs.
 
 use std::{
-    io::Write as _,
     sync::{Arc, Barrier},
     thread,
     time::{Duration, Instant},
@@ -29,6 +28,7 @@ use crate::{
     metrics::{About, Exporter},
     settings::Settings,
     status::RunStatus,
+    streams,
 };
 
 /// The largest share of CPU time that counting may cost.
@@ -85,7 +85,7 @@ pub(crate) fn metrics(args: &MetricsArgs, settings: &Settings) -> anyhow::Result
     let share = counting.iter().map(|cost| cost.share).sum::<f64>() + scrape_share;
     let report = Report { counting, scrape_ms, scrape_share, share };
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    streams::print(&text)?;
     ensure!(
         share < ALLOWED,
         "counting costs {:.2}% of the CPU time of play, more than {}%",

@@ -66,10 +66,9 @@ impl Drop for Progress {
     }
 }
 
-/// A line of its own.
-#[expect(clippy::print_stderr, reason = "progress of the command line; standard output is for the result")]
+/// A line of its own; standard output is for the result.
 pub(super) fn say(text: &str) {
-    eprintln!("{text}");
+    crate::streams::complain(text);
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The result of a measurement, as a table or as JSON, alone or beside an earlier one.
 
-use std::io::Write as _;
-
 use selfplay_actors::stats::{Bucket, Distribution};
 use serde::Serialize;
 
@@ -10,7 +8,7 @@ use super::{
     figures::Figures,
     text::short,
 };
-use crate::{cli::OutputArgs, evaluation::Evaluation, exit::Exit, settings::Settings};
+use crate::{cli::OutputArgs, evaluation::Evaluation, exit::Exit, settings::Settings, streams};
 
 /// What was measured with.
 #[derive(Clone, Debug, Serialize)]
@@ -136,7 +134,7 @@ impl Report {
             (None, false) => table(&self),
             (Some(comparison), false) => format!("{}\n\n{}", table(&self), comparison.table()),
         };
-        writeln!(std::io::stdout().lock(), "{text}")?;
+        streams::print(&text)?;
         Ok(Exit::Clean)
     }
 

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::{Duration, Instant},
@@ -24,6 +23,7 @@ use crate::{
     cli::SwapArgs,
     exit::Exit,
     settings::{EvaluatorKind, Settings},
+    streams,
 };
 
 /// Length of one look at the counters.
@@ -77,7 +77,7 @@ pub(crate) fn swap(args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit>
     say(&format!("{} swaps, one every {} s", args.swaps, args.every));
     let report = in_temporary_dir(|dir| measure(dir, model, args, settings))?;
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
-    writeln!(std::io::stdout().lock(), "{text}")?;
+    streams::print(&text)?;
     Ok(Exit::Clean)
 }
 

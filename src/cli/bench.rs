@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Flags;
+use super::{
+    Flags,
+    read::{above_zero, whole},
+};
 
 /// How results are given.
 #[derive(Clone, Debug, Args)]
@@ -28,13 +31,13 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub output: OutputArgs,
     /// Seconds for each measurement
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
     pub seconds: f64,
     /// Play N whole games in each round instead of stopping after --seconds
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1, 1 << 32), allow_negative_numbers = true)]
     pub games: Option<u64>,
     /// Rounds; medians and spreads are printed
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>(1, 100), allow_negative_numbers = true)]
     pub rounds: usize,
     /// The settings to measure.
     #[command(flatten)]
@@ -62,13 +65,13 @@ pub(crate) struct OutsideArgs {
     #[command(flatten)]
     pub output: OutputArgs,
     /// Whole games of each round [default: twice as many as are in play at once]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1, 1 << 32), allow_negative_numbers = true)]
     pub games: Option<u64>,
     /// Plies that count as the opening: all games begin at once and stop when they have played so many on average
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole::<u64>(1, 1000), allow_negative_numbers = true)]
     pub plies: u64,
     /// Rounds; medians and spreads are printed
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>(1, 100), allow_negative_numbers = true)]
     pub rounds: usize,
     /// The settings to measure; --model-path names a constant network, or --evaluator uniform is given.
     #[command(flatten)]
@@ -82,19 +85,19 @@ pub(crate) struct GrowthArgs {
     #[command(flatten)]
     pub output: OutputArgs,
     /// Seconds for each measurement; where games wait longer for their evaluations it takes up to ten times that
-    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
     pub seconds: f64,
     /// Rounds; medians and spreads are printed
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1, 100), allow_negative_numbers = true)]
     pub rounds: usize,
     /// Numbers of games in play at once
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,16,64,256,1024")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,16,64,256,1024", value_parser = whole::<u32>(1, 65_536), allow_negative_numbers = true)]
     pub games: Vec<u32>,
     /// Numbers of leaves gathered from one tree at a time (K)
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,8,16,32")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,8,16,32", value_parser = whole::<u32>(1, 1024), allow_negative_numbers = true)]
     pub leaves: Vec<u32>,
     /// Numbers of inference threads, with the games and leaves of the settings [default: 1 to the number of cores]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = whole::<u32>(1, 256), allow_negative_numbers = true)]
     pub threads: Vec<u32>,
     /// The settings to measure.
     #[command(flatten)]
@@ -108,10 +111,10 @@ pub(crate) struct SwapArgs {
     #[arg(long)]
     pub json: bool,
     /// Seconds between two models
-    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
     pub every: f64,
     /// Models to swap in after the first
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u64>(1, 10_000), allow_negative_numbers = true)]
     pub swaps: u64,
     /// The settings to measure; --model-path names the model, which is published again and again.
     #[command(flatten)]
@@ -125,7 +128,7 @@ pub(crate) struct MetricsArgs {
     #[arg(long)]
     pub json: bool,
     /// Seconds to play
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
     pub seconds: f64,
     /// The settings to measure.
     #[command(flatten)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::cli::uses::{OF_A_DAEMON, OF_A_MODEL};
 
 fn parse_from(args: &[&str]) -> Result<Cli, clap::Error> {
     let args = std::iter::once("selfplayd").chain(args.iter().copied());
-    Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+    Cli::from_arg_matches(&command().try_get_matches_from(args)?)?.checked()
 }
 
 fn given(flags: &Flags) -> Vec<(&'static str, &'static str, String)> {
@@ -32,7 +33,57 @@ fn help_of_subcommands() {
     insta::assert_snapshot!("help_of_show", help("show"));
     let config = help("config");
     assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: 8]"), "{config}");
-    assert!(help("bench").contains("--model-path") && help("check-model").contains("--model-source"));
+    assert!(help("bench").contains("--model-path"));
+}
+
+#[test]
+fn commands_list_and_take_the_flags_that_they_use_and_no_others() {
+    let mut whole = command().term_width(120);
+    whole.build();
+    for (name, args, uses, not) in [
+        ("bench", &[][..], "--games-per-process", "--output-dir"),
+        ("tune", &[], "--leaf-parallelism", "--http-listen"),
+        ("check-model", &["m.onnx"], "--device", "--seed"),
+        ("convert-model", &["m.onnx", "n.onnx"], "--precision", "--games-per-process"),
+    ] {
+        let help = whole.find_subcommand_mut(name).unwrap().render_help().to_string();
+        assert!(help.contains(uses) && help.contains("--config") && !help.contains(not), "{name}: {help}");
+        let line = |flag| [&[name], args, &[flag, "1"]].concat();
+        assert!(parse_from(&line(uses)).is_ok(), "{name} {uses}");
+        let error = parse_from(&line(not)).unwrap_err();
+        let expected = format!("{not} has no meaning for `selfplayd {name}`");
+        assert!(error.to_string().contains(&expected), "{error}");
+        assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
+    }
+    let growth = ["bench", "growth", "--no-resume", "--http-listen", "none"];
+    let error = parse_from(&growth).unwrap_err().to_string();
+    assert!(error.contains("--no-resume, --http-listen has no meaning for `selfplayd bench`"), "{error}");
+    // Where a flag is named that no longer exists, nothing would be hidden.
+    let known: BTreeSet<_> = Flags::default().values().iter().map(|flag| flag.flag).collect();
+    assert!(OF_A_DAEMON.iter().chain(&OF_A_MODEL).all(|flag| known.contains(flag)));
+}
+
+#[test]
+fn what_is_wrong_with_values_of_flags_is_said_with_all_other_mistakes() {
+    let line = "config --num-games -5 --seed abc --grace-seconds=-0.5 --p2 me --games-per-process many";
+    let cli = parse_from(&line.split(' ').collect::<Vec<_>>()).unwrap();
+    let Some(Command::Config(flags)) = cli.command else { panic!("not config: {cli:?}") };
+    let error = flags.resolve(Purpose::Play, None).refuse_mistakes().unwrap_err();
+    insta::assert_snapshot!(error.to_string());
+}
+
+#[test]
+fn numbers_of_commands_say_what_they_may_be() {
+    for (args, expected) in [
+        (&["bench", "--seconds", "-3"][..], "'-3' for '--seconds <S>': must be a number above 0, at most 3600"),
+        (&["bench", "--rounds", "x"], "'x' for '--rounds <N>': must be a whole number from 1 to 100"),
+        (&["bench", "growth", "--games", "1,0"], "'0' for '--games <LIST>': must be a whole number from 1 to 65536"),
+        (&["tune", "--minutes", "nan"], "'nan' for '--minutes <T>': must be a number above 0, at most 1440"),
+        (&["show", "x", "--ply", "-1"], "'-1' for '--ply <N>': must be a whole number from 0"),
+    ] {
+        let error = parse_from(args).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
@@ -112,7 +163,8 @@ fn a_model_is_checked_and_swaps_are_measured_with_the_settings_of_play() {
 
 #[test]
 fn a_wrong_command_line_is_a_usage_error() {
-    for args in [&["--num-games", "many"][..], &["--p2", "me"], &["--seed", "3", "config"], &["show"], &["--nope"]] {
+    for args in [&["--num-games"][..], &["bench", "--seconds", "x"], &["--seed", "3", "config"], &["show"], &["--nope"]]
+    {
         let error = parse_from(args).unwrap_err();
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{args:?}");
     }

@@ -95,6 +95,14 @@ pub(super) fn status(status: &Status) -> String {
             troubled = true;
         }
     }
+    for (lines, what, stream) in
+        [(status.lost_lines.stderr, "the log", "error"), (status.lost_lines.stdout, "traces", "output")]
+    {
+        if lines > 0 {
+            line("trouble", format!("{lines} lines of {what} were lost: standard {stream} did not take them"));
+            troubled = true;
+        }
+    }
     if !troubled {
         line("trouble", "none".to_owned());
     }
@@ -161,7 +169,12 @@ fn games_line(status: &Status) -> String {
     if let Some(share) = games.draw_share {
         text.push_str(&format!(", {:.1}% draws", 100.0 * share));
     }
-    for (count, what) in [(games.resumed, "resumed"), (games.rejected, "rejected"), (games.given_up, "given up")] {
+    for (count, what) in [
+        (games.parked, "parked"),
+        (games.resumed, "resumed"),
+        (games.rejected, "rejected"),
+        (games.given_up, "given up"),
+    ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }

@@ -158,3 +158,25 @@ fn files_with_a_mistake_change_nothing() {
     assert!(stage.passed_on().is_empty());
     assert_eq!(stage.live.present.lock().unwrap().settings.search.temperature, 1.0);
 }
+
+#[test]
+fn more_games_than_memory_holds_are_refused_with_the_most_that_it_does() {
+    let stage = Stage::new("[memory]\nmax_bytes = \"64MiB\"\n[inference]\nthreads = 1\n");
+    let changes = stage.change(json!({ "play.games_per_process": 60_000, "search.temperature": 0.5 }));
+    assert_eq!(changes.changed, []);
+    let [Refused { key, reason }] = &changes.refused[..] else { panic!("{changes:?}") };
+    assert_eq!(key, "play.games_per_process");
+    let (before, most) = reason.split_once("at most ").unwrap();
+    assert!(before.starts_with("60000 games may need more memory than the 64 MiB"), "{reason}");
+    assert!(stage.passed_on().is_empty());
+
+    let most: u32 = most.parse().unwrap();
+    assert!((100..60_000).contains(&most), "{most}");
+    assert_eq!(stage.change(json!({ "play.games_per_process": most + 1 })).refused.len(), 1);
+    let changes = stage.change(json!({ "play.games_per_process": most }));
+    assert!(changes.refused.is_empty(), "{changes:?}");
+    assert_eq!(stage.passed_on()[0].games_at_once, Some(most as usize));
+    // What was too much before can be taken back.
+    assert!(stage.change(json!({ "play.games_per_process": 8 })).refused.is_empty());
+    assert_eq!(stage.passed_on()[0].games_at_once, Some(8));
+}

@@ -11,7 +11,7 @@ use selfplay_actors::{
 };
 
 use super::{Feed, Samples};
-use crate::{progress::Progress, status::RunStatus};
+use crate::{progress::Progress, status::RunStatus, streams::LostLines};
 
 /// What there is to say about this process that no counter tells.
 pub(crate) struct About {
@@ -46,6 +46,7 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
         }),
         Box::new(move |samples| info(samples, &about)),
         Box::new(move |samples| restarts(samples, &health)),
+        Box::new(lost_lines),
         Box::new(process),
     ]
 }
@@ -104,6 +105,13 @@ pub(crate) fn time(stats: &Arc<Stats>, monitor: Arc<Monitor>) -> Feed {
             samples.push("selfplayd_bottleneck", &[("kind", kind.name())], f64::from(u8::from(kind == holds)));
         }
     })
+}
+
+fn lost_lines(samples: &mut Samples) {
+    let LostLines { stderr, stdout } = LostLines::so_far();
+    for (stream, lines) in [("stderr", stderr), ("stdout", stdout)] {
+        samples.push("selfplayd_lost_lines_total", &[("stream", stream)], lines as f64);
+    }
 }
 
 /// As the system sees the process; what it does not tell is left out.

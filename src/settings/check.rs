@@ -37,7 +37,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     check_model(settings, entries, &mut found);
     check_precision(settings, entries, &mut found);
     warn_of_no_effect(settings, entries, &mut found);
-    warn_of_surprises(settings, entries, &mut found);
+    warn_of_surprises(settings, entries, purpose, &mut found);
     found
 }
 
@@ -185,7 +185,7 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
     }
 }
 
-fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) {
+fn warn_of_surprises(settings: &Settings, entries: &Entries, purpose: Purpose, found: &mut Found) {
     let searches = settings.play.agent == Agent::Search && settings.search.mcts_n.is_none();
     if searches && !entries.is_chosen("search.mcts_n") && !entries.is_chosen("search.mcts_k") {
         let per_action = settings.search.mcts_k;
@@ -193,6 +193,13 @@ fn warn_of_surprises(settings: &Settings, entries: &Entries, found: &mut Found) 
             "nothing says how many simulations a move gets, so it gets {per_action} for each legal action: set \
              alphazero.mcts_n in the trainer's file, or search.mcts_n"
         ));
+    }
+    if purpose == Purpose::Play && settings.game.max_steps.is_none() {
+        found.warnings.push(
+            "game.max_steps = \"none\": a game has no limit, and some may never end, such as those of players that walk to \
+             and fro; set quoridor.max_steps in the trainer's file, or game.max_steps in --settings"
+                .to_owned(),
+        );
     }
     if settings.play.seed.is_some() && settings.play.processes > 1 {
         let source = entries.get("play.seed").map_or("", |entry| entry.source.as_str());

@@ -148,7 +148,8 @@ impl Figures {
             games: GamesStatus {
                 started: now.games_started,
                 finished: now.games_finished,
-                active: now.games_started.saturating_sub(now.games_ended_total()),
+                active: now.games_in_play(),
+                parked: count(now.games_parked),
                 target: count(now.games_target),
                 rejected: now.games_rejected + now.games_unfit,
                 given_up: now.games_abandoned,

@@ -11,6 +11,7 @@ use super::{
     judge::Signs,
     swaps::Swaps,
 };
+use crate::streams::LostLines;
 
 /// Reads the daemon again and again.
 pub(crate) struct Sampler {
@@ -108,6 +109,7 @@ impl Sampler {
             cache: figures.cache,
             games: figures.games,
             writer: figures.writer,
+            lost_lines: LostLines::so_far(),
             threads: figures.threads,
             children: figures.children,
             totals: figures.totals,

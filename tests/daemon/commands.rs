@@ -109,9 +109,12 @@ fn what_cannot_be_shown_is_named() {
     fs::write(npz.with_extension("yaml"), "model_version: 1\n").unwrap();
     show(npz, "").exited_with(78).said(&["failed to show", npz.to_str().unwrap(), "game_length"]);
     fs::remove_file(npz.with_extension("yaml")).unwrap();
-    show(npz, "").exited_with(78).said(&["failed to show", "yaml: No such file"]);
+    show(npz, "").exited_with(78).said(&["failed to show", "a game is two files, and ", ".yaml is missing"]);
     show(&dir.path().join("tmp"), "").exited_with(78).said(&["tmp", "holds no .npz file"]);
-    show(&dir.path().join("none"), "").exited_with(78).said(&["none", "No such file"]);
+    show(&dir.path().join("none"), "").exited_with(78).said(&["/none: no such file or directory"]);
+    let other = dir.path().join("other.txt");
+    fs::write(&other, "no game").unwrap();
+    show(&other, "").exited_with(78).said(&["other.txt: it is not a game; name its .npz or .yaml"]);
 }
 
 #[test]

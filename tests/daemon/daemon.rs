@@ -60,11 +60,38 @@ impl Daemon {
         self
     }
 
+    /// Its standard output goes there, and is not read along.
+    pub(crate) fn stdout(mut self, to: Stdio) -> Self {
+        self.0.stdout(to);
+        self
+    }
+
+    /// Its log goes there, and is not read along.
+    pub(crate) fn stderr(mut self, to: Stdio) -> Self {
+        self.0.stderr(to);
+        self
+    }
+
+    /// The same daemon, started by a shell after these words, such as `ulimit`.
+    pub(crate) fn under(self, words: &str) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{words}; exec \"$0\" \"$@\"")).arg(self.0.get_program()).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(shell)
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.0.spawn().expect("the daemon was built with this test");
+        drop(self); // It holds streams, which would count as open.
         let (sender, lines) = mpsc::channel();
-        follow(child.stdout.take().unwrap(), sender.clone(), Line::Out);
-        follow(child.stderr.take().unwrap(), sender, Line::Log);
+        child.stdout.take().into_iter().for_each(|out| follow(out, sender.clone(), Line::Out));
+        child.stderr.take().into_iter().for_each(|log| follow(log, sender.clone(), Line::Log));
         Running { child, lines, out: String::new(), log: String::new() }
     }
 

@@ -30,6 +30,7 @@
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`page`]: the status page in a browser
 //! - [`memory`]: with less memory than it would take
+//! - [`streams`]: standard error and standard output that are gone
 //! - [`commands`]: `show`, `config` and `bench`
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -62,5 +63,6 @@ mod service;
 mod siblings;
 mod steering;
 mod stopping;
+mod streams;
 mod trainer;
 mod wait;

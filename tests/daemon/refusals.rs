@@ -25,6 +25,7 @@ fn refusal_of(model: &Path) -> Ended {
     let ended = daemon.run().exited_with(UNUSABLE).within(AT_ONCE);
     assert_eq!(games::names(&out), ["tmp"]);
     assert_eq!(ended.out, "", "there is nothing to sum up");
+    assert!(!ended.log.contains("games_started"), "nor to add up:\n{}", ended.log);
     ended
 }
 
@@ -173,8 +174,12 @@ fn settings_with_mistakes_are_refused_with_all_of_them() {
 #[test]
 fn a_command_line_that_is_wrong() {
     Daemon::new().args("--num-gmaes 3").run().exited_with(USAGE).said(&["--num-gmaes", "--num-games"]);
-    Daemon::new().args("--evaluator tarot").run().exited_with(USAGE).said(&["tarot", "onnx", "uniform", "hash"]);
-    Daemon::new().args("--num-games many").run().exited_with(USAGE).said(&["many"]);
+    Daemon::new().args("--num-games").run().exited_with(USAGE).said(&["--num-games <N>"]);
+    Daemon::new().args("--evaluator tarot --num-games -5 --seed many").run().exited_with(UNUSABLE).said(&[
+        "inference.evaluator = \"tarot\" (flag --evaluator): must be \"onnx\" or \"uniform\" or \"hash\"",
+        "play.num_games = -5 (flag --num-games): must be a whole number",
+        "play.seed = \"many\" (flag --seed): must be a whole number",
+    ]);
     let path = OsString::from_vec(b"games\xff".to_vec());
     Daemon::new().option("--output-dir", path).run().exited_with(USAGE).said(&["invalid UTF-8"]);
 }

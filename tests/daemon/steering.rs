@@ -9,6 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    ask::{post, request, send, status},
     config::{Config, model},
     daemon::{Daemon, Running, Signal},
     games,
@@ -206,4 +207,46 @@ fn signals_at_odd_times_do_no_harm() {
     daemon.says_for_the(2, "model_serves=");
     daemon.signal(Signal::TERM);
     daemon.wait().exited_with(75).said(&["while stopping: ending at once"]).within(20);
+}
+
+#[test]
+fn a_number_of_games_can_be_taken_back_and_the_games_beyond_it_wait() {
+    const MANY: u64 = 3000;
+    let trainer = Trainer::new(Config { simulations: 50, games: 4, ..Config::SLOW });
+    trainer.publish_network(0, Scalar::Plain);
+    let daemon = || trainer.daemon().args("--evaluator hash --http-listen 127.0.0.1:0 --grace-seconds 0");
+    let mut running = daemon().start();
+    let address = running.serves("status and control");
+    let at_once = |games: u64| {
+        let body = format!(r#"{{"play.games_per_process": {games}}}"#);
+        let reply =
+            send(address, request("POST", "/v1/settings", "Content-Type: application/json\r\n", &body)).unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
+    };
+    let count = |status: &serde_json::Value, name: &str| status["games"][name].as_u64().unwrap();
+    status(address, "a game", |status| count(status, "active") > 0);
+    at_once(MANY);
+    status(address, "many games", |status| count(status, "active") > 100);
+    // In a pause no game ends, and none is played on.
+    assert!(post(address, "/v1/pause", "").status < 300);
+    at_once(4);
+    let parked = status(address, "few games", |status| count(status, "active") <= 4 && count(status, "parked") > 96);
+    assert_eq!(count(&parked, "target"), 4);
+    assert!(post(address, "/v1/resume", "").status < 300);
+    at_once(40);
+    status(address, "more games", |status| count(status, "active") == 40);
+    at_once(2);
+    status(address, "two games", |status| count(status, "active") == 2);
+
+    running.signal(Signal::TERM);
+    let ended = running.wait().succeeded().within(30);
+    let number = |log: &str, words: &str| -> u64 {
+        let line = log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {log}"));
+        line.rsplit_once("games=").unwrap().1.trim().parse().unwrap()
+    };
+    let kept = number(&ended.log, "games in play go on at the next start");
+    assert!(kept > 90, "{kept}");
+    let mut next = daemon().start();
+    next.says("going on with the games of earlier processes");
+    assert_eq!(number(next.log(), "going on with the games"), kept);
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{
     files::{self, list, text},
     programs::{installed, said, succeed},
-    prometheus::free_address,
+    prometheus::{free_address, get},
     site::Site,
     wait,
 };

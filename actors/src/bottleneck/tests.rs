@@ -49,6 +49,7 @@ fn window(device: f64, games: f64) -> Window {
         draining: false,
         disk: (0, 0),
         in_play: 32,
+        endless: 0,
         unwritten: 0,
         serving: true,
         loading: false,
@@ -243,5 +244,17 @@ fn a_pause_and_an_end_hold_nothing_back() {
 fn names_are_those_of_the_serialised_kinds() {
     for kind in Kind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+    }
+}
+
+#[test]
+fn games_without_an_end_are_named_whatever_else_is_busy() {
+    for threads in [(0.95, 0.1), (0.1, 0.95)] {
+        let few = judge(&Window { endless: 15, ..window(threads.0, threads.1) });
+        assert_ne!(few.kind, Kind::Endless);
+        let endless = judge(&Window { endless: 16, ..window(threads.0, threads.1) });
+        assert_eq!(endless.kind, Kind::Endless);
+        assert_eq!(endless.statement, "16 of 32 games in play are longer than 1000 plies and may never end");
+        assert!(endless.advice.starts_with("set quoridor.max_steps"), "{}", endless.advice);
     }
 }

@@ -14,6 +14,9 @@ use crate::{
     ticket::Origins,
 };
 
+/// Plies after which a game is said to be endless: the longest sensible ones of the largest board have a third of that.
+pub(crate) const ENDLESS_PLIES: usize = 1000;
+
 /// Counts one run of a game, from its begin or a resumption on.
 pub(crate) struct Meter {
     stats: Arc<Stats>,
@@ -31,6 +34,7 @@ pub(crate) struct Meter {
     request: Share,
     tree_bytes: Share,
     tree_nodes: Share,
+    endless: Share,
 }
 
 impl Meter {
@@ -47,6 +51,7 @@ impl Meter {
             request: Share::new(stats, |stats| &stats.requests_in_flight),
             tree_bytes: Share::new(stats, |stats| &stats.tree_bytes),
             tree_nodes: Share::new(stats, |stats| &stats.nodes_in_play),
+            endless: Share::new(stats, |stats| &stats.endless_games),
         }
     }
 
@@ -77,8 +82,11 @@ impl Meter {
         self.stats.reused_visits.add(effort.reused_visits.into());
     }
 
-    /// Another ply of it is over.
-    pub(crate) fn played<G: Game>(&mut self, ply: &PlyRecord<G>) {
+    /// Another ply of it is over, the one of this number, from 1.
+    pub(crate) fn played<G: Game>(&mut self, number: usize, ply: &PlyRecord<G>) {
+        if number >= ENDLESS_PLIES {
+            self.endless.set(1);
+        }
         let now = Instant::now();
         let begun = std::mem::replace(&mut self.begun, now);
         self.stats.moves.add(1);

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Mutex, time::Duration};
 
+use actix::AsyncContext as _;
 use selfplay_engine::{
     Evaluations, Evaluator,
     evaluation::{RawOutput, UniformEvaluator},
@@ -10,10 +11,13 @@ use selfplay_engine::{
 };
 use tokio::time::Instant;
 
-use super::*;
+use super::{
+    asking_again::{FIRST_RETRY_WAIT, LONGEST_RETRY_WAIT, MOST_RETRIES},
+    *,
+};
 use crate::{
     testing::{Inbox, nth, play, play_settings},
-    ticket::{Answer, Origins},
+    ticket::{Answer, Flaw, Origins},
 };
 
 struct Stage {
@@ -22,6 +26,8 @@ struct Stage {
     finished: Inbox<GameFinished<TicTacToe>>,
     rejected: Inbox<GameRejected<TicTacToe>>,
     free: Inbox<SlotFree>,
+    parked: Inbox<SlotParked<TicTacToe>>,
+    room: Arc<Room>,
     journal: Journal,
     stats: Arc<Stats>,
     /// What the hook heard, shortly.
@@ -55,16 +61,19 @@ impl Stage {
             hook: Some(hook),
         };
         let (lookups, finished, rejected, free) = (Inbox::new(), Inbox::new(), Inbox::new(), Inbox::new());
+        let (parked, room) = (Inbox::new(), Arc::new(Room::new(6)));
         let addresses = GameAddresses {
             cache: lookups.address.clone(),
             writer: finished.address.clone(),
             rejects: rejected.address.clone(),
             supervisor: free.address.clone(),
+            parked: parked.address.clone(),
+            room: room.clone(),
             in_service: Arc::new(|| 1),
         };
         let spare = Rc::new(RefCell::new(SpareTree::default()));
         let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, spare, &ctx.address()));
-        Self { slot, lookups, finished, rejected, free, journal, stats, news }
+        Self { slot, lookups, finished, rejected, free, parked, room, journal, stats, news }
     }
 
     /// The game in play, to its end.
@@ -295,5 +304,61 @@ fn who_watches_hears_of_every_game_from_its_beginning_to_its_end() {
         spoil(stage.lookups.next().await, 1);
         stage.free.next().await;
         assert_eq!(*stage.news.lock().unwrap(), ["7: begun at 0", "7: over without"]);
+    });
+}
+
+#[test]
+fn a_game_that_was_parked_goes_on_as_if_it_had_never_stopped() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.slot.do_send(PlayGame::New { index: 6, terms: terms() });
+        let whole = stage.served().await;
+        let told = |record: &GameRecord<TicTacToe>| format!("{:?}{:?}", record.plies, record.model_version);
+        let mut plies_when_parked = Vec::new();
+        for answers in 0..8 {
+            stage.slot.do_send(ParkGame); // Of no effect without a game.
+            stage.slot.do_send(PlayGame::New { index: 6, terms: terms() });
+            for _ in 0..answers {
+                serve(stage.lookups.next().await);
+            }
+            let late = stage.lookups.next().await;
+            stage.slot.do_send(ParkGame);
+            let SlotParked { slot, game } = stage.parked.next().await;
+            let PlayGame::Parked { game: parked, .. } = &game else { panic!("{game:?}") };
+            plies_when_parked.push(parked.plies.len());
+            assert_eq!((slot, parked.index), (5, 6));
+            serve(late);
+            assert!(stage.lookups.take().await.is_empty(), "an answer that comes late changes nothing");
+            stage.slot.do_send(game);
+            assert_eq!(told(&stage.served().await), told(&whole), "after {answers} answers");
+        }
+        assert!(plies_when_parked.first() == Some(&0) && plies_when_parked.last() > Some(&0), "{plies_when_parked:?}");
+        assert!(stage.parked.take().await.is_empty() && stage.free.take().await.is_empty());
+        let counts = stage.stats.snapshot();
+        assert_eq!((counts.games_started, counts.games_finished, counts.games_resumed), (9, 9, 0));
+    });
+}
+
+#[test]
+fn a_slot_without_room_gives_back_what_it_is_sent_and_lets_answers_pass() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.room.set(6, false);
+        stage.slot.do_send(PlayGame::New { index: 1, terms: terms() });
+        assert!(matches!(stage.parked.next().await.game, PlayGame::New { index: 1, .. }));
+        assert_eq!(stage.stats.games_started.get(), 0, "it never began");
+
+        stage.room.set(6, true);
+        stage.slot.do_send(PlayGame::New { index: 2, terms: terms() });
+        let lookup = stage.lookups.next().await;
+        stage.room.set(6, false);
+        serve(lookup);
+        let lookup = stage.lookups.next().await;
+        stage.room.set(5, true);
+        serve(lookup);
+        assert!(stage.lookups.take().await.is_empty(), "it is about to leave");
+        stage.slot.do_send(ParkGame);
+        assert!(matches!(stage.parked.next().await.game, PlayGame::Parked { .. }));
+        assert_eq!(stage.stats.games_started.get(), 1);
     });
 }

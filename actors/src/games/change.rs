@@ -4,7 +4,7 @@ use actix::Handler;
 use selfplay_engine::Game;
 
 use super::{CREDITS_PER_SLOT, ChangeGames, GamesSupervisor, Schedule};
-use crate::root::PlayResumed;
+use crate::{game::ParkGame, root::PlayResumed};
 
 impl Schedule {
     /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the
@@ -20,6 +20,11 @@ impl Schedule {
         let waiting = std::mem::take(&mut self.idle);
         waiting.into_iter().for_each(|slot| self.put(slot));
     }
+
+    /// Slots below `slots` that should have no game, but have one.
+    fn crowded(&self, slots: usize) -> impl Iterator<Item = usize> {
+        (self.at_once..slots).filter(|slot| !self.idle.contains(slot))
+    }
 }
 
 impl<G: Game> GamesSupervisor<G> {
@@ -29,6 +34,16 @@ impl<G: Game> GamesSupervisor<G> {
         for slot in self.actors.len()..slots {
             self.actors.push((self.new_slot)(slot, slot % threads));
             self.schedule.put(slot);
+        }
+        self.make_room();
+    }
+
+    /// Has slots give back what there is no room for: games that have not begun where none may, and games in play of which
+    /// there are too many.
+    pub(super) fn make_room(&self) {
+        if self.stopping.is_none() {
+            self.room.set(self.schedule.at_once, !self.schedule.draining);
+            self.schedule.crowded(self.actors.len()).for_each(|slot| self.actors[slot].do_send(ParkGame));
         }
     }
 }
@@ -61,15 +76,17 @@ mod tests {
     use std::sync::Arc;
 
     use actix::Actor as _;
+    use selfplay_engine::journal::Journal;
 
     use super::*;
     use crate::{
         control::Control,
-        game::{GameEnd, SlotFree},
+        game::{GameEnd, PlayGame, ResumedGame, SlotFree, SlotParked},
         games::{
             Credit, GamesAddresses, GamesDone, Next, StartGames,
-            tests::{Slots, started, to_play},
+            tests::{Slots, started, terms, to_play},
         },
+        stats::Stats,
         testing::{Inbox, play, settle},
     };
 
@@ -136,11 +153,13 @@ mod tests {
         control: Arc<Control>,
         slots: Slots,
         done: Inbox<GamesDone>,
+        stats: Arc<Stats>,
     }
 
     impl Stage {
         fn new(at_once: usize, limit: Option<u64>) -> Self {
             let (slots, control, done) = (Slots::default(), Arc::new(Control::default()), Inbox::new());
+            let stats = Arc::<Stats>::default();
             let addresses = GamesAddresses {
                 done: done.address.clone(),
                 stopped: Inbox::new().address,
@@ -151,10 +170,10 @@ mod tests {
                 slots.factory(),
                 control.clone(),
                 addresses,
-                Arc::default(),
+                stats.clone(),
             )
             .start();
-            Self { games, control, slots, done }
+            Self { games, control, slots, done, stats }
         }
 
         /// Ends the game in a slot, which is written at once.
@@ -181,6 +200,36 @@ mod tests {
             settle().await;
             stage.end(0).await;
             assert_eq!(stage.done.take().await.len(), 1);
+        });
+    }
+
+    #[test]
+    fn games_that_are_too_many_wait_and_come_first_when_there_is_room() {
+        play(async {
+            let stage = Stage::new(4, None);
+            stage.games.do_send(StartGames);
+            settle().await;
+            let at_once = |slots| ChangeGames { at_once: Some(slots), terms: None };
+            let counts = || {
+                let counts = stage.stats.snapshot();
+                (counts.games_active, counts.games_parked, counts.writer_credits)
+            };
+            assert_eq!(counts(), (4, 0, 4));
+            stage.games.send(at_once(1)).await.unwrap();
+            let park = |slot, game| stage.games.do_send(SlotParked { slot, game });
+            park(3, PlayGame::New { index: 3, terms: terms("old") }); // It had not begun.
+            for (slot, index) in [(1, 1), (2, 2)] {
+                let number = Journal::disabled().begin(0, index);
+                let game = ResumedGame { number, seed: 0, index, first_version: None, plies: Vec::new() };
+                park(slot, PlayGame::Parked { game: Box::new(game), terms: terms("old") });
+            }
+            settle().await;
+            assert_eq!(counts(), (1, 2, 1));
+            // The one that never began, and the first of the others.
+            stage.games.send(at_once(3)).await.unwrap();
+            assert_eq!(counts(), (3, 1, 3));
+            stage.end(0).await;
+            assert_eq!(counts(), (3, 0, 3), "before any new one");
         });
     }
 

@@ -18,7 +18,14 @@ pub(super) fn started(slots: usize, threads: usize, credits: u64, limit: Option<
 /// `at_once` games at once on one thread, up to `limit`.
 pub(super) fn to_play(at_once: usize, limit: Option<u64>) -> GamesToPlay<Numbers> {
     let quota = Quota { first_index: 0, limit };
-    GamesToPlay { at_once, threads: 1, quota, resumable: Vec::new(), terms: terms("first") }
+    GamesToPlay {
+        at_once,
+        threads: 1,
+        quota,
+        resumable: Vec::new(),
+        terms: terms("first"),
+        room: Arc::new(Room::new(at_once)),
+    }
 }
 
 pub(super) fn terms(hash: &str) -> Terms {
@@ -125,8 +132,8 @@ fn games_of_earlier_processes_come_first_all_of_them_and_count() {
         assert!(schedule.is_done());
         games
     };
-    assert_eq!(play(4), [Next::Resumed, Next::Resumed, Next::New(7), Next::New(8)]);
-    assert_eq!(play(1), [Next::Resumed; 2]);
+    assert_eq!(play(4), [Next::Waiting, Next::Waiting, Next::New(7), Next::New(8)]);
+    assert_eq!(play(1), [Next::Waiting; 2]);
 }
 
 #[test]

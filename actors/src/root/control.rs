@@ -20,7 +20,7 @@ use crate::{
 /// Settings that hold from now on, without a restart; `None`: as before.
 #[derive(Clone, Debug, Default)]
 pub struct LiveSettings {
-    /// Games at once, from 1. Where there are more now, they are played to their end.
+    /// Games at once, from 1. Where there are more now, the others are parked: kept, and played on when there is room.
     pub games_at_once: Option<usize>,
     /// How long a free thread lets the oldest request wait for a fuller batch.
     pub max_wait: Option<Duration>,

@@ -20,7 +20,7 @@ use crate::{
     account::{self, Role},
     batcher::{BatcherActor, BatcherAddresses},
     cache::CacheActor,
-    game::{GameActor, GameAddresses, GamePlan},
+    game::{GameActor, GameAddresses, GamePlan, Room},
     games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
@@ -131,11 +131,14 @@ pub(super) async fn start<G: Game>(
 
     let serving = pool.clone();
     let in_service: InService = Arc::new(move || serving.generation().number);
+    let room = Arc::new(Room::new(games_at_once));
     let addresses = GameAddresses {
         cache: cache.clone().recipient(),
         writer: writer.clone().recipient(),
         rejects: writer.clone().recipient(),
         supervisor: games.clone().recipient(),
+        parked: games.clone().recipient(),
+        room: room.clone(),
         in_service: in_service.clone(),
     };
     let hosts: Vec<_> = game_arbiters.iter().map(|arbiter| host(arbiter, &plan, &addresses, &game_spec)).collect();
@@ -156,6 +159,7 @@ pub(super) async fn start<G: Game>(
         quota: options.quota,
         resumable: options.resumable,
         terms: plan.terms.clone(),
+        room,
     };
     let supervisor = GamesSupervisor::new(to_play, new_slot, control.clone(), addresses, stats.clone());
     actix::spawn(games_mailbox.supervise(supervisor, games_spec));

@@ -116,10 +116,9 @@ impl<G: Game> RootSupervisor<G> {
         self.flush();
     }
 
-    /// Games in play, as far as counters say.
-    fn in_play(&self) -> u64 {
-        let counts = self.stats.snapshot();
-        counts.games_started.saturating_sub(counts.games_ended_total())
+    /// Games in play or parked, as far as counters say.
+    fn unfinished(&self) -> u64 {
+        self.stats.snapshot().games_unfinished()
     }
 
     /// Sets how the process ends; the first word counts.
@@ -186,7 +185,7 @@ impl<G: Game> Handler<StopOverdue> for RootSupervisor<G> {
     fn handle(&mut self, StopOverdue: StopOverdue, _: &mut Self::Context) {
         if !self.flushing {
             tracing::warn!("some games do not stop: what they finish from now on is lost");
-            self.stopped(self.in_play());
+            self.stopped(self.unfinished());
         }
     }
 }
@@ -198,7 +197,8 @@ impl<G: Game> Handler<GamesDone> for RootSupervisor<G> {
         if done.abandoned > 0 {
             tracing::error!(games = done.abandoned, "some games were given up; see above");
         }
-        self.flush();
+        self.waited |= done.parked > 0;
+        self.stopped(done.parked);
     }
 }
 

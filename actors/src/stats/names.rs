@@ -49,6 +49,10 @@ table! {
     Gauge(Games) games_active { games_active; }
     /// Games that are to be in play at once.
     Gauge(Games) games_target { games_target; }
+    /// Games in play beyond 1000 plies, which may never end.
+    Gauge(Games) endless_games { endless_games; }
+    /// Games that were begun and wait until more may be in play at once.
+    Gauge(Games) games_parked { games_parked; }
     /// Slots without a game: no model yet, no credit from the writer, too little room on the disk, paused, or nothing left to
     /// play.
     Gauge(Games) games_waiting { games_waiting; }
@@ -268,6 +272,9 @@ table! {
         Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual"];
         /// Inference threads by what was asked for and the device that they run on.
         Gauge(Threads) "selfplayd_device_threads" ["requested", "actual"];
+        /// Lines of the log (stderr), of traces and the summary (stdout) that could not be written: the stream is gone, full, or
+        /// takes nothing.
+        Counter(Count) "selfplayd_lost_lines_total" ["stream"];
         /// Version of this program.
         Gauge(Info) "selfplayd_build_info" ["version"];
         /// What this process plays for: the run's name, where its games go, and where its models come from.
@@ -318,6 +325,18 @@ table! {
 }
 
 impl Snapshot {
+    /// Games that were begun and have not ended: in play, or parked.
+    #[must_use]
+    pub fn games_unfinished(&self) -> u64 {
+        self.games_started.saturating_sub(self.games_ended_total())
+    }
+
+    /// Games in play.
+    #[must_use]
+    pub fn games_in_play(&self) -> u64 {
+        self.games_unfinished().saturating_sub(self.games_parked.try_into().unwrap_or(0))
+    }
+
     /// Plies of finished games.
     #[must_use]
     pub fn plies(&self) -> u64 {

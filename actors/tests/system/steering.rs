@@ -143,7 +143,7 @@ fn a_long_pause_frees_the_device_and_play_goes_on_with_the_same_model() {
         assert_eq!(daemon.evaluators(), 0, "no thread holds a session");
         let before = daemon.batches();
         controller.pause();
-        controller.reload();
+        controller.reload(None);
         assert_eq!((daemon.batches(), daemon.evaluators()), (before, 0));
         controller.resume();
         controller.resume();
@@ -198,24 +198,25 @@ fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
         let mut scenario = Scenario { game_threads, games_at_once: 2, ..endless() };
         scenario.settings.search.simulations = Simulations::PerMove(16);
         let running = scenario.start();
-        let in_play = || {
-            let counts = running.stats.snapshot();
-            counts.games_started.saturating_sub(counts.games_ended_total())
-        };
+        let in_play = || running.stats.snapshot().games_in_play();
         let at_once = |games| LiveSettings { games_at_once: Some(games), ..LiveSettings::default() };
         until("two games", || in_play() == 2);
         running.controller.set(at_once(7));
         until("seven games", || in_play() == 7);
         running.controller.set(at_once(1));
-        until("one game", || in_play() == 1);
-        let started = running.stats.games_started.get();
+        // The others are parked, not played out.
+        until("one game", || in_play() == 1 && running.stats.games_parked.get() == 6);
+        let (started, finished) = (running.stats.games_started.get(), running.stats.games_finished.get());
         until("more games, one after the other", || {
-            // One ends before the next one starts.
+            // One ends before the next one goes on.
             assert!(in_play() <= 1);
-            running.stats.games_started.get() > started + 3
+            running.stats.games_finished.get() > finished + 3
         });
+        assert_eq!(running.stats.games_started.get(), started, "parked games come first");
         running.controller.set(at_once(3));
         until("three games", || in_play() == 3);
+        until("new games", || running.stats.games_started.get() > started);
+        assert_eq!(running.stats.games_parked.get(), 0);
         running.controller.drain("enough", DEADLINE);
         let played = running.finish();
         assert_eq!(played.ending, Ending::Clean);

@@ -68,11 +68,12 @@ function showVerdict(status) {
   say($("state"), stateWords(state));
   mark($("state"), state === "playing" ? "good" : state === "writer_blocked" ? "bad" : "warn");
   const play = games ? `${count(games.active)} of ${plural(games.target, "game")} in play` : "";
+  const waiting = games?.parked ? `, ${count(games.parked)} parked` : "";
   const { batch } = status, left = batch?.seconds_left;
   const far = batch && `${count(batch.written)} of ${plural(batch.games, "game")} written${left == null ? "" : `, ${guess(left)} left`}`;
   const end = far ?? (mode === "batch" ? "until its games are played" : "until told to stop");
   const pause = status.control_state?.paused && status.control_state.unloaded ? "; the device is free for others" : "";
-  say($("state-line"), state === "playing" ? `${play}${far ? "; " : ", "}${end}.` : `${play}${far ? `; ${far}` : ""}${pause}.`);
+  say($("state-line"), state === "playing" ? `${play}${waiting}${far ? "; " : ", "}${end}.` : `${play}${waiting}${far ? `; ${far}` : ""}${pause}.`);
 
   const warnings = status.warnings ?? [];
   const reasons = [...new Set([...(health?.reasons ?? []), ...(ready?.reasons ?? []), ...warnings])];
@@ -81,7 +82,7 @@ function showVerdict(status) {
   const verdict = !well ? "Not healthy" : fit ? "Healthy, and ready" : "Healthy, but not ready";
   say($("health-words"), reasons.length ? `${verdict}: ${reasons.join("; ")}` : verdict);
 
-  mark($("bottleneck"), ["writer", "memory", "model"].includes(bottleneck?.kind) ? "warn" : "plain");
+  mark($("bottleneck"), ["writer", "memory", "model", "endless"].includes(bottleneck?.kind) ? "warn" : "plain");
   say($("bottleneck-words"), sentence(bottleneck?.statement ?? "not known yet"));
   say($("advice"), sentence(bottleneck?.advice ?? ""));
 

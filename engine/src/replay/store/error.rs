@@ -136,7 +136,8 @@ impl StoreError {
     /// Whether room on the disk would help: the same game can be written again later.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        let full = matches!(self.io_kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let full = matches!(self.io_kind(), StorageFull | QuotaExceeded | FileTooLarge);
         full && !matches!(self, Self::NotDurable { .. })
     }
 }
