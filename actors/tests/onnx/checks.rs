@@ -129,7 +129,7 @@ fn missing_external_data_is_said_to_be_missing() {
     let path = data("models/bad_external_data.onnx");
     let text = ModelFile::read(&path).unwrap_err().to_string();
     let expected =
-        format!("load model {}: its external data cannot be used: `bad_external_data.bin`: No such", path.display());
+        format!("load model {}: its external data is not complete: `bad_external_data.bin`: No such", path.display());
     assert!(text.starts_with(&expected), "{text}");
 }
 
