@@ -14,15 +14,12 @@ use crate::{
 const UNUSABLE: i32 = 78;
 const USAGE: i32 = 2;
 
-/// Longest time for a refusal, in seconds.
-const AT_ONCE: u64 = 20;
-
 /// Runs the daemon with a model that cannot be played with.
 fn refusal_of(model: &Path) -> Ended {
     let dir = TempDir::new().unwrap();
     let out = dir.path().join("games");
     let daemon = Daemon::playing(&Config::QUICK.write(dir.path()), &out).option("--model-path", model);
-    let ended = daemon.run().exited_with(UNUSABLE).within(AT_ONCE);
+    let ended = daemon.run().exited_with(UNUSABLE);
     assert_eq!(games::names(&out), ["tmp"]);
     assert_eq!(ended.out, "", "there is nothing to sum up");
     assert!(!ended.log.contains("games_started"), "nor to add up:\n{}", ended.log);
@@ -56,7 +53,7 @@ fn a_gpu_that_is_not_there() {
     let dir = TempDir::new().unwrap();
     // Hides the GPUs of a machine that has some.
     let daemon = able(dir.path()).env("CUDA_VISIBLE_DEVICES", "").args("--device cuda");
-    daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&["failed to use device cuda:0: "]);
+    daemon.run().exited_with(UNUSABLE).said(&["failed to use device cuda:0: "]);
     able(dir.path()).env("CUDA_VISIBLE_DEVICES", "").args("--device auto").run().succeeded().said(&["actual=cpu"]);
 }
 
@@ -64,7 +61,7 @@ fn a_gpu_that_is_not_there() {
 fn an_onnx_runtime_that_is_not_there() {
     let dir = TempDir::new().unwrap();
     let daemon = able(dir.path()).env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
-    daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&[
+    daemon.run().exited_with(UNUSABLE).said(&[
         "failed to find ONNX Runtime: ORT_DYLIB_PATH names /nowhere/libonnxruntime.so, which does not exist",
         "cargo xtask setup",
     ]);
@@ -72,7 +69,7 @@ fn an_onnx_runtime_that_is_not_there() {
     let file = dir.path().join("libonnxruntime.so");
     fs::write(&file, "no library").unwrap();
     let daemon = able(dir.path()).env("ORT_DYLIB_PATH", file.to_str().unwrap());
-    daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&["failed to load ONNX Runtime from", "cargo xtask setup"]);
+    daemon.run().exited_with(UNUSABLE).said(&["failed to load ONNX Runtime from", "cargo xtask setup"]);
 
     // Without a network no runtime is needed either.
     let daemon = able(dir.path()).env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
@@ -105,7 +102,7 @@ fn directories_and_files_that_cannot_be_used() {
         let daemon = Daemon::new().option("--config", config).args("--evaluator uniform --num-games 1");
         let daemon =
             if flag == "--output-dir" { daemon } else { daemon.option("--output-dir", dir.path().join("games")) };
-        let ended = daemon.option(flag, path).run().exited_with(UNUSABLE).within(AT_ONCE).said(&[said]);
+        let ended = daemon.option(flag, path).run().exited_with(UNUSABLE).said(&[said]);
         assert_eq!(ended.out, "", "{flag} {}", path.display());
     }
     let same = able(dir.path()).option("--spool-dir", dir.path().join("games")).run();
@@ -120,7 +117,7 @@ fn a_shutdown_file_that_is_there_already_is_obeyed_and_said() {
     let daemon =
         Daemon::playing(&Config::SLOW.write(dir.path()), &dir.path().join("games")).args("--evaluator uniform");
     let daemon = daemon.args("--num-games 1 --grace-seconds 0").option("--shutdown-file", file);
-    daemon.run().within(AT_ONCE).said(&[".shutdown exists: play ends before it begins"]);
+    daemon.run().said(&[".shutdown exists: play ends before it begins"]);
 }
 
 #[test]
@@ -143,7 +140,7 @@ fn files_of_settings_that_are_none() {
         (&deep, "deep.yaml: is not valid YAML"),
     ] {
         let daemon = Daemon::playing(path, &dir.path().join("games"));
-        daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&["1 mistake in the settings", said]);
+        daemon.run().exited_with(UNUSABLE).said(&["1 mistake in the settings", said]);
     }
     assert!(!dir.path().join("games").exists(), "nothing is touched");
 }
@@ -157,7 +154,7 @@ fn settings_with_mistakes_are_refused_with_all_of_them() {
     let daemon = Daemon::playing(&config, &dir.path().join("games"))
         .env("SELFPLAYD__SEARCH__VIRTUAL_LOS", "2")
         .args("--continuous --device tpu");
-    daemon.run().exited_with(UNUSABLE).within(AT_ONCE).said(&[
+    daemon.run().exited_with(UNUSABLE).said(&[
         "5 mistakes in the settings",
         "quoridor.board_size",
         "mcts_c_puct",

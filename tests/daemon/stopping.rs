@@ -47,7 +47,7 @@ fn without_grace_running_games_are_kept_for_the_next_start() {
     let trainer = Trainer::new(Config::SLOW);
     let daemon = in_long_games(&trainer, "--grace-seconds 0");
     daemon.signal(Signal::TERM);
-    daemon.wait().succeeded().said(&["the grace period is over", "games in play go on at the next start"]).within(10);
+    daemon.wait().succeeded().said(&["the grace period is over", "games in play go on at the next start"]);
     trainer.keeps_games();
 }
 
@@ -60,7 +60,7 @@ fn games_that_outlast_the_grace_period_are_given_up_without_a_journal() {
     daemon.says("game starts");
     trainer.shut_down();
     let said = [".shutdown exists", "the grace period is over", "over before the games"];
-    daemon.wait().exited_with(75).said(&said).within(10);
+    daemon.wait().exited_with(75).said(&said);
     trainer.is_tidy();
 }
 
@@ -76,7 +76,7 @@ fn a_second_signal_ends_at_once() {
             daemon.signal(second);
             (daemon.said("while stopping: ending at once") > 0).then_some(())
         });
-        daemon.wait().exited_with(75).within(5);
+        daemon.wait().exited_with(75);
     }
 }
 
@@ -98,7 +98,7 @@ fn a_signal_after_the_shutdown_file_ends_at_once() {
     trainer.shut_down();
     daemon.says("stopping");
     daemon.signal(Signal::TERM);
-    daemon.wait().exited_with(75).within(5);
+    daemon.wait().exited_with(75);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn it_can_be_stopped_while_it_waits_for_a_model() {
         let mut daemon = trainer.daemon().start();
         daemon.says("waiting for a model");
         daemon.signal(signal);
-        daemon.wait().succeeded().within(5);
+        daemon.wait().succeeded();
         trainer.is_tidy();
     }
 
@@ -116,7 +116,7 @@ fn it_can_be_stopped_while_it_waits_for_a_model() {
     let mut daemon = trainer.daemon().start();
     daemon.says("waiting for a model");
     trainer.shut_down();
-    daemon.wait().succeeded().within(5);
+    daemon.wait().succeeded();
     trainer.is_tidy();
 }
 
@@ -124,11 +124,11 @@ fn it_can_be_stopped_while_it_waits_for_a_model() {
 fn a_shutdown_file_that_is_already_there_counts() {
     let trainer = Trainer::new(Config::QUICK);
     trainer.shut_down();
-    trainer.daemon().run().succeeded().within(10);
+    trainer.daemon().run().succeeded();
     trainer.is_tidy();
 
     trainer.publish_network(0, Scalar::Plain);
-    by_hash(&trainer).run().succeeded().within(10);
+    by_hash(&trainer).run().succeeded();
     // A game or two may have begun before the file was seen: they are whole.
     games::left_in(&trainer.ready(), Config::QUICK);
 }
@@ -167,7 +167,7 @@ fn a_signal_while_it_starts_stops_it_before_any_game() {
         wait::until("the daemon at the lock", || daemon.has_open(&trainer.lock_file()).then_some(()));
         daemon.signal(signal);
         drop(lock);
-        daemon.wait().succeeded().said(&["stopping", "account of all games games_started=0"]).within(20);
+        daemon.wait().succeeded().said(&["stopping", "account of all games games_started=0"]);
         trainer.is_tidy();
     }
 }
