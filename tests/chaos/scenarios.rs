@@ -212,7 +212,7 @@ fn a_child_that_keeps_panicking_ends_the_process_and_the_games_go_on() {
 #[test]
 fn a_call_that_hangs_ends_the_process_and_its_games_go_on() {
     let mut run = Run::new();
-    let daemon = run.start(&Launch::plain().faults("inference=hang@300").setting("inference.hang_seconds", "1"));
+    let daemon = run.start(&Launch::plain().faults("inference=hang@300").setting("inference.hang_seconds", "5"));
     let ended = run.takes_to_the_end(daemon).exited_with(70);
     assert!(ended.log.has_injections());
     assert!(ended.log.lines.iter().any(|line| line.to_string().contains("inference-")), "{}", ended.log.tail());
@@ -222,7 +222,8 @@ fn a_call_that_hangs_ends_the_process_and_its_games_go_on() {
 #[test]
 fn a_loader_that_hangs_ends_the_process_and_the_games_go_on() {
     let mut run = Run::new();
-    let daemon = run.start(&Launch::plain().faults("loader=hang@9").setting("model.load_seconds", "1"));
+    // Long enough for a model that loads on a busy machine.
+    let daemon = run.start(&Launch::plain().faults("loader=hang@9").setting("model.load_seconds", "10"));
     let ended = run.takes_to_the_end(daemon).exited_with(70);
     assert!(ended.log.has_injections());
     assert!(ended.log.lines.iter().any(|line| line.to_string().contains("model loader")), "{}", ended.log.tail());
@@ -232,7 +233,7 @@ fn a_loader_that_hangs_ends_the_process_and_the_games_go_on() {
 #[test]
 fn a_process_that_was_suspended_does_not_hang() {
     let mut run = Run::new();
-    let mut daemon = run.start(&Launch::plain().setting("inference.hang_seconds", "1"));
+    let mut daemon = run.start(&Launch::plain().setting("inference.hang_seconds", "5"));
     run.takes(1, &mut daemon);
     for _ in 0..2 {
         daemon.signal(Signal::STOP);

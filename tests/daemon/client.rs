@@ -65,10 +65,10 @@ fn a_token_or_the_socket_opens_what_is_closed() {
     let run = |command: &str| Daemon::new().args(command).option("--address", format!("http://{address}"));
     let refused =
         |daemon: Daemon, why: &str| -> Ended { daemon.run().exited_with(REFUSED).said(&["the daemon refused: ", why]) };
-    assert_eq!(refused(run("drain"), "control needs a token").out, "");
+    assert_eq!(refused(run("drain"), "this needs a token").out, "");
     refused(run("drain").option("--token-file", &wrong), "the token is wrong");
-    let json: Value = serde_json::from_str(&refused(run("drain --json"), "control needs a token").out).unwrap();
-    assert_eq!(json["error"], "control needs a token");
+    let json: Value = serde_json::from_str(&refused(run("drain --json"), "this needs a token").out).unwrap();
+    assert_eq!(json["error"], "this needs a token");
 
     let json = run("status --json").option("--token-file", &file).run().succeeded().out;
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["control"], true);
