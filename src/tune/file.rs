@@ -347,7 +347,7 @@ pub(super) mod tests {
     #[test]
     fn nothing_better_is_said_too() {
         let expected = "nothing was better than the start; the start gives 94% (90–99%) of what the network alone gives beside it\n\
-                        gains below 4.3% cannot be told from noise here";
+                        gains below 4.2% cannot be told from noise here";
         assert_eq!(said(None, noise(0.03), false), expected);
     }
 
