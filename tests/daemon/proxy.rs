@@ -48,7 +48,9 @@ impl Drop for Proxy {
 
 /// Who holds the token reads and controls through the proxy that `start` makes of a directory and the daemon's address; who does
 /// not may do neither.
-fn stands_between(start: impl Fn(&Path, &str) -> Command) {
+///
+/// The log names `named` as who paused.
+fn stands_between(named: &str, start: impl Fn(&Path, &str) -> Command) {
     let trainer = trainer();
     let file = token(&trainer, "0123456789abcdef");
     let daemon = listening(&trainer).option("--http-token-file", file).env("SELFPLAYD__HTTP__TOKEN_FOR_READS", "true");
@@ -77,7 +79,7 @@ fn stands_between(start: impl Fn(&Path, &str) -> Command) {
     wait::until("a daemon that obeys", || (ask("POST", "/v1/pause", &page).status == 202).then_some(()));
     daemon.says("told over HTTP");
     let line = daemon.says_for_the(1, "told over HTTP");
-    assert!(line.contains("/v1/pause") && line.contains(" for "), "for whom: {line}");
+    assert!(line.contains("/v1/pause") && line.contains(named), "for whom: {line}");
     ask("POST", "/v1/resume", &format!("{TOKEN}Origin: https://evil.example\r\n")).fails(403, "another origin");
     assert_eq!(ask("POST", "/v1/resume", &page).status, 202);
     daemon.signal(Signal::TERM);
@@ -87,7 +89,7 @@ fn stands_between(start: impl Fn(&Path, &str) -> Command) {
 #[test]
 fn nginx_as_it_is_shown() {
     let Some(nginx) = program("nginx") else { return };
-    stands_between(|dir, address| {
+    stands_between(" for ", |dir, address| {
         let listen = format!("listen unix:{};", dir.join("socket").display());
         let server = changed(
             "nginx.conf",
@@ -115,7 +117,8 @@ fn nginx_as_it_is_shown() {
 #[test]
 fn caddy_as_it_is_shown() {
     let Some(caddy) = program("caddy") else { return };
-    stands_between(|dir, address| {
+    // Caddy names no client that came by a Unix socket.
+    stands_between("by=", |dir, address| {
         let bind = format!("http://play.example.org {{\n\tbind unix/{}\n", dir.join("socket").display());
         let site = changed("Caddyfile", &[("play.example.org {", &bind), ("127.0.0.1:9466", address)]);
         let conf = dir.join("Caddyfile");
