@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::file::Language;
-use super::kind::written;
 use super::layer;
 use super::mistake::Mistake;
 
@@ -50,13 +49,9 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Option<BTreeMap<
                 path = path.parent().unwrap_or(Path::new("")).join(base);
                 place = format!("{file}: {EXTEND}");
             }
-            Some(other) => {
-                mistakes.push(Mistake::Value {
-                    key: EXTEND.to_owned(),
-                    value: written(&other),
-                    source: file,
-                    allowed: "the path of the file that this one extends".to_owned(),
-                });
+            Some(_) => {
+                let reason = format!("{EXTEND} must be the path of the file that this one extends");
+                mistakes.push(Mistake::File { place: layer::place(&place, &path), reason });
                 return None;
             }
         }
