@@ -63,13 +63,13 @@ pub(crate) fn table(report: &ModelReport) -> String {
 
 /// How far a converted model is from the file.
 fn agreement_table(agreement: &Agreement) -> String {
-    let Agreement { precision, positions, .. } = agreement;
-    let row = |name: &str, mean: f64, max: f64| format!("{name:<24} {mean:>10.2e} {max:>10.2e}");
+    let Agreement { positions, .. } = agreement;
+    let row = |name: &str, mean: f64, max: f64| format!("{name:<34} {mean:>10.2e} {max:>10.2e}");
     [
-        format!("{:<24} {:>10} {:>10}", format!("{precision} against fp32"), "mean", "max"),
+        format!("{:<34} {:>10} {:>10}", format!("{} against fp32", agreement.name()), "mean", "max"),
         row("policy KL, nats", agreement.policy_kl_mean, agreement.policy_kl_max),
         row("value error", agreement.value_error_mean, agreement.value_error_max),
-        format!("{:<24} {positions:>10}", "positions"),
+        format!("{:<34} {positions:>10}", "positions"),
     ]
     .join("\n")
 }

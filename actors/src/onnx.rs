@@ -3,7 +3,8 @@
 //! Low to high: `device` (what was asked for, what it runs on), `runtime` (the shared library), `refusal` (what can be wrong
 //! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
 //! `model` and `read` (the file), `graph` (a model as a graph, to be changed), `packed` (networks that expand packed
-//! positions), `batch` (networks with a batch size built in), `gpu` (providers and their options), `engines` (TensorRT's engines, kept), `session` (one loaded network on
+//! positions), `batch` (networks with a batch size built in), `gpu` (providers and their options), `openvino` (the CPU through
+//! OpenVINO), `engines` (TensorRT's engines, kept), `session` (one loaded network on
 //! one device), `signature` (what a model takes and gives, and whether that fits the game), `buckets` (batch sizes),
 //! `binding` (memory bound to a session), `network` (positions in, logits out), `evaluator` (leaves in, evaluations out),
 //! `probe_positions` and `trial` (what a model answers before it serves), `precision` (what it computes with, and how far
@@ -22,6 +23,7 @@ mod graph;
 mod load;
 mod model;
 mod network;
+mod openvino;
 mod packed;
 mod precision;
 mod probe;

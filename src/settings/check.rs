@@ -129,6 +129,7 @@ fn check_precision(settings: &Settings, entries: &Entries, found: &mut Found) {
     let device = match settings.inference.device.0 {
         // Rules out no more than what no device has.
         DeviceRequest::Auto | DeviceRequest::Cpu => Device::Cpu,
+        DeviceRequest::OpenVino => Device::OpenVino,
         DeviceRequest::Gpus(accelerator, _) => accelerator.device(0),
     };
     if let Err(reason) = settings.inference.precision.possible_on(device) {

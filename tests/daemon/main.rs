@@ -55,6 +55,7 @@ mod http;
 mod memory;
 mod models;
 mod numpy;
+mod openvino;
 mod page;
 mod precision;
 mod proxy;

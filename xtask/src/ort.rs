@@ -1,7 +1,7 @@
 //! `cargo xtask setup`, also called `fetch-ort`: makes sure that there is an ONNX Runtime to load.
 //!
 //! The daemon loads ONNX Runtime when it starts, so nothing is linked and nothing is fetched while building. What it loads is one pinned
-//! library (`pins.rs`) in `.ort/cpu/` or `.ort/cuda/`, taken from a package registry by that registry's own client (`fetch.rs`) and
+//! library (`pins.rs`) in `.ort/cpu/`, `.ort/cuda/` or `.ort/openvino/`, taken from a package registry by that registry's own client (`fetch.rs`) and
 //! checked against its SHA-256 before it gets its name.
 
 mod archive;
@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Fetch the CUDA build into .ort/cuda/ (x86_64 only, 256 MB) and say what driver and libraries lack on this machine
     #[arg(long)]
     cuda: bool,
+    /// Fetch the build with OpenVINO into .ort/openvino/ (x86_64 only, 84 MB), for `--device openvino`
+    #[arg(long, conflicts_with = "cuda")]
+    openvino: bool,
     /// Fetch again, and replace whatever library is there
     #[arg(long)]
     force: bool,
@@ -36,7 +39,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ensure(&dir, &pins::cuda()?, args.force)?;
         return cuda::report(&dir);
     }
+    if args.openvino {
+        return openvino_library(args.force).map(drop);
+    }
     cpu_library(args.force).map(drop)
+}
+
+/// The absolute path of the pinned ONNX Runtime with OpenVINO, fetched where necessary.
+pub(crate) fn openvino_library(force: bool) -> anyhow::Result<PathBuf> {
+    ensure(&workspace::root().join(".ort/openvino"), &pins::openvino()?, force)
 }
 
 /// The absolute path of the ONNX Runtime that the daemon would take in this checkout: the user's own by `ORT_DYLIB_PATH`, else the CUDA build,
@@ -156,7 +167,7 @@ mod tests {
         let build = Build { version: "1.2.3", files: &[], ..Build::default() };
         let files: &'static [File] = Box::leak(Box::new([file]));
         [Package {
-            route: Route::Pip { platform: "any" },
+            route: Route::Pip { platform: "any", python: "312" },
             name: "onnxruntime",
             archive_sha256: "",
             build: Build { files, ..build },

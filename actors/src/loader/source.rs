@@ -12,7 +12,9 @@ use selfplay_engine::{
 
 use super::feed::Candidate;
 use crate::{
-    onnx::{LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model, devices_name},
+    onnx::{
+        Device, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model, devices_name,
+    },
     writer::with_sources,
 };
 
@@ -144,7 +146,8 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             LoadError::Model(error) => LoadFailure::Refused(with_sources(&error)),
         })?;
         if let Some(agreement) = &report.precision {
-            tracing::info!(path = %model.path().display(), %agreement, "model converted");
+            let what = if agreement.device == Device::OpenVino { "model compared" } else { "model converted" };
+            tracing::info!(path = %model.path().display(), %agreement, "{what}");
         }
         let description = format!(
             "{} ({} input of {} bytes a position, on {})",

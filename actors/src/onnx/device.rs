@@ -2,10 +2,14 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// Most GPUs of one process. No machine has as many.
 const MOST_GPUS: usize = 64;
+
+/// The CPU through OpenVINO.
+const OPENVINO: &str = "openvino:cpu";
 
 /// Where a session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,6 +17,8 @@ pub enum Device {
     /// Written `cpu`.
     #[default]
     Cpu,
+    /// The CPU, by OpenVINO instead of ONNX Runtime's own kernels. Written `openvino:cpu`.
+    OpenVino,
     /// The GPU of this number, by ONNX Runtime's own kernels. Written `cuda:N`.
     Cuda(u32),
     /// The GPU of this number, by engines that TensorRT builds. Written `tensorrt:N`.
@@ -24,7 +30,7 @@ impl Device {
     #[must_use]
     pub const fn gpu(self) -> Option<u32> {
         match self {
-            Self::Cpu => None,
+            Self::Cpu | Self::OpenVino => None,
             Self::Cuda(number) | Self::TensorRt(number) => Some(number),
         }
     }
@@ -34,9 +40,17 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("cpu"),
+            Self::OpenVino => f.write_str(OPENVINO),
             Self::Cuda(number) => write!(f, "{}:{number}", Accelerator::Cuda),
             Self::TensorRt(number) => write!(f, "{}:{number}", Accelerator::TensorRt),
         }
+    }
+}
+
+/// As it is written.
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -86,23 +100,17 @@ pub enum DeviceRequest {
     Auto,
     /// Written `cpu`.
     Cpu,
+    /// The CPU through OpenVINO and nothing else. Written `openvino:cpu`, or `openvino`.
+    OpenVino,
     /// GPUs and nothing else. Written `cuda:0`, `cuda:0,1`, `cuda:0-3`, `cuda:all`, and the same with `tensorrt`; without
     /// a number it is the first.
     Gpus(Accelerator, Gpus),
 }
 
-impl DeviceRequest {
-    /// Whether a CUDA build of ONNX Runtime is worth looking for.
-    #[must_use]
-    pub const fn may_use_gpus(&self) -> bool {
-        !matches!(self, Self::Cpu)
-    }
-}
-
 /// A text that names no device.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{0}` is not a device: expected auto, cpu, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt"
+    "`{0}` is not a device: expected auto, cpu, openvino, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt"
 )]
 pub struct ParseDeviceError(String);
 
@@ -113,6 +121,7 @@ impl FromStr for DeviceRequest {
         match text {
             "auto" => return Ok(Self::Auto),
             "cpu" => return Ok(Self::Cpu),
+            "openvino" | OPENVINO => return Ok(Self::OpenVino),
             _ => {}
         }
         let (name, which) = text.split_once(':').unwrap_or((text, "0"));
@@ -151,6 +160,7 @@ impl fmt::Display for DeviceRequest {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
+            Self::OpenVino => f.write_str(OPENVINO),
             Self::Gpus(accelerator, Gpus::All) => write!(f, "{accelerator}:all"),
             Self::Gpus(accelerator, Gpus::Numbered(numbers)) => {
                 let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
@@ -175,7 +185,7 @@ pub struct DeviceError {
 pub struct Provider {
     /// As in the settings.
     pub requested: DeviceRequest,
-    /// The CPU alone, or one or several GPUs.
+    /// The CPU alone, in one of two ways, or one or several GPUs.
     pub actual: Vec<Device>,
     /// Why [`DeviceRequest::Auto`] did not take a GPU.
     pub note: Option<String>,
@@ -197,6 +207,10 @@ impl Provider {
             DeviceRequest::Cpu => {
                 attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
                 settled(vec![Device::Cpu], None)
+            }
+            DeviceRequest::OpenVino => {
+                attempt(Device::OpenVino).map_err(failed(Device::OpenVino))?;
+                settled(vec![Device::OpenVino], None)
             }
             DeviceRequest::Auto => match attempt(Device::Cuda(0)) {
                 Ok(()) => settled(vec![Device::Cuda(0)], None),
@@ -239,6 +253,7 @@ pub fn devices_name(devices: &[Device]) -> String {
     }
     let request = match devices.first() {
         None | Some(Device::Cpu) => DeviceRequest::Cpu,
+        Some(Device::OpenVino) => DeviceRequest::OpenVino,
         Some(Device::Cuda(_)) => DeviceRequest::Gpus(Accelerator::Cuda, Gpus::Numbered(numbers)),
         Some(Device::TensorRt(_)) => DeviceRequest::Gpus(Accelerator::TensorRt, Gpus::Numbered(numbers)),
     };
@@ -275,6 +290,9 @@ pub(super) fn one_line(message: &str) -> String {
     // `file.cc:1 Function() [ONNXRuntimeError] : 1 : FAIL : what happened`
     let said = message.rsplit("[ONNXRuntimeError] : ").next().unwrap_or(message);
     let said = if said.len() < message.len() { said.splitn(3, " : ").last().unwrap_or(said) } else { said };
+    // `Exception from file.cpp:1:`, a line for each caller of OpenVINO's, and what happened
+    let traced = said.rsplit_once("Exception from ").and_then(|(_, last)| last.split_once('\n'));
+    let said = traced.map_or(said, |(_, said)| said);
     let words: Vec<_> = said.split_whitespace().collect();
     words.join(" ").trim_end_matches('.').to_owned()
 }

@@ -1,4 +1,4 @@
-//! How sessions use GPUs: the options of ONNX Runtime's providers.
+//! The providers of sessions, and how they use GPUs: the options of ONNX Runtime's providers.
 //!
 //! Each session has a stream of its own, as ONNX Runtime makes one for every session that is not given one, so that the
 //! copies of one inference thread run beside the kernels of another on the same GPU.
@@ -6,11 +6,13 @@
 use std::path::PathBuf;
 
 use ort::ep::{
-    ArbitrarilyConfigurableExecutionProvider as _, CUDA, ExecutionProvider as _, ExecutionProviderDispatch, TensorRT,
+    ArbitrarilyConfigurableExecutionProvider as _, CUDA, ExecutionProvider as _, ExecutionProviderDispatch, OpenVINO,
+    TensorRT,
 };
 
 use super::{
     device::{Device, one_line},
+    openvino::{self, Abilities},
     runtime::Runtime,
 };
 
@@ -65,11 +67,19 @@ pub(super) struct EnginePlaces {
 pub(super) fn compiled_in(runtime: &Runtime, device: Device) -> Result<(), String> {
     let (available, name) = match device {
         Device::Cpu => return Ok(()),
+        Device::OpenVino => (OpenVINO::is_available(), "OpenVINO"),
         Device::Cuda(_) => (CUDA::is_available(), "CUDA"),
         Device::TensorRt(_) => (TensorRT::is_available(), "TensorRT"),
     };
     match available {
+        Ok(true) if device == Device::OpenVino => Abilities::of_this_cpu().suffice(),
         Ok(true) => Ok(()),
+        Ok(false) if device == Device::OpenVino => Err(format!(
+            "the ONNX Runtime in {} is built without OpenVINO; `{}` fetches one that has it, which is taken unless \
+             inference.ort_library or ORT_DYLIB_PATH names another",
+            runtime.library().display(),
+            openvino::FETCH_COMMAND
+        )),
         Ok(false) => Err(format!("the ONNX Runtime in {} is built without {name}", runtime.library().display())),
         Err(error) => Err(one_line(error.message())),
     }
@@ -77,7 +87,12 @@ pub(super) fn compiled_in(runtime: &Runtime, device: Device) -> Result<(), Strin
 
 /// The providers of a session on `device`, the first that takes a node before the others; errors where they do not work.
 /// Without `error_on_failure` a session would silently run on the CPU.
-pub(super) fn providers(device: Device, options: &GpuOptions, plan: &EnginePlan) -> Vec<ExecutionProviderDispatch> {
+pub(super) fn providers(
+    device: Device,
+    bf16: bool,
+    options: &GpuOptions,
+    plan: &EnginePlan,
+) -> Vec<ExecutionProviderDispatch> {
     let cuda = |number| {
         let options = cuda_options(number, options);
         let provider =
@@ -86,6 +101,7 @@ pub(super) fn providers(device: Device, options: &GpuOptions, plan: &EnginePlan)
     };
     match device {
         Device::Cpu => Vec::new(),
+        Device::OpenVino => vec![openvino::provider(bf16)],
         Device::Cuda(number) => vec![cuda(number)],
         Device::TensorRt(number) => {
             let options = tensorrt_options(number, options, plan);
@@ -189,12 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_has_its_providers_and_a_cpu_none() {
+    fn every_device_has_its_providers_and_a_cpu_none() {
         let names = |device| -> Vec<_> {
-            let providers = providers(device, &GpuOptions::default(), &EnginePlan::default());
+            let providers = providers(device, false, &GpuOptions::default(), &EnginePlan::default());
             providers.iter().map(ExecutionProviderDispatch::name).collect()
         };
         assert!(names(Device::Cpu).is_empty());
+        assert_eq!(names(Device::OpenVino), ["OpenVINOExecutionProvider"]);
         assert_eq!(names(Device::Cuda(0)), ["CUDAExecutionProvider"]);
         assert_eq!(names(Device::TensorRt(3)), ["TensorrtExecutionProvider", "CUDAExecutionProvider"]);
     }

@@ -1,5 +1,7 @@
 //! From a model file to evaluators that are checked, tried and warm.
 
+mod convert;
+
 use std::path::PathBuf;
 
 use ort::session::Session;
@@ -17,14 +19,14 @@ use super::{
     model::ModelFile,
     network::Network,
     packed::{InputFormat, with_packed_input},
-    precision::{Agreement, Precision, PrecisionOptions, Samples, convert, judge, with_single_ports},
+    precision::{Precision, PrecisionOptions, with_single_ports},
     read::FileLimits,
     refusal::ModelError,
     report::{ModelReport, Step, StepOutcome, passed},
     runtime::Runtime,
-    session::{Config, Site},
+    session::Site,
     signature::{GameDescription, INPUT, Layout, Signature},
-    trial::{Differences, Trial, answers},
+    trial::{Differences, Trial},
 };
 
 /// Why a model is not used.
@@ -47,7 +49,8 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Largest batch of one run; more leaves are evaluated in parts.
     pub max_batch: usize,
-    /// Batch sizes to pad to. `None`: [`BatchBuckets::geometric`] on GPUs, [`BatchBuckets::none`] on a CPU. A model of fixed
+    /// Batch sizes to pad to. `None`: [`BatchBuckets::geometric`] on GPUs and through OpenVINO, [`BatchBuckets::none`] on a CPU
+    /// otherwise. A model of fixed
     /// batch size has this size as its only bucket.
     pub buckets: Option<BatchBuckets>,
     /// How positions travel to the network.
@@ -134,7 +137,7 @@ pub fn check_model<G: Game>(
     options: &LoadOptions,
     report: &mut ModelReport,
 ) -> Result<Loaded<G>, LoadError> {
-    let loader = Loader { runtime, game, model: model.clone(), config: &[], half: false, options };
+    let loader = Loader { runtime, game, model: model.clone(), precision: Precision::Fp32, options };
     let First { mut loader, evaluator: mut first, mut prepared } = loader.first_anywhere(report)?;
     report.encoding = Some(game.encoding_name(prepared.layout.encoding).to_owned());
     report.provider = Some(devices_name(&options.devices));
@@ -179,10 +182,8 @@ struct Loader<'a, G: Game> {
     game: &'a G,
     /// What is to serve.
     model: ModelFile,
-    /// What it is opened with.
-    config: Config,
-    /// Whether it computes in half precision.
-    half: bool,
+    /// What it computes with, converted to it if need be.
+    precision: Precision,
     options: &'a LoadOptions,
 }
 
@@ -192,16 +193,6 @@ struct First<'a, G: Game> {
     loader: Loader<'a, G>,
     prepared: Prepared<G::Encoding>,
     evaluator: OnnxEvaluator<G>,
-}
-
-/// What a model was converted to, tried.
-struct Converted<'a, G: Game> {
-    /// Of the converted model.
-    loader: Loader<'a, G>,
-    prepared: Prepared<G::Encoding>,
-    evaluator: OnnxEvaluator<G>,
-    trial: Trial<G>,
-    agreement: Agreement,
 }
 
 impl<G: Game> First<'_, G> {
@@ -224,9 +215,13 @@ impl<G: Game> First<'_, G> {
 
 impl<'a, G: Game> Loader<'a, G> {
     /// [`Loader::first`] on the first device. When that fails on a GPU, the CPU is tried as well: if that fails too, the
-    /// fault is the model's, else the device's.
+    /// fault is the model's, else the device's. A model for OpenVINO is tried with ONNX Runtime's own kernels first, which its
+    /// answers are compared with in [`Loader::convert`].
     fn first_anywhere(&self, report: &mut ModelReport) -> Result<First<'a, G>, LoadError> {
-        let device = device_of_thread(&self.options.devices, 0);
+        let device = match device_of_thread(&self.options.devices, 0) {
+            Device::OpenVino => Device::Cpu,
+            device => device,
+        };
         match report.step(Step::Structure, || self.first(device)) {
             Ok(first) => Ok(first),
             Err(error) if device == Device::Cpu => Err(error.into()),
@@ -366,7 +361,7 @@ impl<'a, G: Game> Loader<'a, G> {
         };
         let engine = match device {
             Device::TensorRt(_) => self.engine_plan(&layout, &model, &row, device),
-            Device::Cpu | Device::Cuda(_) => EnginePlan::default(),
+            Device::Cpu | Device::OpenVino | Device::Cuda(_) => EnginePlan::default(),
         };
         Ok(Prepared { layout, model, row, engine })
     }
@@ -377,10 +372,22 @@ impl<'a, G: Game> Loader<'a, G> {
         let batches = layout.fixed_batch.is_none().then_some((least, max_batch.max(buckets.max().unwrap_or(1))));
         let cache = self.options.gpu.engine_cache.as_deref();
         let places = cache.and_then(|cache| {
-            let found = places(cache, model, self.runtime.version(), (self.half, self.options.gpu.tf32), batches);
+            let found = places(
+                cache,
+                model,
+                self.runtime.version(),
+                (self.precision == Precision::Fp16, self.options.gpu.tf32),
+                batches,
+            );
             found.inspect_err(|reason| tracing::warn!(reason, "TensorRT's engines are not kept")).ok()
         });
-        EnginePlan { places, fp16: self.half, input: INPUT.to_owned(), row: row.shape().to_vec(), batches }
+        EnginePlan {
+            places,
+            fp16: self.precision == Precision::Fp16,
+            input: INPUT.to_owned(),
+            row: row.shape().to_vec(),
+            batches,
+        }
     }
 
     /// The largest batch, and the sizes that batches are padded to.
@@ -396,7 +403,7 @@ impl<'a, G: Game> Loader<'a, G> {
     }
 
     fn is_bound(&self, device: Device) -> bool {
-        self.options.binding.unwrap_or(device != Device::Cpu)
+        self.options.binding.unwrap_or(device.gpu().is_some())
     }
 
     /// Every number must be finite, those of illegal actions too.
@@ -430,46 +437,6 @@ impl<'a, G: Game> Loader<'a, G> {
             return Err(ModelError::Doubtful { path: self.path(), reason });
         }
         Ok(((), StepOutcome::Warned(reason)))
-    }
-
-    /// Converts the model, `before` being its evaluator, and compares answers. Nothing where it serves as it is.
-    fn convert(
-        &self,
-        before: &mut OnnxEvaluator<G>,
-        layout: &Layout<G::Encoding>,
-    ) -> Checked<Option<Converted<'a, G>>> {
-        let options = &self.options.precision;
-        if options.precision == Precision::Fp32 {
-            return Ok((None, StepOutcome::Skipped("it serves as it is".to_owned())));
-        }
-        let device = device_of_thread(&self.options.devices, 0);
-        let refused = |reason| ModelError::Unconvertible { path: self.path(), precision: options.precision, reason };
-        options.precision.possible_on(device).map_err(refused)?;
-        let samples = Samples::draw(self.game, before).map_err(|error| self.failed(&error))?;
-        let (model, config) = convert(self.runtime, self.game, &self.model, layout, &samples, options.precision)?;
-        let loader = Self { model, config, half: options.precision == Precision::Fp16, ..self.clone() };
-        let prepared = loader.prepare(layout.clone(), device)?;
-        let session = loader.open(&prepared.model, device, &prepared.engine);
-        let session = session.map_err(|error| refused(error.into_reason()))?;
-        let mut evaluator = loader.evaluator(session, &prepared, device).map_err(|error| self.failed(&error))?;
-        let trial = Trial::new(self.game, &mut evaluator).map_err(|error| self.failed(&error))?;
-        let count = trial.non_finite();
-        if count > 0 {
-            return Err(refused(format!(
-                "{count} of {} positions are then answered with non-finite numbers",
-                trial.len()
-            )));
-        }
-        let probe =
-            |evaluator: &mut _| answers(evaluator, &samples.probe, trial.batch).map_err(|error| self.failed(&error));
-        let (before, after) = (probe(before)?, probe(&mut evaluator)?);
-        let agreement = judge(options.precision, &samples.probe, layout.policy, [&before, &after]);
-        if !agreement.suffices(options) {
-            let PrecisionOptions { max_kl, max_value_error, .. } = *options;
-            return Err(ModelError::Imprecise { path: self.path(), agreement, max_kl, max_value_error });
-        }
-        let detail = passed(agreement.to_string());
-        Ok((Some(Converted { loader, prepared, evaluator, trial, agreement }), detail))
     }
 
     fn agreement(&self, trial: &Trial<G>, evaluator: &mut OnnxEvaluator<G>) -> Checked<()> {
@@ -516,7 +483,8 @@ impl<'a, G: Game> Loader<'a, G> {
     }
 
     fn open(&self, model: &ModelFile, device: Device, plan: &EnginePlan) -> Result<Session, ModelError> {
-        Site { runtime: self.runtime, device, gpu: &self.options.gpu, plan, config: self.config }.open(model)
+        let bf16 = self.precision == Precision::Bf16;
+        Site { runtime: self.runtime, device, gpu: &self.options.gpu, plan, bf16 }.open(model)
     }
 
     fn evaluator(

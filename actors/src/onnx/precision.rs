@@ -20,6 +20,7 @@ pub(super) use self::{agreement::judge, convert::convert, fp16::with_single_port
 use super::{
     device::Device,
     graph::{Attribute, Graph, Model},
+    openvino::Abilities,
 };
 
 /// What a network computes with. Models come in fp32, and their inputs and outputs stay fp32.
@@ -31,7 +32,8 @@ pub enum Precision {
     Fp32,
     /// 8-bit whole numbers, with scales measured on positions of the game. For CPUs.
     Int8,
-    /// Matrix products in bfloat16, chosen by ONNX Runtime where an aarch64 CPU has instructions for it.
+    /// Matrix products in bfloat16, chosen by ONNX Runtime where an aarch64 CPU has instructions for it, and by OpenVINO where an
+    /// x86_64 CPU has.
     Bf16,
     /// Half precision. For GPUs; a CPU runs it slower than fp32.
     Fp16,
@@ -58,6 +60,12 @@ impl Precision {
     /// What is missing, and what is possible instead.
     pub fn possible_on(self, device: Device) -> Result<(), String> {
         match (self, device) {
+            (Self::Bf16, Device::OpenVino) => through_openvino_in_bf16(Abilities::of_this_cpu()),
+            (Self::Fp16, Device::OpenVino) => {
+                Err("fp16 is for GPUs: through OpenVINO a CPU can do fp32, int8 and, with \
+                                                   AMX or AVX512-BF16, bf16"
+                    .to_owned())
+            }
             (Self::Int8, Device::Cuda(_) | Device::TensorRt(_)) => {
                 Err("int8 is for CPUs: on a GPU it would only round numbers; fp16 is faster there".to_owned())
             }
@@ -66,12 +74,22 @@ impl Precision {
             }
             (Self::Bf16, Device::Cpu) if !has_bf16() => Err(format!(
                 "ONNX Runtime computes in bf16 only on aarch64 Linux with bf16 instructions, which this {} machine is not; \
-                 it can do fp32, int8 and fp16",
-                std::env::consts::ARCH
+                 it can do fp32, int8 and fp16{}",
+                std::env::consts::ARCH,
+                if Abilities::of_this_cpu().bf16() { ", and bf16 with inference.device = \"openvino\"" } else { "" }
             )),
             _ => Ok(()),
         }
     }
+}
+
+/// Without instructions for it bf16 would only be computed by detours.
+fn through_openvino_in_bf16(cpu: Abilities) -> Result<(), String> {
+    if cpu.bf16() {
+        return Ok(());
+    }
+    Err("bf16 through OpenVINO is for CPUs with AMX or AVX512-BF16, which this one has not; it can do fp32 and int8"
+        .to_owned())
 }
 
 impl fmt::Display for Precision {
@@ -146,6 +164,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bf16_through_openvino_needs_a_cpu_with_bf16() {
+        let abilities = |avx512_bf16| Abilities { avx2: true, avx512_bf16 };
+        assert_eq!(through_openvino_in_bf16(abilities(true)), Ok(()));
+        let error = through_openvino_in_bf16(abilities(false)).unwrap_err();
+        assert!(error.contains("AMX or AVX512-BF16") && error.ends_with("it can do fp32 and int8"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_had_is_refused_with_what_can() {
         for precision in Precision::ALL {
             assert_eq!(precision.to_string().parse(), Ok(precision));
@@ -157,6 +183,8 @@ mod tests {
         assert!(Precision::Int8.possible_on(Device::Cpu).is_ok());
         assert!(Precision::Int8.possible_on(Device::Cuda(0)).unwrap_err().contains("fp16 is faster there"));
         assert!(Precision::Bf16.possible_on(Device::Cuda(0)).is_err());
+        assert!(Precision::Fp32.possible_on(Device::OpenVino).is_ok());
+        assert!(Precision::Fp16.possible_on(Device::OpenVino).unwrap_err().starts_with("fp16 is for GPUs"));
         if cfg!(target_arch = "x86_64") {
             let error = Precision::Bf16.possible_on(Device::Cpu).unwrap_err();
             assert!(error.contains("this x86_64 machine is not; it can do fp32, int8 and fp16"), "{error}");

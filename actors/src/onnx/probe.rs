@@ -23,6 +23,6 @@ pub fn probe_devices(runtime: &Runtime, requested: &DeviceRequest) -> Result<Pro
 fn probe(runtime: &Runtime, device: Device) -> Result<(), String> {
     compiled_in(runtime, device)?;
     let network = ModelFile::from_bytes("the built-in probe", NETWORK).map_err(|error| error.to_string())?;
-    let site = Site { runtime, device, gpu: &GpuOptions::default(), plan: &EnginePlan::default(), config: &[] };
+    let site = Site { runtime, device, gpu: &GpuOptions::default(), plan: &EnginePlan::default(), bf16: false };
     site.open(&network).map(drop).map_err(|error| error.into_reason())
 }

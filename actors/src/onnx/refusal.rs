@@ -4,7 +4,10 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use super::precision::{Agreement, Precision};
+use super::{
+    device::Device,
+    precision::{Agreement, Precision},
+};
 
 /// What is wrong with a model, both sides of a mismatch named.
 #[derive(Debug, Error)]
@@ -198,6 +201,16 @@ pub enum ModelError {
         /// Why it cannot be.
         reason: String,
     },
+    /// The model runs with ONNX Runtime's own kernels, and not on the device that it is to serve on.
+    #[error("run model {} on {device}: {reason}", .path.display())]
+    OnDevice {
+        /// The file.
+        path: PathBuf,
+        /// The device.
+        device: Device,
+        /// Why not.
+        reason: String,
+    },
     /// The converted model answers too differently.
     #[error(
         "try model {}: {agreement}; inference.precision_max_kl is {max_kl}, inference.precision_max_value_error is \
@@ -223,6 +236,7 @@ impl ModelError {
             Self::NotOnnx { reason, .. }
             | Self::ExternalData { reason, .. }
             | Self::Unsupported { reason, .. }
+            | Self::OnDevice { reason, .. }
             | Self::Run { reason, .. } => reason,
             other => other.to_string(),
         }

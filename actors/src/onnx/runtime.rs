@@ -12,13 +12,18 @@ use std::{
 use ort::{environment::Environment, logging::LogLevel};
 use thiserror::Error;
 
-use super::device::DeviceRequest;
+use super::{device::DeviceRequest, openvino::FETCH_COMMAND};
 
 /// Names one library file, or a folder that holds it.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// Fetches the library into `.ort/`.
 const SET_UP_COMMAND: &str = "cargo xtask setup";
+
+/// Folders of `.ort`.
+const CPU: &str = "cpu";
+const CUDA: &str = "cuda";
+const OPENVINO: &str = "openvino";
 
 /// How far above the executable `.ort` is looked for: `target/<triple>/release/deps/…` is five deep in a checkout. No further,
 /// because what is found is run, and folders high up may belong to others.
@@ -32,12 +37,14 @@ static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
 pub enum RuntimeError {
     /// None of the usual places has it.
     #[error(
-        "find ONNX Runtime: {LIBRARY_VARIABLE} is not set and there is no library in {}; run `{SET_UP_COMMAND}` to fetch it",
+        "find ONNX Runtime: {LIBRARY_VARIABLE} is not set and there is no library in {}; run `{command}` to fetch it",
         list(.searched)
     )]
     NotFound {
         /// Folders looked at, in order.
         searched: Vec<PathBuf>,
+        /// What brings the build that is wanted.
+        command: &'static str,
     },
     /// The place given by the user has none.
     #[error(
@@ -75,7 +82,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.join(", ")
 }
 
-/// Where the library is looked for: the setting, else the environment variable, else `.ort/{cuda,cpu}` under each root.
+/// Where the library is looked for: the setting, else the environment variable, else the builds in `.ort` under each root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibrarySearch {
     /// File or folder named in the settings. Nothing else is looked at when there is one.
@@ -84,13 +91,13 @@ pub struct LibrarySearch {
     pub variable: Option<PathBuf>,
     /// Folders that may hold `.ort`.
     pub roots: Vec<PathBuf>,
-    /// Whether `.ort/cuda` comes before `.ort/cpu`.
-    pub cuda_first: bool,
+    /// Folders of `.ort`, each with a build, the one that fits best first.
+    pub builds: [&'static str; 3],
 }
 
 impl LibrarySearch {
     /// The usual places: the current folder, and the executable's folder with those above it (from `target/release/` up to
-    /// the checkout). CUDA builds come first when `device` may want one.
+    /// the checkout). The build that `device` wants comes first; any will do for the CPU.
     #[must_use]
     pub fn new(setting: Option<PathBuf>, device: &DeviceRequest) -> Self {
         let mut roots: Vec<PathBuf> = env::current_dir().into_iter().collect();
@@ -99,7 +106,12 @@ impl LibrarySearch {
             roots.extend(folders.map(Path::to_path_buf));
         }
         let variable = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { setting, variable, roots, cuda_first: device.may_use_gpus() }
+        let builds = match device {
+            DeviceRequest::OpenVino => [OPENVINO, CPU, CUDA],
+            DeviceRequest::Cpu => [CPU, CUDA, OPENVINO],
+            DeviceRequest::Auto | DeviceRequest::Gpus(..) => [CUDA, CPU, OPENVINO],
+        };
+        Self { setting, variable, roots, builds }
     }
 
     /// The library's absolute path. Loads nothing.
@@ -113,11 +125,10 @@ impl LibrarySearch {
         if let Some(path) = &self.variable {
             return named(LIBRARY_VARIABLE, path);
         }
-        let kinds = if self.cuda_first { ["cuda", "cpu"] } else { ["cpu", "cuda"] };
         let mut searched = Vec::new();
-        for kind in kinds {
+        for build in self.builds {
             for root in &self.roots {
-                let folder = root.join(".ort").join(kind);
+                let folder = root.join(".ort").join(build);
                 if searched.contains(&folder) {
                     continue;
                 }
@@ -127,7 +138,8 @@ impl LibrarySearch {
                 searched.push(folder);
             }
         }
-        Err(RuntimeError::NotFound { searched })
+        let command = if self.builds[0] == OPENVINO { FETCH_COMMAND } else { SET_UP_COMMAND };
+        Err(RuntimeError::NotFound { searched, command })
     }
 }
 
@@ -187,7 +199,7 @@ impl Runtime {
             return Ok(runtime.clone());
         }
         let path = search.find()?;
-        if search.cuda_first {
+        if search.builds[0] == CUDA {
             preload_cuda(&path);
         }
         // The loader's error is plain data; every `ort::Error` needs the loaded library to exist.
@@ -267,9 +279,9 @@ fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str
 mod tests {
     use super::*;
 
-    fn search(roots: &[&Path], cuda_first: bool) -> LibrarySearch {
+    fn search(roots: &[&Path], device: &str) -> LibrarySearch {
         let roots = roots.iter().map(|root| root.to_path_buf()).collect();
-        LibrarySearch { setting: None, variable: None, roots, cuda_first }
+        LibrarySearch { variable: None, roots, ..LibrarySearch::new(None, &device.parse().unwrap()) }
     }
 
     fn touch(folder: &Path, name: &str) -> PathBuf {
@@ -286,31 +298,35 @@ mod tests {
         let folder = root.path().join(".ort/cpu");
         touch(&folder, "libonnxruntime_providers_shared.so");
         touch(&folder, "libonnxruntime.so.old");
-        assert!(search(&[root.path()], false).find().is_err());
+        assert!(search(&[root.path()], "cpu").find().is_err());
         touch(&folder, "libonnxruntime.so.1.9.0");
         let high = touch(&folder, "libonnxruntime.so.1.32.0");
-        assert_eq!(search(&[root.path()], false).find().unwrap(), high);
+        assert_eq!(search(&[root.path()], "cpu").find().unwrap(), high);
         let plain = touch(&folder, "libonnxruntime.so");
-        assert_eq!(search(&[root.path()], false).find().unwrap(), plain);
+        assert_eq!(search(&[root.path()], "cpu").find().unwrap(), plain);
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_cuda_build_comes_first_only_where_cuda_may_be_used() {
+    fn the_build_that_the_device_wants_comes_first() {
         let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cpu = touch(&near.path().join(".ort/cpu"), "libonnxruntime.so");
         let cuda = touch(&far.path().join(".ort/cuda"), "libonnxruntime.so");
         let roots = [near.path(), far.path()];
-        assert_eq!(search(&roots, true).find().unwrap(), cuda);
-        assert_eq!(search(&roots, false).find().unwrap(), cpu);
-        assert_eq!(search(&[far.path()], false).find().unwrap(), cuda);
+        assert_eq!(search(&roots, "auto").find().unwrap(), cuda);
+        assert_eq!(search(&roots, "cpu").find().unwrap(), cpu);
+        assert_eq!(search(&roots, "openvino").find().unwrap(), cpu);
+        assert_eq!(search(&[far.path()], "cpu").find().unwrap(), cuda);
+        let openvino = touch(&far.path().join(".ort/openvino"), "libonnxruntime.so");
+        assert_eq!(search(&roots, "openvino").find().unwrap(), openvino);
+        assert_eq!(search(&roots, "cpu").find().unwrap(), cpu);
     }
 
     #[test]
     fn the_setting_beats_the_variable_and_the_variable_beats_the_folders() {
         let root = tempfile::tempdir().unwrap();
         let (a, b) = (touch(root.path(), "a"), touch(root.path(), "b"));
-        let mut search = search(&[], false);
+        let mut search = search(&[], "cpu");
         search.variable = Some(b.clone());
         assert_eq!(search.find().unwrap(), b);
         search.setting = Some(a.clone());
@@ -320,7 +336,7 @@ mod tests {
     #[test]
     fn a_place_that_is_named_and_wrong_is_not_passed_over() {
         let root = tempfile::tempdir().unwrap();
-        let mut search = search(&[], false);
+        let mut search = search(&[], "cpu");
         search.variable = Some(root.path().to_path_buf());
         let found = search.find().unwrap_err().to_string();
         let folder = root.path().display();
@@ -335,10 +351,13 @@ mod tests {
 
     #[test]
     fn when_nothing_is_found_every_place_and_the_remedy_are_named() {
-        let error = search(&[Path::new("/a"), Path::new("/b"), Path::new("/a")], true).find().unwrap_err();
+        let error = search(&[Path::new("/a"), Path::new("/b"), Path::new("/a")], "auto").find().unwrap_err();
         let expected = "find ONNX Runtime: ORT_DYLIB_PATH is not set and there is no library in /a/.ort/cuda, \
-                        /b/.ort/cuda, /a/.ort/cpu, /b/.ort/cpu; run `cargo xtask setup` to fetch it";
+                        /b/.ort/cuda, /a/.ort/cpu, /b/.ort/cpu, /a/.ort/openvino, /b/.ort/openvino; \
+                        run `cargo xtask setup` to fetch it";
         assert_eq!(error.to_string(), expected);
+        let error = search(&[Path::new("/a")], "openvino").find().unwrap_err().to_string();
+        assert!(error.ends_with("; run `cargo xtask fetch-ort --openvino` to fetch it"), "{error}");
     }
 
     #[test]
@@ -347,6 +366,6 @@ mod tests {
         let executable = env::current_exe().unwrap();
         assert!(search.roots.contains(&env::current_dir().unwrap()));
         assert!(search.roots.iter().any(|root| root == executable.parent().unwrap()));
-        assert!(!search.cuda_first);
+        assert_eq!(search.builds[0], CPU);
     }
 }

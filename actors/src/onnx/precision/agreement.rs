@@ -8,13 +8,18 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
-use super::{super::trial::Answers, Precision, PrecisionOptions};
+use super::{
+    super::{device::Device, trial::Answers},
+    Precision, PrecisionOptions,
+};
 
 /// Differences between a converted model and the model as it came, over positions tried.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Agreement {
     /// What it was converted to.
     pub precision: Precision,
+    /// What computed its answers; those of the model as it came are ONNX Runtime's where that is OpenVINO.
+    pub device: Device,
     /// How many positions were tried.
     pub positions: usize,
     /// Kullback–Leibler divergence of the converted model's policy from that of the model as it came, over legal actions, in
@@ -30,18 +35,19 @@ pub struct Agreement {
 
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { precision, positions, policy_kl_mean, policy_kl_max, value_error_mean, value_error_max } = self;
+        let Self { positions, policy_kl_mean, policy_kl_max, value_error_mean, value_error_max, .. } = self;
         write!(
             f,
-            "{precision} against fp32 on {positions} positions: policy KL mean {policy_kl_mean:.1e}, max {policy_kl_max:.1e} \
-             nats; value error mean {value_error_mean:.1e}, max {value_error_max:.1e}"
+            "{} against fp32 on {positions} positions: policy KL mean {policy_kl_mean:.1e}, max {policy_kl_max:.1e} \
+             nats; value error mean {value_error_mean:.1e}, max {value_error_max:.1e}",
+            self.name()
         )
     }
 }
 
 /// Compares answers to the same `leaves`. NaN where an answer is no number.
 pub(in crate::onnx) fn judge<G: Game>(
-    precision: Precision,
+    (precision, device): (Precision, Device),
     leaves: &[Leaf<G>],
     policy_len: usize,
     [before, after]: [&Answers; 2],
@@ -53,6 +59,7 @@ pub(in crate::onnx) fn judge<G: Game>(
     }
     Agreement {
         precision,
+        device,
         positions: leaves.len(),
         policy_kl_mean: kl.mean(),
         policy_kl_max: kl.max,
@@ -62,6 +69,15 @@ pub(in crate::onnx) fn judge<G: Game>(
 }
 
 impl Agreement {
+    /// What is compared with the model as it came, for people.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.device {
+            Device::OpenVino => format!("{} through OpenVINO", self.precision),
+            Device::Cpu | Device::Cuda(_) | Device::TensorRt(_) => self.precision.to_string(),
+        }
+    }
+
     /// Whether it is as good as `options` ask for. NaN is no agreement.
     pub(in crate::onnx) fn suffices(&self, options: &PrecisionOptions) -> bool {
         self.policy_kl_max <= options.max_kl && self.value_error_max <= options.max_value_error
@@ -128,7 +144,7 @@ mod tests {
         other[4] = 2.0_f32.ln();
         let before = of(&[(&equal, 0.5), (&other, 2.0)]);
         let after = of(&[(&other, 0.25), (&other, 1.0)]);
-        let found = judge(Precision::Int8, &[leaf; 2], 9, [&before, &after]);
+        let found = judge((Precision::Int8, Device::Cpu), &[leaf; 2], 9, [&before, &after]);
         // Nine equal chances against one of 2/10 and eight of 1/10.
         let expected = 8.0 / 9.0 * (10.0_f64 / 9.0).ln() + 1.0 / 9.0 * (5.0_f64 / 9.0).ln();
         assert!((found.policy_kl_max - expected).abs() < 1e-7, "{found:?}");
@@ -145,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn what_computed_the_answers_is_named() {
+        let game = TicTacToe;
+        let state = game.start();
+        let leaf = Leaf::new(&game, &state, &game.legal_actions(&state));
+        let same = of(&[(&[0.0; 9], 0.5)]);
+        let found = judge((Precision::Fp32, Device::OpenVino), &[leaf], 9, [&same, &same]);
+        assert!(found.to_string().starts_with("fp32 through OpenVINO against fp32 on 1 positions: "), "{found}");
+        assert_eq!(serde_json::to_value(found).unwrap()["device"], "openvino:cpu");
+    }
+
+    #[test]
     fn nan_is_no_agreement() {
         let game = TicTacToe;
         let state = game.start();
@@ -154,7 +181,7 @@ mod tests {
         let most = PrecisionOptions { precision: Precision::Fp16, max_kl: f64::MAX, max_value_error: f64::MAX };
         for (logits, value) in [(&flawed, 0.0), (&fine, f32::NAN)] {
             let (before, after) = (of(&[(&fine, 0.0), (&fine, 0.0)]), of(&[(logits, value), (&fine, 0.0)]));
-            let found = judge(Precision::Fp16, &[leaf; 2], 9, [&before, &after]);
+            let found = judge((Precision::Fp16, Device::Cpu), &[leaf; 2], 9, [&before, &after]);
             assert!(!found.suffices(&most), "{found:?}");
         }
     }

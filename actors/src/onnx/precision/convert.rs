@@ -10,7 +10,7 @@ use super::{
         model::ModelFile,
         refusal::ModelError,
         runtime::Runtime,
-        session::{Config, open_on_cpu},
+        session::open_on_cpu,
         signature::{INPUT, Layout},
     },
     Precision,
@@ -21,10 +21,8 @@ use super::{
 
 /// Positions of one run of the calibration: all values of so many are in memory at once.
 const BATCH: usize = 8;
-/// Matrix products in bfloat16, inputs and outputs in f32.
-const FAST_MATH: Config = &[("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")];
 
-/// The model in another precision, and what its sessions are opened with.
+/// The model in another precision. For bf16 it stays as it is: its sessions are told.
 ///
 /// # Errors
 /// When it cannot be converted.
@@ -35,13 +33,12 @@ pub(in crate::onnx) fn convert<G: Game>(
     layout: &Layout<G::Encoding>,
     samples: &Samples<G>,
     precision: Precision,
-) -> Result<(ModelFile, Config), ModelError> {
+) -> Result<ModelFile, ModelError> {
     let converter = Converter { runtime, game, model, layout };
     let refused = |reason| ModelError::Unconvertible { path: model.path().to_owned(), precision, reason };
     let graph = || model.graph().map_err(refused);
     let converted = match precision {
-        Precision::Fp32 => return Ok((model.clone(), &[])),
-        Precision::Bf16 => return Ok((model.clone(), FAST_MATH)),
+        Precision::Fp32 | Precision::Bf16 => return Ok(model.clone()),
         Precision::Fp16 => {
             let mut graph = graph()?;
             to_half(&mut graph).map_err(refused)?;
@@ -53,7 +50,7 @@ pub(in crate::onnx) fn convert<G: Game>(
             quantiser.convert(&ranges).map_err(refused)?
         }
     };
-    Ok((model.with_graph(&converted)?, &[]))
+    model.with_graph(&converted)
 }
 
 struct Converter<'a, G: Game> {
