@@ -10,12 +10,13 @@ use crate::{
 };
 
 /// Metrics that the dashboard deliberately does not show.
-const NOT_SHOWN: [(&str, &str); 6] = [
+const NOT_SHOWN: [(&str, &str); 7] = [
     ("process_virtual_memory_max_bytes", "no limit is set on almost every machine"),
     ("selfplayd_batch_games", "the dashboard is of daemons without an end"),
     ("selfplayd_batch_left_seconds", "the same"),
     ("selfplayd_cache_capacity_entries", "rarely set; evictions show what it costs"),
     ("selfplayd_http_refused_total", "nothing of play: for an alert where the daemon can be reached from outside"),
+    ("selfplayd_model_looks_total", "reloads are shown by outcome; for the alert where the hand-over fails"),
     ("selfplayd_run_info", "to be joined to others by instance: its labels are names and paths"),
 ];
 
