@@ -28,6 +28,9 @@
 //! - `play`, `check_model`, `convert_model`, `bench`, `tune`: the daemon, its guard against bad models, what it makes of them,
 //!   its yardstick, and what finds settings by it
 
+// `streams` writes to standard error: it may be gone, and `eprintln!` would panic.
+#![warn(clippy::print_stderr)]
+
 mod agents;
 mod auto_games;
 mod bench;

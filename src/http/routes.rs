@@ -213,7 +213,7 @@ async fn events(State(shared): App, Extension(caller): Extension<Caller>, header
 
 /// Waits for a while for what comes of it: that a model is on its way is answer enough.
 async fn reload(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {
-    let (by, path) = (Sender(caller.clone(), request.headers()).to_string(), request.uri().path().to_owned());
+    let (by, path) = (Sender(caller, request.headers()).to_string(), request.uri().path().to_owned());
     without_arguments(&arguments(&shared, caller, request).await?)?;
     let reload = shared.control.reload()?;
     tracing::info!(path, by, "told over HTTP");

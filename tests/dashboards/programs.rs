@@ -12,7 +12,6 @@ pub(crate) const DASHBOARDS: &str = "dashboards";
 
 /// `program` where it is installed. Else says aloud that what `needed` it is not tested; `cargo xtask test`, which installs it
 /// where it can, says so too.
-#[expect(clippy::print_stderr, reason = "the person who runs the tests must see it")]
 pub(crate) fn installed(program: &str, needed: &str) -> Option<Command> {
     let found = Command::new(program).arg("--version").stdin(Stdio::null()).output().is_ok();
     if !found {

@@ -11,7 +11,6 @@ use crate::{
 const VARIABLE: &str = "SELFPLAYD_TEST_PYTHON";
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the person who runs the tests must see it")]
 fn every_key_of_the_dashboard_is_in_grafanas_schema() {
     let python = env::var_os(VARIABLE).filter(|path| !path.is_empty()).unwrap_or_else(|| OsString::from("python3"));
     let knows = |module: &str| {
