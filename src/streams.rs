@@ -2,7 +2,7 @@
 //! reader ends, a terminal hangs up or is held with Ctrl-S, a parent never reads its pipe. None of that may cost a game.
 //!
 //! - A daemon writes by way of [`Lines`], which never fails and never waits for long; what cannot be written is counted.
-//! - Commands that print and end use [`print`] and [`complain`].
+//! - Commands that print and end use [`print()`] and [`complain`].
 
 use std::{
     error::Error,

@@ -11,15 +11,15 @@
 //! ```
 //!
 //! - A model is *still* when two looks saw all of its files alike, those that its graph keeps weights in among them
-//!   ([`feed`]). That also holds for the model in service: should a file of it change, it is looked at again.
+//!   (`feed`). That also holds for the model in service: should a file of it change, it is looked at again.
 //! - What was read counts only if all files are afterwards as they were before.
 //! - A model of which a file is missing, too short or not to be read is *incomplete* for as long as it takes. One that is no
 //!   ONNX file, is not what its checksum is of, or whose weights are nothing but zeros may be the begin of a copy: it is refused
-//!   once it has been still for [`unfinished::PATIENCE`]. Neither counts as refused before; both are said once, after
-//!   [`unfinished::SAY_AFTER`].
+//!   once it has been still for `unfinished::PATIENCE`. Neither counts as refused before; both are said once, after
+//!   `unfinished::SAY_AFTER`.
 //! - What names the model may be *unreadable*, such as a `latest.yaml` with a typing error. That is said once per reason.
 //!
-//! The last finding is in [`Stats::findings`]. The model in service is in [`Serving`] until another takes its place, it is
+//! The last finding is in [`Stats::findings`]. The model in service is in `Serving` until another takes its place, it is
 //! withdrawn, or, `released`, given up for a pause and brought back from memory.
 
 mod consider;
