@@ -30,8 +30,9 @@ fn what_is_nearly_a_key_or_section_of_the_trainers_is_a_warning() {
     };
     let mtcs = near("alphazero.mtcs_n", "alphazero.mcts_n");
     assert_eq!(with("mcts_n:", "mtcs_n:"), [mtcs, nothing_says.to_owned()]);
+    // That games have no limit then is another warning.
+    assert_eq!(with("max_steps", "max_step")[0], near("quoridor.max_step", "quoridor.max_steps"));
     for (from, to, unknown, meant) in [
-        ("max_steps", "max_step", "quoridor.max_step", "quoridor.max_steps"),
         ("type: resnet", "typ: mlp", "alphazero.network.typ", "alphazero.network.type"),
         ("self_play:", "selfplay:", "selfplay", "self_play"),
         ("self_play:", "Self_Play:", "Self_Play", "self_play"),
