@@ -94,7 +94,7 @@ fn a_standard_output_that_takes_nothing_costs_no_game() {
             .stdout(gone.stream())
             .run()
             .succeeded()
-            .said(&[&format!("books games_started={GAMES}")]);
+            .said(&[&format!("account of all games games_started={GAMES}")]);
         site.holds_all_games();
     }
 }
