@@ -46,7 +46,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         search: SearchParams {
             simulations: search.mcts_n.map_or(Simulations::PerLegalAction(search.mcts_k), Simulations::PerMove),
             c_puct: search.c_puct,
-            leaf_parallelism: search.leaf_parallelism,
+            leaf_parallelism: settings.leaf_parallelism(),
             virtual_loss: search.virtual_loss,
             noise: (noise.epsilon > 0.0).then_some(noise),
         },

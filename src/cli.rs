@@ -146,7 +146,7 @@ pub(crate) struct TuneArgs {
     /// Memory that the daemon may need: bytes, or a size such as "8GiB" [default: memory.max_bytes]
     #[arg(long, value_name = "SIZE", value_parser = settings::parse_bytes)]
     pub memory: Option<u64>,
-    /// Most leaves gathered at a time; more may cost strength [default: one for every 25 simulations of a move, at most 16]
+    /// Most leaves gathered at a time; more may cost strength [default: one for every 100 simulations of a move, at most 16]
     #[arg(long, value_name = "K", value_parser = whole::<u32>(1, 1024), allow_negative_numbers = true)]
     pub max_leaf_parallelism: Option<u32>,
     /// Where to write the settings
@@ -268,7 +268,7 @@ struct PlayFlags {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Search")]
 struct SearchFlags {
-    /// Leaves gathered from one tree before waiting for their evaluations; 1 is the sequential search
+    /// Leaves gathered from one tree before waiting for their evaluations; more than 1 cost strength
     #[arg(long, value_name = "K")]
     leaf_parallelism: Option<String>,
     /// Losses counted along a gathered path until its evaluation arrives

@@ -120,7 +120,7 @@ impl LiveSettings {
         (self.set)(root::LiveSettings {
             games_at_once: is_changed("play.games_per_process").then_some(settings.play.games() as usize),
             max_wait: is_changed("inference.eval_max_wait_ms").then(|| sizes::max_wait(&settings)),
-            terms: is_changed("search.").then(|| terms(&settings)),
+            terms: (present.settings.games_hash() != settings.games_hash()).then(|| terms(&settings)),
             cache_bytes: is_changed("cache.max_bytes")
                 .then(|| usize::try_from(settings.cache.max_bytes).unwrap_or(usize::MAX)),
         });

@@ -145,8 +145,8 @@ pub(crate) struct SearchSettings {
     pub drop_t_on_step: Option<u32>,
     /// Subtract 1 from the score of moves to positions already seen in this game.
     pub penalize_visited_states: bool,
-    /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`.
-    pub leaf_parallelism: u32,
+    /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`; `None`: [`Settings::leaf_parallelism`] says.
+    pub leaf_parallelism: Option<u32>,
     /// Losses counted along a gathered path, 0..=1000.
     pub virtual_loss: u32,
     /// Keep the chosen move's subtree.
@@ -178,7 +178,7 @@ pub(crate) struct PlaySettings {
 impl PlaySettings {
     /// Games that are in play at once when play begins.
     pub(crate) fn games(&self) -> u32 {
-        /// Enough for a batch of 256 leaves with `leaf_parallelism` 8.
+        /// Enough for batches of eight on four threads.
         const FIRST: u32 = 32;
         self.games_per_process.unwrap_or(FIRST)
     }
@@ -428,15 +428,41 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+impl SearchSettings {
+    /// Simulations of a move, or of an ordinary one where they depend on the number of legal actions.
+    pub(crate) fn usual_simulations(&self) -> u32 {
+        self.mcts_n.unwrap_or(self.mcts_k.saturating_mul(10))
+    }
+
+    /// Most leaves at a time that cost no strength that matches have shown: with 4 of 100 simulations a network of 5x5 Quoridor
+    /// lost 50 Elo, with 8 102 (docs/measurements/leaf-parallelism.md).
+    pub(crate) fn harmless_leaves(&self) -> u32 {
+        (self.usual_simulations() / 100).max(1)
+    }
+}
+
 impl Settings {
+    /// K: leaves gathered from one tree before waiting. One where it is left open, as choices made on older values cost strength;
+    /// more only where the number of games is stated and too small to give two threads batches of eight.
+    pub(crate) fn leaf_parallelism(&self) -> u32 {
+        const WAITING: u32 = 16;
+        const SIMULATIONS_PER_LEAF: u32 = 16;
+        let automatic = || {
+            let wanted = self.play.games_per_process.map_or(1, |games| WAITING.div_ceil(games));
+            wanted.min(self.search.usual_simulations() / SIMULATIONS_PER_LEAF).max(1)
+        };
+        self.search.leaf_parallelism.unwrap_or_else(automatic)
+    }
+
     /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
     /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Symmetry and the
     /// network's precision do.
     pub(crate) fn games_hash(&self) -> String {
+        let search = SearchSettings { leaf_parallelism: Some(self.leaf_parallelism()), ..self.search.clone() };
         let mut determining = serde_json::json!({
             "game": "quoridor",
             "rules": self.game,
-            "search": self.search,
+            "search": search,
             "agent": self.play.agent,
             "p2": self.play.p2,
             "evaluator": self.inference.evaluator,

@@ -34,6 +34,12 @@ use crate::{
 #[rtype(result = "()")]
 pub struct Evaluate<G: Game>(pub LeafBatch<G>);
 
+/// Every game in play waits for an answer: no leaf will follow before one is given, so none is to wait for others. Sent by the
+/// cache after the [`Evaluate`] of the last of them.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AllGamesWait;
+
 /// An inference thread has finished a batch. Sent with the thread's report to the cache, by the drop of a
 /// [`ThreadFreed`](crate::ticket::ThreadFreed).
 #[derive(Debug, Message)]
@@ -116,7 +122,10 @@ impl<G: Game> BatcherActor<G> {
             return; // No model, or none to be trusted: leaves wait for the next. Or for the end of the pause.
         }
         while let Some((worker, busy)) = self.pool.least_busy() {
-            let Some(departure) = self.queue.next_batch(Instant::now(), busy, self.pool.len()) else { break };
+            let Some(departure) = self.queue.next_batch(Instant::now(), busy, self.pool.running(), self.pool.len())
+            else {
+                break;
+            };
             self.stats.count_departure(departure.reason, departure.waited);
             self.pool.run(worker, departure.batch);
         }
@@ -207,6 +216,15 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
         } else {
             self.queue.push(Instant::now(), batch);
         }
+        self.dispatch(ctx);
+    }
+}
+
+impl<G: Game> Handler<AllGamesWait> for BatcherActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, AllGamesWait: AllGamesWait, ctx: &mut Self::Context) {
+        self.queue.complete();
         self.dispatch(ctx);
     }
 }
@@ -307,7 +325,8 @@ mod tests {
     /// Positions to warm after a swap: in two steps, as batches are shared out by two.
     const WARM: usize = 3;
 
-    pub(super) const POLICY: BatchPolicy = BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1 };
+    pub(super) const POLICY: BatchPolicy =
+        BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1, cores: 1 };
 
     #[test]
     fn leaves_from_before_a_model_are_given_up_in_silence_once_the_cache_knows_better() {
@@ -368,7 +387,7 @@ mod tests {
         play(async {
             for (threads, max_batch, millis) in [(1, 4, 0), (3, 4, 0), (1, 1, 5), (2, 64, 5), (2, 3, 5)] {
                 let max_wait = Duration::from_millis(millis);
-                let mut stage = Stage::new(threads, BatchPolicy { max_batch, max_wait, min_share: 2 });
+                let mut stage = Stage::new(threads, BatchPolicy { max_batch, max_wait, min_share: 2, cores: 1 });
                 stage.swap(1);
                 stage.ask(1, 100..107);
                 stage.ask(1, 107..108);

@@ -358,7 +358,7 @@ impl Window {
     }
 
     fn search_bound(&self, busy: f64) -> Bottleneck {
-        let Sizes { game_threads, cores, leaf_parallelism, .. } = self.sizes;
+        let Sizes { game_threads, cores, .. } = self.sizes;
         let statement = format!(
             "search is the limit: threads of games ({game_threads}) work {} of the time, inference threads {}",
             percent(busy),
@@ -373,8 +373,7 @@ impl Window {
             )
         } else {
             format!(
-                "raise search.leaf_parallelism (now {leaf_parallelism}), which makes each simulation cheaper, or run fewer \
-                 processes on these {}",
+                "run fewer processes on these {}, or the build of `cargo xtask fastest`, which searches faster",
                 count(cores as u64, "core"),
             )
         };
@@ -389,11 +388,15 @@ impl Window {
             self.share(Role::Inference, Activity::Working),
         );
         let free = (self.sizes.cores as f64 - self.cores_used()).round();
-        let another = if free >= 1.0 { ", or run another process with half the games" } else { "" };
-        let advice = format!(
-            "raise search.leaf_parallelism (now {}), so that fewer messages carry more positions{another}",
-            self.sizes.leaf_parallelism,
-        );
+        let advice = if free >= 1.0 {
+            "run another process with half the games".to_owned()
+        } else {
+            format!(
+                "raise search.leaf_parallelism (now {}), so that fewer messages carry more positions; more than one leaf at a time \
+                 costs some strength",
+                self.sizes.leaf_parallelism,
+            )
+        };
         Bottleneck { kind: Kind::Search, statement, advice }
     }
 

@@ -1,20 +1,21 @@
 //! The cache actor: answers what it knows, sends on what it does not know, each position once even while it is waited for.
 
+mod nearby;
 mod rehearsal;
 mod store;
 mod table;
 mod warming;
 
-use std::{sync::Arc, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 pub(crate) use self::table::Counts;
-pub use self::{rehearsal::CacheRehearsal, store::CacheLimits};
+pub use self::{nearby::NearbyCache, rehearsal::CacheRehearsal, store::CacheLimits};
 use self::{table::Table, warming::Warming};
 use crate::{
-    batcher::Evaluate,
+    batcher::{AllGamesWait, Evaluate},
     stats::{Sampler, Stats},
     ticket::{BatchDone, Generation, Lookup},
 };
@@ -30,6 +31,11 @@ pub struct ModelChanged(pub Generation);
 #[rtype(result = "()")]
 pub struct SetCacheBytes(pub usize);
 
+/// So many games are in play from now on. Sent by the games' supervisor, so that the cache knows when all of them wait.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GamesInPlay(pub usize);
+
 /// An inference thread has nothing to do: it could evaluate so many positions that were asked often of the model before. Sent by
 /// the batcher; answered by an [`Evaluate`], or not at all when there is nothing of that kind left.
 #[derive(Debug, Message)]
@@ -43,33 +49,47 @@ pub struct DeviceIdle {
 pub struct CacheActor<G: Game> {
     limits: CacheLimits,
     batcher: Recipient<Evaluate<G>>,
+    waiting: Recipient<AllGamesWait>,
     stats: Arc<Stats>,
     sampler: Sampler,
-    table: Table<G>,
+    games: usize,
+    /// Shared with the games of the same thread, if there are any.
+    table: Rc<RefCell<Table<G>>>,
 }
 
 impl<G: Game> CacheActor<G> {
     /// An empty cache. `warm_after_swap`: most positions to ask of a new model in idle time; `own` is its own address, where
-    /// inference threads report the leaves it asks for.
+    /// inference threads report the leaves it asks for; `batcher` and `waiting` are both the batcher's.
     pub fn new(
         limits: CacheLimits,
         warm_after_swap: usize,
         batcher: Recipient<Evaluate<G>>,
+        waiting: Recipient<AllGamesWait>,
         own: Recipient<BatchDone>,
         stats: Arc<Stats>,
     ) -> Self {
         stats.cache_capacity.set_count(limits.capacity());
         stats.cache_capacity_entries.set_count(limits.max_entries.unwrap_or(0));
-        let table = Table::new(limits, Warming::new(warm_after_swap), own);
-        Self { limits, batcher, stats, sampler: Sampler::default(), table }
+        let table = Rc::new(RefCell::new(Table::new(limits, Warming::new(warm_after_swap), own)));
+        Self { limits, batcher, waiting, stats, sampler: Sampler::default(), games: 0, table }
     }
 
-    /// Sends on what the table has collected for the network.
-    fn forward(&mut self) {
-        if let Some(batch) = self.table.take_misses() {
+    /// The cache for games of this thread.
+    pub(crate) fn nearby(&self) -> NearbyCache<G> {
+        NearbyCache::new(&self.table)
+    }
+
+    /// Lets the table do its work, sends on what it has collected for the network, and tells the batcher if every game waits.
+    fn work(&self, work: impl FnOnce(&mut Table<G>)) {
+        let mut table = self.table.borrow_mut();
+        work(&mut table);
+        if let Some(batch) = table.take_misses() {
             self.batcher.do_send(Evaluate(batch));
         }
-        self.table.report(&self.stats);
+        table.report(&self.stats);
+        if table.open() > 0 && table.open() >= self.games {
+            self.waiting.do_send(AllGamesWait);
+        }
     }
 }
 
@@ -80,7 +100,7 @@ impl<G: Game> Actor for CacheActor<G> {
 impl<G: Game> Supervised for CacheActor<G> {
     /// Starts empty; requests that were open are answered as lost when the old table is dropped.
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.table = self.table.successor(self.limits);
+        self.table.replace_with(|table| table.successor(self.limits));
     }
 }
 
@@ -90,8 +110,7 @@ impl<G: Game> Handler<Lookup<G>> for CacheActor<G> {
     fn handle(&mut self, lookup: Lookup<G>, _: &mut Self::Context) {
         let begun = self.sampler.begin();
         crate::faults::hit(crate::faults::Point::Cache);
-        self.table.look_up(lookup);
-        self.forward();
+        self.work(|table| table.look_up(lookup));
         self.stats.lookup_ns.add_sampled(begun);
     }
 }
@@ -103,9 +122,17 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
         done.freed.take(); // The thread's next batch comes first.
         let begun = Instant::now();
         crate::faults::hit(crate::faults::Point::Cache);
-        self.table.complete(done);
-        self.forward();
+        self.work(|table| table.complete(done));
         self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);
+    }
+}
+
+impl<G: Game> Handler<GamesInPlay> for CacheActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, GamesInPlay(games): GamesInPlay, _: &mut Self::Context) {
+        self.games = games;
+        self.work(|_| {});
     }
 }
 
@@ -115,8 +142,7 @@ impl<G: Game> Handler<SetCacheBytes> for CacheActor<G> {
     fn handle(&mut self, SetCacheBytes(max_bytes): SetCacheBytes, _: &mut Self::Context) {
         self.limits.max_bytes = max_bytes;
         self.stats.cache_capacity.set_count(self.limits.capacity());
-        self.table.set_limits(self.limits);
-        self.table.report(&self.stats);
+        self.work(|table| table.set_limits(self.limits));
     }
 }
 
@@ -124,8 +150,7 @@ impl<G: Game> Handler<DeviceIdle> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, DeviceIdle { most }: DeviceIdle, _: &mut Self::Context) {
-        self.table.warm(most);
-        self.forward();
+        self.work(|table| table.warm(most));
     }
 }
 
@@ -133,7 +158,6 @@ impl<G: Game> Handler<ModelChanged> for CacheActor<G> {
     type Result = ();
 
     fn handle(&mut self, ModelChanged(generation): ModelChanged, _: &mut Self::Context) {
-        self.table.change_model(generation);
-        self.forward();
+        self.work(|table| table.change_model(generation));
     }
 }

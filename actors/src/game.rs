@@ -33,12 +33,16 @@ pub use self::parking::{ParkGame, SlotParked};
 pub use self::room::Room;
 use crate::{
     account,
+    cache::NearbyCache,
     loader::InService,
     stats::Stats,
     ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
     writer::{GameFinished, GameRejected},
 };
 
+/// Requests in a row that a game takes from the cache at hand before the other games of its thread have their turn: about a
+/// millisecond.
+const MOST_AT_HAND: usize = 256;
 /// How often a game may be resumed after a panic.
 const MOST_RESUMES: u32 = 3;
 
@@ -200,6 +204,14 @@ impl<G: Game> Clone for GameAddresses<G> {
     }
 }
 
+/// What the games of one thread share.
+pub struct GameThread<G: Game> {
+    /// Through it a game copies the subtree that it keeps.
+    pub spare: RefCell<SpareTree<G>>,
+    /// The cache, where it lives on this thread.
+    pub cache: Option<NearbyCache<G>>,
+}
+
 /// The game a slot was told to play; outlives panics, of its very first steps too.
 struct Assigned<G: Game> {
     number: JournalNumber,
@@ -232,8 +244,7 @@ pub struct GameActor<G: Game> {
     slot: usize,
     plan: GamePlan<G>,
     addresses: GameAddresses<G>,
-    /// Shared by the games of a thread.
-    spare: Rc<RefCell<SpareTree<G>>>,
+    thread: Rc<GameThread<G>>,
     own: Recipient<Evaluated>,
     ticket: Ticket,
     assigned: Option<Assigned<G>>,
@@ -241,15 +252,15 @@ pub struct GameActor<G: Game> {
 }
 
 impl<G: Game> GameActor<G> {
-    /// A slot without a game. `own` is its own address; `spare` belongs to the thread it runs on.
+    /// A slot without a game. `own` is its own address; `thread` belongs to the thread it runs on.
     pub fn new(
         slot: usize,
         plan: GamePlan<G>,
         addresses: GameAddresses<G>,
-        spare: Rc<RefCell<SpareTree<G>>>,
+        thread: Rc<GameThread<G>>,
         own: &Addr<Self>,
     ) -> Self {
-        Self { slot, plan, addresses, spare, own: own.clone().recipient(), ticket: 0, assigned: None, playing: None }
+        Self { slot, plan, addresses, thread, own: own.clone().recipient(), ticket: 0, assigned: None, playing: None }
     }
 
     fn begin(&mut self, game: PlayGame<G>) {
@@ -295,13 +306,40 @@ impl<G: Game> GameActor<G> {
         self.go_on();
     }
 
-    /// Plays until evaluations are needed or the game is over.
+    /// Plays until evaluations are needed that the cache does not have at hand, or the game is over.
     fn go_on(&mut self) {
+        for _ in 0..MOST_AT_HAND {
+            match self.advance() {
+                Some(Progress::Leaves) if self.take_known() => {}
+                Some(Progress::Leaves) => return self.ask(),
+                Some(Progress::Finished(record)) => return self.finish(record),
+                None => return,
+            }
+        }
+        // The other games of this thread come first: it goes on when the cache answers.
+        if matches!(self.advance(), Some(Progress::Leaves)) {
+            self.ask();
+        }
+    }
+
+    /// Goes on with the evaluations of the leaves at hand if the cache lives on this thread and knows all of them.
+    fn take_known(&mut self) -> bool {
+        let (Some(playing), Some(cache)) = (&mut self.playing, &self.thread.cache) else { return false };
+        let Playing { game, asked, meter, .. } = playing;
+        cache.take_known(asked, |evaluations, generation| {
+            meter.found(asked.len());
+            game.apply(evaluations, generation.number, generation.version);
+            meter.applied();
+        })
+    }
+
+    /// Plays until evaluations are needed, which [`Playing::asked`] then holds, or the game is over.
+    fn advance(&mut self) -> Option<Progress<G>> {
         crate::faults::hit(crate::faults::Point::Game);
-        let Some(playing) = &mut self.playing else { return };
+        let playing = self.playing.as_mut()?;
         playing.asked.clear();
         playing.game.model_in_service((self.addresses.in_service)());
-        let progress = playing.game.advance(&mut playing.asked, &mut self.spare.borrow_mut());
+        let progress = playing.game.advance(&mut playing.asked, &mut self.thread.spare.borrow_mut());
         if let Some(assigned) = &mut self.assigned {
             if self.plan.thrifty.load(Relaxed) && playing.game.plies().len() > assigned.noted {
                 playing.game.shrink();
@@ -316,10 +354,7 @@ impl<G: Game> GameActor<G> {
                 }
             }
         }
-        match progress {
-            Progress::Leaves => self.ask(),
-            Progress::Finished(record) => self.finish(record),
-        }
+        Some(progress)
     }
 
     fn ask(&mut self) {

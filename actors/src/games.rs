@@ -15,6 +15,7 @@ use selfplay_engine::Game;
 
 use crate::{
     account::Starts,
+    cache::GamesInPlay,
     control::Control,
     game::{GameActor, GameEnd, PlayGame, ResumedGame, Room, SlotFree, SlotParked, SlotStopped, StopGame, Terms},
     health::ExitReason,
@@ -223,6 +224,8 @@ pub struct GamesAddresses {
     pub stopped: Recipient<GamesStopped>,
     /// Hears that too many games are given up.
     pub escalate: Recipient<ChildGaveUp>,
+    /// Hears how many games are in play.
+    pub in_play: Recipient<GamesInPlay>,
 }
 
 /// Starts the game actor of a slot, on the thread of this number; answers with its address.
@@ -260,6 +263,8 @@ pub struct GamesSupervisor<G: Game> {
     addresses: GamesAddresses,
     stats: Arc<Stats>,
     told: bool,
+    /// Games in play, as the cache was told.
+    told_active: usize,
     /// Slots that have not said yet that they stopped.
     stopping: Option<BTreeSet<usize>>,
     /// Games that the other slots had in play.
@@ -293,6 +298,7 @@ impl<G: Game> GamesSupervisor<G> {
             addresses,
             stats,
             told: false,
+            told_active: 0,
             stopping: None,
             unfinished: 0,
         }
@@ -305,7 +311,11 @@ impl<G: Game> GamesSupervisor<G> {
         }
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
+        let active = self.schedule.active as usize;
+        if std::mem::replace(&mut self.told_active, active) != active {
+            self.addresses.in_play.do_send(GamesInPlay(active));
+        }
         let (slots, active) = (self.schedule.at_once as u64, self.schedule.active);
         self.stats.games_target.set_count(slots);
         self.stats.games_active.set_count(active);

@@ -166,6 +166,11 @@ impl<G: Game> InferencePool<G> {
         busy.enumerate().min_by_key(|&(_, busy)| busy)
     }
 
+    /// Number of threads with a batch.
+    pub fn running(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.busy.load(Ordering::Acquire) > 0).count()
+    }
+
     /// Queues a batch on a thread. After [`InferencePool::close`] the batch is reported lost.
     pub fn run(&self, worker: usize, batch: LeafBatch<G>) {
         let worker = &self.workers[worker];

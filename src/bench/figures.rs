@@ -286,7 +286,7 @@ mod tests {
             decode_ns: nanoseconds(0.1),
             ..Snapshot::default()
         };
-        let batching = BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 };
+        let batching = BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8, cores: 1 };
         Window {
             rates: Rates { counts, seconds: 2.0 },
             usage: Usage::of_seconds(&[(Role::Play, play), (Role::Inference, inference), (Role::Other, 0.25)]),

@@ -57,7 +57,7 @@ impl Point {
         match self {
             Self::Load { games, leaves } => {
                 settings.play.games_per_process = Some(games);
-                settings.search.leaf_parallelism = leaves;
+                settings.search.leaf_parallelism = Some(leaves);
             }
             Self::Threads(threads) => settings.inference.threads = Some(threads),
         }
@@ -175,7 +175,7 @@ mod tests {
         let threads = [Point::Threads(1), Point::Threads(2)];
         assert_eq!(points, [&threads[..], &[load(1, 1), load(1, 8), load(16, 1), load(16, 8)]].concat());
         let there = points[5].settings(&settings(&args));
-        assert_eq!((there.play.games(), there.search.leaf_parallelism), (16, 8));
+        assert_eq!((there.play.games(), there.leaf_parallelism()), (16, 8));
         assert_eq!(points[1].settings(&settings(&args)).inference.threads, Some(2));
     }
 

@@ -43,7 +43,7 @@ impl Setup {
             max_walls: settings.game.max_walls,
             max_steps: settings.game.max_steps,
             simulations: settings.search.mcts_n,
-            leaf_parallelism: settings.search.leaf_parallelism,
+            leaf_parallelism: settings.leaf_parallelism(),
             games_at_once: settings.play.games(),
             inference_threads: sizes.inference_threads,
             game_threads: sizes.game_threads,

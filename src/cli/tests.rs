@@ -32,7 +32,7 @@ fn help_of_subcommands() {
         |name: &str| command.find_subcommand_mut(name).map(|subcommand| subcommand.render_help().to_string()).unwrap();
     insta::assert_snapshot!("help_of_show", help("show"));
     let config = help("config");
-    assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: 8]"), "{config}");
+    assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: auto]"), "{config}");
     assert!(help("bench").contains("--model-path"));
 }
 

@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     key("search.temperature", Kind::Real(0.0, 100.0)),
     open("search.drop_t_on_step", Kind::Int(0, u32::MAX as i64), "none"),
     key("search.penalize_visited_states", Kind::Flag),
-    key("search.leaf_parallelism", Kind::Int(1, 1024)),
+    open("search.leaf_parallelism", Kind::Int(1, 1024), "auto"),
     key("search.virtual_loss", Kind::Int(0, 1000)),
     key("search.tree_reuse", Kind::Flag),
     open("play.games_per_process", Kind::Int(1, 65_536), "auto"),

@@ -17,9 +17,6 @@ use super::trainer;
 /// this module in settings that are used.
 const STAND_INS: [(&str, i64); 2] = [("game.board_size", 9), ("game.max_walls", 0)];
 
-/// The source of a default that gave way.
-const LOWERED: &str = "default, lowered to search.mcts_n";
-
 /// What the settings are for, which decides what must be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -74,7 +71,7 @@ impl Entries {
 
     /// Whether the value of `key` was chosen, rather than the default.
     pub(super) fn is_chosen(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|entry| entry.source != DEFAULT && entry.source != LOWERED)
+        self.get(key).is_some_and(|entry| entry.source != DEFAULT)
     }
 
     /// The mistake that the value of `key` is not `allowed`.
@@ -167,8 +164,7 @@ pub(crate) fn resolve(sources: &Sources<'_>, purpose: Purpose) -> Resolved {
     let mut mistakes = Vec::new();
     let mut warnings = Vec::new();
     let layers = layers(sources, &mut mistakes, &mut warnings);
-    let mut entries = merge(layers);
-    lower_default_parallelism(&mut entries);
+    let entries = merge(layers);
     checked(entries, mistakes, warnings, purpose)
 }
 
@@ -209,20 +205,6 @@ fn merge(layers: Vec<Layer>) -> Entries {
         }
     }
     Entries(entries)
-}
-
-/// The default number of parallel leaves gives way to a small number of simulations; a chosen one is a mistake instead.
-fn lower_default_parallelism(entries: &mut Entries) {
-    let simulations = entries.get("search.mcts_n").map(|entry| entry.value.clone());
-    let Some(ValueKind::I64(simulations @ 1..)) = simulations else {
-        return;
-    };
-    let Some(leaves) = entries.0.get_mut("search.leaf_parallelism") else {
-        return;
-    };
-    if leaves.source == DEFAULT && matches!(leaves.value, ValueKind::I64(default) if default > simulations) {
-        *leaves = Entry { value: simulations.into(), source: LOWERED.to_owned() };
-    }
 }
 
 /// The typed settings. A value that is not allowed is reported and replaced by its default or a stand-in.

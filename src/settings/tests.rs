@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::keys::KEYS;
 use super::*;
+use crate::agents::terms;
 
 /// A configuration of the trainer as it writes it: only keys that were set, no nulls.
 const TRAINER: &str = "\
@@ -122,27 +123,24 @@ impl Given {
 fn each_layer_replaces_the_one_before() {
     let key = "search.leaf_parallelism";
     let mut given = given().playable().trainer(TRAINER);
-    assert_eq!((given.settings().search.leaf_parallelism, given.source(key)), (8, "default".to_owned()));
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (1, "default".to_owned()));
 
     given.preset = Some(Preset { name: "preset bench", toml: "[search]\nleaf_parallelism = 2" });
-    assert_eq!((given.settings().search.leaf_parallelism, given.source(key)), (2, "preset bench".to_owned()));
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (2, "preset bench".to_owned()));
 
     let given = given.trainer(format!("{TRAINER}\n").replace("program: rust", "leaf_parallelism: 3"));
     let source = "run/config.yaml: self_play.leaf_parallelism".to_owned();
-    assert_eq!((given.settings().search.leaf_parallelism, given.source(key)), (3, source));
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (3, source));
 
     let given = given.own("mine.toml", "[search]\nleaf_parallelism = 4");
-    assert_eq!((given.settings().search.leaf_parallelism, given.source(key)), (4, "run/mine.toml".to_owned()));
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (4, "run/mine.toml".to_owned()));
 
     let given = given.env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "5");
     let source = "env SELFPLAYD__SEARCH__LEAF_PARALLELISM".to_owned();
-    assert_eq!((given.settings().search.leaf_parallelism, given.source(key)), (5, source));
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (5, source));
 
     let given = given.flag("--leaf-parallelism", key, "6");
-    assert_eq!(
-        (given.settings().search.leaf_parallelism, given.source(key)),
-        (6, "flag --leaf-parallelism".to_owned())
-    );
+    assert_eq!((given.settings().leaf_parallelism(), given.source(key)), (6, "flag --leaf-parallelism".to_owned()));
 }
 
 #[test]
@@ -181,11 +179,14 @@ self_play:
     assert_eq!((settings.game.max_steps, settings.network.kind), (None, NetworkKind::Mlp));
     assert_eq!((settings.play.processes, settings.play.games(), settings.play.threads), (1, 128, None));
     let search = &settings.search;
-    assert_eq!((search.leaf_parallelism, search.virtual_loss, search.tree_reuse), (16, 1, false));
+    assert_eq!((search.leaf_parallelism, search.virtual_loss, search.tree_reuse), (Some(16), 1, false));
     assert_eq!((settings.inference.eval_batch_size, settings.inference.eval_max_wait_ms), (Some(2048), 0.5));
     assert_eq!((settings.cache.max_entries, settings.cache.enabled()), (Some(0), false));
     assert_eq!(search.c_puct, 2.0);
-    let [endless] = &given.warnings()[..] else { panic!("{:?}", given.warnings()) };
+    let [endless, leaves] = &given.warnings()[..] else { panic!("{:?}", given.warnings()) };
+    let source =
+        "search.leaf_parallelism = 16 (run/config.yaml: self_play.leaf_parallelism) costs strength: of the 400";
+    assert!(leaves.starts_with(source), "{leaves}");
     assert!(endless.starts_with("game.max_steps = \"none\": a game has no limit"), "{endless}");
 }
 
@@ -307,11 +308,28 @@ fn the_printed_settings_can_be_read_again() {
 }
 
 #[test]
+fn leaves_are_gathered_one_by_one_unless_few_games_are_stated() {
+    let leaves = |games: &str, n: &str| {
+        let given = given().playable().trainer(TRAINER.replace("mcts_n: 300", &format!("mcts_n: {n}")));
+        let settings = given.env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", games).settings();
+        (settings.leaf_parallelism(), terms(&settings).settings.search.leaf_parallelism)
+    };
+    assert_eq!(leaves("auto", "300"), (1, 1));
+    assert_eq!(leaves("16", "300"), (1, 1));
+    assert_eq!(leaves("5", "300"), (4, 4));
+    assert_eq!(leaves("1", "300"), (16, 16));
+    assert_eq!(leaves("1", "100"), (6, 6), "at most a sixteenth of the simulations");
+    assert_eq!(leaves("1", "4"), (1, 1));
+}
+
+#[test]
 fn the_hash_changes_with_the_games_and_only_with_them() {
     let hash = |given: Given| given.playable().trainer(TRAINER).settings().games_hash();
     let plain = hash(given());
     assert!(plain.len() == 16 && plain.chars().all(|digit| digit.is_ascii_hexdigit()), "{plain}");
-    assert_eq!(plain, "c39347ecc0c7ea62", "stored with games, so it must stay the same from version to version");
+    let stored = "stored with games, so it must stay the same from version to version";
+    assert_eq!(plain, "d105116b10705e98", "{stored}");
+    assert_eq!(hash(given().env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "8")), "c39347ecc0c7ea62", "{stored}");
     for (name, value) in [
         ("PLAY__SEED", "3"),
         ("CACHE__MAX_BYTES", "0"),
@@ -319,6 +337,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
         ("CACHE__SYMMETRY", "false"),
         ("INFERENCE__PRECISION", "fp32"),
         ("PLAY__THREADS", "2"),
+        ("SEARCH__LEAF_PARALLELISM", "1"),
         ("LOG__LEVEL", "off"),
     ] {
         assert_eq!(hash(given().env(&format!("SELFPLAYD__{name}"), value)), plain, "{name}");

@@ -63,7 +63,7 @@ pub(crate) const SIZES: Sizes = Sizes {
     inference_threads: 2,
     game_threads: 1,
     cores: 2,
-    batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 },
+    batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8, cores: 1 },
     cache_bytes: 1 << 28,
     cache_entries: None,
     most_games: u64::MAX,

@@ -324,7 +324,7 @@ pub(super) mod tests {
         check_place(&path).unwrap();
         write(&path, &toml).unwrap();
         let tuned = read(&[], Some(&path));
-        assert_eq!((tuned.play.games(), tuned.search.leaf_parallelism), (64, 4));
+        assert_eq!((tuned.play.games(), tuned.search.leaf_parallelism), (64, Some(1)));
         assert_eq!((tuned.inference.eval_batch_size, tuned.inference.eval_max_wait_ms), (Some(16), 0.25));
         assert_eq!(tuned.inference.threads, Some(start.get(Knob::Threads)));
         assert!(plan.cache_cut && tuned.cache.max_bytes == plan.settings.cache.max_bytes);

@@ -11,8 +11,6 @@ use crate::{
     sizes::{Sizes, fit, memory_limit, needed},
 };
 
-/// Simulations of a move for each leaf that may be gathered at a time: choices made on older values are then few.
-const SIMULATIONS_PER_LEAF: u32 = 25;
 /// More leaves at a time are not tried without being asked for.
 const MOST_LEAVES: u32 = 16;
 /// Games in play beyond which nothing is tried.
@@ -45,14 +43,14 @@ impl Plan {
         let mut notes = Vec::new();
         (settings.inference.threads, settings.inference.eval_batch_size) = (None, None);
         let most_leaves = bound(&settings, most_leaves);
-        if settings.search.leaf_parallelism > most_leaves {
+        let leaves = settings.leaf_parallelism();
+        if leaves > most_leaves {
             notes.push(format!(
-                "leaf_parallelism {} is lowered to {most_leaves}, so that strength does not suffer; \
-                 --max-leaf-parallelism allows more",
-                settings.search.leaf_parallelism
+                "leaf_parallelism {leaves} is lowered to {most_leaves}, so that strength does not suffer; \
+                 --max-leaf-parallelism allows more"
             ));
-            settings.search.leaf_parallelism = most_leaves;
         }
+        settings.search.leaf_parallelism = Some(leaves.min(most_leaves));
         let memory_is_given = memory.is_some();
         settings.memory.max_bytes = memory.or(settings.memory.max_bytes);
         let memory =
@@ -72,7 +70,7 @@ impl Plan {
             Knob::Threads => inference_threads as u32,
             Knob::Batch => batching.max_batch as u32,
             Knob::Games => self.settings.play.games(),
-            Knob::Leaves => self.settings.search.leaf_parallelism,
+            Knob::Leaves => self.settings.leaf_parallelism(),
             Knob::Wait => (self.settings.inference.eval_max_wait_ms * 1e3) as u32,
         })
     }
@@ -100,18 +98,16 @@ impl Plan {
         settings.inference.threads = Some(choice.get(Knob::Threads));
         settings.inference.eval_batch_size = Some(choice.get(Knob::Batch));
         settings.play.games_per_process = Some(choice.get(Knob::Games));
-        settings.search.leaf_parallelism = choice.get(Knob::Leaves);
+        settings.search.leaf_parallelism = Some(choice.get(Knob::Leaves));
         settings.inference.eval_max_wait_ms = f64::from(choice.get(Knob::Wait)) / 1e3;
         settings
     }
 }
 
-/// Most leaves gathered at a time: what the user allows, else few beside the simulations of a move; never more than those.
+/// Most leaves gathered at a time: what the user allows, else what costs no strength; never more than simulations of a move.
 fn bound(settings: &Settings, allowed: Option<u32>) -> u32 {
-    // Where simulations depend on the number of legal moves, few moves have so few.
-    let simulations = settings.search.mcts_n.unwrap_or(settings.search.mcts_k.saturating_mul(10));
-    let usual = (simulations / SIMULATIONS_PER_LEAF).clamp(1, MOST_LEAVES);
-    allowed.unwrap_or(usual).min(simulations).max(1)
+    let harmless = settings.search.harmless_leaves().min(MOST_LEAVES);
+    allowed.unwrap_or(harmless).min(settings.search.usual_simulations()).max(1)
 }
 
 #[cfg(test)]
@@ -129,12 +125,12 @@ mod tests {
             let given = settings(&[("search.mcts_n", n), ("search.leaf_parallelism", "2")]);
             Plan::new(&given, allowed, GIB).unwrap().most_leaves
         };
-        assert_eq!((most("10", None), most("100", None), most("400", None), most("5000", None)), (1, 4, 16, 16));
+        assert_eq!((most("10", None), most("100", None), most("400", None), most("5000", None)), (1, 1, 4, 16));
         assert_eq!((most("100", Some(64)), most("10", Some(64)), most("5000", Some(2))), (64, 10, 2));
         let given = settings(&[("search.mcts_n", "100"), ("search.leaf_parallelism", "16")]);
         let plan = Plan::new(&given, None, GIB).unwrap();
-        assert_eq!(plan.settings.search.leaf_parallelism, 4);
-        assert!(plan.notes[0].starts_with("leaf_parallelism 16 is lowered to 4"), "{:?}", plan.notes);
+        assert_eq!(plan.settings.search.leaf_parallelism, Some(1));
+        assert!(plan.notes[0].starts_with("leaf_parallelism 16 is lowered to 1"), "{:?}", plan.notes);
     }
 
     #[test]
@@ -162,7 +158,7 @@ mod tests {
         assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 32, 0));
         assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores, "not 7");
         let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
-        assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, 3));
+        assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, Some(3)));
         assert_eq!((settings.inference.eval_batch_size, settings.play.games()), (Some(8), 20));
         assert_eq!(plan.ladder(Knob::Batch, &rates), [1, 8]);
         assert_eq!(plan.ladder(Knob::Games, &rates)[..4], [1, 2, 4, 8]);

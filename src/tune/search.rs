@@ -24,15 +24,15 @@ pub(super) enum Knob {
     Batch,
     /// Games in play.
     Games,
-    /// Leaves gathered from one tree at a time (K).
-    Leaves,
     /// Longest wait for a fuller batch, in microseconds.
     Wait,
+    /// Leaves gathered from one tree at a time (K).
+    Leaves,
 }
 
 impl Knob {
-    /// In the order in which they are tried: first what others depend on.
-    pub(super) const ALL: [Self; 5] = [Self::Threads, Self::Batch, Self::Games, Self::Leaves, Self::Wait];
+    /// In the order in which they are tried: first what others depend on, last what costs strength.
+    pub(super) const ALL: [Self; 5] = [Self::Threads, Self::Batch, Self::Games, Self::Wait, Self::Leaves];
 
     /// For people.
     pub(super) fn name(self) -> &'static str {

@@ -20,6 +20,9 @@ pub struct BatchPolicy {
     /// Leaves that wait are shared out among all threads, but not into batches smaller than this. On a CPU a small number, so
     /// that no thread is left without work; on a GPU `max_batch`, where one large batch beats two small ones.
     pub min_share: usize,
+    /// Inference threads that have a core beside the threads of games, at least 1. When so many run, a batch smaller than
+    /// `min_share` waits: it would take the core from games that are about to make it larger.
+    pub cores: usize,
 }
 
 /// A batch that leaves, and what there is to say of it.
@@ -46,11 +49,13 @@ pub(super) struct Queue<G: Game> {
     policy: BatchPolicy,
     requests: VecDeque<(Instant, LeafBatch<G>)>,
     leaves: usize,
+    /// No request can follow those that are here before one of them is answered.
+    complete: bool,
 }
 
 impl<G: Game> Queue<G> {
     pub(super) fn new(policy: BatchPolicy) -> Self {
-        Self { policy, requests: VecDeque::new(), leaves: 0 }
+        Self { policy, requests: VecDeque::new(), leaves: 0, complete: false }
     }
 
     pub(super) fn set_max_wait(&mut self, wait: Duration) {
@@ -63,8 +68,14 @@ impl<G: Game> Queue<G> {
     }
 
     pub(super) fn push(&mut self, now: Instant, request: LeafBatch<G>) {
+        self.complete = false;
         self.leaves += request.len();
         self.requests.push_back((now, request));
+    }
+
+    /// Every game waits for an answer: what is queued has nothing to wait for.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,28 +88,36 @@ impl<G: Game> Queue<G> {
         self.requests.drain(..).for_each(|(_, request)| request.discard());
     }
 
-    /// Time until the oldest request has waited long enough; `None` when nothing waits.
+    /// Time until the oldest request has waited long enough; `None` when nothing waits, or is to wait.
     pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
-        let (arrived, _) = self.requests.front()?;
+        let (arrived, _) = self.requests.front().filter(|_| !self.complete)?;
         Some((*arrived + self.policy.max_wait).saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
-    /// The batch for a thread that has `busy` batches before it, out of `threads` threads; `None` when none is to leave now.
+    /// The batch for a thread that has `busy` batches before it, out of `threads` threads of which `running` have any; `None` when
+    /// none is to leave now.
     ///
     /// A busy thread gets one more batch in advance, so that it need not wait for one, if that batch is large enough.
-    pub(super) fn next_batch(&mut self, now: Instant, busy: usize, threads: usize) -> Option<Departure<G>> {
+    pub(super) fn next_batch(
+        &mut self,
+        now: Instant,
+        busy: usize,
+        running: usize,
+        threads: usize,
+    ) -> Option<Departure<G>> {
         let full = self.leaves >= self.policy.max_batch;
         let waited = self.time_left(now).is_none();
+        let large = self.leaves >= self.policy.min_share;
         let leaves_now = match busy {
-            0 => self.leaves > 0 && (full || waited),
-            1 => full || waited && self.leaves >= self.policy.min_share,
+            0 => full || waited && (large || self.complete || running < self.policy.cores) && self.leaves > 0,
+            1 => full || waited && large,
             _ => false,
         };
         if !leaves_now {
             return None;
         }
         let share = self.leaves.div_ceil(threads.max(1)).max(self.policy.min_share);
-        let reason = match (full, self.policy.max_wait.is_zero()) {
+        let reason = match (full, self.complete || self.policy.max_wait.is_zero()) {
             (true, _) => Reason::Full,
             (false, false) => Reason::Timer,
             (false, true) => Reason::IdleDevice,

@@ -145,7 +145,7 @@ mod tests {
             inference_threads: 1,
             game_threads: 1,
             cores: 2,
-            batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 },
+            batching: BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8, cores: 1 },
             cache_bytes: 1 << 20,
             cache_entries: None,
             most_games: u64::MAX,

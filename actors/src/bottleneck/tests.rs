@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use Activity::{Paused, Swap, WaitingEvaluations, WaitingWork, Working, WriterBlocked};
 
-const CPU: BatchPolicy = BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8 };
-const GPU: BatchPolicy = BatchPolicy { max_batch: 1024, max_wait: Duration::ZERO, min_share: 1024 };
+const CPU: BatchPolicy = BatchPolicy { max_batch: 32, max_wait: Duration::ZERO, min_share: 8, cores: 1 };
+const GPU: BatchPolicy = BatchPolicy { max_batch: 1024, max_wait: Duration::ZERO, min_share: 1024, cores: 1 };
 
 const SIZES: Sizes = Sizes {
     games_at_once: 32,
@@ -155,7 +155,7 @@ fn busy_threads_of_games_are_the_limit_where_the_device_waits() {
     says(&roomy, Kind::Search, &["threads of games (1) work 90%", "inference threads 50%"], &advice);
     // Idle inference threads leave their cores to others.
     says(&window(0.1, 0.98), Kind::Search, &[], &["raise play.threads to 2"]);
-    let crowded = ["search.leaf_parallelism (now 8)", "fewer processes", "2 cores"];
+    let crowded = ["fewer processes", "2 cores", "cargo xtask fastest"];
     says(&window(0.5, 0.9), Kind::Search, &[], &crowded);
 }
 
@@ -175,6 +175,7 @@ fn the_thread_that_all_requests_pass_may_be_the_limit_too() {
     assert!(!judge(&crowded).advice.contains("another process"), "no core is free for one");
     let roomy = Window { sizes: Sizes { cores: 16, ..SIZES }, ..crowded };
     says(&roomy, Kind::Search, &statement, &["run another process"]);
+    assert!(!judge(&roomy).advice.contains("leaf_parallelism"), "that costs strength");
 }
 
 #[test]

@@ -113,6 +113,18 @@ impl<G: Game> Table<G> {
         self.ask(Open { missing: 0, origins: Origins::default(), leaves, answers, reply });
     }
 
+    /// Writes the evaluations of `leaves` into `answer` if all are known, and says by which model.
+    pub(super) fn known(&mut self, leaves: &[Leaf<G>], answer: &mut Evaluations) -> Option<Generation> {
+        answer.clear();
+        for leaf in leaves {
+            let known = self.store.get(&(self.generation.number, leaf.position))?;
+            answer.push(known.value, known.priors.iter().copied());
+        }
+        self.counts.hits += leaves.len() as u64;
+        leaves.iter().for_each(|leaf| self.warming.note_hit(leaf));
+        Some(self.generation)
+    }
+
     /// Answers a request from the store, or opens it and puts what is missing on the way. Nothing of it is answered yet.
     fn ask(&mut self, mut request: Open<G>) {
         let number = self.next_open;
@@ -145,6 +157,11 @@ impl<G: Game> Table<G> {
         } else {
             self.open.insert(number, request);
         }
+    }
+
+    /// Requests that wait for an answer.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// Puts up to `most` leaves on the way that no game has asked for, because games often asked the model before for them.

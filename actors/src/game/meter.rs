@@ -105,6 +105,13 @@ impl Meter {
         self.clock = self.sampler.begin();
     }
 
+    /// The cache had the evaluations of `leaves` leaves at hand.
+    pub(crate) fn found(&mut self, leaves: usize) {
+        self.clock = self.stats.lookup_ns.add_sampled(self.clock);
+        self.stats.evaluation_requests.add(1);
+        self.evaluated(Origins { cached: leaves as u64, joined: 0 });
+    }
+
     /// It was answered, whatever the answer.
     pub(crate) fn answered(&mut self) {
         self.request.set(0);

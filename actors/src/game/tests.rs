@@ -16,8 +16,10 @@ use super::{
     *,
 };
 use crate::{
+    batcher::Evaluate,
+    cache::{CacheActor, CacheLimits, ModelChanged},
     testing::{Inbox, nth, play, play_settings},
-    ticket::{Answer, Flaw, Origins},
+    ticket::{Answer, BatchDone, Flaw, Origins},
 };
 
 struct Stage {
@@ -36,6 +38,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::beside(None)
+    }
+
+    /// A slot on the thread of `cache`.
+    fn beside(cache: Option<&CacheActor<TicTacToe>>) -> Self {
         let stats = Arc::new(Stats::default());
         let journal = Journal::disabled();
         let news = Arc::<Mutex<Vec<String>>>::default();
@@ -71,8 +78,9 @@ impl Stage {
             room: room.clone(),
             in_service: Arc::new(|| 1),
         };
-        let spare = Rc::new(RefCell::new(SpareTree::default()));
-        let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, spare, &ctx.address()));
+        let thread =
+            Rc::new(GameThread { spare: RefCell::new(SpareTree::default()), cache: cache.map(CacheActor::nearby) });
+        let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, thread, &ctx.address()));
         Self { slot, lookups, finished, rejected, free, parked, room, journal, stats, news }
     }
 
@@ -121,6 +129,56 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
         let free = stage.free.take().await;
         assert_eq!((free.len(), free[0].slot, free[0].index, &free[0].end), (1, 5, 9, &GameEnd::Finished));
         assert_eq!((stage.stats.games_started.get(), stage.stats.games_finished.get()), (1, 1));
+    });
+}
+
+#[test]
+fn what_the_cache_of_its_thread_knows_a_game_takes_without_a_message() {
+    play(async {
+        let (mut asked, done, waiting) = (Inbox::new(), Inbox::new(), Inbox::new());
+        let limits = CacheLimits { max_bytes: 1 << 20, max_entries: None };
+        let stats = Arc::new(Stats::default());
+        let cache = CacheActor::new(limits, 0, asked.address.clone(), waiting.address, done.address, stats);
+        let mut stage = Stage::beside(Some(&cache));
+        let cache = cache.start();
+        cache.do_send(ModelChanged(nth(1)));
+        let mut records = Vec::new();
+        let mut requests = Vec::new();
+        for _ in 0..2 {
+            stage.slot.do_send(PlayGame::New { index: 9, terms: terms() });
+            let (mut lookups, mut evaluated) = (0, 0);
+            let record = loop {
+                for lookup in stage.lookups.take().await {
+                    lookups += 1;
+                    cache.do_send(lookup);
+                }
+                for Evaluate(batch) in asked.take().await {
+                    evaluated += batch.len();
+                    let mut evaluations = Evaluations::default();
+                    UniformEvaluator.evaluate(batch.leaves(), &mut evaluations).unwrap();
+                    let ids = batch.ids().to_vec();
+                    batch.discard();
+                    cache.do_send(BatchDone {
+                        ids,
+                        outcome: Ok(Answer { evaluations, generation: nth(1) }),
+                        freed: None,
+                    });
+                }
+                if let Some(finished) = stage.finished.take().await.pop() {
+                    break finished.record;
+                }
+            };
+            records.push(record);
+            requests.push((lookups > 0, evaluated > 0));
+        }
+        assert_eq!(requests, [(true, true), (false, false)]);
+        let moves = |record: &GameRecord<TicTacToe>| {
+            record.plies.iter().map(|ply| (ply.action, ply.targets.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(moves(&records[0]), moves(&records[1]));
+        let counts = stage.stats.snapshot();
+        assert_eq!(counts.simulations_total(), 2 * records[0].effort.leaves.total());
+        assert!(counts.simulations_cache >= counts.simulations_total() / 2 - records[0].effort.leaves.won);
     });
 }
 

@@ -164,6 +164,7 @@ mod tests {
                 done: done.address.clone(),
                 stopped: Inbox::new().address,
                 escalate: Inbox::new().address,
+                in_play: Inbox::new().address,
             };
             let games = GamesSupervisor::new(
                 to_play(at_once, limit),

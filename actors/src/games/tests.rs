@@ -139,7 +139,7 @@ fn games_of_earlier_processes_come_first_all_of_them_and_count() {
 #[test]
 fn when_one_game_after_the_other_is_given_up_it_escalates() {
     play(async {
-        let (mut root, mut escalations) = (Inbox::new(), Inbox::new());
+        let (mut root, mut escalations, mut in_play) = (Inbox::new(), Inbox::new(), Inbox::new());
         let stats = Arc::new(Stats::default());
         let stage = Slots::default();
         let games = {
@@ -147,6 +147,7 @@ fn when_one_game_after_the_other_is_given_up_it_escalates() {
                 done: root.address.clone(),
                 stopped: Inbox::new().address,
                 escalate: escalations.address.clone(),
+                in_play: in_play.address.clone(),
             };
             GamesSupervisor::new(to_play(2, Some(10)), stage.factory(), Arc::default(), addresses, stats.clone())
                 .start()
@@ -168,6 +169,8 @@ fn when_one_game_after_the_other_is_given_up_it_escalates() {
         games.do_send(SlotFree { slot: 1, index: 4, end: OVER });
         games.do_send(Credit);
         assert_eq!(root.take().await.iter().map(|done| done.abandoned).collect::<Vec<_>>(), [3], "told once");
+        let told: Vec<_> = in_play.take().await.into_iter().map(|GamesInPlay(games)| games).collect();
+        assert_eq!((told.first(), told.last()), (Some(&2), Some(&0)), "the cache hears of every change");
     });
 }
 
@@ -181,6 +184,7 @@ fn it_has_stopped_when_all_slots_that_are_left_say_so() {
                 done: Inbox::new().address,
                 stopped: stopped.address.clone(),
                 escalate: Inbox::new().address,
+                in_play: Inbox::new().address,
             };
             GamesSupervisor::new(to_play(3, None), stage.factory(), Arc::default(), addresses, Arc::default()).start()
         };

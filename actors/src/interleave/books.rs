@@ -135,10 +135,10 @@ impl Books {
     pub(super) fn check(&self, cache: &CacheActor<Toy>, served: u64) {
         cache.check_books();
         assert!(self.heard <= cache.generation() && cache.generation() <= served);
-        for (generation, position, known, priors) in cache.known() {
+        cache.for_each_known(|generation, position, known, priors| {
             let expected = (value(generation, position.0), &[prior(generation, position.0)][..]);
             assert_eq!((known, priors), expected, "kept for position {} by model {generation}", position.0);
-        }
+        });
         for (id, position) in cache.flying() {
             let question = (cache.generation(), position.0);
             assert_eq!(self.under_way.get(&id), Some(&question), "the cache waits for leaf {id} in vain");

@@ -15,7 +15,7 @@ use actix::{
 
 use super::toy::Toy;
 use crate::{
-    batcher::{Evaluate, SwapModel, UnloadModel, WorkerFree},
+    batcher::{AllGamesWait, Evaluate, SwapModel, UnloadModel, WorkerFree},
     cache::{DeviceIdle, ModelChanged},
     loader::{ModelProven, ModelWithdrawn},
     root::PlayResumed,
@@ -29,6 +29,7 @@ pub(super) enum Mail {
     ModelChanged(ModelChanged),
     DeviceIdle(DeviceIdle),
     Evaluate(Evaluate<Toy>),
+    AllGamesWait(AllGamesWait),
     WorkerFree(WorkerFree),
     SwapModel(SwapModel<Toy>),
     UnloadModel(UnloadModel),
@@ -57,7 +58,8 @@ macro_rules! catches {
     )*};
 }
 catches! {
-    BatchDone: BatchDone, ModelChanged: ModelChanged, DeviceIdle: DeviceIdle, Evaluate: Evaluate<Toy>, WorkerFree: WorkerFree, Evaluated: Evaluated,
+    BatchDone: BatchDone, ModelChanged: ModelChanged, DeviceIdle: DeviceIdle, Evaluate: Evaluate<Toy>,
+    AllGamesWait: AllGamesWait, WorkerFree: WorkerFree, Evaluated: Evaluated,
     ModelProven: ModelProven, ModelWithdrawn: ModelWithdrawn
 }
 

@@ -36,7 +36,7 @@ impl Plan {
         let faults = ModelFaults { fails: rate(6), panics: rate(8), forgets: rate(10), flaws: rate(25) };
         let panics = rate(12);
         Self {
-            policy: BatchPolicy { max_batch, max_wait, min_share: dice.one_of(&[1, 2, max_batch]) },
+            policy: BatchPolicy { max_batch, max_wait, min_share: dice.one_of(&[1, 2, max_batch]), cores: 1 },
             cache: CacheLimits { max_bytes: 1 << 20, max_entries },
             warm,
             threads: 1 + dice.below(3) as usize,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     batcher::{BatcherActor, BatcherAddresses, ProbationLimits, SwapModel, UnloadModel},
-    cache::{CacheActor, ModelChanged},
+    cache::{CacheActor, GamesInPlay, ModelChanged},
     control::Control,
     inference::{HandThread, InferencePool, ThreadStep},
     root::PlayResumed,
@@ -86,12 +86,16 @@ impl World {
             withdrawn: post.address(),
         };
         let control = Arc::new(Control::default());
+        let mut cache =
+            CacheActor::new(plan.cache, plan.warm, post.address(), post.address(), post.address(), stats.clone());
+        let mut cache_context = Context::new();
+        cache.handle(GamesInPlay(plan.games), &mut cache_context);
         let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
         let others = (0..plan.threads).map(Who::Thread).chain((0..plan.games).map(Who::Game));
         Self {
             trace: Trace { seed, steps: Vec::new() },
-            cache: CacheActor::new(plan.cache, plan.warm, post.address(), post.address(), stats.clone()),
-            cache_context: Context::new(),
+            cache,
+            cache_context,
             batcher: BatcherActor::new(pool.clone(), plan.policy, limits, plan.warm, addresses, control.clone(), stats),
             batcher_context: Context::new(),
             control,
@@ -134,7 +138,7 @@ impl World {
         self.asks_left.fill(2);
         self.rest().await;
         assert_eq!(self.books.unanswered(), 0, "a sound model serves and requests wait for ever");
-        assert_eq!((self.cache.open(), self.cache.flying().count(), self.batcher.queued()), (0, 0, 0));
+        assert_eq!((self.cache.open(), self.cache.flying().len(), self.batcher.queued()), (0, 0, 0));
         if !self.closed {
             assert_eq!(self.cache.generation(), self.models);
         }
@@ -157,7 +161,7 @@ impl World {
             self.take(step);
         }
         assert_eq!(self.pool.busy(), 0, "at rest, a thread counts as busy");
-        assert!(self.serves() || self.batcher.queued() >= self.cache.flying().count(), "leaves are gone");
+        assert!(self.serves() || self.batcher.queued() >= self.cache.flying().len(), "leaves are gone");
     }
 
     fn next_step(&mut self) -> Option<Step> {
@@ -270,6 +274,7 @@ impl World {
                 self.cache_mail.push_back(mail);
             }
             mail @ (Mail::Evaluate(_)
+            | Mail::AllGamesWait(_)
             | Mail::WorkerFree(_)
             | Mail::SwapModel(_)
             | Mail::UnloadModel(_)
@@ -305,7 +310,7 @@ impl World {
         };
         self.books.count(name);
         let idle = matches!(mail, Mail::DeviceIdle(_));
-        let flying = self.cache.flying().count();
+        let flying = self.cache.flying().len();
         let heard = match &mail {
             Mail::ModelChanged(ModelChanged(generation)) => generation.number,
             Mail::BatchDone(done) => done.outcome.as_ref().map_or(0, |answer| answer.generation.number),
@@ -334,7 +339,7 @@ impl World {
         });
         if handled {
             self.books.heard(heard);
-            if idle && self.cache.flying().count() > flying {
+            if idle && self.cache.flying().len() > flying {
                 self.books.count("cache: leaves warmed");
             }
         }
@@ -362,6 +367,7 @@ impl World {
                 }
                 ("batcher: Evaluate", "batcher panicked over Evaluate")
             }
+            Mail::AllGamesWait(_) => ("batcher: AllGamesWait", "batcher panicked over AllGamesWait"),
             Mail::WorkerFree(_) => ("batcher: WorkerFree", "batcher panicked over WorkerFree"),
             Mail::SwapModel(_) => ("batcher: SwapModel", "batcher panicked over SwapModel"),
             Mail::UnloadModel(_) => ("batcher: UnloadModel", "batcher panicked over UnloadModel"),
@@ -377,6 +383,7 @@ impl World {
             }
             match mail {
                 Mail::Evaluate(message) => batcher.handle(message, context),
+                Mail::AllGamesWait(message) => batcher.handle(message, context),
                 Mail::WorkerFree(message) => batcher.handle(message, context),
                 Mail::SwapModel(message) => batcher.handle(message, context),
                 Mail::UnloadModel(message) => batcher.handle(message, context),

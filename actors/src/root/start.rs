@@ -19,8 +19,8 @@ use super::{
 use crate::{
     account::{self, Role},
     batcher::{BatcherActor, BatcherAddresses},
-    cache::CacheActor,
-    game::{GameActor, GameAddresses, GamePlan, Room},
+    cache::{CacheActor, NearbyCache},
+    game::{GameActor, GameAddresses, GamePlan, GameThread, Room},
     games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
@@ -96,13 +96,23 @@ pub(super) async fn start<G: Game>(
         [only] => only.handle(),
         _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
     };
-    let cache_actor = {
+    let start_cache = {
         let (limits, warm) = (options.cache, options.warm_after_swap);
-        let (batcher, own) = (batcher.clone().recipient(), cache.clone().recipient());
-        let stats = stats.clone();
-        move || CacheActor::new(limits, warm, batcher, own, stats)
+        let (batcher, waiting) = (batcher.clone().recipient(), batcher.clone().recipient());
+        let (own, stats) = (cache.clone().recipient(), stats.clone());
+        move || {
+            let cache = CacheActor::new(limits, warm, batcher, waiting, own, stats);
+            let nearby = cache.nearby();
+            actix::spawn(cache_mailbox.supervise(cache, cache_spec));
+            nearby
+        }
     };
-    launch(&evaluation, cache_mailbox, cache_actor, cache_spec);
+    let mut start_nearby = None;
+    if game_arbiters.len() == 1 {
+        start_nearby = Some(start_cache);
+    } else {
+        evaluation.spawn_fn(move || drop(start_cache()));
+    }
     let batcher_actor = {
         let addresses = BatcherAddresses {
             cache: cache.clone().recipient(),
@@ -141,7 +151,8 @@ pub(super) async fn start<G: Game>(
         room: room.clone(),
         in_service: in_service.clone(),
     };
-    let hosts: Vec<_> = game_arbiters.iter().map(|arbiter| host(arbiter, &plan, &addresses, &game_spec)).collect();
+    let host = |arbiter| host(arbiter, &plan, &addresses, &game_spec, start_nearby.take());
+    let hosts: Vec<_> = game_arbiters.iter().map(host).collect();
     let new_slot = Box::new(move |slot, thread: usize| {
         let (own, mailbox) = mailbox();
         // A thread that is gone has ended the process by then.
@@ -152,6 +163,7 @@ pub(super) async fn start<G: Game>(
         done: root.clone().recipient(),
         stopped: root.clone().recipient(),
         escalate: root.clone().recipient(),
+        in_play: cache.clone().recipient(),
     };
     let to_play = GamesToPlay {
         at_once: games_at_once,
@@ -204,20 +216,22 @@ pub(super) async fn start<G: Game>(
 /// A slot whose actor is to start, its address and its mailbox.
 type Slot<G> = (usize, Addr<GameActor<G>>, Mailbox<GameActor<G>>);
 
-/// Starts game actors on an arbiter's thread, whenever they come. They share a spare tree.
+/// Starts game actors on an arbiter's thread, whenever they come, and before them the cache, if it is to live there.
 fn host<G: Game>(
     arbiter: &Arbiter,
     plan: &GamePlan<G>,
     addresses: &GameAddresses<G>,
     spec: &ChildSpec,
+    start_cache: Option<impl FnOnce() -> NearbyCache<G> + Send + 'static>,
 ) -> UnboundedSender<Slot<G>> {
     let (sender, mut slots) = unbounded_channel::<Slot<G>>();
     let (plan, addresses, spec) = (plan.clone(), addresses.clone(), spec.clone());
     arbiter.spawn_fn(move || {
-        let spare = Rc::new(RefCell::new(SpareTree::default()));
+        let cache = start_cache.map(|start| start());
+        let thread = Rc::new(GameThread { spare: RefCell::new(SpareTree::default()), cache });
         actix::spawn(async move {
             while let Some((slot, own, mailbox)) = slots.recv().await {
-                let actor = GameActor::new(slot, plan.clone(), addresses.clone(), spare.clone(), &own);
+                let actor = GameActor::new(slot, plan.clone(), addresses.clone(), thread.clone(), &own);
                 actix::spawn(mailbox.supervise(actor, spec.clone()));
             }
         });

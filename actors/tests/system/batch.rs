@@ -48,8 +48,12 @@ fn fewer_games_than_slots_and_none_at_all_end_too() {
 #[test]
 fn a_game_is_a_function_of_its_seed_whatever_threads_batches_and_caches_do() {
     let base = || Scenario::games(8);
-    let batching =
-        |max_batch, millis, min_share| BatchPolicy { max_batch, max_wait: Duration::from_millis(millis), min_share };
+    let batching = |max_batch, millis, min_share| BatchPolicy {
+        max_batch,
+        max_wait: Duration::from_millis(millis),
+        min_share,
+        cores: 1,
+    };
     let cache = |max_bytes, max_entries| CacheLimits { max_bytes, max_entries };
     let expected = base().play().arrays;
     let variants: Vec<(&str, Scenario<_>)> = vec![
@@ -168,4 +172,17 @@ fn without_a_usable_model_it_says_why_and_ends() {
 fn a_model_with_too_few_evaluators_is_not_taken() {
     let played = Scenario { inference_threads: 2, ..Scenario::games(3) }.play();
     assert!(matches!(played.ending, Ending::Unusable(reason) if reason.contains("1 evaluators among 2")));
+}
+
+#[test]
+fn no_batch_waits_for_leaves_that_cannot_come() {
+    for game_threads in [1, 2] {
+        let mut scenario = Scenario::games(9).inference_threads(2);
+        scenario.game_threads = game_threads;
+        scenario.batching =
+            BatchPolicy { max_batch: 1000, max_wait: Duration::from_secs(3600), min_share: 1, cores: 1 };
+        let played = scenario.play();
+        assert_eq!((&played.ending, played.games.len()), (&Ending::Clean, 9));
+        assert_eq!(played.stats.batches_timer, 0);
+    }
 }

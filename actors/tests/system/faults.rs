@@ -66,7 +66,8 @@ fn rules_that_panic_in_a_game_actor_change_no_game() {
 
 #[test]
 fn a_cache_that_panics_changes_no_game() {
-    let play = |faults| Scenario::with_game(Fragile::new(quoridor(), faults), 8).play();
+    // On a thread of its own, where no game looks into it.
+    let play = |faults| Scenario { game_threads: 2, ..Scenario::with_game(Fragile::new(quoridor(), faults), 8) }.play();
     let healthy = play(Faults::default());
     let played = play(Faults { hashed_position: vec![200, 2_000, 2_001], ..Faults::default() });
     assert_eq!((played.ending, played.stats.games_abandoned), (Ending::Clean, 0));

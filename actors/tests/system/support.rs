@@ -115,7 +115,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             games_at_once: 4,
             game_threads: 1,
             inference_threads: 1,
-            batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4 },
+            batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4, cores: 1 },
             unload_after: None,
             cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
             warm_after_swap: 0,

@@ -155,8 +155,7 @@ fn continuous_mode_follows_one_source() {
 fn simulations_bound_the_parallel_leaves() {
     let few = TRAINER.replace("mcts_n: 300", "mcts_n: 4");
     let given = given().playable().trainer(few);
-    assert_eq!(given.settings().search.leaf_parallelism, 4);
-    assert_eq!(given.source("search.leaf_parallelism"), "default, lowered to search.mcts_n");
+    assert_eq!(given.settings().leaf_parallelism(), 1);
 
     let given = given.flag("--leaf-parallelism", "search.leaf_parallelism", "5");
     let message = "search.leaf_parallelism = 5 (flag --leaf-parallelism): must be at most search.mcts_n, which is 4";

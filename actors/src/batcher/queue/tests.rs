@@ -6,7 +6,7 @@ use crate::{
     ticket::{BatchDone, TicketError},
 };
 
-const POLICY: BatchPolicy = BatchPolicy { max_batch: 8, max_wait: Duration::from_millis(2), min_share: 2 };
+const POLICY: BatchPolicy = BatchPolicy { max_batch: 8, max_wait: Duration::from_millis(2), min_share: 2, cores: 1 };
 
 /// A queue and the mail of the cache that filled it.
 struct Stage {
@@ -36,7 +36,7 @@ impl Stage {
     }
 
     fn depart(&mut self, busy: usize, threads: usize) -> Option<Departure<Numbers>> {
-        self.queue.next_batch(self.now, busy, threads)
+        self.queue.next_batch(self.now, busy, busy, threads)
     }
 
     fn next(&mut self, busy: usize, threads: usize) -> Option<LeafBatch<Numbers>> {
@@ -69,6 +69,42 @@ fn a_full_batch_leaves_at_once_and_the_rest_when_it_has_waited() {
         assert_eq!(stage.sizes(1), [3]);
         assert_eq!(stage.queue.time_left(stage.now), None);
         assert!(stage.next(0, 1).is_none());
+    });
+}
+
+#[test]
+fn a_small_batch_takes_no_core_from_games_that_would_make_it_larger() {
+    play(async {
+        let mut stage = Stage::new(BatchPolicy { max_wait: Duration::ZERO, min_share: 4, cores: 1, ..POLICY });
+        let mut sizes = |leaves, running| {
+            stage.push(leaves);
+            let departure = stage.queue.next_batch(stage.now, 0, running, 2);
+            departure.map(|departure| departure.batch.len())
+        };
+        assert_eq!(sizes(3, 1), None, "the other core belongs to games");
+        assert_eq!(sizes(1, 1), Some(4), "large enough");
+        assert_eq!(sizes(1, 0), Some(1), "a core would idle");
+        assert_eq!(sizes(3, 1), None);
+        stage.queue.complete();
+        assert_eq!(stage.queue.next_batch(stage.now, 0, 1, 2).map(|departure| departure.batch.len()), Some(3));
+    });
+}
+
+#[test]
+fn nothing_waits_for_leaves_that_cannot_come() {
+    play(async {
+        let mut stage = Stage::new(BatchPolicy { max_wait: Duration::from_secs(3600), ..POLICY });
+        stage.push(5);
+        assert!(stage.next(0, 1).is_none());
+        stage.queue.complete();
+        assert_eq!(stage.queue.time_left(stage.now), None);
+        let departure = stage.depart(0, 2).unwrap();
+        assert_eq!((departure.batch.len(), departure.reason), (3, Reason::IdleDevice), "shared among two threads");
+        assert_eq!(stage.sizes(2), [2]);
+        stage.queue.complete();
+        assert!(stage.next(0, 1).is_none(), "nothing is not a batch");
+        stage.push(1);
+        assert!(stage.next(0, 1).is_none(), "games go on again: there may be more");
     });
 }
 

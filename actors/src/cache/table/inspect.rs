@@ -6,31 +6,30 @@ use crate::cache::CacheActor;
 impl<G: Game> CacheActor<G> {
     /// Number of the model that it answers by.
     pub(crate) fn generation(&self) -> u64 {
-        self.table.generation.number
+        self.table.borrow().generation.number
     }
 
     /// What it knows: model number, position, value, priors.
-    pub(crate) fn known(&self) -> impl Iterator<Item = (u64, G::Position, f32, &[f32])> {
-        self.table.store.iter().map(|((generation, position), known)| {
-            let Known { value, priors } = known;
-            (*generation, *position, *value, &**priors)
-        })
+    pub(crate) fn for_each_known(&self, mut check: impl FnMut(u64, G::Position, f32, &[f32])) {
+        for ((generation, position), Known { value, priors }) in self.table.borrow().store.iter() {
+            check(*generation, *position, *value, priors);
+        }
     }
 
     /// What it waits for.
-    pub(crate) fn flying(&self) -> impl Iterator<Item = (LeafId, G::Position)> {
-        self.table.flying.iter().map(|(&id, in_flight)| (id, in_flight.position))
+    pub(crate) fn flying(&self) -> Vec<(LeafId, G::Position)> {
+        self.table.borrow().flying.iter().map(|(&id, in_flight)| (id, in_flight.position)).collect()
     }
 
     /// Number of requests that wait.
     pub(crate) fn open(&self) -> usize {
-        self.table.open.len()
+        self.table.borrow().open()
     }
 
     /// Panics unless its counts agree: every request waits for exactly the leaves that it misses, and every leaf in flight is
     /// found by its position.
     pub(crate) fn check_books(&self) {
-        let Table { flying, flying_by_position, open, misses, .. } = &self.table;
+        let Table { flying, flying_by_position, open, misses, .. } = &*self.table.borrow();
         assert!(misses.is_empty(), "leaves were collected and not asked");
         assert_eq!(flying.len(), flying_by_position.len(), "a position is in flight twice, or cannot be found");
         let mut waits: HashMap<u64, Vec<usize>> = HashMap::new();
