@@ -3,10 +3,8 @@
 
 use tempfile::TempDir;
 
-#[cfg(feature = "fault-injection")]
-use crate::config::model;
 use crate::{
-    config::Config,
+    config::{Config, model},
     daemon::{Daemon, Running},
     wait,
 };
@@ -16,7 +14,6 @@ const CONFIG: Config = Config { simulations: 100_000, ..Config::SLOW };
 
 /// A daemon with a network on two threads and so many games at once. Each batch takes a quarter of a second more than the
 /// network needs, so that on every machine, busy or not, search is far faster than the device.
-#[cfg(feature = "fault-injection")]
 fn playing(dir: &TempDir, games: u32) -> Running {
     let config = Config { games, ..CONFIG }.write(dir.path());
     Daemon::playing(&config, &dir.path().join(format!("games of {games}")))
@@ -28,7 +25,6 @@ fn playing(dir: &TempDir, games: u32) -> Running {
 }
 
 /// How busy search and network are beside each other, the injected fault decides, and not the machine.
-#[cfg(feature = "fault-injection")]
 #[test]
 fn a_run_with_one_game_is_told_how_many_it_needs_and_with_those_the_device_is_the_limit() {
     let dir = TempDir::new().unwrap();
@@ -52,10 +48,11 @@ fn a_run_with_one_game_is_told_how_many_it_needs_and_with_those_the_device_is_th
 #[test]
 fn where_the_number_of_games_is_left_open_more_are_played_once_the_device_waits() {
     let dir = TempDir::new().unwrap();
-    // Batches that never fill, so that every machine waits.
+    // More threads than there are games, and batches that take long: most threads have nothing to do on every machine.
     let mut daemon = Daemon::playing(&CONFIG.write(dir.path()), &dir.path().join("games"))
         .env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", "auto")
-        .args("--evaluator uniform --eval-batch-size 65536 --eval-max-wait-ms 300 --log-format json")
+        .env("SELFPLAYD_FAULTS", "inference=slow/1")
+        .args("--evaluator uniform --inference-threads 64 --log-format json")
         .args("--num-games 1000000 --grace-seconds 0")
         .start();
     let in_play = |daemon: &mut Running| {

@@ -40,6 +40,7 @@
 mod agents;
 mod ask;
 mod batch;
+#[cfg(feature = "fault-injection")]
 mod bottleneck;
 mod browser;
 mod client;
