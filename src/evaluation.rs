@@ -115,8 +115,6 @@ impl Evaluation {
                     Some(0)
                 },
             },
-            // Without a cache there is nothing to warm.
-            warm_after_swap: if settings.cache.enabled() { settings.cache.warm_after_swap as usize } else { 0 },
             source: self.source,
             origin,
             output: opened.output,

@@ -274,8 +274,6 @@ pub(crate) struct CacheSettings {
     pub max_entries: Option<u64>,
     /// Without tree reuse, each game keeps the evaluations of its last search.
     pub keep_evaluations: bool,
-    /// Most positions that idle inference threads evaluate after a swap.
-    pub warm_after_swap: u32,
     /// Ask a position and its mirror image as one.
     pub symmetry: bool,
 }

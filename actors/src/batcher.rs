@@ -5,7 +5,6 @@ mod inspect;
 mod pause;
 mod probation;
 mod queue;
-mod warm_up;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +17,9 @@ pub use self::{probation::ProbationLimits, queue::BatchPolicy};
 use self::{
     probation::{Probation, Verdict},
     queue::Queue,
-    warm_up::WarmUp,
 };
 use crate::{
-    cache::{DeviceIdle, ModelChanged},
+    cache::ModelChanged,
     control::Control,
     inference::InferencePool,
     loader::{ModelProven, ModelWithdrawn},
@@ -76,8 +74,6 @@ pub struct SetMaxWait(pub Duration);
 pub struct BatcherAddresses {
     /// Hears of a model before its first batch.
     pub cache: Recipient<ModelChanged>,
-    /// Hears that a thread has nothing to do.
-    pub idle: Recipient<DeviceIdle>,
     /// Hears that a model answers well enough to go back to it.
     pub proven: Recipient<ModelProven>,
     /// Hears that a model must be replaced.
@@ -94,25 +90,21 @@ pub struct BatcherActor<G: Game> {
     stats: Arc<Stats>,
     queue: Queue<G>,
     probation: Probation,
-    warm_up: WarmUp,
     timer: Option<SpawnHandle>,
 }
 
 impl<G: Game> BatcherActor<G> {
-    /// A batcher with an empty queue before `pool`. `warm_after_swap`: most positions that idle threads evaluate unasked after a
-    /// swap.
+    /// A batcher with an empty queue before `pool`.
     pub fn new(
         pool: Arc<InferencePool<G>>,
         policy: BatchPolicy,
         limits: ProbationLimits,
-        warm_after_swap: usize,
         addresses: BatcherAddresses,
         control: Arc<Control>,
         stats: Arc<Stats>,
     ) -> Self {
         let (queue, probation) = (Queue::new(policy), Probation::new(limits));
-        let warm_up = WarmUp::new(warm_after_swap, policy.min_share);
-        Self { pool, policy, addresses, control, stats, queue, probation, warm_up, timer: None }
+        Self { pool, policy, addresses, control, stats, queue, probation, timer: None }
     }
 
     /// Hands out batches while threads are free and the policy lets a batch leave.
@@ -128,12 +120,6 @@ impl<G: Game> BatcherActor<G> {
             };
             self.stats.count_departure(departure.reason, departure.waited);
             self.pool.run(worker, departure.batch);
-        }
-        if self.queue.len() == 0
-            && self.pool.least_busy().is_some_and(|(_, busy)| busy == 0)
-            && let Some(most) = self.warm_up.ask()
-        {
-            self.addresses.idle.do_send(DeviceIdle { most });
         }
         self.stats.queue_leaves.set_count(self.queue.len());
         if self.timer.is_none()
@@ -207,7 +193,6 @@ impl<G: Game> Handler<Evaluate<G>> for BatcherActor<G> {
 
     fn handle(&mut self, Evaluate(batch): Evaluate<G>, ctx: &mut Self::Context) {
         crate::faults::hit(crate::faults::Point::Batcher);
-        self.warm_up.answered();
         if batch.generation() < self.pool.generation().number {
             batch.discard();
             // The cache asks again when it hears of the new model. Mostly it has by now; but had the notice been lost in a
@@ -250,7 +235,6 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         // been sent since the swap.
         self.addresses.cache.do_send(ModelChanged(generation));
         self.probation.begin();
-        self.warm_up.begin();
         self.queue.discard();
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version);
@@ -275,7 +259,6 @@ mod tests {
         pub(super) pool: Arc<InferencePool<Numbers>>,
         pub(super) control: Arc<Control>,
         changes: Inbox<ModelChanged>,
-        idle: Inbox<DeviceIdle>,
         proven: Inbox<ModelProven>,
         withdrawn: Inbox<ModelWithdrawn>,
         pub(super) done: Inbox<BatchDone>,
@@ -284,7 +267,7 @@ mod tests {
     impl Stage {
         pub(super) fn new(threads: usize, policy: BatchPolicy) -> Self {
             let stats = Arc::new(Stats::default());
-            let (changes, done, idle) = (Inbox::new(), Inbox::new(), Inbox::new());
+            let (changes, done) = (Inbox::new(), Inbox::new());
             let (batcher, mailbox) = crate::supervision::mailbox();
             let pool = Arc::new(
                 InferencePool::start(threads, &batcher.clone().recipient(), &stats, crate::testing::threads()).unwrap(),
@@ -292,16 +275,15 @@ mod tests {
             let (proven, withdrawn) = (Inbox::new(), Inbox::new());
             let addresses = BatcherAddresses {
                 cache: changes.address.clone(),
-                idle: idle.address.clone(),
                 proven: proven.address.clone(),
                 withdrawn: withdrawn.address.clone(),
             };
             let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
             let control = Arc::new(Control::default());
-            let actor = BatcherActor::new(pool.clone(), policy, limits, WARM, addresses, control.clone(), stats);
+            let actor = BatcherActor::new(pool.clone(), policy, limits, addresses, control.clone(), stats);
             let spec = crate::testing::supervised();
             actix::spawn(mailbox.supervise(actor, spec));
-            Self { batcher, pool, control, changes, idle, proven, withdrawn, done }
+            Self { batcher, pool, control, changes, proven, withdrawn, done }
         }
 
         pub(super) fn ask(&self, generation: u64, positions: std::ops::Range<u16>) {
@@ -322,9 +304,6 @@ mod tests {
         }
     }
 
-    /// Positions to warm after a swap: in two steps, as batches are shared out by two.
-    const WARM: usize = 3;
-
     pub(super) const POLICY: BatchPolicy =
         BatchPolicy { max_batch: 4, max_wait: Duration::ZERO, min_share: 1, cores: 1 };
 
@@ -339,31 +318,6 @@ mod tests {
             assert_eq!(stage.next().await, (vec![20, 21], Ok(answer(1, [20, 21]))));
             assert_eq!(stage.changes.take().await.iter().map(|change| change.0).collect::<Vec<_>>(), [nth(1)]);
             assert!(stage.done.take().await.is_empty());
-            stage.pool.close();
-        });
-    }
-
-    #[test]
-    fn the_cache_hears_of_idle_threads_after_a_swap_and_no_more_often_than_it_can_use() {
-        play(async {
-            let mut stage = Stage::new(1, BatchPolicy { min_share: 2, ..POLICY });
-            stage.ask(0, 0..1);
-            assert!(stage.idle.take().await.is_empty(), "no model, no threads that could do anything");
-            for model in [1, 2] {
-                stage.swap(model);
-                assert_eq!(stage.idle.next().await.most, 2);
-                // It asks once, and again when something came of that.
-                assert!(stage.idle.take().await.is_empty());
-                stage.ask(model, 10..12);
-                assert_eq!(stage.next().await, (vec![10, 11], Ok(answer(model, [10, 11]))));
-                assert_eq!(stage.idle.next().await.most, 1);
-                stage.ask(model, 20..21);
-                assert_eq!(stage.next().await, (vec![20], Ok(answer(model, [20]))));
-                assert!(stage.idle.take().await.is_empty(), "that was all");
-            }
-            stage.control.pause(|_| {});
-            stage.swap(3);
-            assert!(stage.idle.take().await.is_empty(), "paused");
             stage.pool.close();
         });
     }

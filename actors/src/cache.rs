@@ -4,7 +4,6 @@ mod nearby;
 mod rehearsal;
 mod store;
 mod table;
-mod warming;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
@@ -12,8 +11,8 @@ use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 pub(crate) use self::table::Counts;
+use self::table::Table;
 pub use self::{nearby::NearbyCache, rehearsal::CacheRehearsal, store::CacheLimits};
-use self::{table::Table, warming::Warming};
 use crate::{
     batcher::{AllGamesWait, Evaluate},
     stats::{Sampler, Stats},
@@ -36,15 +35,6 @@ pub struct SetCacheBytes(pub usize);
 #[rtype(result = "()")]
 pub struct GamesInPlay(pub usize);
 
-/// An inference thread has nothing to do: it could evaluate so many positions that were asked often of the model before. Sent by
-/// the batcher; answered by an [`Evaluate`], or not at all when there is nothing of that kind left.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct DeviceIdle {
-    /// Most positions.
-    pub most: usize,
-}
-
 /// Answers games' requests from a table of evaluations, and asks the batcher for the positions that are not in it.
 pub struct CacheActor<G: Game> {
     limits: CacheLimits,
@@ -58,11 +48,10 @@ pub struct CacheActor<G: Game> {
 }
 
 impl<G: Game> CacheActor<G> {
-    /// An empty cache. `warm_after_swap`: most positions to ask of a new model in idle time; `own` is its own address, where
+    /// An empty cache. `own` is its own address, where
     /// inference threads report the leaves it asks for; `batcher` and `waiting` are both the batcher's.
     pub fn new(
         limits: CacheLimits,
-        warm_after_swap: usize,
         batcher: Recipient<Evaluate<G>>,
         waiting: Recipient<AllGamesWait>,
         own: Recipient<BatchDone>,
@@ -70,7 +59,7 @@ impl<G: Game> CacheActor<G> {
     ) -> Self {
         stats.cache_capacity.set_count(limits.capacity());
         stats.cache_capacity_entries.set_count(limits.max_entries.unwrap_or(0));
-        let table = Rc::new(RefCell::new(Table::new(limits, Warming::new(warm_after_swap), own)));
+        let table = Rc::new(RefCell::new(Table::new(limits, own)));
         Self { limits, batcher, waiting, stats, sampler: Sampler::default(), games: 0, table }
     }
 
@@ -143,14 +132,6 @@ impl<G: Game> Handler<SetCacheBytes> for CacheActor<G> {
         self.limits.max_bytes = max_bytes;
         self.stats.cache_capacity.set_count(self.limits.capacity());
         self.work(|table| table.set_limits(self.limits));
-    }
-}
-
-impl<G: Game> Handler<DeviceIdle> for CacheActor<G> {
-    type Result = ();
-
-    fn handle(&mut self, DeviceIdle { most }: DeviceIdle, _: &mut Self::Context) {
-        self.work(|table| table.warm(most));
     }
 }
 

@@ -106,8 +106,6 @@ pub struct Options<G: Game> {
     pub probation: ProbationLimits,
     /// Bounds of the cache.
     pub cache: CacheLimits,
-    /// Most positions, those asked most often of the model before, that idle inference threads evaluate after a swap.
-    pub warm_after_swap: usize,
     /// What loads models.
     pub source: Box<dyn ModelSource<G>>,
     /// Where models come from.

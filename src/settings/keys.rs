@@ -78,7 +78,6 @@ pub(super) const KEYS: &[Key] = &[
     key("cache.max_bytes", Kind::Bytes),
     open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
     key("cache.keep_evaluations", Kind::Flag),
-    key("cache.warm_after_swap", Kind::Int(0, 1_000_000)),
     key("cache.symmetry", Kind::Flag),
     open("memory.max_bytes", Kind::Bytes, "auto"),
     open("model.path", Kind::Path, "none"),

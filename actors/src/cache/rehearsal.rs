@@ -2,7 +2,7 @@
 
 use selfplay_engine::{Evaluations, Evaluator, Game, Leaf, evaluation::EvaluateError};
 
-use super::{CacheActor, CacheLimits, table::Table, warming::Warming};
+use super::{CacheActor, CacheLimits, table::Table};
 use crate::{
     game::GameActor,
     supervision::mailbox,
@@ -22,7 +22,7 @@ impl<G: Game> CacheRehearsal<G> {
     /// An empty table.
     #[must_use]
     pub fn new(limits: CacheLimits) -> Self {
-        let mut table = Table::new(limits, Warming::new(0), mailbox::<CacheActor<G>>().0.recipient());
+        let mut table = Table::new(limits, mailbox::<CacheActor<G>>().0.recipient());
         table.change_model(GENERATION);
         Self { table, nobody: mailbox::<GameActor<G>>().0.recipient() }
     }

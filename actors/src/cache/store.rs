@@ -73,11 +73,6 @@ impl<G: Game> Store<G> {
         self.entries.get(key)
     }
 
-    /// Whether an entry is there; asking is no use of it.
-    pub(super) fn contains(&self, key: &Key<G>) -> bool {
-        self.entries.contains(key)
-    }
-
     pub(super) fn insert(&mut self, key: Key<G>, known: Known) {
         if self.limits.max_entries == Some(0) {
             return;

@@ -14,10 +14,7 @@ use actix::Recipient;
 use hashbrown::HashMap;
 use selfplay_engine::{ActionSet as _, Evaluation, Evaluations, Game, Leaf};
 
-use super::{
-    store::{CacheLimits, Evictions, Known, Store},
-    warming::Warming,
-};
+use super::store::{CacheLimits, Evictions, Known, Store};
 use crate::{
     stats::Stats,
     ticket::{Answer, BatchDone, Flaw, Generation, LeafBatch, LeafId, Lookup, Origins, Reply, TicketError},
@@ -45,8 +42,6 @@ pub(crate) struct Counts {
     hits: u64,
     misses: u64,
     in_flight_hits: u64,
-    /// Leaves that no game had asked for.
-    warmed: u64,
     /// Positions reported lost by the part that held them.
     lost: u64,
     evictions: Evictions,
@@ -57,7 +52,6 @@ pub(crate) struct Counts {
 pub(super) struct Table<G: Game> {
     generation: Generation,
     store: Store<G>,
-    warming: Warming<G>,
     flying: HashMap<LeafId, InFlight<G>>,
     flying_by_position: HashMap<G::Position, LeafId>,
     open: HashMap<u64, Open<G>>,
@@ -69,12 +63,11 @@ pub(super) struct Table<G: Game> {
 }
 
 impl<G: Game> Table<G> {
-    /// `warming`: what is to be asked of a new model before games do.
-    pub(super) fn new(limits: CacheLimits, warming: Warming<G>, own: Recipient<BatchDone>) -> Self {
+    /// Knows nothing. `own`: where what becomes of batches is reported.
+    pub(super) fn new(limits: CacheLimits, own: Recipient<BatchDone>) -> Self {
         Self {
             generation: Generation::default(),
             store: Store::new(limits),
-            warming,
             flying: HashMap::new(),
             flying_by_position: HashMap::new(),
             open: HashMap::new(),
@@ -89,7 +82,7 @@ impl<G: Game> Table<G> {
     /// An empty table that takes this one's place: it knows the same model and numbers leaves where this one stopped, so that
     /// batches still under way cannot be mistaken for its own.
     pub(super) fn successor(&self, limits: CacheLimits) -> Self {
-        let mut table = Self::new(limits, self.warming.successor(), self.own.clone());
+        let mut table = Self::new(limits, self.own.clone());
         table.next_leaf = self.next_leaf + 1;
         table.next_open = self.next_open + 1;
         table.change_model(self.generation);
@@ -121,7 +114,6 @@ impl<G: Game> Table<G> {
             answer.push(known.value, known.priors.iter().copied());
         }
         self.counts.hits += leaves.len() as u64;
-        leaves.iter().for_each(|leaf| self.warming.note_hit(leaf));
         Some(self.generation)
     }
 
@@ -132,7 +124,6 @@ impl<G: Game> Table<G> {
         for (place, leaf) in request.leaves.iter().enumerate() {
             if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
                 self.counts.hits += 1;
-                self.warming.note_hit(leaf);
                 request.origins.cached += 1;
                 request.answers.place(place, known.value, &known.priors);
                 continue;
@@ -162,22 +153,6 @@ impl<G: Game> Table<G> {
     /// Requests that wait for an answer.
     pub(super) fn open(&self) -> usize {
         self.open.len()
-    }
-
-    /// Puts up to `most` leaves on the way that no game has asked for, because games often asked the model before for them.
-    pub(super) fn warm(&mut self, most: usize) {
-        for _ in 0..most {
-            let generation = self.generation.number;
-            let (store, flying) = (&self.store, &self.flying_by_position);
-            let known =
-                |position: &G::Position| flying.contains_key(position) || store.contains(&(generation, *position));
-            let Some(leaf) = self.warming.next(known) else { break };
-            self.counts.warmed += 1;
-            self.flying_by_position.insert(leaf.position, self.next_leaf);
-            self.flying.insert(self.next_leaf, InFlight { position: leaf.position, waiters: Vec::new() });
-            self.misses.push(self.next_leaf, leaf);
-            self.next_leaf += 1;
-        }
     }
 
     fn answer(&self, request: Open<G>) {
@@ -255,7 +230,6 @@ impl<G: Game> Table<G> {
             return;
         }
         self.generation = generation;
-        self.warming.model_changed();
         self.flying.clear();
         self.flying_by_position.clear();
         std::mem::replace(&mut self.misses, LeafBatch::new(generation.number, self.own.clone())).discard();
@@ -282,7 +256,6 @@ impl Stats {
         self.cache_hits.add(counts.hits);
         self.cache_misses.add(counts.misses);
         self.cache_in_flight_hits.add(counts.in_flight_hits);
-        self.cache_warmed.add(counts.warmed);
         self.evaluations_lost.add(counts.lost);
         self.cache_evicted_full.add(counts.evictions.full);
         self.cache_evicted_stale.add(counts.evictions.stale);

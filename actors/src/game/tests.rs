@@ -138,7 +138,7 @@ fn what_the_cache_of_its_thread_knows_a_game_takes_without_a_message() {
         let (mut asked, done, waiting) = (Inbox::new(), Inbox::new(), Inbox::new());
         let limits = CacheLimits { max_bytes: 1 << 20, max_entries: None };
         let stats = Arc::new(Stats::default());
-        let cache = CacheActor::new(limits, 0, asked.address.clone(), waiting.address, done.address, stats);
+        let cache = CacheActor::new(limits, asked.address.clone(), waiting.address, done.address, stats);
         let mut stage = Stage::beside(Some(&cache));
         let cache = cache.start();
         cache.do_send(ModelChanged(nth(1)));

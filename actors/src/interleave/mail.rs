@@ -16,7 +16,7 @@ use actix::{
 use super::toy::Toy;
 use crate::{
     batcher::{AllGamesWait, Evaluate, SwapModel, UnloadModel, WorkerFree},
-    cache::{DeviceIdle, ModelChanged},
+    cache::ModelChanged,
     loader::{ModelProven, ModelWithdrawn},
     root::PlayResumed,
     ticket::{BatchDone, Evaluated, Lookup},
@@ -27,7 +27,6 @@ pub(super) enum Mail {
     Lookup(Lookup<Toy>),
     BatchDone(BatchDone),
     ModelChanged(ModelChanged),
-    DeviceIdle(DeviceIdle),
     Evaluate(Evaluate<Toy>),
     AllGamesWait(AllGamesWait),
     WorkerFree(WorkerFree),
@@ -58,7 +57,7 @@ macro_rules! catches {
     )*};
 }
 catches! {
-    BatchDone: BatchDone, ModelChanged: ModelChanged, DeviceIdle: DeviceIdle, Evaluate: Evaluate<Toy>,
+    BatchDone: BatchDone, ModelChanged: ModelChanged, Evaluate: Evaluate<Toy>,
     AllGamesWait: AllGamesWait, WorkerFree: WorkerFree, Evaluated: Evaluated,
     ModelProven: ModelProven, ModelWithdrawn: ModelWithdrawn
 }

@@ -9,8 +9,6 @@ use crate::{batcher::BatchPolicy, cache::CacheLimits};
 pub(super) struct Plan {
     pub(super) policy: BatchPolicy,
     pub(super) cache: CacheLimits,
-    /// Positions asked of a new model in idle time.
-    pub(super) warm: usize,
     pub(super) threads: usize,
     pub(super) games: usize,
     pub(super) asks: u64,
@@ -30,7 +28,6 @@ impl Plan {
         let max_batch = dice.one_of(&[1, 2, 3, 16]);
         let max_wait = Duration::from_millis(dice.one_of(&[0, 0, 3]));
         let max_entries = dice.one_of(&[None, None, Some(5), Some(0)]);
-        let warm = dice.one_of(&[0, 0, 2, 5]);
         let faulty = !dice.once_in(3);
         let mut rate = |often: u64| if faulty && dice.once_in(2) { often } else { 0 };
         let faults = ModelFaults { fails: rate(6), panics: rate(8), forgets: rate(10), flaws: rate(25) };
@@ -38,7 +35,6 @@ impl Plan {
         Self {
             policy: BatchPolicy { max_batch, max_wait, min_share: dice.one_of(&[1, 2, max_batch]), cores: 1 },
             cache: CacheLimits { max_bytes: 1 << 20, max_entries },
-            warm,
             threads: 1 + dice.below(3) as usize,
             games: 1 + dice.below(5) as usize,
             asks: 1 + dice.below(6),

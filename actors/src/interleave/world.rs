@@ -79,15 +79,9 @@ impl World {
         let stats = Arc::new(Stats::default());
         let (pool, threads) = InferencePool::by_hand(plan.threads, &post.address(), &stats);
         let pool = Arc::new(pool);
-        let addresses = BatcherAddresses {
-            cache: post.address(),
-            idle: post.address(),
-            proven: post.address(),
-            withdrawn: post.address(),
-        };
+        let addresses = BatcherAddresses { cache: post.address(), proven: post.address(), withdrawn: post.address() };
         let control = Arc::new(Control::default());
-        let mut cache =
-            CacheActor::new(plan.cache, plan.warm, post.address(), post.address(), post.address(), stats.clone());
+        let mut cache = CacheActor::new(plan.cache, post.address(), post.address(), post.address(), stats.clone());
         let mut cache_context = Context::new();
         cache.handle(GamesInPlay(plan.games), &mut cache_context);
         let limits = ProbationLimits { evaluations: 3, max_flawed_rate: 0.01 };
@@ -96,7 +90,7 @@ impl World {
             trace: Trace { seed, steps: Vec::new() },
             cache,
             cache_context,
-            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, plan.warm, addresses, control.clone(), stats),
+            batcher: BatcherActor::new(pool.clone(), plan.policy, limits, addresses, control.clone(), stats),
             batcher_context: Context::new(),
             control,
             pool,
@@ -270,7 +264,7 @@ impl World {
         let sent = self.sent.iter_mut().find(|(other, _)| *other == who);
         let Some(mail) = sent.and_then(|(_, sent)| sent.pop_front()) else { return };
         match mail {
-            mail @ (Mail::Lookup(_) | Mail::BatchDone(_) | Mail::ModelChanged(_) | Mail::DeviceIdle(_)) => {
+            mail @ (Mail::Lookup(_) | Mail::BatchDone(_) | Mail::ModelChanged(_)) => {
                 self.cache_mail.push_back(mail);
             }
             mail @ (Mail::Evaluate(_)
@@ -294,7 +288,6 @@ impl World {
         let (name, over) = match &mail {
             Mail::Lookup(_) => ("cache: Lookup", "cache panicked over Lookup"),
             Mail::ModelChanged(_) => ("cache: ModelChanged", "cache panicked over ModelChanged"),
-            Mail::DeviceIdle(_) => ("cache: DeviceIdle", "cache panicked over DeviceIdle"),
             Mail::BatchDone(done) => {
                 self.books.returned(&done.ids);
                 if let Ok(answer) = &done.outcome {
@@ -309,8 +302,6 @@ impl World {
             _ => return,
         };
         self.books.count(name);
-        let idle = matches!(mail, Mail::DeviceIdle(_));
-        let flying = self.cache.flying().len();
         let heard = match &mail {
             Mail::ModelChanged(ModelChanged(generation)) => generation.number,
             Mail::BatchDone(done) => done.outcome.as_ref().map_or(0, |answer| answer.generation.number),
@@ -328,7 +319,6 @@ impl World {
                 Mail::Lookup(message) => cache.handle(message, context),
                 Mail::BatchDone(message) => cache.handle(message, context),
                 Mail::ModelChanged(message) => cache.handle(message, context),
-                Mail::DeviceIdle(message) => cache.handle(message, context),
                 _ => {}
             }
             disarm();
@@ -339,9 +329,6 @@ impl World {
         });
         if handled {
             self.books.heard(heard);
-            if idle && self.cache.flying().len() > flying {
-                self.books.count("cache: leaves warmed");
-            }
         }
         if !survived {
             self.books.count(over);

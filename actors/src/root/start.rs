@@ -97,11 +97,11 @@ pub(super) async fn start<G: Game>(
         _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
     };
     let start_cache = {
-        let (limits, warm) = (options.cache, options.warm_after_swap);
+        let limits = options.cache;
         let (batcher, waiting) = (batcher.clone().recipient(), batcher.clone().recipient());
         let (own, stats) = (cache.clone().recipient(), stats.clone());
         move || {
-            let cache = CacheActor::new(limits, warm, batcher, waiting, own, stats);
+            let cache = CacheActor::new(limits, batcher, waiting, own, stats);
             let nearby = cache.nearby();
             actix::spawn(cache_mailbox.supervise(cache, cache_spec));
             nearby
@@ -116,13 +116,12 @@ pub(super) async fn start<G: Game>(
     let batcher_actor = {
         let addresses = BatcherAddresses {
             cache: cache.clone().recipient(),
-            idle: cache.clone().recipient(),
             proven: loader.clone().recipient(),
             withdrawn: loader.clone().recipient(),
         };
         let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
-        let (control, warm) = (control.clone(), options.warm_after_swap);
-        move || BatcherActor::new(pool, policy, limits, warm, addresses, control, stats)
+        let control = control.clone();
+        move || BatcherActor::new(pool, policy, limits, addresses, control, stats)
     };
     launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
 

@@ -146,8 +146,6 @@ table! {
         cache_misses: result = "miss";
         cache_in_flight_hits: result = "in_flight";
     }
-    /// Leaves that no game had asked for: evaluated in idle time after a swap, because games often asked the model before for them.
-    Counter(Leaves) cache_warmed_total { cache_warmed; }
     /// Evaluations in the cache.
     Gauge(Entries) cache_entries { cache_entries; }
     /// Bytes of the cache, by an estimate that is within 5%.

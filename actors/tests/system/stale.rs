@@ -230,7 +230,6 @@ fn prove(last: i64, threads: usize, agents: [Agent; 2], tree_reuse: bool, cache_
         ..Scenario::games(0)
     };
     scenario.cache.max_entries = cache_entries;
-    scenario.warm_after_swap = 30;
     scenario.settings.agents = agents;
     scenario.settings.tree_reuse = tree_reuse;
     // The proof asks for everything: what is kept must not make another game.

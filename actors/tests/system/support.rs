@@ -55,7 +55,6 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) batching: BatchPolicy,
     pub(crate) unload_after: Option<Duration>,
     pub(crate) cache: CacheLimits,
-    pub(crate) warm_after_swap: usize,
     pub(crate) on_ply: Option<GameHook<G>>,
     pub(crate) journal_keeps_games: bool,
     pub(crate) hang_limits: HangLimits,
@@ -118,7 +117,6 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             batching: BatchPolicy { max_batch: 16, max_wait: Duration::ZERO, min_share: 4, cores: 1 },
             unload_after: None,
             cache: CacheLimits { max_bytes: 16 << 20, max_entries: None },
-            warm_after_swap: 0,
             on_ply: None,
             journal_keeps_games: false,
             hang_limits: HangLimits::default(),
@@ -176,7 +174,6 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             unload_after: self.unload_after,
             probation: ProbationLimits { evaluations: 1_000, max_flawed_rate: 0.01 },
             cache: self.cache,
-            warm_after_swap: self.warm_after_swap,
             source: self.source,
             origin: self.origin,
             output: Output {

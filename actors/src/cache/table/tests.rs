@@ -7,8 +7,6 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::testing::{FLAWED, Inbox, Numbers, answer, leaf, nth, play, settle, value};
 
-mod warm;
-
 const ROOMY: CacheLimits = CacheLimits { max_bytes: 1 << 30, max_entries: None };
 
 /// A table, the mail of those who ask it, and its own mail.
@@ -22,7 +20,7 @@ struct Stage {
 impl Stage {
     fn new(limits: CacheLimits) -> Self {
         let done = Inbox::new();
-        let table = Table::new(limits, Warming::new(2), done.address.clone());
+        let table = Table::new(limits, done.address.clone());
         Self { table, limits, answers: Inbox::new(), done }
     }
 
@@ -318,8 +316,6 @@ enum Step {
         lag: u64,
     },
     Fail(usize),
-    /// A thread has nothing to do.
-    Warm,
     Restart,
 }
 
@@ -329,7 +325,6 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (any::<usize>(), prop_oneof![9 => Just(0u64), 1 => Just(1)]).prop_map(|(batch, lag)| Step::Run { batch, lag }),
         1 => any::<usize>().prop_map(Step::Fail),
         1 => any::<bool>().prop_map(|heard| Step::Swap { heard }),
-        1 => Just(Step::Warm),
         1 => Just(Step::Restart),
     ]
 }
@@ -423,7 +418,6 @@ async fn check(steps: Vec<Step>, limits: CacheLimits) {
                 stage.deliver().await;
             }
             Step::Run { .. } | Step::Fail(_) => {}
-            Step::Warm => stage.table.warm(2),
             Step::Restart => {
                 stage.restart();
                 life += 1;
