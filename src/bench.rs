@@ -8,14 +8,12 @@
 //! - `progress`: what is being measured, and how long it will take
 //! - `compare`: figures of now beside those of an earlier run
 //! - `report`: all of it as a table or as JSON
-//! - `speed` (`bench` itself), `outside`, `growth`, `swap`, `metrics`: the measurements
+//! - `speed` (`bench` itself), `outside`, `swap`: the measurements
 
 mod compare;
 mod figures;
 mod ground;
-mod growth;
 mod measure;
-mod metrics;
 mod outside;
 mod process;
 mod progress;
@@ -27,9 +25,7 @@ mod text;
 #[cfg(test)]
 pub(crate) use self::ground::Ground;
 pub(crate) use self::{
-    growth::growth,
     measure::{Until, Window, measure},
-    metrics::metrics,
     outside::outside,
     speed::speed,
     swap::swap,

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub(crate) use self::bench::{BenchArgs, BenchWhat, GrowthArgs, MetricsArgs, OutputArgs, OutsideArgs, SwapArgs};
+pub(crate) use self::bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs};
 use self::read::{Words, above_zero, whole};
 use self::uses::takes;
 use crate::client::ClientArgs;

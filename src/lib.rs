@@ -170,8 +170,6 @@ fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
     match &args.what {
         None => bench::speed(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Outside(args)) => bench::outside(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
-        Some(BenchWhat::Growth(args)) => bench::growth(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
         Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
-        Some(BenchWhat::Metrics(args)) => bench::metrics(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
     }
 }

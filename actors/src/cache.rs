@@ -10,7 +10,6 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
-pub(crate) use self::table::Counts;
 use self::table::Table;
 pub use self::{nearby::NearbyCache, rehearsal::CacheRehearsal, store::CacheLimits};
 use crate::{

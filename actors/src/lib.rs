@@ -20,7 +20,6 @@
 //! - [`game`], [`games`]: the games and who starts them
 //! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it
-//! - [`overhead`]: what counting costs
 
 pub mod account;
 pub mod batcher;
@@ -37,8 +36,6 @@ pub mod inference;
 mod interleave;
 pub mod loader;
 pub mod onnx;
-#[doc(hidden)]
-pub mod overhead;
 pub mod rejections;
 pub mod root;
 pub mod stats;

@@ -38,7 +38,6 @@ mod signature;
 mod throughput;
 mod trial;
 
-pub(crate) use self::throughput::thread_cpu_seconds;
 pub use self::{
     binding::Rows,
     buckets::BatchBuckets,

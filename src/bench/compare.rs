@@ -202,8 +202,8 @@ mod tests {
                 refused(text)
             );
         }
-        let other = refused(r#"{"bench": "growth", "setup": {}, "figures": {}}"#);
-        assert_eq!(other, r#"it holds figures of another measurement: "growth", not "speed""#);
+        let other = refused(r#"{"bench": "outside", "setup": {}, "figures": {}}"#);
+        assert_eq!(other, r#"it holds figures of another measurement: "outside", not "speed""#);
         let missing = format!("{:#}", Earlier::read(Path::new("/nowhere/b.json"), "speed").unwrap_err());
         assert!(missing.starts_with("--compare: failed to read /nowhere/b.json: "), "{missing}");
     }

@@ -223,6 +223,7 @@ impl Figures {
     }
 
     /// The median of the figure of that name.
+    #[cfg(test)]
     pub(super) fn median(&self, name: &str) -> Option<f64> {
         self.get(name).map(|figure| figure.spread().median)
     }

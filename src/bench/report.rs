@@ -54,11 +54,6 @@ impl Setup {
         })
     }
 
-    /// Cores that this process may use.
-    pub(super) fn cores(&self) -> usize {
-        self.cores
-    }
-
     /// In words.
     pub(super) fn text(&self) -> String {
         let Self { board_size: side, max_walls, leaf_parallelism, games_at_once, inference_threads, .. } = self;

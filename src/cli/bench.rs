@@ -49,13 +49,8 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchWhat {
     /// Measure all but the network: whole games, and openings only, with a network that costs nothing
     Outside(Box<OutsideArgs>),
-    /// Measure how speed, latency and memory grow with games, leaves per game and inference threads
-    Growth(Box<GrowthArgs>),
     /// Measure what play loses while models are swapped
     Swap(Box<SwapArgs>),
-    /// Measure what all metrics cost; fails if it is 1% of the CPU time of play or more
-    #[command(hide = true)]
-    Metrics(Box<MetricsArgs>),
 }
 
 /// Arguments of `bench outside`.
@@ -78,32 +73,6 @@ pub(crate) struct OutsideArgs {
     pub flags: Flags,
 }
 
-/// Arguments of `bench growth`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct GrowthArgs {
-    /// How results are given.
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Seconds for each measurement; where games wait longer for their evaluations it takes up to ten times that
-    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
-    pub seconds: f64,
-    /// Rounds; medians and spreads are printed
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1, 100), allow_negative_numbers = true)]
-    pub rounds: usize,
-    /// Numbers of games in play at once
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,16,64,256,1024", value_parser = whole::<u32>(1, 65_536), allow_negative_numbers = true)]
-    pub games: Vec<u32>,
-    /// Numbers of leaves gathered from one tree at a time (K)
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,4,8,16,32", value_parser = whole::<u32>(1, 1024), allow_negative_numbers = true)]
-    pub leaves: Vec<u32>,
-    /// Numbers of inference threads, with the games and leaves of the settings [default: 1 to the number of cores]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = whole::<u32>(1, 256), allow_negative_numbers = true)]
-    pub threads: Vec<u32>,
-    /// The settings to measure.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
 /// Arguments of `bench swap`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SwapArgs {
@@ -117,20 +86,6 @@ pub(crate) struct SwapArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole::<u64>(1, 10_000), allow_negative_numbers = true)]
     pub swaps: u64,
     /// The settings to measure; --model-path names the model, which is published again and again.
-    #[command(flatten)]
-    pub flags: Flags,
-}
-
-/// Arguments of `bench metrics`.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct MetricsArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// Seconds to play
-    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = above_zero(3600.0), allow_negative_numbers = true)]
-    pub seconds: f64,
-    /// The settings to measure.
     #[command(flatten)]
     pub flags: Flags,
 }

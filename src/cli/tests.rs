@@ -55,8 +55,8 @@ fn commands_list_and_take_the_flags_that_they_use_and_no_others() {
         assert!(error.to_string().contains(&expected), "{error}");
         assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()));
     }
-    let growth = ["bench", "growth", "--no-resume", "--http-listen", "none"];
-    let error = parse_from(&growth).unwrap_err().to_string();
+    let outside = ["bench", "outside", "--no-resume", "--http-listen", "none"];
+    let error = parse_from(&outside).unwrap_err().to_string();
     assert!(error.contains("--no-resume, --http-listen has no meaning for `selfplayd bench`"), "{error}");
     // Where a flag is named that no longer exists, nothing would be hidden.
     let known: BTreeSet<_> = Flags::default().values().iter().map(|flag| flag.flag).collect();
@@ -77,7 +77,6 @@ fn numbers_of_commands_say_what_they_may_be() {
     for (args, expected) in [
         (&["bench", "--seconds", "-3"][..], "'-3' for '--seconds <S>': must be a number above 0, at most 3600"),
         (&["bench", "--rounds", "x"], "'x' for '--rounds <N>': must be a whole number from 1 to 100"),
-        (&["bench", "growth", "--games", "1,0"], "'0' for '--games <LIST>': must be a whole number from 1 to 65536"),
         (&["tune", "--minutes", "nan"], "'nan' for '--minutes <T>': must be a number above 0, at most 1440"),
         (&["show", "x", "--ply", "-1"], "'-1' for '--ply <N>': must be a whole number from 0"),
     ] {
@@ -154,11 +153,6 @@ fn a_model_is_checked_and_swaps_are_measured_with_the_settings_of_play() {
     assert_eq!((swap.every, swap.swaps), (0.5, 10));
     assert_eq!(given(&swap.flags), [("--model-path", "model.path", "m.onnx".to_owned())]);
     assert!(parse_from(&["bench", "--rounds", "2", "swap"]).is_err());
-
-    let cli = parse_from(&["bench", "metrics", "--seconds", "2", "--evaluator", "uniform"]).unwrap();
-    let Some(Command::Bench(bench)) = cli.command else { panic!("not bench: {cli:?}") };
-    let Some(BenchWhat::Metrics(metrics)) = bench.what else { panic!("not metrics: {bench:?}") };
-    assert_eq!(given(&metrics.flags), [("--evaluator", "inference.evaluator", "uniform".to_owned())]);
 }
 
 #[test]

@@ -48,9 +48,7 @@ impl Cli {
             Command::Bench(args) => match &args.what {
                 None => ("bench", &args.flags),
                 Some(BenchWhat::Outside(args)) => ("bench", &args.flags),
-                Some(BenchWhat::Growth(args)) => ("bench", &args.flags),
                 Some(BenchWhat::Swap(args)) => ("bench", &args.flags),
-                Some(BenchWhat::Metrics(args)) => ("bench", &args.flags),
             },
             _ => return None,
         })

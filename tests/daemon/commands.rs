@@ -219,20 +219,6 @@ fn everything_but_the_network_is_measured() {
 }
 
 #[test]
-fn growth_is_measured_at_every_point() {
-    let dir = TempDir::new().unwrap();
-    let points = "growth --seconds 0.3 --evaluator uniform --games 2,1 --leaves 1,8,32 --threads 1";
-    let report: Value = serde_json::from_str(&bench(&dir, &format!("{points} --json")).succeeded().out).unwrap();
-    let points = ["threads_1", "games_1_k_1", "games_1_k_8", "games_2_k_1", "games_2_k_8"];
-    for point in points {
-        let names = ["simulations_per_s", "ticket_ms_mean", "memory_mib"].map(|name| format!("{point}.{name}"));
-        let medians = medians(&report, &names.each_ref().map(String::as_str));
-        assert!(medians.into_iter().all(|median| median > 0.0), "{point}: {report}");
-    }
-    assert_eq!(report["figures"]["games_1_k_32.memory_mib"], Value::Null, "no more leaves than simulations: {report}");
-}
-
-#[test]
 fn settings_are_tuned_and_written_only_where_they_are_better() {
     let dir = TempDir::new().unwrap();
     let config = Config { board: 3, walls: 1, ..Config::QUICK }.write(dir.path());
