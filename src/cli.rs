@@ -2,6 +2,7 @@
 //! the keys that they set (`configs/default.toml`).
 
 mod bench;
+mod client;
 mod read;
 mod uses;
 
@@ -9,10 +10,12 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub(crate) use self::bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs};
 use self::read::{Words, above_zero, whole};
 use self::uses::takes;
-use crate::client::ClientArgs;
+pub(crate) use self::{
+    bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs},
+    client::ClientArgs,
+};
 use crate::exit::Exit;
 use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choices, default_of};
 

@@ -7,36 +7,19 @@
 mod request;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use axum::http::Method;
-use clap::Args;
 
 use self::request::{Answer, Place, Unreachable};
 use crate::{
+    cli::ClientArgs,
     exit::Exit,
     http::{Reloaded, Words},
     status::Status,
     streams::{complain, print},
     token::Token,
 };
-
-/// How a running daemon is reached.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ClientArgs {
-    /// Where the daemon serves HTTP, as its log says
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9466")]
-    pub address: String,
-    /// The daemon's Unix socket instead
-    #[arg(long, value_name = "PATH", conflicts_with = "address")]
-    pub socket: Option<PathBuf>,
-    /// A file with the token that the daemon wants to see
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Print the daemon's answer as JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// What is asked of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

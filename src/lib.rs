@@ -9,7 +9,7 @@
 //! - `settings`: what can be set, and from where
 //! - `telemetry`: the log
 //! - `cli`: the command line
-//! - `sizes`, `agents`: from settings to threads, batches and players
+//! - `agents`, `sizes`: from settings to players, threads and batches
 //! - `run`: what a daemon plays for
 //! - `siblings`: other daemons that play into the same output directory
 //! - `view`: games as data for people
@@ -21,6 +21,7 @@
 //! - `service`: what a service manager is told
 //! - `live_settings`, `operator`, `control`: settings that change while games are played, and what else a running daemon
 //!   may be told
+//! - `memory`, `auto_games`: what keeps memory within bounds, and the number of games near what the device needs
 //! - `status`, `http`: how it is doing, and who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on

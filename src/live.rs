@@ -19,8 +19,8 @@ use selfplay_engine::{
 use serde::Serialize;
 
 use crate::{
-    status::as_text,
     view::{BoardView, GameView, Ply, result_name, rounded},
+    words::as_text,
 };
 
 /// How many games that ended are kept.

@@ -7,13 +7,26 @@ use std::{
 };
 
 use selfplay_actors::stats::Snapshot;
+use serde::{Deserialize, Serialize};
 
-use crate::{status::BatchStatus, words::about};
+use crate::words::about;
 
 /// The speed of play is that of the last minute: it changes with the model and with what else the machine does.
 const SPAN: Duration = Duration::from_secs(60);
 /// Between two moments that are kept.
 const STEP: Duration = Duration::from_secs(1);
+
+/// How far a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BatchStatus {
+    /// Games to be played.
+    pub games: u64,
+    /// Games on the disk.
+    pub written: u64,
+    /// How long the others will take at the speed of the last minute; `null` before the first game has ended, and while nothing
+    /// is played.
+    pub seconds_left: Option<f64>,
+}
 
 /// Follows a batch. All methods may be called from any thread.
 #[derive(Debug)]

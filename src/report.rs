@@ -13,7 +13,11 @@ use selfplay_actors::{
     stats::{Snapshot, Stats},
 };
 
-use crate::{progress::Progress, status::BatchStatus, streams::LostLines, words::about};
+use crate::{
+    progress::{BatchStatus, Progress},
+    streams::LostLines,
+    words::about,
+};
 
 const SUMMARY_EVERY: Duration = Duration::from_secs(10);
 /// How often what holds play back is said again.

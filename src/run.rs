@@ -2,10 +2,20 @@
 
 use std::path::{self, Path};
 
-use crate::{
-    settings::{EvaluatorKind, Settings},
-    status::RunStatus,
-};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{EvaluatorKind, Settings};
+
+/// What a daemon plays for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunStatus {
+    /// What the run is called.
+    pub name: String,
+    /// Where finished games go.
+    pub output_dir: String,
+    /// Where models come from: a file or a directory; `null` without models.
+    pub model_source: Option<String>,
+}
 
 impl RunStatus {
     /// By `settings`, for games that go to `dir`.

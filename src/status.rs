@@ -29,7 +29,9 @@ pub(crate) use self::{
     figures::{Facts, Sources},
     sampler::Sampler,
 };
-use crate::{control::ControlState, siblings::Sibling, streams::LostLines};
+use crate::{
+    control::ControlState, progress::BatchStatus, run::RunStatus, siblings::Sibling, streams::LostLines, words::as_text,
+};
 
 /// Version of the document's meaning.
 pub(crate) const SCHEMA: u32 = 2;
@@ -103,32 +105,6 @@ pub(crate) struct Status {
     pub totals: BTreeMap<String, u64>,
 }
 
-/// What a daemon plays for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunStatus {
-    /// What the run is called.
-    pub name: String,
-    /// Where finished games go.
-    pub output_dir: String,
-    /// Where models come from: a file or a directory; `null` without models.
-    pub model_source: Option<String>,
-}
-
-/// Numbers that are written as text, and read from either.
-pub(crate) mod as_text {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(number)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        number.ok_or_else(|| D::Error::custom("not a number"))
-    }
-}
-
 /// What ends a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,18 +113,6 @@ pub(crate) enum Mode {
     Continuous,
     /// The last of its games.
     Batch,
-}
-
-/// How far a batch is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct BatchStatus {
-    /// Games to be played.
-    pub games: u64,
-    /// Games on the disk.
-    pub written: u64,
-    /// How long the others will take at the speed of the last minute; `null` before the first game has ended, and while nothing
-    /// is played.
-    pub seconds_left: Option<f64>,
 }
 
 /// What a daemon is doing; of several, the first.

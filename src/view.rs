@@ -9,7 +9,7 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
-use crate::status::as_text;
+use crate::words::as_text;
 
 /// How many of a ply's moves are kept, the most visited first.
 pub(crate) const TOP_MOVES: usize = 5;

@@ -1,4 +1,4 @@
-//! Spans of time and sizes as people read them.
+//! Spans of time and sizes as people read them, and numbers as text.
 
 /// A span of time in its two largest units.
 pub(crate) fn duration(seconds: f64) -> String {
@@ -31,6 +31,21 @@ pub(crate) fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", UNITS[unit]) }
+}
+
+/// Numbers that are written as text, and read from either.
+pub(crate) mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        number.ok_or_else(|| D::Error::custom("not a number"))
+    }
 }
 
 #[cfg(test)]

@@ -19,12 +19,10 @@ use self::{
     queue::Queue,
 };
 use crate::{
-    cache::ModelChanged,
     control::Control,
     inference::InferencePool,
-    loader::{ModelProven, ModelWithdrawn},
     stats::{Stats, monotonic_ms},
-    ticket::{Generation, LeafBatch, Tally},
+    ticket::{Generation, LeafBatch, Tally, WorkerFree},
 };
 
 /// Leaves to evaluate. Sent by the cache; what becomes of them is reported as the batch says.
@@ -38,12 +36,6 @@ pub struct Evaluate<G: Game>(pub LeafBatch<G>);
 #[rtype(result = "()")]
 pub struct AllGamesWait;
 
-/// An inference thread has finished a batch. Sent with the thread's report to the cache, by the drop of a
-/// [`ThreadFreed`](crate::ticket::ThreadFreed).
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct WorkerFree(pub Tally);
-
 /// A loaded, checked and warmed model takes over: one evaluator per inference thread. Sent by the model loader; the cache is
 /// told before the first batch runs on it.
 #[derive(Message)]
@@ -53,6 +45,32 @@ pub struct SwapModel<G: Game> {
     pub generation: Generation,
     /// One per inference thread.
     pub evaluators: Vec<Box<dyn Evaluator<G>>>,
+}
+
+/// From now on another model answers. Sent by the batcher before it runs the first batch on that model; requests still open
+/// are asked again of the new model.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ModelChanged(pub Generation);
+
+/// A model must not be used any more, as its evaluations are not finite: it is never tried again, and the last one that proved
+/// itself takes over as a new generation. Sent by the batcher; of no effect when a newer model serves already.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ModelWithdrawn {
+    /// The model.
+    pub generation: Generation,
+    /// What is wrong with it, for people.
+    pub reason: String,
+}
+
+/// A model has passed its probation: should a later one fail, play goes on with this one. Sent by the batcher, once per
+/// generation.
+#[derive(Clone, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct ModelProven {
+    /// The model.
+    pub generation: Generation,
 }
 
 /// The inference threads are to drop the model. Sent by the model loader during pause number `pause`; the next [`SwapModel`]

@@ -13,16 +13,10 @@ use selfplay_engine::Game;
 use self::table::Table;
 pub use self::{nearby::NearbyCache, rehearsal::CacheRehearsal, store::CacheLimits};
 use crate::{
-    batcher::{AllGamesWait, Evaluate},
+    batcher::{AllGamesWait, Evaluate, ModelChanged},
     stats::{Sampler, Stats},
-    ticket::{BatchDone, Generation, Lookup},
+    ticket::{BatchDone, Lookup},
 };
-
-/// From now on another model answers. Sent by the batcher before it runs the first batch on that model; requests still open
-/// are asked again of the new model.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct ModelChanged(pub Generation);
 
 /// The cache is to hold no more than so many bytes from now on. Sent by the root.
 #[derive(Debug, Message)]

@@ -12,7 +12,13 @@ use std::{
     time::Instant,
 };
 
+use actix::Message;
 use serde::Serialize;
+
+/// A pause is over. Sent by the root to the actors that rest during one: batcher, games' supervisor and loader.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PlayResumed;
 
 /// How a process is steered, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

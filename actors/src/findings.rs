@@ -7,8 +7,6 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Stats;
-
 /// How a look for a model can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,23 +93,6 @@ impl Findings {
 
     fn lock(&self) -> MutexGuard<'_, Option<Found>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stats {
-    /// Counts a look for a model.
-    pub(crate) fn found(&self, outcome: LookOutcome) {
-        let counter = match outcome {
-            LookOutcome::Nothing => &self.looks_nothing,
-            LookOutcome::Unchanged => &self.looks_unchanged,
-            LookOutcome::OnResume => &self.looks_on_resume,
-            LookOutcome::Served => &self.looks_served,
-            LookOutcome::Incomplete => &self.looks_incomplete,
-            LookOutcome::Refused => &self.looks_refused,
-            LookOutcome::Unreadable => &self.looks_unreadable,
-            LookOutcome::Coming => return, // Not an end.
-        };
-        counter.add(1);
     }
 }
 

@@ -34,9 +34,8 @@ pub use self::room::Room;
 use crate::{
     account,
     cache::NearbyCache,
-    loader::InService,
     stats::Stats,
-    ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
+    ticket::{Evaluated, InService, Lookup, Reply, Ticket, TicketError},
     writer::{GameFinished, GameRejected},
 };
 

@@ -21,6 +21,7 @@ use crate::{
     health::ExitReason,
     stats::Stats,
     supervision::ChildGaveUp,
+    writer::{Credit, HoldStarts},
 };
 
 /// A model is in service: games may start. Sent by the loader.
@@ -45,16 +46,6 @@ pub struct GamesStopped {
     /// Games that were in play or parked.
     pub unfinished: u64,
 }
-
-/// One game is safe on disk: another may start. Sent by the writer.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Credit;
-
-/// Whether games may start: not while the disk has too little room. Sent by the writer when that changes.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct HoldStarts(pub bool);
 
 /// Play is changed from now on. Sent by the root.
 #[derive(Clone, Debug, Default, Message)]

@@ -29,11 +29,10 @@ use selfplay_engine::{ActionSet as _, Evaluations, Evaluator, Game, evaluation::
 pub(crate) use self::by_hand::{HandThread, ThreadStep};
 use crate::{
     account::{Account, Role},
-    batcher::WorkerFree,
     health::{Child, ExitReason, Health, Member, Presence},
     stats::Stats,
     supervision::{Budget, ChildGaveUp, caught, panic_text},
-    ticket::{Answer, Generation, LeafBatch, Tally, ThreadFreed, TicketError},
+    ticket::{Answer, Generation, LeafBatch, Tally, ThreadFreed, TicketError, WorkerFree},
 };
 
 enum Command<G: Game> {

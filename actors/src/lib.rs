@@ -4,6 +4,7 @@
 //! [`game`] → [`cache`] → [`batcher`] → [`inference`] → [`cache`] → [`game`]; a finished game's: [`game`] → [`writer`]; a
 //! model's: [`loader`] → [`batcher`] → [`inference`] and [`cache`]. Modules in dependency order, low to high:
 //!
+//! - `error_text`: errors as text
 //! - [`account`]: where the threads' time goes
 //! - [`rejections`]: why the last models were refused
 //! - [`findings`]: what was found when a model was looked for last
@@ -16,16 +17,21 @@
 //! - [`ticket`]: requests, batches and the promise of one answer each
 //! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
 //! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
-//! - [`writer`], [`loader`]: games out, models in
+//! - [`writer`]: games out
 //! - [`game`], [`games`]: the games and who starts them
+//! - [`loader`]: models in
 //! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it
+//!
+//! A command stands with the part that obeys it, an event with the part that speaks it; what two must know before either exists stands
+//! below both, in [`ticket`] and [`control`]. `cargo xtask arrows` holds the modules to this order.
 
 pub mod account;
 pub mod batcher;
 pub mod bottleneck;
 pub mod cache;
 pub mod control;
+mod error_text;
 pub mod faults;
 pub mod findings;
 pub mod game;

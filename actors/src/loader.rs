@@ -49,14 +49,13 @@ use self::{
     unfinished::{Overdue, Unfinished},
 };
 use crate::{
-    batcher::{SwapModel, UnloadModel},
+    batcher::{ModelProven, ModelWithdrawn, SwapModel, UnloadModel},
     control::Control,
     findings::{Found, LookOutcome},
     games::StartGames,
     onnx::ModelFile,
-    root::Fatal,
     stats::Stats,
-    ticket::Generation,
+    ticket::{Generation, InService},
     writer::EncodingChosen,
 };
 
@@ -70,9 +69,6 @@ const FIXED_POLL: Duration = Duration::from_secs(1);
 const PANICS: u32 = 2;
 /// Niceness of the loader's thread: on a busy CPU it gets about a tenth of what an inference thread gets.
 const NICENESS: i32 = 10;
-
-/// Tells the number of the generation that new batches go to, 0 before the first model. May be asked from any thread.
-pub type InService = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Whom the loader tells of a new model.
 #[derive(Clone)]
@@ -113,24 +109,12 @@ pub struct ReleaseModel {
     pub(crate) pause: u64,
 }
 
-/// A model must not be used any more, as its evaluations are not finite: it is never tried again, and the last one that proved
-/// itself takes over as a new generation. Sent by the batcher; of no effect when a newer model serves already.
-#[derive(Clone, Debug, PartialEq, Eq, Message)]
+/// Nothing can ever be played. Sent by the loader.
+#[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct ModelWithdrawn {
-    /// The model.
-    pub generation: Generation,
-    /// What is wrong with it, for people.
+pub struct Fatal {
+    /// What to tell the user.
     pub reason: String,
-}
-
-/// A model has passed its probation: should a later one fail, play goes on with this one. Sent by the batcher, once per
-/// generation.
-#[derive(Clone, Debug, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub struct ModelProven {
-    /// The model.
-    pub generation: Generation,
 }
 
 /// Lets the calling thread run only where others leave time. To be called on the thread that a loader will live on; that
@@ -455,5 +439,22 @@ impl<G: Game> Handler<ModelProven> for ModelLoaderActor<G> {
         if let Some(serving) = self.serving.as_mut().filter(|serving| serving.kept.generation == generation) {
             serving.proven = true;
         }
+    }
+}
+
+impl Stats {
+    /// Counts a look for a model.
+    pub(crate) fn found(&self, outcome: LookOutcome) {
+        let counter = match outcome {
+            LookOutcome::Nothing => &self.looks_nothing,
+            LookOutcome::Unchanged => &self.looks_unchanged,
+            LookOutcome::OnResume => &self.looks_on_resume,
+            LookOutcome::Served => &self.looks_served,
+            LookOutcome::Incomplete => &self.looks_incomplete,
+            LookOutcome::Refused => &self.looks_refused,
+            LookOutcome::Unreadable => &self.looks_unreadable,
+            LookOutcome::Coming => return, // Not an end.
+        };
+        counter.add(1);
     }
 }

@@ -40,19 +40,6 @@ pub struct Drain {
     pub grace: Duration,
 }
 
-/// A pause is over. Sent by the root to the actors that rest during one: batcher, games' supervisor and loader.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PlayResumed;
-
-/// Nothing can ever be played. Sent by the loader.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Fatal {
-    /// What to tell the user.
-    pub reason: String,
-}
-
 /// How the process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {

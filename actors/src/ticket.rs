@@ -6,8 +6,6 @@ use actix::{Message, Recipient};
 use selfplay_engine::{Evaluations, Game, Leaf, evaluation::RawOutput};
 use thiserror::Error;
 
-use crate::batcher::WorkerFree;
-
 /// Number of a request, unique within the game that asks.
 pub type Ticket = u64;
 
@@ -19,6 +17,9 @@ pub struct Generation {
     /// The trainer's version.
     pub version: i64,
 }
+
+/// Tells the number of the generation that new batches go to, 0 before the first model. May be asked from any thread.
+pub type InService = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Why a request has no evaluations.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -157,6 +158,12 @@ pub struct Tally {
     /// Those among them whose numbers are not finite.
     pub flawed: u64,
 }
+
+/// An inference thread has finished a batch. Sent with the thread's report to the cache, by the drop of a
+/// [`ThreadFreed`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct WorkerFree(pub Tally);
 
 /// The duty to tell the batcher that an inference thread has finished a batch; done when it is dropped.
 #[derive(Debug)]

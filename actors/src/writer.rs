@@ -34,7 +34,7 @@ use self::{
     variety::Variety,
 };
 use crate::{
-    games::{Credit, HoldStarts},
+    error_text::with_sources,
     stats::{Counter, Stats},
 };
 
@@ -56,6 +56,16 @@ pub struct GameFinished<G: Game> {
     /// Hash of the settings that it was played with.
     pub settings_hash: Arc<str>,
 }
+
+/// One game is safe on disk: another may start. Sent by the writer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Credit;
+
+/// Whether games may start: not while the disk has too little room. Sent by the writer when that changes.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct HoldStarts(pub bool);
 
 /// How positions are laid out in the files: as the network takes them. Sent by the loader before the first game starts.
 #[derive(Debug, Message)]
@@ -358,17 +368,6 @@ impl Stats {
 fn unix_ms() -> u64 {
     // A clock before 1970 counts as 1970; the names stay in order all the same.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
-/// An error's text with those of its sources.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 impl<G: Game> Actor for WriterActor<G> {

@@ -11,7 +11,7 @@ use selfplay_actors::{
 };
 
 use super::{Feed, Samples};
-use crate::{progress::Progress, status::RunStatus, streams::LostLines};
+use crate::{progress::Progress, run::RunStatus, streams::LostLines};
 
 /// What there is to say about this process that no counter tells.
 pub(crate) struct About {

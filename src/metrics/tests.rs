@@ -20,8 +20,9 @@ use self::exposition::Exposition;
 use super::*;
 use crate::{
     bench::Ground,
+    run::RunStatus,
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
-    status::{RunStatus, tests::SIZES},
+    status::tests::SIZES,
 };
 
 const GAMES: u64 = 6;

@@ -11,10 +11,15 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    BatchStatus, Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Limit, Mode, Restarts,
-    RunStatus, ThreadStatus, WriterStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Limit, Mode, Restarts, ThreadStatus,
+    WriterStatus,
 };
-use crate::{control::Control, progress::Progress, siblings::Siblings};
+use crate::{
+    control::Control,
+    progress::{BatchStatus, Progress},
+    run::RunStatus,
+    siblings::Siblings,
+};
 
 /// What never changes while a daemon runs.
 #[derive(Clone, Debug)]

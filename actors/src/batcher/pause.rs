@@ -5,7 +5,7 @@ use selfplay_engine::Game;
 use tokio::time::Instant;
 
 use super::{BatcherActor, SetMaxWait, UnloadModel};
-use crate::root::PlayResumed;
+use crate::control::PlayResumed;
 
 impl<G: Game> Handler<UnloadModel> for BatcherActor<G> {
     type Result = ();

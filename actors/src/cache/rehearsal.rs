@@ -1,16 +1,29 @@
 //! The cache's table with nothing around it, for benchmarks.
 
+use actix::{Actor, Context, Handler};
 use selfplay_engine::{Evaluations, Evaluator, Game, Leaf, evaluation::EvaluateError};
 
 use super::{CacheActor, CacheLimits, table::Table};
 use crate::{
-    game::GameActor,
     supervision::mailbox,
     ticket::{Answer, BatchDone, Evaluated, Generation, Lookup, Reply},
 };
 
 /// The one model there is.
 const GENERATION: Generation = Generation { number: 1, version: 1 };
+
+/// Who asks: gets no answer, as its mailbox is gone.
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+impl Handler<Evaluated> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: Evaluated, _: &mut Self::Context) {}
+}
 
 /// A table whose requests come from no game: their answers are dropped.
 pub struct CacheRehearsal<G: Game> {
@@ -24,7 +37,7 @@ impl<G: Game> CacheRehearsal<G> {
     pub fn new(limits: CacheLimits) -> Self {
         let mut table = Table::new(limits, mailbox::<CacheActor<G>>().0.recipient());
         table.change_model(GENERATION);
-        Self { table, nobody: mailbox::<GameActor<G>>().0.recipient() }
+        Self { table, nobody: mailbox::<Nobody>().0.recipient() }
     }
 
     /// Looks up what one gather asks.

@@ -16,8 +16,8 @@ use super::{
     *,
 };
 use crate::{
-    batcher::Evaluate,
-    cache::{CacheActor, CacheLimits, ModelChanged},
+    batcher::{Evaluate, ModelChanged},
+    cache::{CacheActor, CacheLimits},
     testing::{Inbox, nth, play, play_settings},
     ticket::{Answer, BatchDone, Flaw, Origins},
 };

@@ -4,7 +4,7 @@ use actix::Handler;
 use selfplay_engine::Game;
 
 use super::{CREDITS_PER_SLOT, ChangeGames, GamesSupervisor, Schedule};
-use crate::{game::ParkGame, root::PlayResumed};
+use crate::{control::PlayResumed, game::ParkGame};
 
 impl Schedule {
     /// Lets so many games be played at once from now on; the writer's credits follow. New slots are on the threads with the

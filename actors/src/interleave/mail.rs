@@ -15,11 +15,9 @@ use actix::{
 
 use super::toy::Toy;
 use crate::{
-    batcher::{AllGamesWait, Evaluate, SwapModel, UnloadModel, WorkerFree},
-    cache::ModelChanged,
-    loader::{ModelProven, ModelWithdrawn},
-    root::PlayResumed,
-    ticket::{BatchDone, Evaluated, Lookup},
+    batcher::{AllGamesWait, Evaluate, ModelChanged, ModelProven, ModelWithdrawn, SwapModel, UnloadModel},
+    control::PlayResumed,
+    ticket::{BatchDone, Evaluated, Lookup, WorkerFree},
 };
 
 /// Any message of the evaluation's actors.

@@ -13,11 +13,10 @@ use super::{
     toy::{Dice, ModelFaults, Toy, ToyModel, arm, disarm, leaf, panic_as_planned, survives},
 };
 use crate::{
-    batcher::{BatcherActor, BatcherAddresses, ProbationLimits, SwapModel, UnloadModel},
-    cache::{CacheActor, GamesInPlay, ModelChanged},
-    control::Control,
+    batcher::{BatcherActor, BatcherAddresses, ModelChanged, ProbationLimits, SwapModel, UnloadModel},
+    cache::{CacheActor, GamesInPlay},
+    control::{Control, PlayResumed},
     inference::{HandThread, InferencePool, ThreadStep},
-    root::PlayResumed,
     stats::Stats,
     testing::nth,
     ticket::{Lookup, Reply, TicketError},

@@ -2,11 +2,8 @@
 
 use selfplay_engine::Game;
 
-use super::{LoadFailure, ModelLoaderActor, PANICS, Sighting};
-use crate::{
-    findings::{Found, LookOutcome},
-    root::Fatal,
-};
+use super::{Fatal, LoadFailure, ModelLoaderActor, PANICS, Sighting};
+use crate::findings::{Found, LookOutcome};
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Takes a model that is still into service, unless it is the one that serves, was refused, or is to wait for the end of

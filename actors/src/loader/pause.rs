@@ -8,7 +8,7 @@ use selfplay_engine::Game;
 use tokio::time::Instant;
 
 use super::{Kept, LookForModel, LookNow, ModelLoaderActor, ModelOrigin, ReleaseModel, Serving};
-use crate::{batcher::UnloadModel, findings::Found, root::PlayResumed, ticket::Generation};
+use crate::{batcher::UnloadModel, control::PlayResumed, findings::Found, ticket::Generation};
 
 /// How often it is tried to bring the model back after a pause, should that fail.
 pub(super) const BRING_BACK: Duration = Duration::from_secs(5);

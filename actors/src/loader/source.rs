@@ -12,10 +12,10 @@ use selfplay_engine::{
 
 use super::feed::Candidate;
 use crate::{
+    error_text::with_sources,
     onnx::{
         Device, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model, devices_name,
     },
-    writer::with_sources,
 };
 
 /// A model that is checked and warm.

@@ -2,8 +2,8 @@
 
 use selfplay_engine::Game;
 
-use super::{Kept, ModelLoaderActor, ModelOrigin, Serving};
-use crate::{root::Fatal, ticket::Generation};
+use super::{Fatal, Kept, ModelLoaderActor, ModelOrigin, Serving};
+use crate::ticket::Generation;
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Goes back to the model before, if `generation` serves; it is not taken again.

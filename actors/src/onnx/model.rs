@@ -157,7 +157,7 @@ mod tests {
     fn a_missing_and_an_empty_file_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.onnx");
-        let missing = crate::writer::with_sources(&ModelFile::read(&path).unwrap_err());
+        let missing = crate::error_text::with_sources(&ModelFile::read(&path).unwrap_err());
         assert!(missing.starts_with(&format!("read model {}: No such file", path.display())), "{missing}");
         std::fs::write(&path, "").unwrap();
         let empty = ModelFile::read(&path).unwrap_err().to_string();

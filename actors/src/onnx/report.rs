@@ -160,7 +160,7 @@ impl ModelReport {
         let begun = Instant::now();
         let (outcome, result) = match check() {
             Ok((value, outcome)) => (outcome, Ok(value)),
-            Err(error) => (StepOutcome::Refused(crate::writer::with_sources(&error)), Err(error)),
+            Err(error) => (StepOutcome::Refused(crate::error_text::with_sources(&error)), Err(error)),
         };
         self.note(step, outcome, begun.elapsed().as_secs_f64());
         result

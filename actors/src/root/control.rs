@@ -6,11 +6,11 @@ use actix::{AsyncContext as _, Context, Handler, Message, Recipient};
 use selfplay_engine::Game;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Drain, PlayResumed, supervisor::RootSupervisor};
+use super::{Drain, supervisor::RootSupervisor};
 use crate::{
     batcher::SetMaxWait,
     cache::SetCacheBytes,
-    control::{Control, ControlState},
+    control::{Control, ControlState, PlayResumed},
     findings::Found,
     game::Terms,
     games::ChangeGames,

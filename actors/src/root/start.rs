@@ -24,8 +24,9 @@ use crate::{
     games::{GamesAddresses, GamesSupervisor, GamesToPlay},
     health::{Child, Member},
     inference::{InferencePool, ThreadSpec},
-    loader::{InService, LoaderAddresses, ModelLoaderActor, lower_priority},
+    loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
+    ticket::InService,
     watchdog::Watchdog,
     writer::{WriterActor, WriterAddresses},
 };

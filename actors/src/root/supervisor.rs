@@ -8,13 +8,13 @@ use std::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Supervised, System};
 use selfplay_engine::Game;
 
-use super::{Drain, Ending, Fatal};
+use super::{Drain, Ending};
 use crate::{
     batcher::BatcherActor,
     cache::CacheActor,
     control::Control,
     games::{DrainGames, GamesDone, GamesStopped, GamesSupervisor, StopGames},
-    loader::ModelLoaderActor,
+    loader::{Fatal, ModelLoaderActor},
     stats::Stats,
     supervision::ChildGaveUp,
     writer::{Flush, WriterActor, WriterFlushed, WritingFails},

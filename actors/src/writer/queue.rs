@@ -12,7 +12,8 @@ use selfplay_engine::{
 };
 use serde_json::{Value, json};
 
-use super::{Output, Provenance, with_sources};
+use super::{Output, Provenance};
+use crate::error_text::with_sources;
 
 /// Most games that are written as one group.
 const LARGEST_GROUP: usize = 64;

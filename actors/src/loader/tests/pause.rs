@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
+    control::PlayResumed,
     loader::pause::{BRING_BACK, LOOK_AGAIN},
-    root::PlayResumed,
 };
 
 impl Stage {

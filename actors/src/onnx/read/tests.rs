@@ -44,7 +44,7 @@ impl Folder {
         let path = self.path(name);
         let mut report = ModelReport::new(&path);
         let model = read(&path, None, limits, &mut report);
-        (model.map_err(|error| crate::writer::with_sources(&error)), report)
+        (model.map_err(|error| crate::error_text::with_sources(&error)), report)
     }
 
     /// Writes a model and says at which step it is refused, and why.
