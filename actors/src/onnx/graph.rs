@@ -22,6 +22,16 @@ pub(super) use self::{
 };
 use super::{model::ModelFile, refusal::ModelError};
 
+/// `model` without what its file notes about types and shapes of values within.
+///
+/// # Errors
+/// With a sentence, when it cannot be changed.
+pub(super) fn without_types(model: &ModelFile) -> Result<ModelFile, String> {
+    let mut changed = model.graph()?;
+    changed.graph.as_mut().ok_or("it holds no graph")?.forget_types();
+    model.with_graph(&changed).map_err(ModelError::into_reason)
+}
+
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 /// Most bytes of a model that ONNX Runtime reads: the limit of the format.

@@ -16,6 +16,7 @@ use super::{
     engines::places,
     evaluator::OnnxEvaluator,
     gpu::{EnginePlan, GpuOptions},
+    graph::without_types,
     model::ModelFile,
     network::Network,
     packed::{InputFormat, with_packed_input},
@@ -238,12 +239,12 @@ impl<'a, G: Game> Loader<'a, G> {
         // that, it is asked on the CPU.
         let as_it_is = !self.options.input.is_packed_on(device) && !matches!(device, Device::TensorRt(_));
         let asked = if as_it_is { device } else { Device::Cpu };
-        let mut session = self.open(&self.model, asked, &EnginePlan::default())?;
-        let mut signature = Signature::of(&session);
         let mut loader = self.clone();
+        let mut session = loader.open_as_typed(asked)?;
+        let mut signature = Signature::of(&session);
         if signature.is_half() {
             let unsupported = |reason| ModelError::Unsupported { path: self.path(), reason };
-            loader.model = with_single_ports(&self.model).map_err(unsupported)?;
+            loader.model = with_single_ports(&loader.model).map_err(unsupported)?;
             session = loader.open(&loader.model, asked, &EnginePlan::default())?;
             signature = Signature::of(&session);
         }
@@ -415,6 +416,22 @@ impl<'a, G: Game> Loader<'a, G> {
         }
         let detail = format!("{} sessions", evaluators.len());
         Ok((evaluators, passed(detail)))
+    }
+
+    /// A session of the model or, where ONNX Runtime finds other types within than its file notes, of the model without those
+    /// notes, which is then the model: torch 2.6's dynamo exporter notes wrong ones in half precision.
+    fn open_as_typed(&mut self, device: Device) -> Result<Session, ModelError> {
+        let plan = EnginePlan::default();
+        self.open(&self.model, device, &plan).or_else(|error| {
+            // What is no complete model gives another error: only what ONNX Runtime has read whole is read whole here.
+            let about_types =
+                matches!(&error, ModelError::Unsupported { reason, .. } if reason.contains("Type Error: "));
+            let model = about_types.then(|| without_types(&self.model).ok()).flatten();
+            let opened = model.and_then(|model| Some((self.open(&model, device, &plan).ok()?, model)));
+            let (session, model) = opened.ok_or(error)?;
+            self.model = model;
+            Ok(session)
+        })
     }
 
     fn open(&self, model: &ModelFile, device: Device, plan: &EnginePlan) -> Result<Session, ModelError> {

@@ -63,6 +63,7 @@ fn every_kind_of_export_answers_as_torch_does_in_batches_of_every_size() {
         ("legacy_baked_two", 1e-4),
         ("legacy_good_op13", 1e-4),
         ("legacy_good_fp16", 2e-2),
+        ("dynamo_fp16_types", 2e-2),
     ] {
         let (mut loaded, report) = load(&format!("exports/{name}"));
         assert_eq!(loaded.fixed_batch, None, "{name}: {:?}", outcome(&report, Step::Structure));
