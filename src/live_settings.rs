@@ -81,7 +81,7 @@ impl LiveSettings {
     }
 
     /// Reads all settings again, from the same files as at the start, and takes what can be changed now; the rest is refused
-    /// until the next start.
+    /// until the next start. So is a number of games that memory cannot hold.
     ///
     /// # Errors
     /// When they hold any mistake: then nothing is changed.
@@ -90,9 +90,16 @@ impl LiveSettings {
         read.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let wanted = read.clone().into_settings()?;
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = differences(&present.settings, &wanted).into_iter().filter(|change| !is_live(&change.key));
+        // With what was asked for before: what was cut to fit into memory is no change of the files.
+        let others =
+            differences(present.resolved.settings(), &wanted).into_iter().filter(|change| !is_live(&change.key));
         let mut refused: Vec<_> = others.map(|change| restart(&change)).collect();
-        let resolved = present.resolved.with_live_values_of(&read);
+        let resolved = refuse_too_many_games(&present, present.resolved.with_live_values_of(&read, &[]));
+        let resolved = resolved.unwrap_or_else(|too_many| {
+            let others = present.resolved.with_live_values_of(&read, &too_many);
+            refused.extend(too_many);
+            others
+        });
         let changed = self.apply(&mut present, resolved).unwrap_or_else(|more| {
             refused.extend(more);
             Vec::new()

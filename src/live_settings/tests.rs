@@ -180,3 +180,28 @@ fn more_games_than_memory_holds_are_refused_with_the_most_that_it_does() {
     assert!(stage.change(json!({ "play.games_per_process": 8 })).refused.is_empty());
     assert_eq!(stage.passed_on()[0].games_at_once, Some(8));
 }
+
+#[test]
+fn what_was_cut_to_fit_into_memory_is_no_change_of_the_files_and_too_many_games_in_them_are_refused() {
+    let output = TempDir::new().unwrap();
+    let dir = output.path().display().to_string();
+    let own = |games: u32, temperature: f64| {
+        format!(
+            "[output]\ndir = {dir:?}\n[memory]\nmax_bytes = \"64MiB\"\n[inference]\nevaluator = \"hash\"\nthreads = 1\n\
+             [play]\ngames_per_process = {games}\n[search]\ntemperature = {temperature}\n"
+        )
+    };
+    let stage = Stage::new(&own(32, 1.0));
+    // As a start does where memory is short.
+    stage.live.present.lock().unwrap().settings.cache.max_bytes = 16 << 20;
+    assert_eq!(stage.read_again().refused, [], "nothing was written");
+
+    fs::write(stage.own(), own(60_000, 0.5)).unwrap();
+    let Changes { changed, refused } = stage.read_again();
+    assert!(changed.contains(&change("search.temperature", json!(1.0), json!(0.5))), "{changed:?}");
+    assert!(changed.iter().all(|change| change.key != "play.games_per_process"), "{changed:?}");
+    let [Refused { key, reason }] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(key, "play.games_per_process");
+    assert!(reason.starts_with("60000 games may need more memory than the 64 MiB"), "{reason}");
+    assert_eq!(stage.live.present.lock().unwrap().settings.play.games(), 32);
+}

@@ -87,9 +87,11 @@ impl Resolved {
         if refused.is_empty() { Ok(changed) } else { Err(refused) }
     }
 
-    /// These settings with the values that `other` has for the keys that can be changed while games are played.
-    pub(crate) fn with_live_values_of(&self, other: &Self) -> Self {
-        self.with_entries(LIVE.iter().filter_map(|key| Some((*key, other.entries.get(key)?.clone()))))
+    /// These settings with the values that `other` has for the keys that can be changed while games are played, but for those
+    /// `refused`.
+    pub(crate) fn with_live_values_of(&self, other: &Self, refused: &[Refused]) -> Self {
+        let taken = LIVE.iter().filter(|key| refused.iter().all(|refused| refused.key != **key));
+        self.with_entries(taken.filter_map(|key| Some((*key, other.entries.get(key)?.clone()))))
     }
 }
 
