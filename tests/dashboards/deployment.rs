@@ -158,7 +158,9 @@ fn the_container_has_the_pinned_toolchain_no_privileges_and_a_health_check() {
     assert!(build.contains("bookworm") && last.contains("bookworm"), "{build}, {last}");
     let user = all("USER");
     assert!(user.len() == 1 && user[0] != "root", "{user:?}");
-    assert!(all("RUN").iter().any(|run| run.contains("useradd") && run.contains(user[0])));
+    // User and group, as the comments and the compose file name them.
+    let adds = |run: &&str| run.contains("--gid 10001 ") && run.contains("--uid 10001 ") && run.contains(user[0]);
+    assert!(all("RUN").iter().any(adds));
     assert_eq!((all("HEALTHCHECK").len(), all("ENTRYPOINT").len()), (1, 1));
     known_settings(all("ENV").iter().map(|env| env.split('=').next().unwrap().to_owned()), CONTAINERFILE);
 }
