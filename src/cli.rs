@@ -23,11 +23,12 @@ use crate::settings::{self, FlagValue, Preset, Purpose, Resolved, Sources, choic
 const GUIDE: &str = "\
 Modes:
   batch       plays --num-games games with the model --model-path, then ends
-  continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT) and always with the newest model that
-              --latest-model-yaml names or --model-source holds
+  continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT), always with the newest
+              model that --latest-model-yaml names or --model-source holds
 
 Signals, while it plays:
-  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once (SIGTERM: a second or more later)
+  SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once
+                   (SIGTERM: when it comes a second or more after the first)
   SIGHUP           read the settings again and look for a model
   SIGUSR1          pause, or play on
   SIGUSR2          log how everything is
@@ -343,7 +344,7 @@ struct HttpFlags {
     /// Where only metrics and health are served as well: IP:PORT
     #[arg(long, value_name = "ADDRESS")]
     http_metrics_listen: Option<String>,
-    /// A Unix socket for the same, open to this user only
+    /// A Unix socket where everything is served as well, open to this user only
     #[arg(long, value_name = "PATH")]
     http_socket: Option<String>,
     /// A file with the token that callers over TCP must show to control the daemon

@@ -58,21 +58,24 @@ impl Exit {
         }
     }
 
-    /// One line for the user.
+    /// What it means, in lines short enough for the width that clap wraps at.
     const fn meaning(self) -> &'static str {
         match self {
             Self::Clean => "all games played, or told to stop and every finished game written",
             Self::Refused => {
-                "check-model: the model must not serve; tune: too restless to tell; status, drain and the like: the daemon would not"
+                "check-model, convert-model: the model must not serve; tune: this machine is too restless;\n\
+                 status, drain and the like: the daemon would not do it"
             }
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => {
-                "finished games could not be written, unfinished ones not be kept, or a result not be printed (disk, permissions)"
+                "finished games could not be written, unfinished ones not be kept, or a result not be printed\n\
+                 (disk, permissions)"
             }
             Self::CutShort => {
-                "the grace period was over before the games, or a second signal ended them; they are lost without a journal"
+                "a stop was cut short: by a second signal, or by the end of the grace period where there is no\n\
+                 journal, without which games in play are lost"
             }
             Self::Settings => "the settings, or the model, device or directory that they name, cannot be used",
         }
@@ -89,7 +92,10 @@ impl Exit {
 
     /// The table of codes for `--help`.
     pub(crate) fn table() -> String {
-        Self::ALL.iter().map(|exit| format!("  {:<3} {}\n", exit.code(), exit.meaning())).collect()
+        Self::ALL
+            .iter()
+            .map(|exit| format!("  {:<3} {}\n", exit.code(), exit.meaning().replace('\n', "\n      ")))
+            .collect()
     }
 }
 

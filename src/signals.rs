@@ -100,7 +100,7 @@ pub(crate) fn outlive_file_size_limit() -> anyhow::Result<()> {
     catch_file_size().context("failed to listen for signals")
 }
 
-/// The signal counts as handled for the rest of the process's life, though nobody listens.
+/// The signal counts as handled for the rest of the process's life, though nothing listens.
 fn catch_file_size() -> std::io::Result<()> {
     signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
 }

@@ -189,7 +189,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     Ok(Printer.flush()?)
 }
 
-/// Says on standard error what a command has to say beside its result. If it cannot, it has nobody to tell.
+/// Says on standard error what a command has to say beside its result. If it cannot, that is not said anywhere.
 pub(crate) fn complain(text: impl fmt::Display) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }

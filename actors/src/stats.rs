@@ -6,7 +6,7 @@
 //! once per message, batch, move or game, never per leaf.
 //!
 //! - `cell`: counters and gauges
-//! - `clock`: a clock that nobody sets
+//! - `clock`: a clock that only goes forward
 //! - `histogram`: distributions
 //! - `metric`: what is known of a metric beside its value
 //! - `sampler`: times some of what happens often

@@ -22,6 +22,9 @@ fn the_definition_is_consistent() {
 #[test]
 fn help_teaches() {
     insta::assert_snapshot!(command().term_width(120).render_help());
+    // As wide as clap takes a terminal to be that does not say.
+    let end = format!("{GUIDE}{}", Exit::table());
+    assert!(end.lines().all(|line| line.chars().count() <= 100), "{end}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
     ]
 }
 
-/// By a clock that nobody sets.
+/// By a clock that only goes forward.
 fn model_age(stats: &Stats) -> f64 {
     let served = stats.model_served_at.get();
     if served == 0 { 0.0 } else { (monotonic_ms() - served) as f64 / 1e3 }

@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Facts {
     /// When it started, in seconds since 1970.
     pub started_unix: f64,
-    /// The same by a clock that nobody sets.
+    /// The same by a clock that only goes forward.
     pub started: Instant,
     /// Of all random choices.
     pub seed: u64,

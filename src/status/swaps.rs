@@ -17,7 +17,7 @@ pub(super) struct Swaps {
     seen: u64,
     /// The newest first.
     swaps: VecDeque<Swap>,
-    /// Of the serving model, by a clock that nobody sets and in seconds since 1970; `None` when none serves.
+    /// Of the serving model, by a clock that only goes forward and in seconds since 1970; `None` when none serves.
     served: Option<(Instant, f64)>,
 }
 
@@ -73,7 +73,7 @@ impl Swaps {
         self.served.map(|(_, unix)| unix)
     }
 
-    /// The same by a clock that nobody sets.
+    /// The same by a clock that only goes forward.
     pub(super) fn served(&self) -> Option<Instant> {
         self.served.map(|(at, _)| at)
     }

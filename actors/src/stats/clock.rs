@@ -1,4 +1,4 @@
-//! A clock that nobody sets.
+//! A clock that only goes forward.
 
 use std::{sync::LazyLock, time::Instant};
 
