@@ -22,8 +22,10 @@ const MOST_THREADS: u32 = 8;
 
 /// What the search may try: the settings that it begins with, and their bounds.
 pub(super) struct Plan {
-    /// The user's, within the memory given, with threads and batches as `auto` has them.
+    /// The user's, within the memory given, with inference threads and batches as `auto` has them.
     pub(super) settings: Settings,
+    /// Inference threads and the largest batch, as far as the user sets them.
+    given: (Option<u32>, Option<u32>),
     /// What was changed to fit, for the user.
     pub(super) notes: Vec<String>,
     /// Most leaves gathered at a time.
@@ -41,7 +43,6 @@ impl Plan {
     pub(super) fn new(settings: &Settings, most_leaves: Option<u32>, memory: Option<u64>) -> anyhow::Result<Self> {
         let mut settings = settings.clone();
         let mut notes = Vec::new();
-        (settings.inference.threads, settings.inference.eval_batch_size) = (None, None);
         let most_leaves = bound(&settings, most_leaves);
         let leaves = settings.leaf_parallelism();
         if leaves > most_leaves {
@@ -60,15 +61,16 @@ impl Plan {
         let least = needed(&settings);
         ensure!(least <= memory, "--memory: no less than {} MiB will do", least.div_ceil(1 << 20));
         let cache_cut = settings.cache.max_bytes < cache;
-        Ok(Self { settings, notes, most_leaves, cache_cut, memory, memory_is_given })
+        let given = (settings.inference.threads.take(), settings.inference.eval_batch_size.take());
+        Ok(Self { settings, given, notes, most_leaves, cache_cut, memory, memory_is_given })
     }
 
-    /// What `auto` and the settings say.
+    /// What the settings say, and `auto` where they leave it open.
     pub(super) fn start(&self, rates: &BatchRates) -> Choice {
         let Sizes { inference_threads, batching, .. } = Sizes::new(&self.settings, &rates.devices);
         Choice::new(|knob| match knob {
-            Knob::Threads => inference_threads as u32,
-            Knob::Batch => batching.max_batch as u32,
+            Knob::Threads => self.given.0.unwrap_or(inference_threads as u32),
+            Knob::Batch => self.given.1.unwrap_or(batching.max_batch as u32),
             Knob::Games => self.settings.play.games(),
             Knob::Leaves => self.settings.leaf_parallelism(),
             Knob::Wait => (self.settings.inference.eval_max_wait_ms * 1e3) as u32,
@@ -150,13 +152,18 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_becomes_settings_and_the_start_is_what_auto_says() {
-        let plan =
-            Plan::new(&settings(&[("inference.threads", "7"), ("play.games_per_process", "20")]), None, GIB).unwrap();
+    fn a_choice_becomes_settings_and_the_start_is_what_the_user_has() {
+        let given = [("inference.threads", "7"), ("play.games_per_process", "20")];
+        let plan = Plan::new(&settings(&given), None, GIB).unwrap();
         let rates = BatchRates::of(&[(1, 10.0), (8, 20.0)]);
         let start = plan.start(&rates);
         assert_eq!((start.get(Knob::Games), start.get(Knob::Batch), start.get(Knob::Wait)), (20, 32, 0));
-        assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores, "not 7");
+        assert_eq!(start.get(Knob::Threads), 7);
+        let plan = Plan::new(&settings(&[("inference.eval_batch_size", "100")]), None, GIB).unwrap();
+        let start = plan.start(&rates);
+        assert_eq!(start.get(Knob::Threads) as usize, Sizes::new(&plan.settings, &[Device::Cpu]).cores);
+        assert_eq!(start.get(Knob::Batch), 100);
+        let start = start.with(Knob::Games, 20);
         let settings = plan.apply(start.with(Knob::Wait, 250).with(Knob::Leaves, 3).with(Knob::Batch, 8));
         assert_eq!((settings.inference.eval_max_wait_ms, settings.search.leaf_parallelism), (0.25, Some(3)));
         assert_eq!((settings.inference.eval_batch_size, settings.play.games()), (Some(8), 20));

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 
 use super::noise::{Noise, PAIRS, Verdict, gain, judge, mean};
 
-/// Pairs of the start beside itself.
-const OF_THE_SAME: usize = 4;
+/// Pairs of the start beside itself: so many, and up to so many where fewer leave the machine too restless to tell. Noise that is
+/// known better stands in the way of fewer gains.
+const OF_THE_SAME: (usize, usize) = (4, 12);
 /// Pairs that compare what was found with the start.
 const AT_THE_END: usize = 5;
 
@@ -135,7 +136,10 @@ impl<P: FnMut(Choice) -> anyhow::Result<Probed>> Search<P> {
         mut between: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<Pair>> {
         let mut pairs = Vec::new();
-        for turn in 0..OF_THE_SAME {
+        for turn in 0..OF_THE_SAME.1 {
+            if turn >= OF_THE_SAME.0 && !self.noise.is_too_restless() {
+                break;
+            }
             let Some(pair) = self.pair(start, start, turn)? else { break };
             self.noise.learn_same(gain(pair.new, pair.old));
             pairs.push(pair);

@@ -175,13 +175,16 @@ fn a_machine_that_becomes_faster_and_slower_is_no_gain() {
 
 #[test]
 fn a_restless_machine_is_told_from_a_quiet_one() {
-    let restless = |deviation: f64| {
-        let mut dice = Dice::new(7);
+    let restless = |deviation: f64, seed: u64| {
+        let mut dice = Dice::new(seed);
         let tuned = tune(|_| Probed::Rate(1000.0 * (deviation * dice.normal()).exp()));
         (tuned.noise.is_too_restless(), tuned.probes())
     };
-    assert_eq!(restless(0.4), (true, 2 * OF_THE_SAME), "nothing is tried where nothing could be told");
-    assert!(!restless(0.02).0);
+    assert_eq!(restless(0.4, 7), (true, 2 * OF_THE_SAME.1), "nothing is tried where nothing could be told");
+    assert!(!restless(0.02, 7).0);
+    // Four pairs know noise of this size too badly; twelve do not.
+    let usable = (0..50).filter(|&seed| !restless(0.1, seed).0).count();
+    assert!(usable >= 40, "{usable} of 50");
 }
 
 #[test]
