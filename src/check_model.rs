@@ -35,7 +35,11 @@ pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow:
 /// The report for people.
 pub(crate) fn table(report: &ModelReport) -> String {
     let mut lines = vec![report.path.display().to_string()];
-    let known = [("sha256", &report.sha256), ("input", &report.encoding), ("ran on", &report.provider)];
+    let ran_on = report.provider.as_ref().map(|provider| match report.computes {
+        Some(precision) => format!("{provider} in {precision}"),
+        None => provider.clone(),
+    });
+    let known = [("sha256", &report.sha256), ("input", &report.encoding), ("ran on", &ran_on)];
     lines.extend(known.into_iter().filter_map(|(name, value)| Some(format!("{name:<14} {}", value.as_ref()?))));
     if let Some(agreement) = &report.precision {
         lines.extend([String::new(), agreement_table(agreement)]);

@@ -290,7 +290,7 @@ struct InferenceFlags {
     /// What evaluates positions: the model, or a deterministic evaluator for tests
     #[arg(long, value_name = "NAME", value_parser = Words(choices("inference.evaluator")))]
     evaluator: Option<String>,
-    /// Where the network runs: auto, cpu, openvino, cuda, cuda:N, cuda:0,1, cuda:all, or tensorrt likewise
+    /// Where the network runs: auto, cpu, openvino, openvino:gpu, cuda, cuda:N, cuda:0,1, cuda:all, or tensorrt likewise
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Inference threads, each with its own session: a number or "auto"

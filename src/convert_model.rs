@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, Precision};
+use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, Precision, PrecisionRequest};
 
 use crate::{
     agents::rules,
@@ -25,8 +25,8 @@ use crate::{
 /// # Errors
 /// When the settings, ONNX Runtime or the device cannot be used, or the file cannot be written.
 pub(crate) fn convert_model(args: &ConvertModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
-    if matches!(settings.inference.precision, Precision::Fp32 | Precision::Bf16) {
-        let precision = settings.inference.precision;
+    let precision = settings.inference.precision;
+    if !matches!(precision, PrecisionRequest::Only(Precision::Int8 | Precision::Fp16)) {
         bail!("{precision} models are those that the trainer writes: choose --precision int8 or fp16");
     }
     let game = rules(settings)?;

@@ -27,7 +27,7 @@ use crate::{
     output::Opened,
     settings::{EvaluatorKind, NetworkKind, Settings},
     sizes::{Sizes, buckets, gpu_options},
-    status::{DeviceStatus, ThreadDevice},
+    status::{DeviceFacts, DeviceStatus},
 };
 
 /// How positions will be evaluated, settled before anything starts.
@@ -36,8 +36,8 @@ pub(crate) struct Evaluation {
     pub sizes: Sizes,
     /// What inference runs on, for people.
     pub device: String,
-    /// The same for the status.
-    pub device_status: DeviceStatus,
+    /// The same for status and metrics, as models are loaded.
+    pub device_facts: DeviceFacts,
     source: Box<dyn ModelSource<Quoridor>>,
 }
 
@@ -52,15 +52,10 @@ impl Evaluation {
             EvaluatorKind::Onnx => {
                 let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
                 let sizes = Sizes::new(settings, &provider.actual);
-                let device_status = DeviceStatus {
-                    requested: provider.requested.to_string(),
-                    actual: provider.actual_name(),
-                    threads: ThreadDevice::of_threads(&provider, sizes.inference_threads),
-                    note: provider.note,
-                    onnxruntime: Some(runtime.version().to_owned()),
-                };
+                let onnxruntime = runtime.version().to_owned();
                 let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
-                Ok(Self { sizes, device: device_status.actual.clone(), device_status, source })
+                let device_facts = DeviceFacts::new(&provider, sizes.inference_threads, &onnxruntime, source.placed());
+                Ok(Self { sizes, device: provider.actual_name(), device_facts, source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -74,14 +69,15 @@ impl Evaluation {
             NetworkKind::Mlp => QuoridorEncoding::Mlp,
         };
         let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
-        let device_status = DeviceStatus {
+        let device_facts = DeviceFacts::fixed(DeviceStatus {
             requested: settings.inference.device.to_string(),
             actual: "none".to_owned(),
+            precision: None,
             threads: Vec::new(),
             note: Some("the evaluator needs no network".to_owned()),
             onnxruntime: None,
-        };
-        Ok(Self { sizes, device: "none, no network".to_owned(), device_status, source: Box::new(source) })
+        });
+        Ok(Self { sizes, device: "none, no network".to_owned(), device_facts, source: Box::new(source) })
     }
 
     /// Everything the actor system needs.
@@ -158,7 +154,10 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
     let requested = &settings.inference.device.0;
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
-    let provider = probe_devices(&runtime, requested).map_err(failed)?;
+    let provider = probe_devices(&runtime, requested)
+        .map_err(failed)?
+        .able(settings.inference.precision)
+        .map_err(|reason| failed(anyhow!("compute in {}: {reason}", settings.inference.precision)))?;
     let sizes = Sizes::new(settings, &provider.actual);
     let on = |thread| device_of_thread(&provider.actual, thread);
     let threads: Vec<_> =
@@ -171,11 +170,9 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         onnxruntime = runtime.version(),
         "device chosen"
     );
-    // What a device named in the settings cannot do was refused with them; "auto" is known only now.
-    let (precision, device) = (settings.inference.precision, device_of_thread(&provider.actual, 0));
-    precision.possible_on(device).map_err(|reason| failed(anyhow!("compute in {precision}: {reason}")))?;
     let load = LoadOptions {
         devices: provider.actual.clone(),
+        rival: provider.rival,
         threads: sizes.inference_threads,
         max_batch: sizes.batching.max_batch,
         buckets: buckets(settings),

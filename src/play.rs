@@ -102,7 +102,7 @@ pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> any
         seed,
         run,
         mode: if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch },
-        device: evaluation.device_status.clone(),
+        device: evaluation.device_facts.clone(),
     };
     let options = evaluation.options(settings, plan, opened, model_origin(settings));
     let journal = options.plan.journal.clone();
@@ -180,9 +180,7 @@ fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> 
         started: facts.started,
         batch,
         run: facts.run,
-        requested: facts.device.requested,
-        actual: facts.device.actual,
-        threads: facts.device.threads.into_iter().map(|thread| thread.actual).collect(),
+        device: facts.device,
         settings_hash: Box::new(move || control.settings_hash()),
     };
     let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));

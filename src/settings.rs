@@ -37,7 +37,7 @@ mod trainer;
 
 use std::path::PathBuf;
 
-use selfplay_actors::onnx::{Precision, PrecisionOptions};
+use selfplay_actors::onnx::{Precision, PrecisionOptions, PrecisionRequest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -221,7 +221,7 @@ pub(crate) struct InferenceSettings {
     /// The ONNX Runtime library; `None`: `ORT_DYLIB_PATH`, then the usual places.
     pub ort_library: Option<PathBuf>,
     /// What the network computes with.
-    pub precision: Precision,
+    pub precision: PrecisionRequest,
     /// Most that the policy of a converted model may differ on any position tried, ≥ 0, in nats.
     pub precision_max_kl: f64,
     /// Most that its value may differ, ≥ 0.
@@ -469,8 +469,11 @@ impl Settings {
             // Only then, so that other games keep the hash that they had before there was such a setting.
             determining["symmetry"] = true.into();
         }
-        if self.inference.precision != Precision::Fp32 {
-            determining["precision"] = self.inference.precision.to_string().into();
+        // "auto" changes numbers no more than the device does, and belongs to no other games than fp32.
+        if let PrecisionRequest::Only(precision) = self.inference.precision
+            && precision != Precision::Fp32
+        {
+            determining["precision"] = precision.to_string().into();
         }
         let digest = Sha256::digest(determining.to_string());
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

@@ -45,13 +45,17 @@ impl Sizes {
     }
 
     fn for_cores(settings: &Settings, devices: &[Device], cores: usize) -> Self {
-        let gpus = devices.iter().filter(|device| device.gpu().is_some()).count();
+        let gpus = devices.iter().filter(|device| device.is_gpu()).count();
         let chosen = |setting: Option<u32>, auto| setting.map_or(auto, |chosen| chosen as usize);
         // Several GPUs share what waits; one takes all of it, because large batches are what it is fast at.
         let (inference_threads, batch, share) = if gpus > 0 {
             (gpus * chosen(settings.inference.threads, GPU_THREADS), GPU_BATCH, GPU_BATCH.div_ceil(gpus))
         } else {
-            let share = if devices.contains(&Device::OpenVino) { OPENVINO_SHARE } else { CPU_SHARE };
+            let share = if devices.iter().any(|device| matches!(device, Device::OpenVino(_))) {
+                OPENVINO_SHARE
+            } else {
+                CPU_SHARE
+            };
             (chosen(settings.inference.threads, cores), CPU_BATCH, share)
         };
         let game_threads = if gpus > 0 {

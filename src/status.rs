@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 
 use selfplay_actors::{
     findings::Found,
-    onnx::{Provider, device_of_thread},
+    loader::Placed,
+    onnx::{Placement, Provider, device_of_thread, devices_name},
 };
 use serde::{Deserialize, Serialize};
 
@@ -158,11 +159,14 @@ pub(crate) struct Bottleneck {
 pub(crate) struct DeviceStatus {
     /// As in the settings.
     pub requested: String,
-    /// As found.
+    /// As found; two until the first model shows which is faster.
     pub actual: String,
+    /// What is computed with there; `null` before the first model, and without a network.
+    #[serde(default)]
+    pub precision: Option<String>,
     /// Every inference thread; none without a network.
     pub threads: Vec<ThreadDevice>,
-    /// Why it is not a GPU where `auto` was asked for.
+    /// Why it is not a GPU or OpenVINO where `auto` was asked for.
     pub note: Option<String>,
     /// Version of ONNX Runtime; `null` without a network.
     pub onnxruntime: Option<String>,
@@ -179,15 +183,51 @@ pub(crate) struct ThreadDevice {
     pub actual: String,
 }
 
-impl ThreadDevice {
-    /// Those of `threads` threads.
-    pub(crate) fn of_threads(provider: &Provider, threads: usize) -> Vec<Self> {
-        let of = |thread| Self {
+/// Where [`DeviceStatus`] is read: what was settled at the start, and what the newest model made of it.
+#[derive(Clone, Debug)]
+pub(crate) struct DeviceFacts {
+    settled: DeviceStatus,
+    placed: Placed,
+}
+
+impl DeviceFacts {
+    /// What nothing changes any more.
+    pub(crate) fn fixed(settled: DeviceStatus) -> Self {
+        Self { settled, placed: Placed::default() }
+    }
+
+    /// What `threads` inference threads run on, as soon as `placed` tells.
+    pub(crate) fn new(provider: &Provider, threads: usize, onnxruntime: &str, placed: Placed) -> Self {
+        let thread = |thread: usize| ThreadDevice {
             thread: format!("inference-{thread}"),
             requested: provider.requested.to_string(),
-            actual: device_of_thread(&provider.actual, thread).to_string(),
+            actual: match provider.rival {
+                Some(_) => provider.actual_name(),
+                None => device_of_thread(&provider.actual, thread).to_string(),
+            },
         };
-        (0..threads).map(of).collect()
+        let settled = DeviceStatus {
+            requested: provider.requested.to_string(),
+            actual: provider.actual_name(),
+            precision: None,
+            threads: (0..threads).map(thread).collect(),
+            note: provider.note.clone(),
+            onnxruntime: Some(onnxruntime.to_owned()),
+        };
+        Self { settled, placed }
+    }
+
+    /// As it is now.
+    pub(crate) fn look(&self) -> DeviceStatus {
+        let mut status = self.settled.clone();
+        if let Some(Placement { devices, precision }) = self.placed.get() {
+            status.actual = devices_name(&devices);
+            status.precision = Some(precision.to_string());
+            for (index, thread) in status.threads.iter_mut().enumerate() {
+                thread.actual = device_of_thread(&devices, index).to_string();
+            }
+        }
+        status
     }
 }
 

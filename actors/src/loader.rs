@@ -43,7 +43,9 @@ pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
 #[doc(hidden)]
 pub use self::latest::read_any_latest_yaml;
 use self::refusals::Refusals;
-pub use self::source::{LoadFailure, LoadedModel, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource};
+pub use self::source::{
+    LoadFailure, LoadedModel, ModelSource, OnnxSource, Placed, SyntheticEvaluator, SyntheticSource,
+};
 use self::{
     feed::{Feed, Seen, Sighting},
     unfinished::{Overdue, Unfinished},

@@ -1,6 +1,6 @@
 //! Networks in ONNX files: finding ONNX Runtime, choosing a device, checking a model against the game, evaluating.
 //!
-//! Low to high: `device` (what was asked for, what it runs on), `runtime` (the shared library), `refusal` (what can be wrong
+//! Low to high: `device` (what was asked for, what it runs on), `choice` (which of two devices was faster), `runtime` (the shared library), `refusal` (what can be wrong
 //! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
 //! `model` and `read` (the file), `graph` (a model as a graph, to be changed), `packed` (networks that expand packed
 //! positions), `batch` (networks with a batch size built in), `gpu` (providers and their options), `openvino` (the CPU through
@@ -14,6 +14,7 @@
 mod batch;
 mod binding;
 mod buckets;
+mod choice;
 mod device;
 mod engines;
 mod evaluator;
@@ -41,9 +42,10 @@ mod trial;
 pub use self::{
     binding::Rows,
     buckets::BatchBuckets,
+    choice::Placement,
     device::{
-        Accelerator, Device, DeviceError, DeviceRequest, Gpus, ParseDeviceError, Provider, device_of_thread,
-        devices_name,
+        Accelerator, Device, DeviceError, DeviceRequest, Gpus, OpenVinoDevice, ParseDeviceError, Provider,
+        device_of_thread, devices_name,
     },
     evaluator::OnnxEvaluator,
     gpu::GpuOptions,
@@ -51,7 +53,7 @@ pub use self::{
     model::{Checksum, ModelFile},
     network::Network,
     packed::InputFormat,
-    precision::{Agreement, Precision, PrecisionOptions},
+    precision::{Agreement, Precision, PrecisionOptions, PrecisionRequest},
     probe::probe_devices,
     read::FileLimits,
     refusal::ModelError,

@@ -1,6 +1,9 @@
 //! The result of a measurement, as a table or as JSON, alone or beside an earlier one.
 
-use selfplay_actors::stats::{Bucket, Distribution};
+use selfplay_actors::{
+    onnx::Placement,
+    stats::{Bucket, Distribution},
+};
 use serde::Serialize;
 
 use super::{
@@ -52,6 +55,11 @@ impl Setup {
             cache_max_bytes: settings.cache.max_bytes,
             cache_max_entries: settings.cache.max_entries,
         })
+    }
+
+    /// Notes what the network ran on and computed with.
+    pub(super) fn ran_on(&mut self, placement: &Placement) {
+        self.device = placement.to_string();
     }
 
     /// In words.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use selfplay_actors::onnx::{ModelFile, load_evaluators, raw_throughput};
+use selfplay_actors::onnx::{Loaded, ModelFile, Placement, load_evaluators, raw_throughput};
 
 use super::{
     figures::{Better, Figures},
@@ -23,8 +23,9 @@ use crate::{
 const NAME: &str = "speed";
 
 /// The network alone.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Ceiling {
+    placement: Placement,
     evaluations_per_s: f64,
     /// Not a number where the system does not say.
     evaluations_per_cpu_s: f64,
@@ -35,7 +36,7 @@ pub(crate) fn speed(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exi
     check_span(args.seconds, args.rounds)?;
     let earlier = earlier(&args.output, NAME)?;
     let onnx = has_network(settings)?;
-    let setup = Setup::new(settings)?;
+    let mut setup = Setup::new(settings)?;
     let (until, span) = match args.games {
         Some(games) => (Until::Games(games), format!("{games} games")),
         None => (Until::Seconds(args.seconds), format!("{} s", args.seconds)),
@@ -55,6 +56,9 @@ pub(crate) fn speed(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exi
         windows.push(measure(settings, until)?);
     }
     drop(progress);
+    if let Some(ceiling) = ceilings.last() {
+        setup.ran_on(&ceiling.placement);
+    }
     let mut report = Report::new(NAME, setup, args.rounds, figures(&ceilings, &windows));
     report.batch_sizes = Some(BatchSizes::of(windows.iter().map(|window| window.rates.counts.batch_size)));
     report.print(&args.output, earlier.as_ref(), text)
@@ -81,7 +85,9 @@ fn ceiling(settings: &Settings, seconds: f64) -> anyhow::Result<Ceiling> {
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
     let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
     let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
+    let Loaded { devices, precision, .. } = loaded;
     Ok(Ceiling {
+        placement: Placement { devices, precision },
         evaluations_per_s: raw.evaluations_per_second,
         evaluations_per_cpu_s: raw.evaluations as f64 / raw.cpu_seconds.unwrap_or(f64::NAN),
     })

@@ -54,7 +54,8 @@ pub(super) fn status(status: &Status) -> String {
     }
     let device = &status.device;
     let note = device.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
-    line("device", format!("{} (asked for {}{note})", device.actual, device.requested));
+    let precision = device.precision.as_ref().map(|precision| format!(" in {precision}")).unwrap_or_default();
+    line("device", format!("{}{precision} (asked for {}{note})", device.actual, device.requested));
     line("model", model(status));
     let rates = &status.rates;
     line(

@@ -11,7 +11,12 @@ use selfplay_actors::{
 };
 
 use super::{Feed, Samples};
-use crate::{progress::Progress, run::RunStatus, streams::LostLines};
+use crate::{
+    progress::Progress,
+    run::RunStatus,
+    status::{DeviceFacts, DeviceStatus},
+    streams::LostLines,
+};
 
 /// What there is to say about this process that no counter tells.
 pub(crate) struct About {
@@ -21,12 +26,8 @@ pub(crate) struct About {
     pub batch: Option<Arc<Progress>>,
     /// What it plays for.
     pub run: RunStatus,
-    /// What was asked to run the network.
-    pub requested: String,
-    /// What runs it.
-    pub actual: String,
-    /// What each inference thread runs on.
-    pub threads: Vec<String>,
+    /// What was asked to run the network, and what does.
+    pub device: DeviceFacts,
     /// Hash of the settings that determine games; asked at each scrape.
     pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -58,12 +59,14 @@ fn model_age(stats: &Stats) -> f64 {
 }
 
 fn info(samples: &mut Samples, about: &About) {
-    let devices = [("requested", &*about.requested), ("actual", &*about.actual)];
+    let DeviceStatus { requested, actual, precision, threads: by_thread, .. } = about.device.look();
+    let precision = precision.as_deref().unwrap_or_default();
+    let devices = [("requested", &*requested), ("actual", &*actual), ("precision", precision)];
     samples.push("selfplayd_execution_provider_info", &devices, 1.0);
     let mut threads = BTreeMap::<_, u32>::new();
-    about.threads.iter().for_each(|actual| *threads.entry(actual).or_default() += 1);
+    by_thread.iter().for_each(|thread| *threads.entry(&*thread.actual).or_default() += 1);
     for (actual, count) in threads {
-        let labels = [("requested", &*about.requested), ("actual", &**actual)];
+        let labels = [("requested", &*requested), ("actual", actual)];
         samples.push("selfplayd_device_threads", &labels, count.into());
     }
     samples.push("selfplayd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);

@@ -22,7 +22,7 @@ use crate::{
     bench::Ground,
     run::RunStatus,
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
-    status::tests::SIZES,
+    status::{DeviceFacts, DeviceStatus, ThreadDevice, tests::SIZES},
 };
 
 const GAMES: u64 = 6;
@@ -49,17 +49,21 @@ fn settings() -> Settings {
 
 fn about() -> About {
     let settings_hash = Box::new(|| "5e77".to_owned());
-    let threads = ["cuda:1", "cuda:0", "cuda:1"].map(str::to_owned).to_vec();
-    let run = RunStatus { name: "first".to_owned(), output_dir: "/out".to_owned(), model_source: None };
-    About {
-        started: std::time::Instant::now(),
-        batch: None,
-        run,
+    let thread = |actual: &str| ThreadDevice {
+        thread: "inference".to_owned(),
+        requested: "auto".to_owned(),
+        actual: actual.to_owned(),
+    };
+    let device = DeviceFacts::fixed(DeviceStatus {
         requested: "auto".to_owned(),
         actual: "none, \"no\" network".to_owned(),
-        threads,
-        settings_hash,
-    }
+        precision: Some("fp32".to_owned()),
+        threads: ["cuda:1", "cuda:0", "cuda:1"].map(thread).to_vec(),
+        note: None,
+        onnxruntime: None,
+    });
+    let run = RunStatus { name: "first".to_owned(), output_dir: "/out".to_owned(), model_source: None };
+    About { started: std::time::Instant::now(), batch: None, run, device, settings_hash }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.
@@ -144,7 +148,7 @@ fn what_is_said_of_real_games_adds_up() {
     let said = Exposition::parse(&exporter.render());
     let age = said.value("selfplayd_model_age_seconds", &[]).unwrap();
     assert!(age > 0.0 && age <= said.value("selfplayd_up_seconds", &[]).unwrap() + 0.1, "{age}");
-    let provider = [("requested", "auto"), ("actual", "none, \"no\" network")];
+    let provider = [("requested", "auto"), ("actual", "none, \"no\" network"), ("precision", "fp32")];
     assert_eq!(said.value("selfplayd_execution_provider_info", &provider), Some(1.0));
     for (actual, threads) in [("cuda:0", 1.0), ("cuda:1", 2.0)] {
         let labels = [("requested", "auto"), ("actual", actual)];

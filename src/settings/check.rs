@@ -1,6 +1,6 @@
 //! What must hold between values; what a single value may be is said by the table of keys.
 
-use selfplay_actors::onnx::{Device, DeviceRequest};
+use selfplay_actors::onnx::{Device, DeviceRequest, OpenVinoDevice};
 
 use super::mistake::Mistake;
 use super::places;
@@ -126,13 +126,17 @@ fn check_model(settings: &Settings, entries: &Entries, found: &mut Found) {
 
 /// What is known without a model and without ONNX Runtime: what this machine and a device that was named cannot do.
 fn check_precision(settings: &Settings, entries: &Entries, found: &mut Found) {
-    let device = match settings.inference.device.0 {
-        // Rules out no more than what no device has.
-        DeviceRequest::Auto | DeviceRequest::Cpu => Device::Cpu,
-        DeviceRequest::OpenVino => Device::OpenVino,
-        DeviceRequest::Gpus(accelerator, _) => accelerator.device(0),
+    let devices = match settings.inference.device.0 {
+        // Rules out no more than what none of them has.
+        DeviceRequest::Auto => vec![Device::OpenVino(OpenVinoDevice::Cpu), Device::Cpu],
+        DeviceRequest::Cpu => vec![Device::Cpu],
+        DeviceRequest::OpenVino(on) => vec![Device::OpenVino(on)],
+        DeviceRequest::Gpus(accelerator, _) => vec![accelerator.device(0)],
     };
-    if let Err(reason) = settings.inference.precision.possible_on(device) {
+    let possible = |device| settings.inference.precision.on(device).map(drop);
+    if devices.iter().all(|&device| possible(device).is_err())
+        && let Some(Err(reason)) = devices.last().map(|&device| possible(device))
+    {
         let device = &settings.inference.device;
         let allowed = format!("a precision that inference.device = \"{device}\" can have: {reason}");
         found.mistakes.push(entries.refuse("inference.precision", allowed));

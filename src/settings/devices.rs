@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn devices_read_and_print_alike() {
-        for text in ["auto", "cpu", "openvino:cpu", "cuda:3", "cuda:0,2", "cuda:all", "tensorrt:1"] {
+        for text in ["auto", "cpu", "openvino:cpu", "openvino:gpu", "cuda:3", "cuda:0,2", "cuda:all", "tensorrt:1"] {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert_eq!("cuda".parse::<Device>().unwrap().to_string(), "cuda:0");

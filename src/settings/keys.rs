@@ -64,7 +64,7 @@ pub(super) const KEYS: &[Key] = &[
     open("inference.eval_batch_size", Kind::Int(1, 65_536), "auto"),
     key("inference.eval_max_wait_ms", Kind::Real(0.0, 60_000.0)),
     open("inference.ort_library", Kind::Path, "none"),
-    key("inference.precision", Kind::Choice(&["fp32", "int8", "bf16", "fp16"])),
+    key("inference.precision", Kind::Choice(&["auto", "fp32", "int8", "bf16", "fp16"])),
     key("inference.precision_max_kl", Kind::Real(0.0, 10.0)),
     key("inference.precision_max_value_error", Kind::Real(0.0, 2.0)),
     open("inference.hang_seconds", Kind::Positive(86_400.0), "none"),

@@ -6,8 +6,7 @@ use std::fmt;
 use super::{Addresses, Buckets, Device, HostNames};
 
 /// What a device setting may be.
-pub(super) const DEVICES: &str =
-    r#""auto", "cpu", "openvino", "cuda", "cuda:N", "cuda:0,1", "cuda:0-3", "cuda:all" or the same with "tensorrt""#;
+pub(super) const DEVICES: &str = r#""auto", "cpu", "openvino", "openvino:gpu", "cuda", "cuda:N", "cuda:0,1", "cuda:0-3", "cuda:all" or the same with "tensorrt""#;
 
 /// Most characters of a name: more than names of directories have.
 const LONGEST_NAME: usize = 255;

@@ -11,7 +11,7 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceStatus, GamesStatus, Limit, Mode, Restarts, ThreadStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceFacts, GamesStatus, Limit, Mode, Restarts, ThreadStatus,
     WriterStatus,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     siblings::Siblings,
 };
 
-/// What never changes while a daemon runs.
+/// What is known of a daemon from its start on.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// When it started, in seconds since 1970.
@@ -35,7 +35,7 @@ pub(crate) struct Facts {
     /// What ends it.
     pub mode: Mode,
     /// What the network runs on.
-    pub device: DeviceStatus,
+    pub device: DeviceFacts,
 }
 
 /// Where the status is read.

@@ -94,7 +94,7 @@ impl Sampler {
             control: false,
             control_state,
             bottleneck: figures.bottleneck,
-            device: facts.device.clone(),
+            device: facts.device.look(),
             model: ModelStatus {
                 version: figures.model.version.filter(|_| serving),
                 generation: (figures.model.served > 0).then_some(figures.model.served),

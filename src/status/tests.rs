@@ -86,9 +86,10 @@ pub(crate) fn sources() -> Sources {
                 model_source: Some("/runs/first/latest.yaml".to_owned()),
             },
             mode: Mode::Continuous,
-            device: DeviceStatus {
+            device: DeviceFacts::fixed(DeviceStatus {
                 requested: "auto".to_owned(),
                 actual: "cpu".to_owned(),
+                precision: Some("fp32".to_owned()),
                 threads: vec![ThreadDevice {
                     thread: "inference-0".to_owned(),
                     requested: "auto".to_owned(),
@@ -96,7 +97,7 @@ pub(crate) fn sources() -> Sources {
                 }],
                 note: Some("no GPU".to_owned()),
                 onnxruntime: Some("1.32.0".to_owned()),
-            },
+            }),
         },
         health: Health::new(stats.clone()),
         monitor: Monitor::new(stats.clone(), SIZES, Box::new(|| None)),

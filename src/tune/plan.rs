@@ -84,7 +84,7 @@ impl Plan {
         };
         let cores = Sizes::new(&self.settings, &rates.devices).cores as u32;
         match knob {
-            Knob::Threads if rates.devices.iter().any(|device| device.gpu().is_some()) => (1..=4).collect(),
+            Knob::Threads if rates.devices.iter().any(|device| device.is_gpu()) => (1..=4).collect(),
             Knob::Threads if cores <= MOST_THREADS => (1..=cores).collect(),
             Knob::Threads => (1..=4).map(|quarter| cores * quarter / 4).collect(),
             Knob::Batch => rates.worthwhile(),

@@ -72,10 +72,11 @@ struct Alone {
 
 fn load(settings: &Settings) -> anyhow::Result<Alone> {
     let Prepared { runtime, mut load, provider } = prepare_onnx(settings)?;
-    load.max_batch = if provider.actual.iter().any(|device| device.gpu().is_some()) { LARGEST.1 } else { LARGEST.0 };
+    load.max_batch = if provider.actual.iter().any(|device| device.is_gpu()) { LARGEST.1 } else { LARGEST.0 };
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
     let loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
-    Ok(Alone { loaded, max_batch: load.max_batch, threads: load.threads, devices: provider.actual })
+    let devices = loaded.devices.clone();
+    Ok(Alone { loaded, max_batch: load.max_batch, threads: load.threads, devices })
 }
 
 /// Measures the size that gave most once more, for `seconds`. The network is loaded anew: kept in memory, it would count as the

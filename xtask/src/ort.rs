@@ -6,6 +6,9 @@
 
 mod archive;
 mod checksum;
+/// The same file that the daemon decides by.
+#[path = "../../actors/src/onnx/openvino/cpu.rs"]
+mod cpu;
 mod cuda;
 mod driver;
 mod fetch;
@@ -24,7 +27,8 @@ pub(crate) struct Args {
     /// Fetch the CUDA build into .ort/cuda/ (x86_64 only, 256 MB) and say what driver and libraries lack on this machine
     #[arg(long)]
     cuda: bool,
-    /// Fetch the build with OpenVINO into .ort/openvino/ (x86_64 only, 84 MB), for `--device openvino`
+    /// Fetch the build with OpenVINO into .ort/openvino/ (x86_64 only, 84 MB), whatever the processor; without this flag it is
+    /// fetched too where the processor has AMX or AVX512-BF16
     #[arg(long, conflicts_with = "cuda")]
     openvino: bool,
     /// Fetch again, and replace whatever library is there
@@ -42,7 +46,42 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.openvino {
         return openvino_library(args.force).map(drop);
     }
-    cpu_library(args.force).map(drop)
+    cpu_library(args.force)?;
+    fitting(args.force).map(drop)
+}
+
+/// The ONNX Runtime with OpenVINO, fetched where necessary, where this processor gains by it and `ORT_DYLIB_PATH` does not name
+/// another: nothing elsewhere, nor where it cannot be downloaded, which is said.
+///
+/// # Errors
+/// When what was downloaded is not what is pinned.
+fn fitting(force: bool) -> anyhow::Result<Option<PathBuf>> {
+    if !cfg!(target_os = "linux") || !cpu::has_bf16() || own_library().is_some() {
+        return Ok(None);
+    }
+    let (library, missing) = or_unavailable(openvino_library(force))?;
+    if let Some(missing) = missing {
+        println!(
+            "\nThis processor would be several times faster with OpenVINO, which is not there: {missing}\nGoing on without it."
+        );
+    }
+    Ok(library)
+}
+
+/// Tells what cannot be had, which may pass, from what is wrong.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn or_unavailable(fetched: anyhow::Result<PathBuf>) -> anyhow::Result<(Option<PathBuf>, Option<String>)> {
+    match fetched {
+        Ok(library) => Ok((Some(library), None)),
+        Err(error) if error.is::<fetch::Unavailable>() => Ok((None, Some(format!("{error:#}")))),
+        Err(error) => Err(error),
+    }
+}
+
+fn own_library() -> Option<std::ffi::OsString> {
+    std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())
 }
 
 /// The absolute path of the pinned ONNX Runtime with OpenVINO, fetched where necessary.
@@ -50,23 +89,24 @@ pub(crate) fn openvino_library(force: bool) -> anyhow::Result<PathBuf> {
     ensure(&workspace::root().join(".ort/openvino"), &pins::openvino()?, force)
 }
 
-/// The absolute path of the ONNX Runtime that the daemon would take in this checkout: the user's own by `ORT_DYLIB_PATH`, else the CUDA build,
-/// else the CPU build, which is fetched where necessary.
+/// The absolute path of the ONNX Runtime that the daemon would take in this checkout: the user's own by `ORT_DYLIB_PATH`, else the CUDA build
+/// where it was fetched, else the one with OpenVINO where this processor gains by it, else the CPU build; the last two are
+/// fetched where necessary.
 pub(crate) fn library() -> anyhow::Result<PathBuf> {
     let cuda = workspace::root().join(".ort/cuda");
-    let own = std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
-    if !own
+    if own_library().is_none()
         && let Ok(packages) = pins::cuda()
         && let Some(found) = installed(&cuda, &packages)?
     {
         return Ok(found);
     }
-    cpu_library(false)
+    let cpu = cpu_library(false)?;
+    Ok(fitting(false)?.unwrap_or(cpu))
 }
 
 /// The absolute path of an ONNX Runtime for the CPU: the user's own by `ORT_DYLIB_PATH`, else the pinned one, fetched where necessary.
 pub(crate) fn cpu_library(force: bool) -> anyhow::Result<PathBuf> {
-    if let Some(own) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+    if let Some(own) = own_library() {
         let own = std::path::absolute(own).context("cannot tell the current folder")?;
         if !own.is_file() {
             bail!(
@@ -156,9 +196,22 @@ fn libraries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::pins::{Build, File, Package, Route};
-    use super::{installed, remove_others};
+    use super::{installed, or_unavailable, remove_others};
+
+    #[test]
+    fn what_cannot_be_had_is_told_from_what_is_wrong() {
+        let unavailable = || super::fetch::into(tempfile::tempdir().unwrap().path(), &[]).map(|()| PathBuf::new());
+        assert!(or_unavailable(unavailable()).unwrap().1.unwrap().contains("no ONNX Runtime could be fetched"));
+        let wrapped = unavailable().map_err(|error| error.context("for the tests"));
+        assert!(or_unavailable(wrapped).unwrap().1.unwrap().starts_with("for the tests: "));
+        let tampered =
+            or_unavailable(Err(anyhow::anyhow!("the wrong SHA-256"))).expect_err("it is not to be passed over");
+        assert_eq!(tampered.to_string(), "the wrong SHA-256");
+        assert_eq!(or_unavailable(Ok("a".into())).unwrap(), (Some("a".into()), None));
+    }
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (python, no_schema) = python::with_schema()?;
     let mut not_tested = tools::prepare(tools::FOR_TESTS, args.install);
     not_tested.extend(no_schema);
-    not_tested.extend(without_openvino());
+    not_tested.extend(without_openvino()?);
     tools::say_aloud(&not_tested);
     let selection = selection(&args.packages);
 
@@ -57,13 +57,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Fetches ONNX Runtime with OpenVINO, which tests find in `.ort/openvino/`; what is not tested where it cannot be had.
-fn without_openvino() -> Option<String> {
+///
+/// # Errors
+/// When what was fetched is not what is pinned.
+fn without_openvino() -> anyhow::Result<Option<String>> {
     // Elsewhere there is none, and nothing to miss.
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return None;
+        return Ok(None);
     }
-    let missing = ort::openvino_library(false).err()?;
-    Some(format!("--device openvino, as its libraries cannot be fetched: {missing:#}"))
+    let (_, missing) = ort::or_unavailable(ort::openvino_library(false))?;
+    Ok(missing
+        .map(|missing| format!("--device openvino and what \"auto\" makes of it, as it cannot be fetched: {missing}")))
 }
 
 /// `packages` as cargo wants them, or the whole workspace.

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +14,7 @@ use selfplay_engine::{
 use super::feed::Candidate;
 use crate::{
     error_text::with_sources,
-    onnx::{
-        Device, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Runtime, Step, check_model, devices_name,
-    },
+    onnx::{Device, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Placement, Runtime, Step, check_model},
 };
 
 /// A model that is checked and warm.
@@ -82,11 +81,29 @@ pub trait ModelSource<G: Game>: Send {
     }
 }
 
+/// What the model that was loaded last runs on, for those who show it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Placed(Arc<Mutex<Option<Placement>>>);
+
+impl Placed {
+    /// Nothing before the first model.
+    #[must_use]
+    pub fn get(&self) -> Option<Placement> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what a model runs on.
+    pub fn set(&self, placement: Placement) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(placement);
+    }
+}
+
 /// ONNX models, run by ONNX Runtime.
 pub struct OnnxSource<G: Game> {
     runtime: Runtime,
     game: G,
     options: LoadOptions,
+    placed: Placed,
     /// Of the file that was read last.
     report: Option<ModelReport>,
     warming: Duration,
@@ -95,7 +112,13 @@ pub struct OnnxSource<G: Game> {
 impl<G: Game> OnnxSource<G> {
     /// Models for `game`, loaded as `options` say.
     pub fn new(runtime: Runtime, game: G, options: LoadOptions) -> Self {
-        Self { runtime, game, options, report: None, warming: Duration::ZERO }
+        Self { runtime, game, options, placed: Placed::default(), report: None, warming: Duration::ZERO }
+    }
+
+    /// Where it tells what models run on.
+    #[must_use]
+    pub fn placed(&self) -> Placed {
+        self.placed.clone()
     }
 }
 
@@ -146,16 +169,18 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             LoadError::Model(error) => LoadFailure::Refused(with_sources(&error)),
         })?;
         if let Some(agreement) = &report.precision {
-            let what = if agreement.device == Device::OpenVino { "model compared" } else { "model converted" };
+            let what =
+                if matches!(agreement.device, Device::OpenVino(_)) { "model compared" } else { "model converted" };
             tracing::info!(path = %model.path().display(), %agreement, "{what}");
         }
+        let placement = Placement { devices: loaded.devices, precision: loaded.precision };
         let description = format!(
-            "{} ({} input of {} bytes a position, on {})",
+            "{} ({} input of {} bytes a position, on {placement})",
             model.path().display(),
             self.game.encoding_name(loaded.encoding),
             loaded.position_bytes,
-            devices_name(&loaded.devices)
         );
+        self.placed.set(placement);
         let boxed = |evaluator| Box::new(evaluator) as Box<dyn Evaluator<G>>;
         Ok(LoadedModel {
             evaluators: loaded.evaluators.into_iter().map(boxed).collect(),

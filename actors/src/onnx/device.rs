@@ -5,11 +5,33 @@ use std::{fmt, str::FromStr};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use super::precision::PrecisionRequest;
+
 /// Most GPUs of one process. No machine has as many.
 const MOST_GPUS: usize = 64;
 
-/// The CPU through OpenVINO.
-const OPENVINO: &str = "openvino:cpu";
+/// What OpenVINO computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpenVinoDevice {
+    /// The CPU, by OpenVINO instead of ONNX Runtime's own kernels. Written `openvino:cpu`.
+    Cpu,
+    /// Intel's GPU, the first where there are several. Written `openvino:gpu`.
+    Gpu,
+}
+
+impl OpenVinoDevice {
+    /// Both.
+    const ALL: [Self; 2] = [Self::Cpu, Self::Gpu];
+}
+
+impl fmt::Display for OpenVinoDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "openvino:cpu",
+            Self::Gpu => "openvino:gpu",
+        })
+    }
+}
 
 /// Where a session runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -17,8 +39,8 @@ pub enum Device {
     /// Written `cpu`.
     #[default]
     Cpu,
-    /// The CPU, by OpenVINO instead of ONNX Runtime's own kernels. Written `openvino:cpu`.
-    OpenVino,
+    /// What OpenVINO computes on, see there.
+    OpenVino(OpenVinoDevice),
     /// The GPU of this number, by ONNX Runtime's own kernels. Written `cuda:N`.
     Cuda(u32),
     /// The GPU of this number, by engines that TensorRT builds. Written `tensorrt:N`.
@@ -26,13 +48,22 @@ pub enum Device {
 }
 
 impl Device {
-    /// The number of the GPU, if it is one.
+    /// The CPU through OpenVINO.
+    pub(super) const OPENVINO: Self = Self::OpenVino(OpenVinoDevice::Cpu);
+
+    /// The number of NVIDIA's GPU, if it is one.
     #[must_use]
     pub const fn gpu(self) -> Option<u32> {
         match self {
-            Self::Cpu | Self::OpenVino => None,
+            Self::Cpu | Self::OpenVino(_) => None,
             Self::Cuda(number) | Self::TensorRt(number) => Some(number),
         }
+    }
+
+    /// Whether it leaves the CPU to others: a GPU, whoever made it.
+    #[must_use]
+    pub const fn is_gpu(self) -> bool {
+        self.gpu().is_some() || matches!(self, Self::OpenVino(OpenVinoDevice::Gpu))
     }
 }
 
@@ -40,7 +71,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("cpu"),
-            Self::OpenVino => f.write_str(OPENVINO),
+            Self::OpenVino(on) => on.fmt(f),
             Self::Cuda(number) => write!(f, "{}:{number}", Accelerator::Cuda),
             Self::TensorRt(number) => write!(f, "{}:{number}", Accelerator::TensorRt),
         }
@@ -95,13 +126,13 @@ pub enum Gpus {
 /// Where inference shall run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeviceRequest {
-    /// The first GPU if it works, else the CPU. Written `auto`.
+    /// NVIDIA's first GPU if it works; else the CPU, through OpenVINO where that is there and faster. Written `auto`.
     #[default]
     Auto,
-    /// Written `cpu`.
+    /// The CPU by ONNX Runtime's own kernels. Written `cpu`.
     Cpu,
-    /// The CPU through OpenVINO and nothing else. Written `openvino:cpu`, or `openvino`.
-    OpenVino,
+    /// The CPU or a GPU through OpenVINO and nothing else. Written `openvino:cpu`, `openvino:gpu`, or `openvino` for the CPU.
+    OpenVino(OpenVinoDevice),
     /// GPUs and nothing else. Written `cuda:0`, `cuda:0,1`, `cuda:0-3`, `cuda:all`, and the same with `tensorrt`; without
     /// a number it is the first.
     Gpus(Accelerator, Gpus),
@@ -110,7 +141,7 @@ pub enum DeviceRequest {
 /// A text that names no device.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{0}` is not a device: expected auto, cpu, openvino, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt"
+    "`{0}` is not a device: expected auto, cpu, openvino, openvino:gpu, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt"
 )]
 pub struct ParseDeviceError(String);
 
@@ -121,8 +152,11 @@ impl FromStr for DeviceRequest {
         match text {
             "auto" => return Ok(Self::Auto),
             "cpu" => return Ok(Self::Cpu),
-            "openvino" | OPENVINO => return Ok(Self::OpenVino),
+            "openvino" => return Ok(Self::OpenVino(OpenVinoDevice::Cpu)),
             _ => {}
+        }
+        if let Some(on) = OpenVinoDevice::ALL.into_iter().find(|on| on.to_string() == text) {
+            return Ok(Self::OpenVino(on));
         }
         let (name, which) = text.split_once(':').unwrap_or((text, "0"));
         let accelerator = [Accelerator::Cuda, Accelerator::TensorRt].into_iter().find(|one| one.to_string() == name);
@@ -160,7 +194,7 @@ impl fmt::Display for DeviceRequest {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::OpenVino => f.write_str(OPENVINO),
+            Self::OpenVino(on) => on.fmt(f),
             Self::Gpus(accelerator, Gpus::All) => write!(f, "{accelerator}:all"),
             Self::Gpus(accelerator, Gpus::Numbered(numbers)) => {
                 let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
@@ -185,40 +219,49 @@ pub struct DeviceError {
 pub struct Provider {
     /// As in the settings.
     pub requested: DeviceRequest,
-    /// The CPU alone, in one of two ways, or one or several GPUs.
+    /// One device that is none of NVIDIA's, or one or several GPUs of theirs.
     pub actual: Vec<Device>,
-    /// Why [`DeviceRequest::Auto`] did not take a GPU.
+    /// What computes instead where it is faster with the network in question, or the only one that can.
+    pub rival: Option<Device>,
+    /// Why [`DeviceRequest::Auto`] did not take a GPU or OpenVINO.
     pub note: Option<String>,
 }
 
 impl Provider {
     /// Finds the devices for `requested` by making `attempt` on each that comes into question, which says why it does not
-    /// work.
+    /// work. OpenVINO comes into question for [`DeviceRequest::Auto`] where it is `worthwhile` on this CPU.
     ///
     /// # Errors
     /// When a device is demanded and does not work, or none does.
     pub(super) fn settle(
         requested: &DeviceRequest,
+        worthwhile: bool,
         mut attempt: impl FnMut(Device) -> Result<(), String>,
     ) -> Result<Self, DeviceError> {
-        let settled = |actual, note| Ok(Self { requested: requested.clone(), actual, note });
+        let settled = |actual, note| Ok(Self { requested: requested.clone(), actual, rival: None, note });
         let failed = |device: Device| move |reason| DeviceError { device: device.to_string(), reason };
         match requested {
             DeviceRequest::Cpu => {
                 attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
                 settled(vec![Device::Cpu], None)
             }
-            DeviceRequest::OpenVino => {
-                attempt(Device::OpenVino).map_err(failed(Device::OpenVino))?;
-                settled(vec![Device::OpenVino], None)
+            DeviceRequest::OpenVino(on) => {
+                let device = Device::OpenVino(*on);
+                attempt(device).map_err(failed(device))?;
+                settled(vec![device], None)
             }
-            DeviceRequest::Auto => match attempt(Device::Cuda(0)) {
-                Ok(()) => settled(vec![Device::Cuda(0)], None),
-                Err(reason) => {
-                    attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
-                    settled(vec![Device::Cpu], Some(reason))
+            DeviceRequest::Auto => {
+                let Err(no_gpu) = attempt(Device::Cuda(0)) else { return settled(vec![Device::Cuda(0)], None) };
+                attempt(Device::Cpu).map_err(failed(Device::Cpu))?;
+                match worthwhile.then(|| attempt(Device::OPENVINO)) {
+                    None => settled(vec![Device::Cpu], Some(no_gpu)),
+                    Some(Err(no_openvino)) => settled(vec![Device::Cpu], Some(format!("{no_gpu}; {no_openvino}"))),
+                    Some(Ok(())) => {
+                        let settled = settled(vec![Device::OPENVINO], Some(no_gpu));
+                        settled.map(|settled| Self { rival: Some(Device::Cpu), ..settled })
+                    }
                 }
-            },
+            }
             DeviceRequest::Gpus(accelerator, Gpus::Numbered(numbers)) => {
                 let devices: Vec<_> = numbers.iter().map(|&number| accelerator.device(number)).collect();
                 devices.iter().try_for_each(|&device| attempt(device).map_err(failed(device)))?;
@@ -235,10 +278,34 @@ impl Provider {
         }
     }
 
-    /// What inference runs on, see [`devices_name`].
+    /// Without what cannot compute as `precision` asks, where something else can; the note says why.
+    ///
+    /// # Errors
+    /// When nothing can.
+    pub fn able(self, precision: PrecisionRequest) -> Result<Self, String> {
+        let can = |device| precision.on(device).map(drop);
+        let Err(reason) = can(device_of_thread(&self.actual, 0)) else {
+            let rival = self.rival.filter(|&rival| can(rival).is_ok());
+            return Ok(Self { rival, ..self });
+        };
+        let noted = |reason: String| match &self.note {
+            Some(note) => format!("{note}; {reason}"),
+            None => reason,
+        };
+        match self.rival {
+            Some(rival) if can(rival).is_ok() => {
+                Ok(Self { note: Some(noted(reason)), requested: self.requested, actual: vec![rival], rival: None })
+            }
+            // What was left out says more than what is not there.
+            _ => Err(noted(reason)),
+        }
+    }
+
+    /// What inference runs on, see [`devices_name`]; both where it is still to be measured.
     #[must_use]
     pub fn actual_name(&self) -> String {
-        devices_name(&self.actual)
+        let name = devices_name(&self.actual);
+        self.rival.map_or_else(|| name.clone(), |rival| format!("{name} or {rival}"))
     }
 }
 
@@ -253,7 +320,7 @@ pub fn devices_name(devices: &[Device]) -> String {
     }
     let request = match devices.first() {
         None | Some(Device::Cpu) => DeviceRequest::Cpu,
-        Some(Device::OpenVino) => DeviceRequest::OpenVino,
+        Some(&Device::OpenVino(on)) => DeviceRequest::OpenVino(on),
         Some(Device::Cuda(_)) => DeviceRequest::Gpus(Accelerator::Cuda, Gpus::Numbered(numbers)),
         Some(Device::TensorRt(_)) => DeviceRequest::Gpus(Accelerator::TensorRt, Gpus::Numbered(numbers)),
     };

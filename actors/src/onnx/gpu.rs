@@ -12,7 +12,8 @@ use ort::ep::{
 
 use super::{
     device::{Device, one_line},
-    openvino::{self, Abilities},
+    openvino,
+    precision::Precision,
     runtime::Runtime,
 };
 
@@ -67,14 +68,14 @@ pub(super) struct EnginePlaces {
 pub(super) fn compiled_in(runtime: &Runtime, device: Device) -> Result<(), String> {
     let (available, name) = match device {
         Device::Cpu => return Ok(()),
-        Device::OpenVino => (OpenVINO::is_available(), "OpenVINO"),
+        Device::OpenVino(_) => (OpenVINO::is_available(), "OpenVINO"),
         Device::Cuda(_) => (CUDA::is_available(), "CUDA"),
         Device::TensorRt(_) => (TensorRT::is_available(), "TensorRT"),
     };
     match available {
-        Ok(true) if device == Device::OpenVino => Abilities::of_this_cpu().suffice(),
+        Ok(true) if device == Device::OPENVINO => openvino::suffices(),
         Ok(true) => Ok(()),
-        Ok(false) if device == Device::OpenVino => Err(format!(
+        Ok(false) if matches!(device, Device::OpenVino(_)) => Err(format!(
             "the ONNX Runtime in {} is built without OpenVINO; `{}` fetches one that has it, which is taken unless \
              inference.ort_library or ORT_DYLIB_PATH names another",
             runtime.library().display(),
@@ -89,7 +90,7 @@ pub(super) fn compiled_in(runtime: &Runtime, device: Device) -> Result<(), Strin
 /// Without `error_on_failure` a session would silently run on the CPU.
 pub(super) fn providers(
     device: Device,
-    bf16: bool,
+    precision: Precision,
     options: &GpuOptions,
     plan: &EnginePlan,
 ) -> Vec<ExecutionProviderDispatch> {
@@ -101,7 +102,7 @@ pub(super) fn providers(
     };
     match device {
         Device::Cpu => Vec::new(),
-        Device::OpenVino => vec![openvino::provider(bf16)],
+        Device::OpenVino(on) => vec![openvino::provider(on, precision)],
         Device::Cuda(number) => vec![cuda(number)],
         Device::TensorRt(number) => {
             let options = tensorrt_options(number, options, plan);
@@ -207,11 +208,11 @@ mod tests {
     #[test]
     fn every_device_has_its_providers_and_a_cpu_none() {
         let names = |device| -> Vec<_> {
-            let providers = providers(device, false, &GpuOptions::default(), &EnginePlan::default());
+            let providers = providers(device, Precision::Fp32, &GpuOptions::default(), &EnginePlan::default());
             providers.iter().map(ExecutionProviderDispatch::name).collect()
         };
         assert!(names(Device::Cpu).is_empty());
-        assert_eq!(names(Device::OpenVino), ["OpenVINOExecutionProvider"]);
+        assert_eq!(names(Device::OPENVINO), ["OpenVINOExecutionProvider"]);
         assert_eq!(names(Device::Cuda(0)), ["CUDAExecutionProvider"]);
         assert_eq!(names(Device::TensorRt(3)), ["TensorrtExecutionProvider", "CUDAExecutionProvider"]);
     }

@@ -1,7 +1,7 @@
 //! From a model file to evaluators that are checked, tried and warm.
 
 mod built_in;
-mod convert;
+mod choose;
 
 use std::path::PathBuf;
 
@@ -9,9 +9,11 @@ use ort::session::Session;
 use selfplay_engine::{evaluation::EvaluateError, game::Game};
 use thiserror::Error;
 
+use self::choose::{Tried, choose};
 use super::{
     binding::{Memory, Row},
     buckets::BatchBuckets,
+    choice::Placement,
     device::{Device, DeviceError, device_of_thread, devices_name},
     engines::places,
     evaluator::OnnxEvaluator,
@@ -46,6 +48,9 @@ pub enum LoadError {
 pub struct LoadOptions {
     /// Where it shall run: inference threads go round these, at least one.
     pub devices: Vec<Device>,
+    /// What runs the model instead if it is faster with it, or the only one that can. What was measured with one model of a process
+    /// holds for all that have its structure.
+    pub rival: Option<Device>,
     /// Inference threads: this many evaluators are made, at least one.
     pub threads: usize,
     /// Largest batch of one run; more leaves are evaluated in parts.
@@ -78,6 +83,7 @@ impl LoadOptions {
     pub fn on_cpu(max_batch: usize, description: GameDescription) -> Self {
         Self {
             devices: vec![Device::Cpu],
+            rival: None,
             threads: 1,
             max_batch,
             buckets: None,
@@ -100,6 +106,8 @@ pub struct Loaded<G: Game> {
     pub evaluators: Vec<OnnxEvaluator<G>>,
     /// What each of them runs on.
     pub devices: Vec<Device>,
+    /// What they compute with.
+    pub precision: Precision,
     /// The layout of the input, chosen by the model's own input shape.
     pub encoding: G::Encoding,
     /// Bytes of one position on its way to the network.
@@ -138,23 +146,24 @@ pub fn check_model<G: Game>(
     options: &LoadOptions,
     report: &mut ModelReport,
 ) -> Result<Loaded<G>, LoadError> {
-    let loader = Loader { runtime, game, model: model.clone(), precision: Precision::Fp32, options };
-    let First { mut loader, evaluator: mut first, mut prepared } = loader.first_anywhere(report)?;
+    let placement = Loader::<G>::as_it_came(&options.devices);
+    let loader = Loader { runtime, game, model: model.clone(), placement, options };
+    let First { loader, mut evaluator, prepared } = loader.first_anywhere(report)?;
     report.encoding = Some(game.encoding_name(prepared.layout.encoding).to_owned());
     report.provider = Some(devices_name(&options.devices));
-    let mut trial = report.step(Step::Finite, || loader.finite(&mut first))?;
-    report.step(Step::Steady, || loader.steady(&trial, &mut first))?;
+    let trial = report.step(Step::Finite, || loader.finite(&mut evaluator))?;
+    report.step(Step::Steady, || loader.steady(&trial, &mut evaluator))?;
     report.step(Step::Meaning, || loader.meaning(&trial))?;
-    let converted = report.step(Step::Precision, || loader.convert(&mut first, &prepared.layout))?;
-    if let Some(converted) = converted {
-        report.precision = Some(converted.agreement);
-        (loader, prepared) = (converted.loader, converted.prepared);
-        (first, trial) = (converted.evaluator, converted.trial);
-    }
-    report.step(Step::Agreement, || loader.agreement(&trial, &mut first))?;
-    let evaluators = report.step(Step::Warm, || loader.warm(first, &prepared))?;
+    let came = Tried { loader, prepared, evaluator, trial, agreement: None };
+    let serving = report.step(Step::Precision, || choose(came))?;
+    let Tried { loader, prepared, mut evaluator, trial, agreement } = serving;
+    let Placement { devices, precision } = &loader.placement;
+    (report.provider, report.computes, report.precision) = (Some(devices_name(devices)), Some(*precision), agreement);
+    report.step(Step::Agreement, || loader.agreement(&trial, &mut evaluator))?;
+    let evaluators = report.step(Step::Warm, || loader.warm(evaluator, &prepared))?;
     Ok(Loaded {
-        devices: (0..evaluators.len()).map(|thread| device_of_thread(&options.devices, thread)).collect(),
+        devices: (0..evaluators.len()).map(|thread| device_of_thread(devices, thread)).collect(),
+        precision: *precision,
         evaluators,
         encoding: prepared.layout.encoding,
         position_bytes: prepared.row.bytes(),
@@ -183,8 +192,8 @@ struct Loader<'a, G: Game> {
     game: &'a G,
     /// What is to serve.
     model: ModelFile,
-    /// What it computes with, converted to it if need be.
-    precision: Precision,
+    /// How it serves.
+    placement: Placement,
     options: &'a LoadOptions,
 }
 
@@ -216,13 +225,9 @@ impl<G: Game> First<'_, G> {
 
 impl<'a, G: Game> Loader<'a, G> {
     /// [`Loader::first`] on the first device. When that fails on a GPU, the CPU is tried as well: if that fails too, the
-    /// fault is the model's, else the device's. A model for OpenVINO is tried with ONNX Runtime's own kernels first, which its
-    /// answers are compared with in [`Loader::convert`].
+    /// fault is the model's, else the device's.
     fn first_anywhere(&self, report: &mut ModelReport) -> Result<First<'a, G>, LoadError> {
-        let device = match device_of_thread(&self.options.devices, 0) {
-            Device::OpenVino => Device::Cpu,
-            device => device,
-        };
+        let device = device_of_thread(&self.placement.devices, 0);
         match report.step(Step::Structure, || self.first(device)) {
             Ok(first) => Ok(first),
             Err(error) if device == Device::Cpu => Err(error.into()),
@@ -297,7 +302,7 @@ impl<'a, G: Game> Loader<'a, G> {
         };
         let engine = match device {
             Device::TensorRt(_) => self.engine_plan(&layout, &model, &row, device),
-            Device::Cpu | Device::OpenVino | Device::Cuda(_) => EnginePlan::default(),
+            Device::Cpu | Device::OpenVino(_) | Device::Cuda(_) => EnginePlan::default(),
         };
         Ok(Prepared { layout, model, row, engine })
     }
@@ -312,14 +317,14 @@ impl<'a, G: Game> Loader<'a, G> {
                 cache,
                 model,
                 self.runtime.version(),
-                (self.precision == Precision::Fp16, self.options.gpu.tf32),
+                (self.placement.precision == Precision::Fp16, self.options.gpu.tf32),
                 batches,
             );
             found.inspect_err(|reason| tracing::warn!(reason, "TensorRT's engines are not kept")).ok()
         });
         EnginePlan {
             places,
-            fp16: self.precision == Precision::Fp16,
+            fp16: self.placement.precision == Precision::Fp16,
             input: INPUT.to_owned(),
             row: row.shape().to_vec(),
             batches,
@@ -397,7 +402,7 @@ impl<'a, G: Game> Loader<'a, G> {
         prepared: &Prepared<G::Encoding>,
     ) -> Checked<Vec<OnnxEvaluator<G>>, LoadError> {
         let mut evaluators = vec![first];
-        let device_of = |thread| device_of_thread(&self.options.devices, thread);
+        let device_of = |thread| device_of_thread(&self.placement.devices, thread);
         let blame = |device: Device, error: ModelError| -> LoadError {
             if device == device_of(0) {
                 return error.into();
@@ -435,8 +440,8 @@ impl<'a, G: Game> Loader<'a, G> {
     }
 
     fn open(&self, model: &ModelFile, device: Device, plan: &EnginePlan) -> Result<Session, ModelError> {
-        let bf16 = self.precision == Precision::Bf16;
-        Site { runtime: self.runtime, device, gpu: &self.options.gpu, plan, bf16 }.open(model)
+        let precision = self.placement.precision;
+        Site { runtime: self.runtime, device, gpu: &self.options.gpu, plan, precision }.open(model)
     }
 
     fn evaluator(

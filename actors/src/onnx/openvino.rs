@@ -1,68 +1,91 @@
-//! The CPU through OpenVINO: whether this machine can, and the options of ONNX Runtime's provider.
+//! The CPU, or Intel's GPU, through OpenVINO: whether this machine can, and the options of ONNX Runtime's provider.
 //!
 //! OpenVINO compiles a network for every batch size at its first run (20 to 75 ms), so that batches are padded to a few sizes, as
-//! on a GPU. It computes on the thread that asks: one session a thread, as with ONNX Runtime's own kernels.
+//! on a GPU. On a CPU it computes on the thread that asks: one session a thread, as with ONNX Runtime's own kernels.
+
+mod cpu;
 
 use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProviderDispatch, OpenVINO};
 use serde_json::json;
 
+pub(super) use self::cpu::has_bf16;
+use super::{device::OpenVinoDevice, precision::Precision};
+
 /// Fetches a library that has it.
 pub(super) const FETCH_COMMAND: &str = "cargo xtask fetch-ort --openvino";
 
-/// The provider of a session that computes in bf16 or in fp32.
-pub(super) fn provider(bf16: bool) -> ExecutionProviderDispatch {
-    options(bf16)
+/// The provider of a session that computes in `precision`. Of int8 models the graph tells; what is left is computed in fp32.
+pub(super) fn provider(on: OpenVinoDevice, precision: Precision) -> ExecutionProviderDispatch {
+    options(on, precision)
         .into_iter()
         .fold(OpenVINO::default(), |provider, (key, value)| provider.with_arbitrary_config(key, value))
         .build()
         .error_on_failure()
 }
 
-/// `load_config` is JSON itself, not the path of a file. Without a hint OpenVINO would choose bf16 by itself where the CPU has it.
-fn options(bf16: bool) -> [(&'static str, String); 2] {
-    let hint = if bf16 { "bf16" } else { "f32" };
-    let plugin = json!({ "INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1" });
-    [("device_type", "CPU".to_owned()), ("load_config", json!({ "CPU": plugin }).to_string())]
+/// `load_config` is JSON itself, not the path of a file. Without a hint OpenVINO would choose bf16 or fp16 by itself where the
+/// device has it.
+fn options(on: OpenVinoDevice, precision: Precision) -> [(&'static str, String); 2] {
+    let hint = match precision {
+        Precision::Fp32 | Precision::Int8 => "f32",
+        Precision::Bf16 => "bf16",
+        Precision::Fp16 => "f16",
+    };
+    let (name, plugin) = match on {
+        OpenVinoDevice::Cpu => {
+            let plugin = json!({ "INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1" });
+            ("CPU", plugin)
+        }
+        OpenVinoDevice::Gpu => ("GPU", json!({ "INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": "1" })),
+    };
+    [("device_type", name.to_owned()), ("load_config", json!({ name: plugin }).to_string())]
 }
 
-/// What OpenVINO asks of a CPU.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Abilities {
-    pub(super) avx2: bool,
-    /// Instructions for bf16. CPUs with AMX have those of AVX-512 as well.
-    pub(super) avx512_bf16: bool,
-}
-
-impl Abilities {
+/// Whether networks run at all on this CPU.
+///
+/// # Errors
+/// What is missing, and what to do instead.
+pub(super) fn suffices() -> Result<(), String> {
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn of_this_cpu() -> Self {
-        Self {
-            avx2: std::arch::is_x86_feature_detected!("avx2"),
-            avx512_bf16: std::arch::is_x86_feature_detected!("avx512bf16"),
-        }
-    }
-
+    let avx2 = std::arch::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) const fn of_this_cpu() -> Self {
-        Self { avx2: false, avx512_bf16: false }
-    }
+    let avx2 = false;
+    suffices_with(avx2)
+}
 
-    /// Whether networks run at all.
-    ///
-    /// # Errors
-    /// What is missing, and what to do instead.
-    pub(super) fn suffice(self) -> Result<(), String> {
-        if self.avx2 {
-            return Ok(());
-        }
-        Err("OpenVINO is for x86_64 CPUs with AVX2, which this one has not; choose inference.device = \"cpu\""
-            .to_owned())
+fn suffices_with(avx2: bool) -> Result<(), String> {
+    if avx2 {
+        return Ok(());
     }
+    Err("OpenVINO is for x86_64 CPUs with AVX2, which this one has not; choose inference.device = \"cpu\"".to_owned())
+}
 
-    /// Whether bf16 is faster than fp32.
-    pub(super) const fn bf16(self) -> bool {
-        self.avx512_bf16
+/// What ONNX Runtime says when a session with OpenVINO cannot be made, in words that say what to do.
+pub(super) fn explained(on: OpenVinoDevice, reason: String) -> String {
+    if reason.contains("fallback to CPU EP has been explicitly disabled") {
+        return "it holds operators that OpenVINO does not run; choose inference.device = \"cpu\" for it".to_owned();
     }
+    if on == OpenVinoDevice::Gpu && reason.contains("Device GPU is not available") {
+        return "OpenVINO finds no GPU of Intel's on this machine, or not the driver that it needs (Debian's intel-opencl-icd, and \
+                in a container /dev/dri); choose inference.device = \"openvino:cpu\""
+            .to_owned();
+    }
+    if ["JSON parsing error", "load_config", "Unsupported property", "Invalid OpenVINO EP option"]
+        .iter()
+        .any(|refusal| reason.contains(refusal))
+    {
+        return format!(
+            "this OpenVINO refuses the options that it is given, as it is of another version than they are for ({reason}); \
+             `{FETCH_COMMAND} --force` fetches the one that fits"
+        );
+    }
+    if reason.starts_with("Failed to load provider") {
+        return format!(
+            "OpenVINO does not start, its libraries beside ONNX Runtime are missing, damaged or of another version than \
+             its options are for ({reason}); `{FETCH_COMMAND} --force` fetches them anew"
+        );
+    }
+    reason
 }
 
 #[cfg(test)]
@@ -71,17 +94,40 @@ mod tests {
 
     #[test]
     fn the_plugin_is_told_one_thread_and_the_precision() {
-        let text = |bf16| options(bf16).map(|(key, value)| format!("{key}={value}")).join(" ");
+        use OpenVinoDevice::{Cpu, Gpu};
+        let text = |on, precision| options(on, precision).map(|(key, value)| format!("{key}={value}")).join(" ");
         let expected = r#"device_type=CPU load_config={"CPU":{"INFERENCE_NUM_THREADS":"1","INFERENCE_PRECISION_HINT":"bf16","NUM_STREAMS":"1"}}"#;
-        assert_eq!(text(true), expected);
-        assert_eq!(text(false), expected.replace("bf16", "f32"), "never left to OpenVINO");
+        assert_eq!(text(Cpu, Precision::Bf16), expected);
+        assert_eq!(text(Cpu, Precision::Fp32), expected.replace("bf16", "f32"), "never left to OpenVINO");
+        assert_eq!(text(Cpu, Precision::Int8), expected.replace("bf16", "f32"));
+        let expected = r#"device_type=GPU load_config={"GPU":{"INFERENCE_PRECISION_HINT":"f16","NUM_STREAMS":"1"}}"#;
+        assert_eq!(text(Gpu, Precision::Fp16), expected);
     }
 
     #[test]
     fn a_cpu_without_avx2_is_refused_with_what_to_do() {
-        let old = Abilities { avx2: false, avx512_bf16: false };
-        let error = old.suffice().unwrap_err();
+        let error = suffices_with(false).unwrap_err();
         assert!(error.contains("AVX2") && error.contains("\"cpu\""), "{error}");
-        assert_eq!(Abilities { avx2: true, ..old }.suffice(), Ok(()));
+        assert_eq!(suffices_with(true), Ok(()));
+    }
+
+    /// The words are those of ONNX Runtime 1.24.1, shortened.
+    #[test]
+    fn refusals_say_what_to_do() {
+        use OpenVinoDevice::{Cpu, Gpu};
+        let said = |on, reason: &str| explained(on, reason.to_owned());
+        let gpu = said(Gpu, "[ERROR] [OpenVINO] Device GPU is not available");
+        assert!(gpu.starts_with("OpenVINO finds no GPU") && gpu.ends_with("\"openvino:cpu\""), "{gpu}");
+        for reason in [
+            "JSON parsing error: [json.exception.parse_error.101] parse error at line 1",
+            "[ OpenVINO-EP ] Unsupported property NO_SUCH_THING by CPU plugin",
+            "Invalid OpenVINO EP option: nosuch",
+        ] {
+            let text = said(Cpu, reason);
+            assert!(text.contains(reason) && text.ends_with("--openvino --force` fetches the one that fits"), "{text}");
+        }
+        let missing = said(Cpu, "Failed to load provider: no such file");
+        assert!(missing.starts_with("OpenVINO does not start"), "{missing}");
+        assert_eq!(said(Cpu, "something else"), "something else");
     }
 }

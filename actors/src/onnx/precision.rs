@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 pub use self::agreement::Agreement;
 pub(super) use self::{agreement::judge, convert::convert, fp16::with_single_ports, positions::Samples};
 use super::{
-    device::Device,
+    device::{Device, OpenVinoDevice},
     graph::{Attribute, Graph, Model},
-    openvino::Abilities,
+    openvino,
 };
 
 /// What a network computes with. Models come in fp32, and their inputs and outputs stay fp32.
@@ -60,11 +60,13 @@ impl Precision {
     /// What is missing, and what is possible instead.
     pub fn possible_on(self, device: Device) -> Result<(), String> {
         match (self, device) {
-            (Self::Bf16, Device::OpenVino) => through_openvino_in_bf16(Abilities::of_this_cpu()),
-            (Self::Fp16, Device::OpenVino) => {
-                Err("fp16 is for GPUs: through OpenVINO a CPU can do fp32, int8 and, with \
-                                                   AMX or AVX512-BF16, bf16"
+            (Self::Bf16, Device::OPENVINO) => through_openvino_in_bf16(openvino::has_bf16()),
+            (Self::Fp16, Device::OPENVINO) => {
+                Err("fp16 is for GPUs: through OpenVINO a CPU can do fp32, int8 and, with AMX or AVX512-BF16, bf16"
                     .to_owned())
+            }
+            (Self::Bf16 | Self::Int8, Device::OpenVino(OpenVinoDevice::Gpu)) => {
+                Err(format!("{self} is for CPUs: through OpenVINO a GPU can do fp32 and fp16"))
             }
             (Self::Int8, Device::Cuda(_) | Device::TensorRt(_)) => {
                 Err("int8 is for CPUs: on a GPU it would only round numbers; fp16 is faster there".to_owned())
@@ -76,7 +78,7 @@ impl Precision {
                 "ONNX Runtime computes in bf16 only on aarch64 Linux with bf16 instructions, which this {} machine is not; \
                  it can do fp32, int8 and fp16{}",
                 std::env::consts::ARCH,
-                if Abilities::of_this_cpu().bf16() { ", and bf16 with inference.device = \"openvino\"" } else { "" }
+                if openvino::has_bf16() { ", and bf16 with inference.device = \"openvino\"" } else { "" }
             )),
             _ => Ok(()),
         }
@@ -84,8 +86,8 @@ impl Precision {
 }
 
 /// Without instructions for it bf16 would only be computed by detours.
-fn through_openvino_in_bf16(cpu: Abilities) -> Result<(), String> {
-    if cpu.bf16() {
+fn through_openvino_in_bf16(has_bf16: bool) -> Result<(), String> {
+    if has_bf16 {
         return Ok(());
     }
     Err("bf16 through OpenVINO is for CPUs with AMX or AVX512-BF16, which this one has not; it can do fp32 and int8"
@@ -117,11 +119,55 @@ const fn has_bf16() -> bool {
     false
 }
 
+/// What networks shall compute with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionRequest {
+    /// Through OpenVINO on a CPU with bf16 the faster of bf16, if answers stay near enough to those in fp32, and fp32; else fp32.
+    #[default]
+    Auto,
+    /// This and nothing else.
+    #[serde(untagged)]
+    Only(Precision),
+}
+
+impl PrecisionRequest {
+    /// What may be computed with on `device`.
+    ///
+    /// # Errors
+    /// When what is demanded cannot be had there: what is missing, and what is possible instead.
+    pub fn on(self, device: Device) -> Result<Vec<Precision>, String> {
+        match self {
+            Self::Auto => Ok(automatic(device, openvino::has_bf16())),
+            Self::Only(precision) => precision.possible_on(device).map(|()| vec![precision]),
+        }
+    }
+}
+
+fn automatic(device: Device, has_bf16: bool) -> Vec<Precision> {
+    if device == Device::OPENVINO && has_bf16 { vec![Precision::Bf16, Precision::Fp32] } else { vec![Precision::Fp32] }
+}
+
+impl From<Precision> for PrecisionRequest {
+    fn from(precision: Precision) -> Self {
+        Self::Only(precision)
+    }
+}
+
+impl fmt::Display for PrecisionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Only(precision) => precision.fmt(f),
+        }
+    }
+}
+
 /// What models are converted to, and how far they may then be from what they were.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrecisionOptions {
     /// What to compute with.
-    pub precision: Precision,
+    pub precision: PrecisionRequest,
     /// Most that the policy of any position tried may differ: Kullback–Leibler divergence in nats.
     pub max_kl: f64,
     /// Most that the value of any position tried may differ.
@@ -130,7 +176,8 @@ pub struct PrecisionOptions {
 
 impl PrecisionOptions {
     /// Models as they come.
-    pub const FP32: Self = Self { precision: Precision::Fp32, max_kl: 0.0, max_value_error: 0.0 };
+    pub const FP32: Self =
+        Self { precision: PrecisionRequest::Only(Precision::Fp32), max_kl: 0.0, max_value_error: 0.0 };
 }
 
 /// Operators of models that are not of fp32 any more.
@@ -165,10 +212,31 @@ mod tests {
 
     #[test]
     fn bf16_through_openvino_needs_a_cpu_with_bf16() {
-        let abilities = |avx512_bf16| Abilities { avx2: true, avx512_bf16 };
-        assert_eq!(through_openvino_in_bf16(abilities(true)), Ok(()));
-        let error = through_openvino_in_bf16(abilities(false)).unwrap_err();
+        assert_eq!(through_openvino_in_bf16(true), Ok(()));
+        let error = through_openvino_in_bf16(false).unwrap_err();
         assert!(error.contains("AMX or AVX512-BF16") && error.ends_with("it can do fp32 and int8"), "{error}");
+    }
+
+    #[test]
+    fn by_itself_only_openvino_leaves_fp32() {
+        use Precision::{Bf16, Fp32};
+        assert_eq!(automatic(Device::OPENVINO, true), [Bf16, Fp32]);
+        assert_eq!(automatic(Device::OPENVINO, false), [Fp32]);
+        for device in [Device::Cpu, Device::Cuda(0), Device::OpenVino(OpenVinoDevice::Gpu)] {
+            assert_eq!(automatic(device, true), [Fp32]);
+        }
+        assert_eq!(PrecisionRequest::Only(Precision::Int8).on(Device::Cpu), Ok(vec![Precision::Int8]));
+        assert!(PrecisionRequest::Only(Precision::Int8).on(Device::Cuda(0)).is_err(), "obeyed or refused");
+    }
+
+    #[test]
+    fn a_request_is_a_word() {
+        for (request, word) in [(PrecisionRequest::Auto, "auto"), (Precision::Bf16.into(), "bf16")] {
+            assert_eq!(request.to_string(), word);
+            assert_eq!(serde_json::to_value(request).unwrap(), word);
+            assert_eq!(serde_json::from_value::<PrecisionRequest>(word.into()).unwrap(), request);
+        }
+        assert!(serde_json::from_value::<PrecisionRequest>("fp8".into()).is_err());
     }
 
     #[test]
@@ -183,8 +251,13 @@ mod tests {
         assert!(Precision::Int8.possible_on(Device::Cpu).is_ok());
         assert!(Precision::Int8.possible_on(Device::Cuda(0)).unwrap_err().contains("fp16 is faster there"));
         assert!(Precision::Bf16.possible_on(Device::Cuda(0)).is_err());
-        assert!(Precision::Fp32.possible_on(Device::OpenVino).is_ok());
-        assert!(Precision::Fp16.possible_on(Device::OpenVino).unwrap_err().starts_with("fp16 is for GPUs"));
+        assert!(Precision::Fp32.possible_on(Device::OPENVINO).is_ok());
+        assert!(Precision::Fp16.possible_on(Device::OPENVINO).unwrap_err().starts_with("fp16 is for GPUs"));
+        let intel = Device::OpenVino(OpenVinoDevice::Gpu);
+        assert!(Precision::Fp32.possible_on(intel).is_ok() && Precision::Fp16.possible_on(intel).is_ok());
+        for precision in [Precision::Int8, Precision::Bf16] {
+            assert!(precision.possible_on(intel).unwrap_err().ends_with("a GPU can do fp32 and fp16"));
+        }
         if cfg!(target_arch = "x86_64") {
             let error = Precision::Bf16.possible_on(Device::Cpu).unwrap_err();
             assert!(error.contains("this x86_64 machine is not; it can do fp32, int8 and fp16"), "{error}");

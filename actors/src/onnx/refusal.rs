@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     device::Device,
-    precision::{Agreement, Precision},
+    precision::{Agreement, PrecisionRequest},
 };
 
 /// What is wrong with a model, both sides of a mismatch named.
@@ -197,7 +197,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// What it was to be converted to.
-        precision: Precision,
+        precision: PrecisionRequest,
         /// Why it cannot be.
         reason: String,
     },

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Instant};
 
 use serde::Serialize;
 
-use super::precision::Agreement;
+use super::precision::{Agreement, Precision};
 
 /// The checks of a model, in their order. The first that fails refuses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,7 +29,8 @@ pub enum Step {
     Steady,
     /// Answers that look like logits and values, and differ from position to position.
     Meaning,
-    /// Converted to what the settings ask for, it answers nearly as before.
+    /// Converted to what the settings ask for, or run by OpenVINO, it answers nearly as before; the faster of two devices is
+    /// chosen.
     Precision,
     /// The same answers to a position alone and in the largest batch.
     Agreement,
@@ -114,6 +115,8 @@ pub struct ModelReport {
     pub encoding: Option<String>,
     /// What it ran on.
     pub provider: Option<String>,
+    /// What it computes with there.
+    pub computes: Option<Precision>,
     /// How far the converted model is from the file, where it was converted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Agreement>,

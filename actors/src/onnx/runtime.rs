@@ -12,7 +12,11 @@ use std::{
 use ort::{environment::Environment, logging::LogLevel};
 use thiserror::Error;
 
-use super::{device::DeviceRequest, openvino::FETCH_COMMAND};
+use super::{
+    choice::Choices,
+    device::DeviceRequest,
+    openvino::{FETCH_COMMAND, has_bf16},
+};
 
 /// Names one library file, or a folder that holds it.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -24,6 +28,9 @@ const SET_UP_COMMAND: &str = "cargo xtask setup";
 const CPU: &str = "cpu";
 const CUDA: &str = "cuda";
 const OPENVINO: &str = "openvino";
+
+/// Where the system shows that NVIDIA's driver runs: on Linux itself, and in Windows' subsystem for it.
+const NVIDIA: [&str; 2] = ["/proc/driver/nvidia", "/dev/dxg"];
 
 /// How far above the executable `.ort` is looked for: `target/<triple>/release/deps/…` is five deep in a checkout. No further,
 /// because what is found is run, and folders high up may belong to others.
@@ -106,11 +113,8 @@ impl LibrarySearch {
             roots.extend(folders.map(Path::to_path_buf));
         }
         let variable = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let builds = match device {
-            DeviceRequest::OpenVino => [OPENVINO, CPU, CUDA],
-            DeviceRequest::Cpu => [CPU, CUDA, OPENVINO],
-            DeviceRequest::Auto | DeviceRequest::Gpus(..) => [CUDA, CPU, OPENVINO],
-        };
+        let nvidia = NVIDIA.iter().any(|path| Path::new(path).exists());
+        let builds = builds(device, nvidia, has_bf16());
         Self { setting, variable, roots, builds }
     }
 
@@ -138,8 +142,20 @@ impl LibrarySearch {
                 searched.push(folder);
             }
         }
-        let command = if self.builds[0] == OPENVINO { FETCH_COMMAND } else { SET_UP_COMMAND };
+        let command = if self.builds == [OPENVINO, CPU, CUDA] { FETCH_COMMAND } else { SET_UP_COMMAND };
         Err(RuntimeError::NotFound { searched, command })
+    }
+}
+
+/// The folders of `.ort`, that which fits `device` best first, on a machine with NVIDIA's driver or a CPU with bf16. A process
+/// loads one library only, and each of them runs networks on the CPU.
+fn builds(device: &DeviceRequest, nvidia: bool, bf16: bool) -> [&'static str; 3] {
+    match device {
+        DeviceRequest::OpenVino(_) => [OPENVINO, CPU, CUDA],
+        DeviceRequest::Cpu => [CPU, CUDA, OPENVINO],
+        DeviceRequest::Auto if bf16 && !nvidia => [OPENVINO, CUDA, CPU],
+        DeviceRequest::Auto if bf16 => [CUDA, OPENVINO, CPU],
+        DeviceRequest::Auto | DeviceRequest::Gpus(..) => [CUDA, CPU, OPENVINO],
     }
 }
 
@@ -184,6 +200,7 @@ pub struct Runtime {
     environment: Environment,
     library: Arc<Path>,
     version: Arc<str>,
+    choices: Choices,
 }
 
 impl Runtime {
@@ -199,7 +216,7 @@ impl Runtime {
             return Ok(runtime.clone());
         }
         let path = search.find()?;
-        if search.builds[0] == CUDA {
+        if search.builds[0] != CPU {
             preload_cuda(&path);
         }
         // The loader's error is plain data; every `ort::Error` needs the loaded library to exist.
@@ -213,7 +230,8 @@ impl Runtime {
         };
         // With a logger of our own everything would come through, a line per graph node.
         environment.set_log_level(LogLevel::Warning);
-        let started = Self { environment, version: version(&path).into(), library: path.into() };
+        let started =
+            Self { environment, version: version(&path).into(), library: path.into(), choices: Choices::default() };
         *runtime = Some(started.clone());
         Ok(started)
     }
@@ -228,6 +246,11 @@ impl Runtime {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// What was measured in this process to be faster.
+    pub(super) fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     pub(super) fn environment(&self) -> &Environment {
@@ -279,9 +302,16 @@ fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str
 mod tests {
     use super::*;
 
+    /// With NVIDIA's driver, and a CPU without bf16.
     fn search(roots: &[&Path], device: &str) -> LibrarySearch {
+        search_on(roots, device, true, false)
+    }
+
+    fn search_on(roots: &[&Path], device: &str, nvidia: bool, bf16: bool) -> LibrarySearch {
         let roots = roots.iter().map(|root| root.to_path_buf()).collect();
-        LibrarySearch { variable: None, roots, ..LibrarySearch::new(None, &device.parse().unwrap()) }
+        let device = device.parse().unwrap();
+        let builds = builds(&device, nvidia, bf16);
+        LibrarySearch { variable: None, roots, builds, ..LibrarySearch::new(None, &device) }
     }
 
     fn touch(folder: &Path, name: &str) -> PathBuf {
@@ -320,6 +350,11 @@ mod tests {
         let openvino = touch(&far.path().join(".ort/openvino"), "libonnxruntime.so");
         assert_eq!(search(&roots, "openvino").find().unwrap(), openvino);
         assert_eq!(search(&roots, "cpu").find().unwrap(), cpu);
+        let auto = |nvidia, bf16| search_on(&roots, "auto", nvidia, bf16).find().unwrap();
+        assert_eq!([auto(false, true), auto(true, true), auto(false, false)], [openvino, cuda.clone(), cuda]);
+        let without_cuda = |bf16| search_on(&[near.path()], "auto", true, bf16).find().unwrap();
+        let beside = touch(&near.path().join(".ort/openvino"), "libonnxruntime.so");
+        assert_eq!([without_cuda(true), without_cuda(false)], [beside, cpu]);
     }
 
     #[test]

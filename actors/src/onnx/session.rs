@@ -11,7 +11,8 @@ use super::{
     device::{Device, one_line},
     gpu::{EnginePlan, GpuOptions, compiled_in, providers},
     model::ModelFile,
-    openvino::FETCH_COMMAND,
+    openvino,
+    precision::Precision,
     refusal::ModelError,
     runtime::Runtime,
 };
@@ -32,8 +33,8 @@ pub(super) struct Site<'a> {
     pub(super) device: Device,
     pub(super) gpu: &'a GpuOptions,
     pub(super) plan: &'a EnginePlan,
-    /// Whether a CPU multiplies in bf16, inputs and outputs in fp32.
-    pub(super) bf16: bool,
+    /// What is computed with, where the graph does not tell: inputs, outputs and weights stay as they are.
+    pub(super) precision: Precision,
 }
 
 /// Builds a session of `model` on the CPU.
@@ -42,7 +43,7 @@ pub(super) struct Site<'a> {
 /// When the model cannot be loaded there.
 pub(super) fn open_on_cpu(runtime: &Runtime, model: &ModelFile) -> Result<Session, ModelError> {
     let (gpu, plan) = (&GpuOptions::default(), &EnginePlan::default());
-    Site { runtime, device: Device::Cpu, gpu, plan, bf16: false }.open(model)
+    Site { runtime, device: Device::Cpu, gpu, plan, precision: Precision::Fp32 }.open(model)
 }
 
 impl Site<'_> {
@@ -59,7 +60,7 @@ impl Site<'_> {
 
     /// OpenVINO reads weights from the graph or from disk, never from memory.
     fn readable<'m>(&self, model: &'m ModelFile) -> Result<Cow<'m, ModelFile>, ModelError> {
-        if self.device != Device::OpenVino || model.weights().is_empty() {
+        if !matches!(self.device, Device::OpenVino(_)) || model.weights().is_empty() {
             return Ok(Cow::Borrowed(model));
         }
         let unsupported = |reason| ModelError::Unsupported { path: model.path().to_path_buf(), reason };
@@ -85,7 +86,7 @@ impl Site<'_> {
         if let Some((name, value)) = self.config() {
             builder = builder.with_config_entry(name, value)?;
         }
-        let providers = providers(self.device, self.bf16, self.gpu, self.plan);
+        let providers = providers(self.device, self.precision, self.gpu, self.plan);
         if !providers.is_empty() {
             builder = builder.with_execution_providers(providers)?;
         }
@@ -95,16 +96,16 @@ impl Site<'_> {
     /// OpenVINO wants the graph as it was written.
     const fn optimization(&self) -> GraphOptimizationLevel {
         match self.device {
-            Device::OpenVino => GraphOptimizationLevel::Disable,
+            Device::OpenVino(_) => GraphOptimizationLevel::Disable,
             Device::Cpu | Device::Cuda(_) | Device::TensorRt(_) => GraphOptimizationLevel::Level3,
         }
     }
 
     /// Options of ONNX Runtime besides the usual ones.
     fn config(&self) -> Option<(&'static str, &'static str)> {
-        match (self.device, self.bf16) {
-            (Device::OpenVino, _) => Some(NO_FALLBACK),
-            (Device::Cpu, true) => Some(FAST_MATH),
+        match (self.device, self.precision) {
+            (Device::OpenVino(_), _) => Some(NO_FALLBACK),
+            (Device::Cpu, Precision::Bf16) => Some(FAST_MATH),
             _ => None,
         }
     }
@@ -112,8 +113,8 @@ impl Site<'_> {
 
 fn classify(path: &Path, device: Device, error: &ort::Error) -> ModelError {
     let (path, reason) = (path.to_path_buf(), one_line(error.message()));
-    if device == Device::OpenVino {
-        return ModelError::Unsupported { path, reason: through_openvino(reason) };
+    if let Device::OpenVino(on) = device {
+        return ModelError::Unsupported { path, reason: openvino::explained(on, reason) };
     }
     if reason.to_lowercase().contains("external") {
         return ModelError::ExternalData { path, reason };
@@ -122,18 +123,4 @@ fn classify(path: &Path, device: Device, error: &ort::Error) -> ModelError {
         ErrorCode::InvalidProtobuf | ErrorCode::NoModel => ModelError::NotOnnx { path, reason },
         _ => ModelError::Unsupported { path, reason },
     }
-}
-
-/// What happened, in words that say what to do.
-fn through_openvino(reason: String) -> String {
-    if reason.contains("fallback to CPU EP has been explicitly disabled") {
-        return "it holds operators that OpenVINO does not run; choose inference.device = \"cpu\" for it".to_owned();
-    }
-    if reason.starts_with("Failed to load provider") {
-        return format!(
-            "OpenVINO does not start, its libraries beside ONNX Runtime are missing, damaged or of another version than \
-             its options are for ({reason}); `{FETCH_COMMAND} --force` fetches them anew"
-        );
-    }
-    reason
 }

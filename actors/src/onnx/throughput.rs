@@ -77,6 +77,20 @@ fn run_for<G: Game>(
     Ok(RawThroughput { evaluations, evaluations_per_second, cpu_seconds })
 }
 
+/// Evaluations per second of this thread's CPU time, or of wall time where the system does not tell.
+///
+/// # Errors
+/// When the network fails.
+pub(super) fn per_cpu_second<G: Game>(
+    evaluator: &mut OnnxEvaluator<G>,
+    batch: usize,
+    duration: Duration,
+) -> Result<f64, EvaluateError> {
+    let run = run_for(evaluator, batch, duration, &Barrier::new(1))?;
+    let by_cpu = run.cpu_seconds.filter(|&seconds| seconds > 0.0).map(|seconds| run.evaluations as f64 / seconds);
+    Ok(by_cpu.unwrap_or(run.evaluations_per_second))
+}
+
 /// CPU time of the current thread. Linux: the first number of `schedstat`, in nanoseconds.
 pub(crate) fn thread_cpu_seconds() -> Option<f64> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;

@@ -266,8 +266,8 @@ table! {
         Gauge(Seconds) "selfplayd_model_age_seconds" [];
         /// How long this process has run.
         Gauge(Seconds) "selfplayd_up_seconds" [];
-        /// What was asked to run the network, and what does.
-        Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual"];
+        /// What was asked to run the network, what does, and what it computes with there: known with the first model.
+        Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual", "precision"];
         /// Inference threads by what was asked for and the device that they run on.
         Gauge(Threads) "selfplayd_device_threads" ["requested", "actual"];
         /// Lines of the log (stderr), of traces and the summary (stdout) that could not be written: the stream is gone, full, or

@@ -16,7 +16,7 @@ use crate::support::{data, model, runtime};
 
 fn options(precision: Precision) -> LoadOptions {
     LoadOptions {
-        precision: PrecisionOptions { precision, max_kl: 0.1, max_value_error: 0.1 },
+        precision: PrecisionOptions { precision: precision.into(), max_kl: 0.1, max_value_error: 0.1 },
         ..LoadOptions::on_cpu(8, GameDescription::new("a board"))
     }
 }

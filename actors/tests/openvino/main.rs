@@ -12,13 +12,16 @@ use std::{
 
 use selfplay_actors::onnx::{
     Agreement, Device, DeviceRequest, GameDescription, LibrarySearch, LoadError, LoadOptions, Loaded, ModelError,
-    ModelFile, ModelReport, Precision, PrecisionOptions, Runtime, Step, StepOutcome, check_model, probe_devices,
+    ModelFile, ModelReport, OpenVinoDevice, Precision, PrecisionOptions, PrecisionRequest, Runtime, Step, StepOutcome,
+    check_model, probe_devices,
 };
 use selfplay_engine::{
     evaluation::{Evaluations, Evaluator as _, Leaf},
     game::Game as _,
     games::quoridor::Quoridor,
 };
+
+const OPENVINO: Device = Device::OpenVino(OpenVinoDevice::Cpu);
 
 const LIBRARY: &str = "SELFPLAY_OPENVINO_LIBRARY";
 
@@ -36,8 +39,10 @@ fn runtime() -> Option<Runtime> {
         );
         return None;
     }
-    let search =
-        LibrarySearch { setting: named.or(Some(folder)), ..LibrarySearch::new(None, &DeviceRequest::OpenVino) };
+    let search = LibrarySearch {
+        setting: named.or(Some(folder)),
+        ..LibrarySearch::new(None, &DeviceRequest::OpenVino(OpenVinoDevice::Cpu))
+    };
     Some(Runtime::start(&search).unwrap_or_else(|error| panic!("{error}")))
 }
 
@@ -50,9 +55,10 @@ fn model(name: &str) -> ModelFile {
 }
 
 /// One thread, batches up to 16.
-fn options(precision: Precision) -> LoadOptions {
+fn options(precision: impl Into<PrecisionRequest>) -> LoadOptions {
+    let precision = precision.into();
     LoadOptions {
-        devices: vec![Device::OpenVino],
+        devices: vec![OPENVINO],
         precision: PrecisionOptions { precision, max_kl: 0.05, max_value_error: 0.1 },
         ..LoadOptions::on_cpu(16, GameDescription::new("a board"))
     }
@@ -81,12 +87,18 @@ fn served(
 ) -> (Loaded<Quoridor>, Agreement) {
     let (loaded, report) = check(runtime, game, model, options);
     let loaded = loaded.unwrap_or_else(|error| panic!("{}: {error}", model.path().display()));
-    assert!(loaded.devices.iter().all(|&device| device == Device::OpenVino));
+    assert!(loaded.devices.iter().all(|&device| device == OPENVINO));
     assert_eq!(report.provider.as_deref(), Some("openvino:cpu"));
     let agreement = report.precision.unwrap();
     let step = report.steps.iter().find(|step| step.step == Step::Precision).unwrap();
-    assert_eq!(step.outcome, StepOutcome::Passed(agreement.to_string()));
-    assert_eq!((agreement.device, agreement.precision), (Device::OpenVino, options.precision.precision));
+    let StepOutcome::Passed(detail) = &step.outcome else { panic!("{:?}", step.outcome) };
+    assert!(detail.starts_with(&agreement.to_string()), "{detail}");
+    assert_eq!((agreement.device, loaded.precision), (OPENVINO, agreement.precision));
+    assert_eq!(report.computes, Some(agreement.precision));
+    if options.precision.precision != PrecisionRequest::Auto {
+        assert_eq!(*detail, agreement.to_string(), "nothing was left to choose");
+        assert_eq!(options.precision.precision, agreement.precision.into(), "obeyed");
+    }
     (loaded, agreement)
 }
 
@@ -102,7 +114,7 @@ fn refused(runtime: &Runtime, game: &Quoridor, model: &ModelFile, options: &Load
 fn openvino_starts_and_is_what_was_asked_for() {
     let Some(runtime) = runtime() else { return };
     let provider = probe_devices(&runtime, &"openvino".parse().unwrap()).unwrap();
-    assert_eq!((&provider.actual[..], provider.note.as_deref()), (&[Device::OpenVino][..], None));
+    assert_eq!((&provider.actual[..], provider.note.as_deref()), (&[OPENVINO][..], None));
     assert_eq!(provider.to_string(), "openvino:cpu");
 }
 
@@ -129,7 +141,7 @@ fn models_answer_as_with_onnx_runtimes_own_kernels() {
 fn bf16_stays_near_to_fp32_where_the_cpu_has_it() {
     let Some(runtime) = runtime() else { return };
     let (game, trained) = (quoridor(5, 3), model("b5w3_resnet_2x32_trained"));
-    if let Err(reason) = Precision::Bf16.possible_on(Device::OpenVino) {
+    if let Err(reason) = Precision::Bf16.possible_on(OPENVINO) {
         let (error, step) = refused(&runtime, &game, &trained, &options(Precision::Bf16));
         assert_eq!(step, Step::Precision);
         assert!(error.to_string().ends_with(&format!(" to bf16: {reason}")), "{error}");
@@ -182,6 +194,107 @@ fn broken_models_are_refused_for_what_is_wrong_with_them() {
     {
         assert_eq!(refused(&runtime, &game, &model(name), &options(Precision::Fp32)).1, refuses, "{name}");
     }
+}
+
+#[test]
+fn an_intel_gpu_that_is_not_there_is_refused_with_what_to_do() {
+    let Some(runtime) = runtime() else { return };
+    match probe_devices(&runtime, &"openvino:gpu".parse().unwrap()) {
+        // Where there is one, it is the one.
+        Ok(provider) => assert_eq!(provider.actual, [Device::OpenVino(OpenVinoDevice::Gpu)]),
+        Err(error) => {
+            let expected = "use device openvino:gpu: OpenVINO finds no GPU of Intel's on this machine, or not the driver that it \
+                            needs (Debian's intel-opencl-icd, and in a container /dev/dri); choose inference.device = \
+                            \"openvino:cpu\"";
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}
+
+/// What may serve by itself: measured, whichever of the two is faster on this processor.
+fn left_open(precision: impl Into<PrecisionRequest>) -> LoadOptions {
+    LoadOptions { rival: Some(Device::Cpu), ..options(precision) }
+}
+
+fn said(report: &ModelReport) -> String {
+    match &report.steps.iter().find(|step| step.step == Step::Precision).unwrap().outcome {
+        StepOutcome::Passed(detail) => detail.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn auto_asks_for_openvino_where_the_cpu_has_bf16() {
+    let Some(runtime) = runtime() else { return };
+    let provider = probe_devices(&runtime, &"auto".parse().unwrap()).unwrap();
+    if provider.actual.iter().any(|device| device.gpu().is_some()) {
+        return;
+    }
+    let bf16 = Precision::Bf16.possible_on(OPENVINO).is_ok();
+    let expected = if bf16 { (vec![OPENVINO], Some(Device::Cpu)) } else { (vec![Device::Cpu], None) };
+    assert_eq!((provider.actual, provider.rival), expected);
+}
+
+/// One test, as the choice is the process's: others that measure would come between.
+#[test]
+fn the_faster_device_serves_and_later_models_are_not_measured_again() {
+    let Some(runtime) = runtime() else { return };
+    let (game, open) = (quoridor(5, 3), left_open(PrecisionRequest::Auto));
+    let (loaded, report) = check(&runtime, &game, &model("b5w3_resnet_2x32"), &open);
+    let first = loaded.unwrap();
+    let text = said(&report);
+    assert!(text.contains("evaluations per CPU-second: openvino:cpu in "), "{text}");
+    assert!(text.contains(", cpu in fp32 "), "{text}");
+    assert_eq!(report.computes, Some(first.precision));
+    assert_eq!(report.precision.is_some(), first.devices == [OPENVINO], "OpenVINO is compared with fp32");
+
+    // Another model of the same structure.
+    let (loaded, report) = check(&runtime, &game, &model("b5w3_resnet_2x32_trained"), &open);
+    let second = loaded.unwrap();
+    assert_eq!((&second.devices, second.precision), (&first.devices, first.precision));
+    assert!(said(&report).ends_with("the fastest with an earlier model"), "{}", said(&report));
+    assert_eq!(report.precision.is_some(), second.devices == [OPENVINO], "the guard looks at every model");
+
+    // One whose answers OpenVINO strays from too far, however little: the choice is made anew, and it is the CPU.
+    let mut strict = open.clone();
+    (strict.precision.max_kl, strict.precision.max_value_error) = (0.0, -1.0);
+    let (loaded, report) = check(&runtime, &game, &model("b5w3_resnet_2x32_trained"), &strict);
+    let third = loaded.unwrap();
+    assert_eq!((&third.devices[..], third.precision), (&[Device::Cpu][..], Precision::Fp32));
+    if first.devices == [OPENVINO] {
+        assert_eq!(said(&report), "nothing else can");
+    }
+
+    // Another structure is measured.
+    let (loaded, report) = check(&runtime, &quoridor(3, 1), &model("b3w1_resnet_1x16"), &open);
+    loaded.unwrap();
+    assert!(said(&report).contains("evaluations per CPU-second"), "{}", said(&report));
+
+    // What only one of them can do is done by that one; what neither can is refused.
+    let (loaded, _) = check(&runtime, &quoridor(3, 1), &model("tiny_double_inside"), &open);
+    assert_eq!(loaded.unwrap().devices, [Device::Cpu], "OpenVINO has not all operators");
+    let (loaded, _) = check(&runtime, &game, &model("b5w3_resnet_2x32"), &left_open(Precision::Fp16));
+    assert_eq!(loaded.unwrap().devices, [Device::Cpu], "through OpenVINO a CPU has no fp16");
+    let (loaded, _) = check(&runtime, &game, &model("b5w3_resnet_2x32"), &left_open(Precision::Bf16));
+    match Precision::Bf16.possible_on(OPENVINO) {
+        Ok(()) => assert_eq!(loaded.unwrap().devices, [OPENVINO], "stated, obeyed"),
+        Err(_) => assert!(loaded.unwrap_err().to_string().contains(" to bf16: ")),
+    }
+    let (loaded, report) = check(&runtime, &game, &model("b5w3_resnet_2x32"), &left_open(Precision::Int8));
+    let loaded = loaded.unwrap();
+    assert_eq!((loaded.precision, report.precision.unwrap().precision), (Precision::Int8, Precision::Int8));
+    assert!(said(&report).contains("openvino:cpu in int8 ") && said(&report).contains("cpu in int8 "));
+
+    // With OpenVINO named, only the precision is open. bf16 strays by more than these limits, fp32 by less.
+    let named = options(PrecisionRequest::Auto);
+    let (_, report) = check(&runtime, &game, &model("b5w3_resnet_2x32_trained"), &named);
+    if Precision::Bf16.possible_on(OPENVINO).is_ok() {
+        assert!(said(&report).contains("openvino:cpu in bf16 ") && said(&report).contains("openvino:cpu in fp32 "));
+    }
+    let mut near = named;
+    near.precision.max_value_error = 1e-4;
+    let (loaded, _) = served(&runtime, &game, &model("b5w3_resnet_2x32_trained"), &near);
+    assert_eq!(loaded.precision, Precision::Fp32);
 }
 
 /// Each size that OpenVINO runs it compiles first.

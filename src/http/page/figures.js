@@ -44,8 +44,9 @@ export function showFigures(status) {
   showChildren(status.children ?? []);
   const { device, version, pid, settings_hash: hash, uptime_seconds: uptime } = status;
   const runtime = device?.onnxruntime ? `, ONNX Runtime ${device.onnxruntime}` : "";
+  const precision = device?.precision ? ` in ${device.precision}` : "";
   const note = device?.note ? ` (${device.requested}: ${device.note})` : "";
-  say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${note}${runtime}, settings ${hash}`);
+  say($("about"), `selfplayd ${version}, process ${pid}, up ${duration(uptime)}, on ${device?.actual ?? "–"}${precision}${note}${runtime}, settings ${hash}`);
 }
 
 function showRun({ run, siblings = [] }) {

@@ -177,8 +177,8 @@ fn a_precision_is_one_that_the_device_can_have() {
         let given = given().playable().trainer(TRAINER).flag("--precision", "inference.precision", precision);
         given.flag("--device", "inference.device", device)
     };
-    assert_eq!(given("int8", "auto").settings().inference.precision, Precision::Int8);
-    assert_eq!(given("fp16", "cuda:1").settings().inference.precision, Precision::Fp16);
+    assert_eq!(given("int8", "auto").settings().inference.precision, Precision::Int8.into());
+    assert_eq!(given("fp16", "cuda:1").settings().inference.precision, Precision::Fp16.into());
     assert_eq!(
         only(&given("int8", "cuda").message()),
         "inference.precision = \"int8\" (flag --precision): must be a precision that inference.device = \"cuda:0\" can \

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::pins::{Package, Route};
 use super::{archive, checksum};
@@ -19,7 +19,22 @@ const TEMPORARY: &str = ".fetch-";
 /// Older than this, a temporary folder belongs to a run that was killed.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
 
+/// Nothing could be downloaded, which says nothing against what is pinned: there may be no network, no pip, no registry.
+#[derive(Debug)]
+pub(crate) struct Unavailable(String);
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
 /// Puts the files of the first of `packages` that can be downloaded into `dir`.
+///
+/// # Errors
+/// [`Unavailable`] where none can; any other where one could, and is not what is pinned or cannot be put in place.
 pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
     let parent = dir.parent().context("the folder for ONNX Runtime has no parent")?;
     std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
@@ -38,11 +53,11 @@ pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
             }
         }
     }
-    bail!(
+    Err(anyhow::Error::new(Unavailable(format!(
         "no ONNX Runtime could be fetched:\n  - {}\nInstall Python 3 with pip, or npm, and see that it reaches its registry; \
          or set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.23 to 1.32 of your own.",
         failures.join("\n  - ")
-    )
+    ))))
 }
 
 /// Removes what killed runs have left in `parent`; failing to is no reason not to fetch.

@@ -148,8 +148,8 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
     }])
 }
 
-/// The build with OpenVINO 2025.4.1 for x86_64 CPUs: ONNX Runtime and its provider, then OpenVINO and its thread library, of which
-/// only what a CPU and ONNX models need, under the names by which they load each other from beside themselves.
+/// The build with OpenVINO 2025.4.1 for x86_64: ONNX Runtime and its provider, then OpenVINO and its thread library, of which
+/// only what CPUs, Intel's GPUs and ONNX models need, under the names by which they load each other from beside themselves.
 pub(super) fn openvino() -> anyhow::Result<[Package; 1]> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     if (os, arch) != ("linux", "x86_64") {
@@ -190,6 +190,10 @@ pub(super) fn openvino() -> anyhow::Result<[Package; 1]> {
                 File {
                     name: "libopenvino_intel_cpu_plugin.so",
                     sha256: "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb",
+                },
+                File {
+                    name: "libopenvino_intel_gpu_plugin.so",
+                    sha256: "5575d03f4a168b257461b83089bc2d0ae7a41ebc1b5ab6b591d26f09c4a3635e",
                 },
                 File {
                     name: "libtbb.so.12",

@@ -12,8 +12,9 @@ fn devices_are_read_and_written() {
     for (text, device, written) in [
         ("auto", DeviceRequest::Auto, "auto"),
         ("cpu", DeviceRequest::Cpu, "cpu"),
-        ("openvino", DeviceRequest::OpenVino, "openvino:cpu"),
-        ("openvino:cpu", DeviceRequest::OpenVino, "openvino:cpu"),
+        ("openvino", DeviceRequest::OpenVino(OpenVinoDevice::Cpu), "openvino:cpu"),
+        ("openvino:cpu", DeviceRequest::OpenVino(OpenVinoDevice::Cpu), "openvino:cpu"),
+        ("openvino:gpu", DeviceRequest::OpenVino(OpenVinoDevice::Gpu), "openvino:gpu"),
         ("cuda", gpus(Cuda, &[0]), "cuda:0"),
         ("cuda:7", gpus(Cuda, &[7]), "cuda:7"),
         ("cuda:1,0", gpus(Cuda, &[1, 0]), "cuda:1,0"),
@@ -54,19 +55,25 @@ fn what_is_no_device_is_refused_with_what_is_allowed() {
         "tensorrt:",
         "openvino:",
         "openvino:0",
-        "openvino:gpu",
+        "openvino:GPU",
+        "openvino:gpu:0",
     ] {
         let error = text.parse::<DeviceRequest>().unwrap_err().to_string();
-        let allowed = "auto, cpu, openvino, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt";
+        let allowed =
+            "auto, cpu, openvino, openvino:gpu, cuda, cuda:N, cuda:0,1, cuda:0-3, cuda:all, or the same with tensorrt";
         assert_eq!(error, format!("`{text}` is not a device: expected {allowed}"));
     }
 }
 
-/// What is settled for a request on a machine where only `working` devices work.
+/// What is settled for a request on a machine where only `working` devices work, with a CPU that is slow in OpenVINO.
 fn settle(request: &str, working: &[Device]) -> Result<String, String> {
+    settle_with(request, false, working)
+}
+
+fn settle_with(request: &str, worthwhile: bool, working: &[Device]) -> Result<String, String> {
     let attempt =
         |device: Device| if working.contains(&device) { Ok(()) } else { Err(format!("there is no {device}")) };
-    let provider = Provider::settle(&request.parse().unwrap(), attempt);
+    let provider = Provider::settle(&request.parse().unwrap(), worthwhile, attempt);
     provider.map(|provider| provider.to_string()).map_err(|error| error.to_string())
 }
 
@@ -81,9 +88,11 @@ fn what_is_demanded_is_taken_or_refused() {
     assert_eq!(settle("cuda:0-2", &two).unwrap_err(), "use device cuda:2: there is no cuda:2");
     assert_eq!(settle("tensorrt", &[Cpu, Cuda(0)]).unwrap_err(), "use device tensorrt:0: there is no tensorrt:0");
     assert_eq!(settle("cpu", &[]).unwrap_err(), "use device cpu: there is no cpu");
-    assert_eq!(settle("openvino", &[Cpu, Device::OpenVino]).unwrap(), "openvino:cpu");
+    assert_eq!(settle("openvino", &[Cpu, Device::OPENVINO]).unwrap(), "openvino:cpu");
     let missing = settle("openvino", &two).unwrap_err();
     assert_eq!(missing, "use device openvino:cpu: there is no openvino:cpu", "never another device");
+    let missing = settle("openvino:gpu", &[Cpu, Device::OPENVINO]).unwrap_err();
+    assert_eq!(missing, "use device openvino:gpu: there is no openvino:gpu", "nor the CPU");
 }
 
 #[test]
@@ -98,6 +107,38 @@ fn auto_takes_the_cpu_where_it_must_and_says_why() {
     use Device::{Cpu, Cuda};
     assert_eq!(settle("auto", &[Cpu, Cuda(0), Cuda(1)]).unwrap(), "cuda:0 (asked for auto)");
     assert_eq!(settle("auto", &[Cpu]).unwrap(), "cpu (asked for auto; there is no cuda:0)");
+}
+
+#[test]
+fn auto_takes_openvino_where_it_is_worthwhile_and_works() {
+    use Device::{Cpu, Cuda};
+    let both = [Cpu, Device::OPENVINO];
+    let measured = "openvino:cpu or cpu (asked for auto; there is no cuda:0)";
+    assert_eq!(settle_with("auto", true, &both).unwrap(), measured);
+    assert_eq!(settle_with("auto", false, &both).unwrap(), "cpu (asked for auto; there is no cuda:0)");
+    let plain = "cpu (asked for auto; there is no cuda:0; there is no openvino:cpu)";
+    assert_eq!(settle_with("auto", true, &[Cpu]).unwrap(), plain);
+    assert_eq!(settle_with("auto", true, &[Cpu, Device::OPENVINO, Cuda(0)]).unwrap(), "cuda:0 (asked for auto)");
+    assert_eq!(settle_with("cpu", true, &both).unwrap(), "cpu", "only where it is left open");
+}
+
+#[test]
+fn a_precision_leaves_the_devices_that_have_it() {
+    use super::super::precision::Precision;
+    let provider = |actual, rival| Provider {
+        requested: DeviceRequest::Auto,
+        actual: vec![actual],
+        rival,
+        note: Some("there is no cuda:0".to_owned()),
+    };
+    let both = || provider(Device::OPENVINO, Some(Device::Cpu));
+    assert_eq!(both().able(Precision::Int8.into()), Ok(both()));
+    assert_eq!(both().able(PrecisionRequest::Auto), Ok(both()));
+    let half = both().able(Precision::Fp16.into()).unwrap();
+    assert_eq!((&half.actual[..], half.rival), (&[Device::Cpu][..], None));
+    assert!(half.note.unwrap().starts_with("there is no cuda:0; fp16 is for GPUs"));
+    let refused = provider(Device::Cuda(0), None).able(Precision::Int8.into()).unwrap_err();
+    assert!(refused.contains("int8 is for CPUs"), "{refused}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{
 pub struct Agreement {
     /// What it was converted to.
     pub precision: Precision,
-    /// What computed its answers; those of the model as it came are ONNX Runtime's where that is OpenVINO.
+    /// What computed its answers; those of the model as it came are ONNX Runtime's own where that is OpenVINO.
     pub device: Device,
     /// How many positions were tried.
     pub positions: usize,
@@ -73,7 +73,7 @@ impl Agreement {
     #[must_use]
     pub fn name(&self) -> String {
         match self.device {
-            Device::OpenVino => format!("{} through OpenVINO", self.precision),
+            Device::OpenVino(_) => format!("{} through OpenVINO", self.precision),
             Device::Cpu | Device::Cuda(_) | Device::TensorRt(_) => self.precision.to_string(),
         }
     }
@@ -151,7 +151,7 @@ mod tests {
         assert!((found.policy_kl_mean - expected / 2.0).abs() < 1e-7, "{found:?}");
         assert_eq!((found.value_error_max, found.value_error_mean), (0.25, 0.125), "values are clamped");
         let options =
-            |max_kl, max_value_error| PrecisionOptions { precision: Precision::Int8, max_kl, max_value_error };
+            |max_kl, max_value_error| PrecisionOptions { precision: Precision::Int8.into(), max_kl, max_value_error };
         assert!(found.suffices(&options(0.1, 0.25)));
         assert!(!found.suffices(&options(0.01, 0.25)) && !found.suffices(&options(0.1, 0.24)));
         assert!(
@@ -166,7 +166,7 @@ mod tests {
         let state = game.start();
         let leaf = Leaf::new(&game, &state, &game.legal_actions(&state));
         let same = of(&[(&[0.0; 9], 0.5)]);
-        let found = judge((Precision::Fp32, Device::OpenVino), &[leaf], 9, [&same, &same]);
+        let found = judge((Precision::Fp32, Device::OPENVINO), &[leaf], 9, [&same, &same]);
         assert!(found.to_string().starts_with("fp32 through OpenVINO against fp32 on 1 positions: "), "{found}");
         assert_eq!(serde_json::to_value(found).unwrap()["device"], "openvino:cpu");
     }
@@ -178,7 +178,7 @@ mod tests {
         let leaf = Leaf::new(&game, &state, &game.legal_actions(&state));
         let fine = [0.0; 9];
         let flawed = [f32::NAN; 9];
-        let most = PrecisionOptions { precision: Precision::Fp16, max_kl: f64::MAX, max_value_error: f64::MAX };
+        let most = PrecisionOptions { precision: Precision::Fp16.into(), max_kl: f64::MAX, max_value_error: f64::MAX };
         for (logits, value) in [(&flawed, 0.0), (&fine, f32::NAN)] {
             let (before, after) = (of(&[(&fine, 0.0), (&fine, 0.0)]), of(&[(logits, value), (&fine, 0.0)]));
             let found = judge((Precision::Fp16, Device::Cpu), &[leaf; 2], 9, [&before, &after]);

@@ -5,7 +5,7 @@ use selfplay_engine::game::Game;
 
 use super::{
     super::{
-        device::one_line,
+        device::{Device, one_line},
         graph::Model,
         model::ModelFile,
         refusal::ModelError,
@@ -22,7 +22,7 @@ use super::{
 /// Positions of one run of the calibration: all values of so many are in memory at once.
 const BATCH: usize = 8;
 
-/// The model in another precision. For bf16 it stays as it is: its sessions are told.
+/// The model in another precision. For bf16, and for fp16 through OpenVINO, it stays as it is: its sessions are told.
 ///
 /// # Errors
 /// When it cannot be converted.
@@ -32,13 +32,15 @@ pub(in crate::onnx) fn convert<G: Game>(
     model: &ModelFile,
     layout: &Layout<G::Encoding>,
     samples: &Samples<G>,
-    precision: Precision,
+    (precision, device): (Precision, Device),
 ) -> Result<ModelFile, ModelError> {
     let converter = Converter { runtime, game, model, layout };
-    let refused = |reason| ModelError::Unconvertible { path: model.path().to_owned(), precision, reason };
+    let refused =
+        |reason| ModelError::Unconvertible { path: model.path().to_owned(), precision: precision.into(), reason };
     let graph = || model.graph().map_err(refused);
     let converted = match precision {
         Precision::Fp32 | Precision::Bf16 => return Ok(model.clone()),
+        Precision::Fp16 if matches!(device, Device::OpenVino(_)) => return Ok(model.clone()),
         Precision::Fp16 => {
             let mut graph = graph()?;
             to_half(&mut graph).map_err(refused)?;
