@@ -6,14 +6,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use selfplay_actors::onnx::{Device, OpenVinoDevice, Precision};
 use tempfile::TempDir;
 
 use crate::{
+    ask::{get, status},
     config::{Config, model},
     daemon::{Daemon, Ended},
+    http::trainer,
 };
 
 const UNUSABLE: i32 = 78;
+
+/// Whether this processor has what "auto" takes OpenVINO for.
+fn has_bf16() -> bool {
+    Precision::Bf16.possible_on(Device::OpenVino(OpenVinoDevice::Cpu)).is_ok()
+}
 
 /// The build of the checkout, where it was fetched.
 fn library() -> Option<PathBuf> {
@@ -25,9 +33,14 @@ fn library() -> Option<PathBuf> {
 }
 
 fn play(dir: &TempDir, library: Option<&Path>, args: &str) -> Ended {
+    play_on(dir, library, "--device openvino", args)
+}
+
+fn play_on(dir: &TempDir, library: Option<&Path>, device: &str, args: &str) -> Ended {
     let daemon = Daemon::playing(&Config::QUICK.write(dir.path()), &dir.path().join("games"))
         .option("--model-path", model("b5w3_resnet_2x32.onnx"))
-        .args("--num-games 2 --device openvino")
+        .args("--num-games 2")
+        .args(device)
         .args(args);
     let daemon = library.into_iter().fold(daemon, |daemon, path| daemon.env("ORT_DYLIB_PATH", path.to_str().unwrap()));
     daemon.run()
@@ -37,10 +50,64 @@ fn play(dir: &TempDir, library: Option<&Path>, args: &str) -> Ended {
 fn games_are_played_through_openvino_and_it_is_said() {
     let Some(library) = library() else { return };
     let dir = TempDir::new().unwrap();
-    let ended = play(&dir, Some(&library), "").succeeded();
-    ended.said(&["actual=openvino:cpu", "fp32 through OpenVINO against fp32 on ", "on openvino:cpu)"]);
+    let ended = play(&dir, Some(&library), "--precision fp32").succeeded();
+    ended.said(&["actual=openvino:cpu", "fp32 through OpenVINO against fp32 on ", "on openvino:cpu in fp32)"]);
     let ended = play(&dir, Some(&library), "--precision fp16").exited_with(UNUSABLE);
     ended.said(&["inference.precision = \"fp16\"", "fp16 is for GPUs"]);
+}
+
+#[test]
+fn auto_measures_where_the_cpu_has_bf16_and_says_what_serves() {
+    let Some(library) = library() else { return };
+    let dir = TempDir::new().unwrap();
+    let ended = play_on(&dir, Some(&library), "", "").succeeded();
+    if !has_bf16() {
+        ended.said(&["actual=cpu", "on cpu in fp32)"]);
+        return;
+    }
+    let log = &ended.log;
+    if log.contains("actual=cuda") {
+        return;
+    }
+    let serves = log.lines().find(|line| line.contains(" serves: evaluations per CPU-second: ")).unwrap_or_else(|| {
+        panic!("it is not said what serves:\n{log}");
+    });
+    for way in ["openvino:cpu in bf16 ", "openvino:cpu in fp32 ", "cpu in fp32 "] {
+        assert!(serves.contains(way), "{serves}");
+    }
+    // A device or a precision that is named is not measured.
+    let ended = play_on(&dir, Some(&library), "--device cpu", "").succeeded();
+    assert!(ended.said(&["actual=cpu", "on cpu in fp32)"]).log.lines().all(|line| !line.contains(" serves: ")));
+}
+
+#[test]
+fn status_and_metrics_tell_what_the_model_runs_on() {
+    let Some(library) = library() else { return };
+    let trainer = trainer();
+    let daemon = trainer.daemon().args("--http-listen 127.0.0.1:0").env("ORT_DYLIB_PATH", library.to_str().unwrap());
+    let mut daemon = daemon.args("--device openvino --precision fp32").start();
+    let address = daemon.serves("status and control");
+    let document = status(address, "a model", |status| status["model"]["version"].is_i64());
+    let device = &document["device"];
+    assert_eq!((&device["actual"], &device["precision"]), (&"openvino:cpu".into(), &"fp32".into()), "{device}");
+    assert_eq!(device["threads"][0]["actual"], "openvino:cpu");
+    let metrics = get(address, "/metrics").body;
+    let info =
+        r#"selfplayd_execution_provider_info{requested="openvino:cpu",actual="openvino:cpu",precision="fp32"} 1"#;
+    assert!(metrics.contains(info), "{metrics}");
+    let table = Daemon::new().args("status").option("--address", format!("http://{address}")).run().succeeded().out;
+    assert!(table.contains("device       openvino:cpu in fp32 (asked for openvino:cpu)"), "{table}");
+}
+
+#[test]
+fn a_gpu_of_intels_that_is_not_there_is_refused() {
+    let Some(library) = library() else { return };
+    if Path::new("/dev/dri").exists() {
+        eprintln!("SKIPPED: there may be a GPU");
+        return;
+    }
+    let ended = play_on(&TempDir::new().unwrap(), Some(&library), "--device openvino:gpu", "").exited_with(UNUSABLE);
+    ended.said(&["failed to use device openvino:gpu: OpenVINO finds no GPU of Intel's on this machine"]);
 }
 
 /// The tests' own ONNX Runtime is the plain one.

@@ -60,8 +60,11 @@ fn suffices_with(avx2: bool) -> Result<(), String> {
     Err("OpenVINO is for x86_64 CPUs with AVX2, which this one has not; choose inference.device = \"cpu\"".to_owned())
 }
 
-/// What ONNX Runtime says when a session with OpenVINO cannot be made, in words that say what to do.
-pub(super) fn explained(on: OpenVinoDevice, reason: String) -> String {
+/// What ONNX Runtime says when a session with OpenVINO cannot be made, in words that say what to do. Why the provider does not start
+/// it only logs.
+pub(super) fn explained(on: OpenVinoDevice, reason: String, logged: Option<String>) -> String {
+    let unstarted = reason.starts_with("Failed to load provider");
+    let reason = if unstarted { logged.unwrap_or(reason) } else { reason };
     if reason.contains("fallback to CPU EP has been explicitly disabled") {
         return "it holds operators that OpenVINO does not run; choose inference.device = \"cpu\" for it".to_owned();
     }
@@ -79,7 +82,7 @@ pub(super) fn explained(on: OpenVinoDevice, reason: String) -> String {
              `{FETCH_COMMAND} --force` fetches the one that fits"
         );
     }
-    if reason.starts_with("Failed to load provider") {
+    if unstarted {
         return format!(
             "OpenVINO does not start, its libraries beside ONNX Runtime are missing, damaged or of another version than \
              its options are for ({reason}); `{FETCH_COMMAND} --force` fetches them anew"
@@ -115,7 +118,8 @@ mod tests {
     #[test]
     fn refusals_say_what_to_do() {
         use OpenVinoDevice::{Cpu, Gpu};
-        let said = |on, reason: &str| explained(on, reason.to_owned());
+        const UNSTARTED: &str = "Failed to load provider OpenVINOExecutionProvider";
+        let said = |on, reason: &str| explained(on, UNSTARTED.to_owned(), Some(reason.to_owned()));
         let gpu = said(Gpu, "[ERROR] [OpenVINO] Device GPU is not available");
         assert!(gpu.starts_with("OpenVINO finds no GPU") && gpu.ends_with("\"openvino:cpu\""), "{gpu}");
         for reason in [
@@ -126,8 +130,9 @@ mod tests {
             let text = said(Cpu, reason);
             assert!(text.contains(reason) && text.ends_with("--openvino --force` fetches the one that fits"), "{text}");
         }
-        let missing = said(Cpu, "Failed to load provider: no such file");
-        assert!(missing.starts_with("OpenVINO does not start"), "{missing}");
-        assert_eq!(said(Cpu, "something else"), "something else");
+        let missing = said(Cpu, "libopenvino.so.2541: cannot open shared object file");
+        assert!(missing.starts_with("OpenVINO does not start") && missing.contains("libopenvino.so.2541"), "{missing}");
+        assert!(explained(Cpu, UNSTARTED.to_owned(), None).contains(UNSTARTED));
+        assert_eq!(explained(Cpu, "something else".to_owned(), None), "something else");
     }
 }

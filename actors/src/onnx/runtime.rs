@@ -4,6 +4,7 @@
 //! public items except through a [`Runtime`], which exists only once the library is loaded.
 
 use std::{
+    cell::RefCell,
     env, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,7 @@ use thiserror::Error;
 
 use super::{
     choice::Choices,
-    device::DeviceRequest,
+    device::{DeviceRequest, one_line},
     openvino::{FETCH_COMMAND, has_bf16},
 };
 
@@ -286,8 +287,21 @@ fn preload_cuda(library: &Path) {
     }
 }
 
-/// ONNX Runtime's own messages. Failures reach us as errors as well, so these are details.
+thread_local! {
+    /// What ONNX Runtime logged last as an error while this thread was in it.
+    static COMPLAINT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What ONNX Runtime logged last as an error, once. It keeps it from those who ask where a provider does not start.
+pub(super) fn complaint() -> Option<String> {
+    COMPLAINT.take()
+}
+
+/// ONNX Runtime's own messages. Most failures reach us as errors as well, so these are details.
 fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    if matches!(level, LogLevel::Fatal | LogLevel::Error) {
+        COMPLAINT.set(Some(one_line(message)));
+    }
     match level {
         LogLevel::Fatal | LogLevel::Error | LogLevel::Warning => {
             tracing::debug!(target: "onnxruntime", ?level, category, location, "{message}");

@@ -14,7 +14,7 @@ use super::{
     openvino,
     precision::Precision,
     refusal::ModelError,
-    runtime::Runtime,
+    runtime::{Runtime, complaint},
 };
 
 /// A folder that is not there.
@@ -55,6 +55,7 @@ impl Site<'_> {
         compiled_in(self.runtime, self.device)
             .map_err(|reason| ModelError::Unsupported { path: model.path().to_path_buf(), reason })?;
         let model = self.readable(model)?;
+        complaint();
         self.build(&model).map_err(|error| classify(model.path(), self.device, &error))
     }
 
@@ -114,7 +115,7 @@ impl Site<'_> {
 fn classify(path: &Path, device: Device, error: &ort::Error) -> ModelError {
     let (path, reason) = (path.to_path_buf(), one_line(error.message()));
     if let Device::OpenVino(on) = device {
-        return ModelError::Unsupported { path, reason: openvino::explained(on, reason) };
+        return ModelError::Unsupported { path, reason: openvino::explained(on, reason, complaint()) };
     }
     if reason.to_lowercase().contains("external") {
         return ModelError::ExternalData { path, reason };
