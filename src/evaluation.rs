@@ -159,7 +159,10 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         .able(settings.inference.precision)
         .map_err(|reason| failed(anyhow!("compute in {}: {reason}", settings.inference.precision)))?;
     let sizes = Sizes::new(settings, &provider.actual);
-    let on = |thread| device_of_thread(&provider.actual, thread);
+    let on = |thread| match provider.rival {
+        Some(_) => provider.actual_name(),
+        None => device_of_thread(&provider.actual, thread).to_string(),
+    };
     let threads: Vec<_> =
         (0..sizes.inference_threads).map(|thread| format!("inference-{thread}: {}", on(thread))).collect();
     tracing::info!(
