@@ -73,7 +73,7 @@ pub(super) fn explained(on: OpenVinoDevice, reason: String, logged: Option<Strin
                 in a container /dev/dri); choose inference.device = \"openvino:cpu\""
             .to_owned();
     }
-    if ["JSON parsing error", "load_config", "Unsupported property", "Invalid OpenVINO EP option"]
+    if ["JSON parsing error", "Unsupported property", "Wrong value for property", "Invalid OpenVINO EP option"]
         .iter()
         .any(|refusal| reason.contains(refusal))
     {
@@ -123,11 +123,14 @@ mod tests {
         let gpu = said(Gpu, "[ERROR] [OpenVINO] Device GPU is not available");
         assert!(gpu.starts_with("OpenVINO finds no GPU") && gpu.ends_with("\"openvino:cpu\""), "{gpu}");
         for reason in [
-            "JSON parsing error: [json.exception.parse_error.101] parse error at line 1",
-            "[ OpenVINO-EP ] Unsupported property NO_SUCH_THING by CPU plugin",
+            "JSON parsing error: [json.exception.parse_error.101] parse error at line 1, column 8",
+            "NotFound: Unsupported property NO_SUCH_THING by CPU plugin",
+            "Wrong value for property key INFERENCE_NUM_THREADS. Expected only positive numbers (#threads)",
             "Invalid OpenVINO EP option: nosuch",
         ] {
+            // Some are logged, others come as errors.
             let text = said(Cpu, reason);
+            assert_eq!(explained(Cpu, reason.to_owned(), None), text);
             assert!(text.contains(reason) && text.ends_with("--openvino --force` fetches the one that fits"), "{text}");
         }
         let missing = said(Cpu, "libopenvino.so.2541: cannot open shared object file");

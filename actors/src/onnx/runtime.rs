@@ -143,6 +143,7 @@ impl LibrarySearch {
                 searched.push(folder);
             }
         }
+        // What set-up fetches is enough unless OpenVINO was named.
         let command = if self.builds == [OPENVINO, CPU, CUDA] { FETCH_COMMAND } else { SET_UP_COMMAND };
         Err(RuntimeError::NotFound { searched, command })
     }

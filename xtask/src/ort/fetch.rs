@@ -146,7 +146,7 @@ mod tests {
 
     use super::super::archive::tests::write_zip;
     use super::super::pins::{Build, File, Package, Route};
-    use super::{ABANDONED_AFTER, install, sweep};
+    use super::{ABANDONED_AFTER, Unavailable, install, sweep};
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -185,7 +185,9 @@ mod tests {
         let (wheel, dir) = (root.path().join("a.whl"), root.path().join("cpu"));
         write_zip(&wheel, &[("capi/libonnxruntime.so.1.2.3", "hello"), ("capi/libother.so", "tampered")]);
         let package = package(&wheel, root.path(), &dir);
-        let error = format!("{:#}", install(&wheel, &package, root.path(), &dir).expect_err("libother.so is wrong"));
+        let error = install(&wheel, &package, root.path(), &dir).expect_err("libother.so is wrong");
+        assert!(!error.is::<Unavailable>(), "it is not to be passed over");
+        let error = format!("{error:#}");
         assert!(error.contains("nothing was kept") && error.contains(&format!("expected {ABC}")), "{error}");
         assert!(!dir.exists());
     }
