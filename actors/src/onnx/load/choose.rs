@@ -48,9 +48,6 @@ pub(super) fn choose<'a, G: Game>(mut came: Tried<'a, G>) -> Checked<Tried<'a, G
         [only] => ((only.clone(), came.attempt(only, &samples)?), None),
         _ => came.fastest(ways, &samples).map(|(fastest, remark)| (fastest, Some(remark)))?,
     };
-    if let Some(remark) = &remark {
-        tracing::info!("{placement} serves: {remark}");
-    }
     let mut serving = tried.unwrap_or(came);
     serving.loader.placement = placement;
     let said = serving.agreement.map(|agreement| agreement.to_string()).into_iter().chain(remark);
@@ -126,6 +123,7 @@ impl<'a, G: Game> Tried<'a, G> {
         }
         let Rates { best, text } = self.measure(&mut contenders)?;
         let fastest = contenders.swap_remove(best);
+        tracing::info!("{} serves: {text}", fastest.0);
         if let Some(question) = question {
             choices.remember(question, fastest.0.clone());
         }
