@@ -200,7 +200,7 @@ pub(crate) fn result_name(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Win(Player::First) => "first",
         Outcome::Win(Player::Second) => "second",
-        Outcome::Draw => "draw",
+        Outcome::Draw(_) => "draw",
     }
 }
 

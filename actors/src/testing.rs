@@ -2,7 +2,7 @@
 
 use actix::{Actor, Context, Handler, Message, Recipient};
 use selfplay_engine::{
-    Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome, Player,
+    Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome,
     evaluation::EvaluateError,
     search::{SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
@@ -188,9 +188,6 @@ impl Game for Numbers {
     fn policy_size(&self) -> usize {
         1
     }
-    fn side_to_move(&self, state: &u16) -> Player {
-        if state.is_multiple_of(2) { Player::First } else { Player::Second }
-    }
     fn ply(&self, state: &u16) -> u32 {
         u32::from(*state)
     }
@@ -207,16 +204,6 @@ impl Game for Numbers {
     }
     fn position(&self, state: &u16) -> u16 {
         *state
-    }
-    fn turn_action(&self, _: Player, action: Action) -> Action {
-        action
-    }
-    fn turn_actions(&self, _: Player, actions: &ActionBits<1>) -> ActionBits<1> {
-        *actions
-    }
-    fn turn_priors(&self, _: Player, _: &ActionBits<1>, _: &mut [f32]) {}
-    fn encodings(&self) -> Vec<()> {
-        vec![()]
     }
     fn encoding_name(&self, (): ()) -> &'static str {
         "number"

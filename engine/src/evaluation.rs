@@ -23,16 +23,19 @@ impl<G: Game> Leaf<G> {
         Self { position: game.position(state), legal: game.turn_actions(game.side_to_move(state), legal) }
     }
 
-    /// The lesser of the leaf and its mirror image, and whether that is the image. The same for both, but for a position that is
-    /// its own image: then it is the leaf.
+    /// The least of the leaf's images, which is the same for all of them, and the symmetry that leads from the leaf to it: the
+    /// first one that does, so 0 for a leaf that is the least itself.
     #[must_use]
-    pub fn canonical(self, game: &G) -> (Self, bool) {
-        let image = game.mirror(&self.position);
-        if image < self.position {
-            (Self { position: image, legal: game.mirror_actions(&self.legal) }, true)
-        } else {
-            (self, false)
+    pub fn canonical(self, game: &G) -> (Self, usize) {
+        let (mut least, mut found) = (self.position, 0);
+        for symmetry in 1..game.symmetries() {
+            let image = game.transform(symmetry, &self.position);
+            if image < least {
+                (least, found) = (image, symmetry);
+            }
         }
+        let legal = if found == 0 { self.legal } else { game.transform_actions(found, &self.legal) };
+        (Self { position: least, legal }, found)
     }
 }
 

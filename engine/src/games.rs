@@ -1,9 +1,10 @@
 //! The games that selfplayd plays, and a count of move sequences to check and time their rules.
 
-#[cfg(test)]
-mod mirror_tests;
+mod grid;
 pub mod perft;
 pub mod quoridor;
+#[cfg(test)]
+mod symmetry_tests;
 pub mod tictactoe;
 
 /// Reverses runs of these lengths, one after the other: priors in the order of a board whose rows are read backwards.

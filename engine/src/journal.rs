@@ -37,6 +37,7 @@ use std::{
 
 use thiserror::Error;
 
+pub(crate) use self::restore::journaled;
 use self::{
     entry::{Entry, ReadTargets, Targets},
     kept::Kept,

@@ -7,13 +7,16 @@
 //! - `lanes`: arithmetic that the compiler makes vectors of
 //! - [`packing`]: positions as few bytes, and how a device expands them
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
+//! - [`board`]: what a board looks like, as shapes
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
 //! - [`journal`]: what survives the death of the process, and what the next start makes of it
 //! - [`selfplay`]: one game from its first ply to its record
+//! - [`testing`]: whether a game keeps the laws of [`Game`]
 
+pub mod board;
 pub mod evaluation;
 pub mod game;
 pub mod games;
@@ -23,7 +26,8 @@ pub mod packing;
 pub mod replay;
 pub mod search;
 pub mod selfplay;
+pub mod testing;
 
 pub use evaluation::{Evaluation, Evaluations, Evaluator, Leaf};
-pub use game::{Action, ActionBits, ActionSet, Game, Outcome, Player};
+pub use game::{Action, ActionBits, ActionSet, Draw, Game, Outcome, Player};
 pub use packing::{Packing, Source};

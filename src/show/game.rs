@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use selfplay_engine::{
-    Action, ActionSet as _, Game as _, Outcome, Player,
+    Action, ActionSet as _, Draw, Game as _, Outcome, Player,
     games::quoridor::{Quoridor, QuoridorState},
     replay::{GameMetadata, ReadGame, Target},
 };
@@ -54,7 +54,7 @@ impl ShownGame {
         match self.outcome {
             Outcome::Win(Player::First) => "the first player won",
             Outcome::Win(Player::Second) => "the second player won",
-            Outcome::Draw => "a draw",
+            Outcome::Draw(_) => "a draw",
         }
     }
 }
@@ -63,7 +63,7 @@ impl ShownGame {
 pub(super) fn outcome_of(read: &ReadGame) -> Outcome {
     let won = read.values.iter().zip(&read.players).next().filter(|&(&value, _)| value != 0.0);
     match won {
-        None => Outcome::Draw,
+        None => Outcome::Draw(Draw::StepLimit),
         Some((&value, &player)) if (value > 0.0) == (player == 0) => Outcome::Win(Player::First),
         Some(_) => Outcome::Win(Player::Second),
     }

@@ -144,7 +144,7 @@ impl Sum {
         self.results[match row.outcome {
             Outcome::Win(Player::First) => 0,
             Outcome::Win(Player::Second) => 1,
-            Outcome::Draw => 2,
+            Outcome::Draw(_) => 2,
         }] += 1;
         self.plies += row.plies as u64;
         let (least, most) = self.lengths.unwrap_or((row.plies, row.plies));

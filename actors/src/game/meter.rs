@@ -64,8 +64,8 @@ impl Meter {
         self.stats.mirrored_leaves.add(mirrored - self.spared.mirrored);
         self.spared = AskedCounts { kept, mirrored };
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
-        self.stats.simulations_terminal.add(leaves.won - seen.won);
-        self.stats.simulations_step_limit.add(leaves.drawn - seen.drawn);
+        self.stats.simulations_terminal.add(leaves.won + leaves.drawn - seen.won - seen.drawn);
+        self.stats.simulations_step_limit.add(leaves.limited - seen.limited);
         // Without a search nothing waits.
         self.waiting = if game.is_searching() { asked as u64 } else { 0 };
         self.seen = leaves;
@@ -147,7 +147,7 @@ impl Stats {
         let results = match record.outcome {
             Outcome::Win(Player::First) => &self.games_won_first,
             Outcome::Win(Player::Second) => &self.games_won_second,
-            Outcome::Draw => &self.games_drawn,
+            Outcome::Draw(_) => &self.games_drawn,
         };
         results.add(1);
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use selfplay_engine::{
-    Action, ActionBits, Evaluations, Evaluator, Game, Leaf, Outcome, Player,
+    Action, ActionBits, Evaluations, Evaluator, Game, Leaf, Outcome,
     evaluation::{EvaluateError, mix},
 };
 
@@ -182,9 +182,6 @@ impl Game for Toy {
     fn policy_size(&self) -> usize {
         1
     }
-    fn side_to_move(&self, state: &u16) -> Player {
-        Numbers.side_to_move(state)
-    }
     fn ply(&self, state: &u16) -> u32 {
         Numbers.ply(state)
     }
@@ -199,16 +196,6 @@ impl Game for Toy {
     }
     fn position(&self, state: &u16) -> Spot {
         Spot(*state)
-    }
-    fn turn_action(&self, _: Player, action: Action) -> Action {
-        action
-    }
-    fn turn_actions(&self, _: Player, actions: &ActionBits<1>) -> ActionBits<1> {
-        *actions
-    }
-    fn turn_priors(&self, _: Player, _: &ActionBits<1>, _: &mut [f32]) {}
-    fn encodings(&self) -> Vec<()> {
-        vec![()]
     }
     fn encoding_name(&self, (): ()) -> &'static str {
         "number"

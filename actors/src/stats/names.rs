@@ -65,8 +65,8 @@ table! {
     /// Time from the begin of a move's search to the choice of the move, waits for evaluations included.
     Histogram(Seconds, MOMENTS) search_duration_seconds { search_duration; }
     /// Simulations, by where the value of the leaf came from: an evaluation of its own, the cache, an evaluation in flight for
-    /// another game, one that the game kept from the move before, a game won, a game drawn (by the step limit, as a rule), a
-    /// leaf gathered twice at once.
+    /// another game, one that the game kept from the move before, a game over by the rules, a game at its step limit, a leaf
+    /// gathered twice at once.
     Counter(Simulations) simulations_total {
         simulations_network: leaf = "network";
         simulations_cache: leaf = "cache";

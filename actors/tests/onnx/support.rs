@@ -13,7 +13,7 @@ use selfplay_actors::onnx::{
 };
 use selfplay_engine::{
     evaluation::{Leaf, mix},
-    game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
+    game::{Action, ActionBits, ActionSet, Game, Outcome},
 };
 use zip::ZipArchive;
 
@@ -42,8 +42,9 @@ impl Shapes {
 }
 
 /// How the test game's positions are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Encoding {
+    #[default]
     Planes,
     Flat,
 }
@@ -59,9 +60,6 @@ impl Game for Shapes {
     }
     fn policy_size(&self) -> usize {
         self.board * self.board + 2 * (self.board - 1) * (self.board - 1)
-    }
-    fn side_to_move(&self, state: &u32) -> Player {
-        if state.is_multiple_of(2) { Player::First } else { Player::Second }
     }
     fn ply(&self, state: &u32) -> u32 {
         *state
@@ -82,13 +80,6 @@ impl Game for Shapes {
     fn position(&self, state: &u32) -> u32 {
         *state
     }
-    fn turn_action(&self, _: Player, action: Action) -> Action {
-        action
-    }
-    fn turn_actions(&self, _: Player, actions: &ActionBits<4>) -> ActionBits<4> {
-        *actions
-    }
-    fn turn_priors(&self, _: Player, _: &ActionBits<4>, _: &mut [f32]) {}
     fn encodings(&self) -> Vec<Encoding> {
         vec![Encoding::Planes, Encoding::Flat]
     }

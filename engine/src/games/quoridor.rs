@@ -38,7 +38,7 @@ use self::{
 };
 use super::reverse_rows;
 use crate::{
-    game::{Action, ActionBits, Game, Outcome, Player},
+    game::{Action, ActionBits, Draw, Game, Outcome, Player},
     packing::Packing,
 };
 
@@ -171,7 +171,7 @@ impl QuoridorState {
     }
 
     const fn mover(&self) -> Player {
-        if self.ply.is_multiple_of(2) { Player::First } else { Player::Second }
+        Player::at_ply(self.ply)
     }
 }
 
@@ -197,10 +197,6 @@ impl Game for Quoridor {
         self.geometry.policy_size()
     }
 
-    fn side_to_move(&self, state: &QuoridorState) -> Player {
-        state.mover()
-    }
-
     fn ply(&self, state: &QuoridorState) -> u32 {
         state.ply
     }
@@ -212,7 +208,7 @@ impl Game for Quoridor {
         if let Some(winner) = winner {
             return Some(Outcome::Win(winner));
         }
-        self.max_steps.is_some_and(|limit| state.ply >= limit).then_some(Outcome::Draw)
+        self.max_steps.is_some_and(|limit| state.ply >= limit).then_some(Outcome::Draw(Draw::StepLimit))
     }
 
     fn legal_actions(&self, state: &QuoridorState) -> ActionBits<4> {
@@ -287,7 +283,15 @@ impl Game for Quoridor {
         horizontal.reverse();
     }
 
-    fn mirror(&self, position: &QuoridorPosition) -> QuoridorPosition {
+    /// Left and right can be exchanged.
+    fn symmetries(&self) -> usize {
+        2
+    }
+
+    fn transform(&self, symmetry: usize, position: &QuoridorPosition) -> QuoridorPosition {
+        if symmetry == 0 {
+            return *position;
+        }
         QuoridorPosition {
             walls: position.walls.mirrored(&self.geometry),
             pawns: position.pawns.map(|cell| self.geometry.mirror_cell(cell)),
@@ -295,12 +299,18 @@ impl Game for Quoridor {
         }
     }
 
-    fn mirror_actions(&self, actions: &ActionBits<4>) -> ActionBits<4> {
-        self.geometry.mirror_actions(actions)
+    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
+        if symmetry == 0 { action } else { self.geometry.mirror_action(action) }
     }
 
-    fn mirror_priors(&self, legal: &ActionBits<4>, priors: &mut [f32]) {
-        reverse_rows(priors, self.geometry.row_counts(legal));
+    fn transform_actions(&self, symmetry: usize, actions: &ActionBits<4>) -> ActionBits<4> {
+        if symmetry == 0 { *actions } else { self.geometry.mirror_actions(actions) }
+    }
+
+    fn transform_priors(&self, symmetry: usize, legal: &ActionBits<4>, priors: &mut [f32]) {
+        if symmetry != 0 {
+            reverse_rows(priors, self.geometry.row_counts(legal));
+        }
     }
 
     fn encodings(&self) -> Vec<QuoridorEncoding> {

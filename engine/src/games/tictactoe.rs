@@ -1,8 +1,9 @@
-//! Tic-tac-toe: the second game. It keeps the [`Game`] trait honest: draws by the rules, and a board that is never turned.
+//! Tic-tac-toe: the smallest game, with states of four bytes.
 
-use super::reverse_rows;
+use super::grid::{Grid, stones, transform_cell_action, write_plane};
 use crate::{
-    game::{Action, ActionBits, Game, Notation, Outcome, Player},
+    board::{Board, Mark, Pieces, Shape, StoneKind, cell_name},
+    game::{Action, ActionBits, Draw, Game, Notation, Outcome, Player},
     packing::{Packing, Source},
 };
 
@@ -12,6 +13,8 @@ const LINES: [u16; 8] =
 
 const FULL: u16 = 0b111_111_111;
 
+const GRID: Grid = Grid { rows: 3, columns: 3 };
+
 /// The rules. Action `3 * row + col` marks that cell; nothing can be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TicTacToe;
@@ -19,11 +22,6 @@ pub struct TicTacToe;
 /// The cells that each player has marked, bit `3 * row + col`. As a state, first player first; as a position, mover first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Marks([u16; 2]);
-
-/// Left and right exchanged, in a set of cells.
-const fn mirrored(cells: u16) -> u16 {
-    cells & 0b010_010_010 | (cells & 0b001_001_001) << 2 | cells >> 2 & 0b001_001_001
-}
 
 /// The only layout of network input: the mover's marks, then the opponent's, 3 × 3 each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,20 +41,16 @@ impl Game for TicTacToe {
         9
     }
 
-    fn side_to_move(&self, state: &Marks) -> Player {
-        if self.ply(state).is_multiple_of(2) { Player::First } else { Player::Second }
-    }
-
     fn ply(&self, state: &Marks) -> u32 {
         (state.0[0] | state.0[1]).count_ones()
     }
 
     fn outcome(&self, state: &Marks) -> Option<Outcome> {
-        let winner = [Player::First, Player::Second].into_iter().find(|player| {
+        let winner = Player::BOTH.into_iter().find(|player| {
             let marks = state.0[player.index()];
             LINES.iter().any(|line| marks & line == *line)
         });
-        winner.map(Outcome::Win).or_else(|| (state.0[0] | state.0[1] == FULL).then_some(Outcome::Draw))
+        winner.map(Outcome::Win).or_else(|| (state.0[0] | state.0[1] == FULL).then_some(Outcome::Draw(Draw::Rule)))
     }
 
     fn legal_actions(&self, state: &Marks) -> ActionBits<1> {
@@ -73,31 +67,16 @@ impl Game for TicTacToe {
         Marks([state.0[mover.index()], state.0[mover.opponent().index()]])
     }
 
-    fn turn_action(&self, _mover: Player, action: Action) -> Action {
-        action
+    fn symmetries(&self) -> usize {
+        GRID.symmetries()
     }
 
-    fn turn_actions(&self, _mover: Player, actions: &ActionBits<1>) -> ActionBits<1> {
-        *actions
+    fn transform(&self, symmetry: usize, position: &Marks) -> Marks {
+        Marks(position.0.map(|cells| GRID.transform(symmetry, [u64::from(cells)])[0] as u16))
     }
 
-    fn turn_priors(&self, _mover: Player, _legal: &ActionBits<1>, _priors: &mut [f32]) {}
-
-    fn mirror(&self, position: &Marks) -> Marks {
-        Marks(position.0.map(mirrored))
-    }
-
-    fn mirror_actions(&self, actions: &ActionBits<1>) -> ActionBits<1> {
-        ActionBits(actions.0.map(|cells| u64::from(mirrored(cells as u16))))
-    }
-
-    fn mirror_priors(&self, legal: &ActionBits<1>, priors: &mut [f32]) {
-        let row = |from: usize| (legal.0[0] >> from & 0b111).count_ones() as usize;
-        reverse_rows(priors, [0, 3, 6].map(row));
-    }
-
-    fn encodings(&self) -> Vec<MarkPlanes> {
-        vec![MarkPlanes]
+    fn transform_action(&self, symmetry: usize, action: Action) -> Action {
+        transform_cell_action(GRID, symmetry, action)
     }
 
     fn encoding_name(&self, _encoding: MarkPlanes) -> &'static str {
@@ -110,9 +89,7 @@ impl Game for TicTacToe {
 
     fn encode(&self, _encoding: MarkPlanes, position: &Marks, out: &mut [f32]) {
         for (plane, marks) in out.chunks_exact_mut(9).zip(position.0) {
-            for (cell, entry) in plane.iter_mut().enumerate() {
-                *entry = f32::from(marks >> cell & 1);
-            }
+            write_plane([u64::from(marks)], plane);
         }
     }
 
@@ -131,16 +108,20 @@ impl Game for TicTacToe {
 
 impl Notation for TicTacToe {
     fn action_name(&self, action: Action) -> String {
-        format!("{}{}", char::from(b'a' + (action % 3) as u8), action / 3 + 1)
+        cell_name(usize::from(action) / 3, usize::from(action) % 3)
     }
 
-    fn draw(&self, state: &Marks) -> String {
-        let mark = |cell: usize| match (state.0[0] >> cell & 1, state.0[1] >> cell & 1) {
-            (0, 0) => '·',
-            (0, _) => 'o',
-            _ => 'x',
-        };
-        (0..3).map(|row| format!("{} {} {}\n", mark(3 * row), mark(3 * row + 1), mark(3 * row + 2))).collect()
+    fn board(&self) -> Board {
+        Board::grid(3, 3, Shape::Square)
+    }
+
+    fn pieces(&self, state: &Marks) -> Pieces {
+        let stones = stones(state.0.map(|cells| [u64::from(cells)]), StoneKind::Sign, |cell| GRID.point(cell));
+        Pieces { stones, walls: Vec::new() }
+    }
+
+    fn mark(&self, action: Action) -> Mark {
+        Mark::Cell(GRID.point(usize::from(action)))
     }
 }
 
@@ -182,7 +163,7 @@ mod tests {
         };
         assert_eq!(TicTacToe.outcome(&play(&[0, 3, 1, 4, 2])), Some(Outcome::Win(Player::First)));
         let full = play(&[0, 1, 2, 4, 3, 5, 7, 6, 8]);
-        assert_eq!(TicTacToe.outcome(&full), Some(Outcome::Draw));
-        assert_eq!(TicTacToe.draw(&full), "x o x\nx o o\no x x\n");
+        assert_eq!(TicTacToe.outcome(&full), Some(Outcome::Draw(Draw::Rule)));
+        assert_eq!(TicTacToe.draw(&full), "  a b c\n1 x o x\n2 x o o\n3 o x x\ndraw\n");
     }
 }

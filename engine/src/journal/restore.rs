@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
-use super::JournaledPly;
+use super::{
+    JournaledPly,
+    entry::{Entry, Targets, decode, encode},
+};
 use crate::{
     evaluation::Leaf,
     game::{Action, ActionSet, Game},
@@ -28,6 +31,33 @@ pub enum RestoreError {
         /// The action, network frame.
         action: Action,
     },
+}
+
+/// What a journal gives back of plies that were written to it.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub(crate) fn journaled<G: Game>(plies: &[PlyRecord<G>]) -> Result<Vec<JournaledPly>, String> {
+    let mut bytes = Vec::new();
+    for (index, ply) in plies.iter().enumerate() {
+        let entry = Entry::Ply {
+            number: 0,
+            index: index as u32,
+            first_version: None,
+            action: ply.action,
+            targets: Targets(&ply.targets),
+            root_value: ply.root_value,
+            model_version: ply.model_version,
+        };
+        encode(&entry, &mut bytes);
+    }
+    let (mut reader, mut buffer, mut read) = (&bytes[..], Vec::new(), Vec::new());
+    while let Some((entry, _)) = decode(&mut reader, &mut buffer)? {
+        if let Entry::Ply { action, targets, root_value, model_version, .. } = entry {
+            read.push(JournaledPly { action, targets, root_value, model_version });
+        }
+    }
+    Ok(read)
 }
 
 /// Plays a journaled game's plies again and makes their records, for [`crate::selfplay::SelfPlayGame::resume`].

@@ -215,7 +215,7 @@ impl GameArrays {
 
 /// Checks what concerns one ply alone: the mover, the numbers, and that every action named is legal.
 fn check_ply<G: Game>(row: usize, ply: &PlyRecord<G>, game: &G) -> Result<(), ReplayError> {
-    let mover = if row.is_multiple_of(2) { Player::First } else { Player::Second };
+    let mover = Player::at_ply(row as u32);
     if ply.player != mover {
         return Err(ReplayError::WrongPlayer { ply: row, found: ply.player.index() });
     }
@@ -265,7 +265,7 @@ mod tests {
         super::table_game::{TableGame, small_game, target},
         *,
     };
-    use crate::game::Outcome;
+    use crate::game::{Draw, Outcome};
 
     /// The error of a game whose ply 1 was changed by `damage`.
     fn error_of(damage: impl FnOnce(&mut PlyRecord<TableGame>)) -> ReplayError {
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_draw_is_worth_nothing_to_either_side() {
         let (game, mut record) = small_game();
-        record.outcome = Outcome::Draw;
+        record.outcome = Outcome::Draw(Draw::Rule);
         assert_eq!(GameArrays::new(&record, &game, ()).unwrap().values, array![0.0, 0.0, 0.0]);
     }
 

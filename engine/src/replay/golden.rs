@@ -14,12 +14,12 @@ use zip::ZipArchive;
 
 use super::{
     GameArrays, GameMetadata, ReadGame,
-    record::{EndReason, GameRecord, PlyRecord},
-    table_game::{Actions, TableGame, mover, target},
+    record::{GameRecord, PlyRecord},
+    table_game::{Actions, TableGame, target},
 };
 use crate::{
     evaluation::Leaf,
-    game::{Action, ActionSet, Game, Outcome, Player},
+    game::{Action, ActionSet, Draw, Game, Outcome, Player},
     search::SearchEffort,
 };
 
@@ -84,7 +84,7 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         let simulations = (number(entry, "n") - 1) as f32;
         PlyRecord {
             leaf: Leaf { position: row as u32, legal },
-            player: mover(row),
+            player: Player::at_ply(row as u32),
             action: action.as_u64().unwrap() as Action,
             targets: shares
                 .map(|(action, &share)| target(action as Action, (share * simulations).round() as u32, share))
@@ -93,10 +93,10 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
             model_version: 7,
         }
     });
-    let (outcome, end) = match entry["winner"].as_u64() {
-        Some(0) => (Outcome::Win(Player::First), EndReason::Win),
-        Some(_) => (Outcome::Win(Player::Second), EndReason::Win),
-        None => (Outcome::Draw, EndReason::Draw),
+    let outcome = match entry["winner"].as_u64() {
+        Some(0) => Outcome::Win(Player::First),
+        Some(_) => Outcome::Win(Player::Second),
+        None => Outcome::Draw(Draw::StepLimit),
     };
     let record = GameRecord {
         index: 0,
@@ -104,7 +104,6 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         model_version: 7,
         plies: plies.collect(),
         outcome,
-        end,
         effort: SearchEffort::default(),
     };
     (game, record)

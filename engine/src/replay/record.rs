@@ -6,29 +6,6 @@ use crate::{
     search::SearchEffort,
 };
 
-/// Why a game ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// One side won by the rules.
-    Win,
-    /// The step limit was reached, or the rules call it a draw.
-    Draw,
-    /// The side to move had no legal action; recorded as a draw.
-    NoLegalAction,
-}
-
-impl EndReason {
-    /// Name in files and logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Win => "win",
-            Self::Draw => "draw",
-            Self::NoLegalAction => "no_legal_action",
-        }
-    }
-}
-
 /// What the search said of one action.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
@@ -98,10 +75,8 @@ pub struct GameRecord<G: Game> {
     pub model_version: i64,
     /// All plies in order; ply t was played by the player with index t % 2.
     pub plies: Vec<PlyRecord<G>>,
-    /// The result.
+    /// The result, and why it ended with that.
     pub outcome: Outcome,
-    /// Why it ended.
-    pub end: EndReason,
     /// What its searches amounted to; after a resumption, since then.
     pub effort: SearchEffort,
 }

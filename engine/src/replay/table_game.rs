@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{EndReason, GameRecord, PlyRecord, Target};
+use super::record::{GameRecord, PlyRecord, Target};
 use crate::{
     evaluation::Leaf,
     game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
@@ -37,7 +37,7 @@ impl TableGame {
     /// played.
     pub(super) fn record(&self, plies: &[(Vec<Action>, Vec<Target>)]) -> GameRecord<Self> {
         let plies = plies.iter().enumerate().map(|(row, (legal, targets))| {
-            let player = mover(row);
+            let player = Player::at_ply(row as u32);
             let mut set = Actions::default();
             legal.iter().for_each(|&action| set.insert(action));
             PlyRecord {
@@ -55,15 +55,9 @@ impl TableGame {
             model_version: 40,
             plies: plies.collect(),
             outcome: Outcome::Win(Player::First),
-            end: EndReason::Win,
             effort: SearchEffort::default(),
         }
     }
-}
-
-/// Who plays ply `row`.
-pub(super) fn mover(row: usize) -> Player {
-    if row.is_multiple_of(2) { Player::First } else { Player::Second }
 }
 
 /// A share of the policy.
@@ -94,9 +88,6 @@ impl Game for TableGame {
     fn policy_size(&self) -> usize {
         self.turn.len()
     }
-    fn side_to_move(&self, state: &u32) -> Player {
-        mover(*state as usize)
-    }
     fn ply(&self, state: &u32) -> u32 {
         *state
     }
@@ -117,18 +108,6 @@ impl Game for TableGame {
             Player::First => action,
             Player::Second => self.turn[usize::from(action)],
         }
-    }
-    fn turn_actions(&self, mover: Player, actions: &Actions) -> Actions {
-        let mut turned = Actions::default();
-        actions.iter().for_each(|action| turned.insert(self.turn_action(mover, action)));
-        turned
-    }
-    fn turn_priors(&self, _: Player, _: &Actions, _: &mut [f32]) {}
-    fn encodings(&self) -> Vec<()> {
-        vec![()]
-    }
-    fn encoding_name(&self, (): ()) -> &'static str {
-        "table"
     }
     fn input_shape(&self, (): ()) -> Vec<usize> {
         self.shape.clone()

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     evaluation::{Evaluations, Leaf},
-    game::{Action, ActionSet, Game, Outcome, Player},
+    game::{Action, ActionSet, Draw, Game, Outcome, Player},
 };
 
 /// Simulations by how their leaf got its value, summed over the life of a [`Search`].
@@ -26,15 +26,17 @@ pub struct LeafCounts {
     pub duplicate: u64,
     /// A finished game with a winner.
     pub won: u64,
-    /// A draw: by the rules or by the step limit.
+    /// A draw, but for the step limit.
     pub drawn: u64,
+    /// A game that reached the step limit.
+    pub limited: u64,
 }
 
 impl LeafCounts {
     /// All simulations.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.evaluated + self.duplicate + self.won + self.drawn
+        self.evaluated + self.duplicate + self.won + self.drawn + self.limited
     }
 }
 
@@ -179,7 +181,8 @@ impl<G: Game> Search<G> {
     fn count_ended(&mut self, outcome: Outcome, start: usize) {
         match outcome {
             Outcome::Win(_) => self.effort.leaves.won += 1,
-            Outcome::Draw => self.effort.leaves.drawn += 1,
+            Outcome::Draw(Draw::StepLimit) => self.effort.leaves.limited += 1,
+            Outcome::Draw(_) => self.effort.leaves.drawn += 1,
         }
         self.tree.back_up(&self.steps[start..], f64::from(outcome.value_for(Player::First)), 0);
         self.steps.truncate(start);

@@ -13,7 +13,7 @@ use super::{
     edges::{Block, Edge, Edges, NO_NODE},
     select::{best_score, first_max, places_of},
 };
-use crate::game::{Action, ActionSet, Game, Outcome, Player};
+use crate::game::{Action, ActionSet, Draw, Game, Outcome, Player};
 
 /// The root is always the first node.
 pub(super) const ROOT: u32 = 0;
@@ -145,7 +145,10 @@ impl<G: Game> Tree<G> {
             Some(outcome) => Status::Ended(outcome),
             None => {
                 legal = game.legal_actions(&state);
-                if legal.is_empty() { Status::Ended(Outcome::Draw) } else { Status::Pending }
+                match legal.is_empty() {
+                    true => Status::Ended(Outcome::Draw(Draw::NoLegalAction)),
+                    false => Status::Pending,
+                }
             }
         };
         self.nodes.push(Node {

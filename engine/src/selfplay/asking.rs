@@ -1,8 +1,8 @@
 //! What a game asks of the network, between its search and the evaluator: fewer leaves than were gathered, or others.
 //!
-//! **Symmetry**: a position and its mirror image are asked as one, the lesser of the two, and the priors of one that was
-//! mirrored are turned back. The lesser one is asked whether or not anything is known of either, so that a game follows from
-//! what the network says of positions, and not from who asked what before.
+//! **Symmetry**: a position and its images are asked as one, the least of them, and the priors of that are brought back to the
+//! position. The least one is asked whether or not anything is known of any, so that a game follows from what the network says
+//! of positions, and not from who asked what before.
 //!
 //! **Kept evaluations**: a search that starts with an empty tree meets most of the nodes of the search before. What the network
 //! said of them is kept ([`Kept`]) and need not be asked. That changes nothing but who answers: the search gathers its K leaves
@@ -25,8 +25,10 @@ use crate::{
 struct Gathered<G: Game> {
     /// As it is asked.
     leaf: Leaf<G>,
-    /// Which is the mirror image of what the search gathered.
-    mirrored: bool,
+    /// The symmetry that made it of what the search gathered.
+    symmetry: usize,
+    /// Legal actions of what the search gathered.
+    legal: G::Actions,
     /// What was kept of it.
     known: Option<Place>,
 }
@@ -47,7 +49,7 @@ pub(super) enum Settled {
 pub struct AskedCounts {
     /// Leaves that an evaluation was kept of.
     pub kept: u64,
-    /// Leaves that were asked as their mirror images.
+    /// Leaves that were asked as images of theirs.
     pub mirrored: u64,
 }
 
@@ -63,7 +65,7 @@ pub(super) struct Asking<G: Game> {
 }
 
 impl<G: Game> Asking<G> {
-    /// `symmetry`: ask a position and its mirror image as one; `keep`: keep evaluations.
+    /// `symmetry`: ask a position and its images as one; `keep`: keep evaluations.
     pub(super) fn new(symmetry: bool, keep: bool) -> Self {
         Self {
             symmetry,
@@ -84,8 +86,9 @@ impl<G: Game> Asking<G> {
         self.asked = 0;
         let symmetry = self.symmetry;
         self.gather.extend(leaves.drain(first..).map(|leaf| {
-            let (leaf, mirrored) = if symmetry { leaf.canonical(game) } else { (leaf, false) };
-            Gathered { leaf, mirrored, known: None }
+            let legal = leaf.legal;
+            let (leaf, symmetry) = if symmetry { leaf.canonical(game) } else { (leaf, 0) };
+            Gathered { leaf, symmetry, legal, known: None }
         }));
         self.ask(leaves)
     }
@@ -96,7 +99,7 @@ impl<G: Game> Asking<G> {
         for gathered in &mut self.gather {
             gathered.known = self.kept.as_mut().and_then(|kept| kept.find(&gathered.leaf.position));
             if gathered.known.is_none() {
-                self.counts.mirrored += u64::from(gathered.mirrored);
+                self.counts.mirrored += u64::from(gathered.symmetry != 0);
                 leaves.push(gathered.leaf);
             }
         }
@@ -133,13 +136,13 @@ impl<G: Game> Asking<G> {
     fn merge(&mut self, game: &G, evaluations: &Evaluations) {
         self.merged.clear();
         let mut answers = evaluations.iter();
-        for Gathered { leaf, mirrored, known } in &self.gather {
+        for Gathered { symmetry, legal, known, .. } in &self.gather {
             let kept = known.and_then(|place| Some(self.kept.as_ref()?.get(place)));
             // As many answers as leaves were asked: the search checks the sum.
             let Some(evaluation) = kept.or_else(|| answers.next()) else { break };
             let priors = self.merged.push(evaluation.value, evaluation.priors.iter().copied());
-            if *mirrored {
-                game.mirror_priors(&leaf.legal, priors);
+            if *symmetry != 0 {
+                game.transform_priors(*symmetry, legal, priors);
             }
         }
         self.counts.kept += self.gather.len().saturating_sub(self.asked) as u64;

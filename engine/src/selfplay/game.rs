@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     evaluation::{Evaluations, Leaf},
-    game::{Action, ActionSet, Game, Outcome},
-    replay::{EndReason, GameRecord, PlyRecord, Target},
+    game::{Action, ActionSet, Draw, Game, Outcome},
+    replay::{GameRecord, PlyRecord, Target},
     search::{LeafCounts, MoveEffort, Search, SearchParams, SpareTree, TreeSize},
 };
 
@@ -37,7 +37,7 @@ pub struct PlaySettings {
     pub tree_reuse: bool,
     /// Subtract 1 from the score of actions that lead to a position this game has visited. Turns tree reuse off.
     pub penalize_visited_states: bool,
-    /// Ask a position and its mirror image as one.
+    /// Ask a position and its symmetric images as one.
     pub symmetry: bool,
     /// Keep the evaluations of a search for the next one. Saves nothing where that starts with the tree of this one.
     pub keep_evaluations: bool,
@@ -135,8 +135,8 @@ impl<G: Game> SelfPlayGame<G> {
             return Progress::Leaves;
         }
         loop {
-            if let Some((outcome, end)) = self.ended() {
-                return Progress::Finished(self.record(outcome, end));
+            if let Some(outcome) = self.ended() {
+                return Progress::Finished(self.record(outcome));
             }
             let before = leaves.len();
             let ply = match self.agent() {
@@ -273,13 +273,9 @@ impl<G: Game> SelfPlayGame<G> {
         self.settings.agents[self.game.side_to_move(&self.state).index()]
     }
 
-    fn ended(&self) -> Option<(Outcome, EndReason)> {
-        match self.game.outcome(&self.state) {
-            Some(outcome @ Outcome::Win(_)) => Some((outcome, EndReason::Win)),
-            Some(Outcome::Draw) => Some((Outcome::Draw, EndReason::Draw)),
-            None if self.game.legal_actions(&self.state).is_empty() => Some((Outcome::Draw, EndReason::NoLegalAction)),
-            None => None,
-        }
+    fn ended(&self) -> Option<Outcome> {
+        let stuck = || self.game.legal_actions(&self.state).is_empty();
+        self.game.outcome(&self.state).or_else(|| stuck().then_some(Outcome::Draw(Draw::NoLegalAction)))
     }
 
     /// One step of the search; the finished ply once no leaf is needed.
@@ -374,14 +370,13 @@ impl<G: Game> SelfPlayGame<G> {
         self.plies.push(ply);
     }
 
-    fn record(&mut self, outcome: Outcome, end: EndReason) -> GameRecord<G> {
+    fn record(&mut self, outcome: Outcome) -> GameRecord<G> {
         GameRecord {
             index: self.index,
             seed: self.seed,
             model_version: self.first_version.unwrap_or(self.version),
             plies: std::mem::take(&mut self.plies),
             outcome,
-            end,
             effort: self.search.effort(),
         }
     }

@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use selfplay_engine::{
-    Action, ActionSet, Game, Leaf, Outcome,
+    Action, ActionSet, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::{EndReason, GameArrays, GameRecord, PlyRecord, Target},
+    replay::{GameArrays, GameRecord, PlyRecord, Target},
     search::SearchEffort,
 };
 use serde::Deserialize;
@@ -69,8 +69,7 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
         });
         limited.play(&mut state, action);
     };
-    let end = if outcome == Outcome::Draw { EndReason::Draw } else { EndReason::Win };
-    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, end, effort: SearchEffort::default() })
+    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, effort: SearchEffort::default() })
 }
 
 fn check_folder(folder: &Path) -> usize {

@@ -2,7 +2,7 @@
 
 use flate2::Crc;
 use selfplay_engine::{
-    Action, ActionBits, ActionSet, Game, Outcome, Player,
+    Action, ActionBits, ActionSet, Draw, Game, Outcome, Player,
     games::quoridor::{Quoridor, QuoridorEncoding, QuoridorState},
 };
 use serde::Deserialize;
@@ -81,7 +81,7 @@ fn check_game(line: &GameLine) -> usize {
     let expected = match (line.winner, line.draw) {
         (Some(0), false) => Outcome::Win(Player::First),
         (Some(1), false) => Outcome::Win(Player::Second),
-        (None, true) => Outcome::Draw,
+        (None, true) => Outcome::Draw(Draw::StepLimit),
         result => panic!("{id}: {result:?} is no result"),
     };
     assert_eq!(outcome, expected, "{id}");

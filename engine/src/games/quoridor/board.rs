@@ -140,6 +140,18 @@ impl Geometry {
         }
     }
 
+    /// Left and right exchanged.
+    pub(super) fn mirror_action(&self, action: Action) -> Action {
+        let (cells, anchors) = (self.cells() as Action, self.anchor_count() as Action);
+        let (start, length) = match action {
+            _ if action < cells => (0, Action::from(self.size)),
+            _ if action < cells + anchors => (cells, Action::from(self.size) - 1),
+            _ => (cells + anchors, Action::from(self.size) - 1),
+        };
+        let column = (action - start) % length;
+        action - column + (length - 1 - column)
+    }
+
     /// Squeezes the unused columns out of a set of anchors: bits in the order of policy indices.
     fn pack(&self, anchors: u64) -> u64 {
         if self.size == 9 {

@@ -30,11 +30,12 @@ const fn borders() -> [[f32; MAX_GRID * MAX_GRID]; 10] {
 }
 
 /// A layout of network input. In both the board is in the network frame and walls are counted, not scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QuoridorEncoding {
     /// Five planes over a grid of cells and the gaps between them with a two-thick border, (2N+3) × (2N+3); cell (row, col) is
     /// at (2 row + 2, 2 col + 2). Walls and border 1; the mover's pawn 1; the opponent's pawn 1; the mover's walls left
     /// everywhere; the opponent's walls left everywhere.
+    #[default]
     Resnet,
     /// 2N² + 2(N−1)² + 2 entries in a row: the mover's pawn by cell, the opponent's pawn by cell, walls by anchor with vertical
     /// before horizontal at each, the mover's walls left, the opponent's.

@@ -8,7 +8,10 @@ use super::{
     Quoridor, QuoridorState,
     board::{Cell, Move, Orientation},
 };
-use crate::game::{Action, Game, Notation, Outcome, Player};
+use crate::{
+    board::{Board, Edge, Mark, Pieces, Point, Shape, Stone, StoneKind, Tone, grid_point},
+    game::{Action, Game, Notation, Outcome, Player},
+};
 
 /// The pawns point the way they walk.
 const PAWNS: [char; 2] = ['▼', '▲'];
@@ -21,7 +24,57 @@ fn cell_name(cell: Cell) -> String {
     format!("{}{}", column_letter(cell.col), cell.row + 1)
 }
 
+fn point(cell: Cell) -> Point {
+    grid_point(usize::from(cell.row), usize::from(cell.col))
+}
+
+/// Both ends of a wall: it lies between cells and is as long as two of them, less the gap.
+fn wall_ends(orientation: Orientation, anchor: Cell) -> [Point; 2] {
+    const HALF: f32 = 0.9;
+    let [x, y] = point(anchor).map(|middle| middle + 0.5);
+    match orientation {
+        Orientation::Vertical => [[x, y - HALF], [x, y + HALF]],
+        Orientation::Horizontal => [[x - HALF, y], [x + HALF, y]],
+    }
+}
+
 impl Notation for Quoridor {
+    fn board(&self) -> Board {
+        let size = usize::from(self.board_size());
+        let mut board = Board::grid(size, size, Shape::Tile);
+        for cell in &mut board.cells {
+            if cell.at[1] == 0.0 || cell.at[1] == (size - 1) as f32 {
+                cell.tone = Tone::Goal;
+            }
+        }
+        board
+    }
+
+    fn pieces(&self, state: &QuoridorState) -> Pieces {
+        let stones = Player::BOTH.map(|player| Stone { at: point(state.pawn(player)), player, kind: StoneKind::Pawn });
+        let mut walls = Vec::new();
+        for orientation in [Orientation::Vertical, Orientation::Horizontal] {
+            for index in 0..(self.board_size() - 1).pow(2) {
+                let anchor = Cell { row: index / (self.board_size() - 1), col: index % (self.board_size() - 1) };
+                if state.has_wall(orientation, anchor) {
+                    let [from, to] = wall_ends(orientation, anchor);
+                    walls.push(Edge { from, to, player: None });
+                }
+            }
+        }
+        Pieces { stones: stones.to_vec(), walls }
+    }
+
+    fn mark(&self, action: Action) -> Mark {
+        match self.geometry.decode(action) {
+            Move::Pawn(cell) => Mark::Cell(point(cell)),
+            Move::Wall(orientation, anchor) => {
+                let [from, to] = wall_ends(orientation, anchor);
+                Mark::Wall { from, to }
+            }
+        }
+    }
+
     fn action_name(&self, action: Action) -> String {
         match self.geometry.decode(action) {
             Move::Pawn(cell) => cell_name(cell),
@@ -73,7 +126,7 @@ impl Notation for Quoridor {
             let (name, mark) = (["first", "second"][player.index()], PAWNS[player.index()]);
             let status = match self.outcome(state) {
                 Some(Outcome::Win(winner)) if winner == player => ", won",
-                Some(Outcome::Draw) => ", draw",
+                Some(Outcome::Draw(_)) => ", draw",
                 None if self.side_to_move(state) == player => ", to move",
                 _ => "",
             };
@@ -99,6 +152,19 @@ mod tests {
         assert_eq!(game.action_name(13), "e2");
         assert_eq!(game.action_name(81), "a1v");
         assert_eq!(game.action_name(208), "h8h");
+    }
+
+    #[test]
+    fn walls_are_drawn_where_they_are_marked() {
+        let game = Quoridor::new(5, 2, None).unwrap();
+        let mut state = game.start();
+        let wall = (25..41).map(|action| (game.action_name(action), action)).find(|(name, _)| name == "b3v");
+        let (_, wall) = wall.unwrap();
+        assert_eq!(game.mark(wall), Mark::Wall { from: [1.5, 1.6], to: [1.5, 3.4] });
+        game.play(&mut state, wall);
+        let pieces = game.pieces(&state);
+        assert_eq!(pieces.walls, [Edge { from: [1.5, 1.6], to: [1.5, 3.4], player: None }]);
+        assert_eq!(pieces.stones.iter().map(|stone| stone.at).collect::<Vec<_>>(), [[2.0, 0.0], [2.0, 4.0]]);
     }
 
     #[test]

@@ -254,7 +254,7 @@ fn a_win_on_the_last_step_is_a_win() {
         game.outcome(&state)
     };
     assert_eq!(play(2, &[4, 1]), Some(Outcome::Win(Player::Second)));
-    assert_eq!(play(2, &[4, 6]), Some(Outcome::Draw));
+    assert_eq!(play(2, &[4, 6]), Some(Outcome::Draw(Draw::StepLimit)));
     assert_eq!(play(3, &[4, 6]), None);
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of the network: mirror images as one, and nothing twice.
+//! What is asked of the network: symmetric positions as one, and nothing twice.
 
 use std::collections::HashSet;
 
@@ -157,16 +157,14 @@ fn a_model_in_service_ends_what_was_kept_of_another() {
     assert_ne!(play(1), (4, 0));
 }
 
-/// An evaluator whose answers for mirror images are mirror images.
+/// An evaluator whose answers for images are images.
 fn evaluate_evenly<G: Game>(game: &G, leaves: &[Leaf<G>]) -> Evaluations {
     let canonical: Vec<_> = leaves.iter().map(|leaf| leaf.canonical(game)).collect();
     let asked: Vec<_> = canonical.iter().map(|&(leaf, _)| leaf).collect();
     let mut even = Evaluations::default();
-    for (evaluation, (leaf, mirrored)) in evaluate(game, 1, &asked).iter().zip(canonical) {
+    for (evaluation, (leaf, (_, symmetry))) in evaluate(game, 1, &asked).iter().zip(leaves.iter().zip(canonical)) {
         let priors = even.push(evaluation.value, evaluation.priors.iter().copied());
-        if mirrored {
-            game.mirror_priors(&leaf.legal, priors);
-        }
+        game.transform_priors(symmetry, &leaf.legal, priors);
     }
     even
 }
@@ -181,7 +179,7 @@ fn mirror_images_are_asked_as_one_and_answered_as_two() {
         // A network that is symmetric itself plays the same games: whatever was turned was turned back.
         assert_eq!(text(&on.record.plies), text(&off.record.plies));
         assert_eq!(on.requests.len(), off.requests.len());
-        assert!(on.leaves().all(|leaf| !leaf.canonical(rules).1), "only the lesser of two images is asked");
+        assert!(on.leaves().all(|leaf| leaf.canonical(rules).1 == 0), "only the least image is asked");
         let distinct = |asked: &Asked<G>| asked.leaves().map(|leaf| leaf.position).collect::<HashSet<_>>().len();
         (distinct(&on), distinct(&off))
     }

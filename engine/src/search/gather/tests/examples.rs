@@ -83,7 +83,7 @@ fn the_step_limit_is_seen_inside_the_search() {
     let game = quoridor(5, 1, Some(2));
     let search = searched(&game, &[], params(300), &mut UniformEvaluator);
     // The root, its 35 children, and then nothing but draws.
-    assert_eq!(search.counts(), LeafCounts { evaluated: 36, drawn: 264, ..LeafCounts::default() });
+    assert_eq!(search.counts(), LeafCounts { evaluated: 36, limited: 264, ..LeafCounts::default() });
     assert!(search.tree.nodes.iter().all(|node| game.ply(&node.state) <= 2));
 }
 
