@@ -20,6 +20,15 @@ impl Grid {
         self.rows as usize * self.columns as usize
     }
 
+    /// All cells.
+    pub(super) fn all<const WORDS: usize>(self) -> [u64; WORDS] {
+        std::array::from_fn(|word| match self.cells().saturating_sub(64 * word) {
+            0 => 0,
+            left @ 1..64 => (1 << left) - 1,
+            _ => !0,
+        })
+    }
+
     /// Row and column of a cell.
     pub(super) const fn place(self, cell: usize) -> [usize; 2] {
         [cell / self.columns as usize, cell % self.columns as usize]

@@ -4,7 +4,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
+    breakthrough::Breakthrough,
+    connect_four::ConnectFour,
     grid::Grid,
+    hex::Hex,
+    mnk::Mnk,
+    othello::Othello,
     quoridor::{Quoridor, QuoridorEncoding},
     tictactoe::TicTacToe,
 };
@@ -72,12 +77,36 @@ fn quoridor_is_the_same_in_the_mirror() {
     }
 }
 
+/// Games on grids: every cell of every plane goes where the symmetry takes it.
+fn check_planes<G: Game<Encoding = ()>>(game: &G, image_of: impl Fn(Grid, usize, usize) -> usize) {
+    let [_, rows, columns] = game.input_shape(())[..] else { panic!("planes") };
+    let grid = Grid { rows: rows as u8, columns: columns as u8 };
+    check_inputs(game, (), 10, |symmetry, input| move_planes(grid, |cell| image_of(grid, symmetry, cell), input));
+}
+
 #[test]
-fn tic_tac_toe_is_the_same_from_every_side() {
+fn planes_move_with_the_cells() {
     let grid = Grid { rows: 3, columns: 3 };
-    check_inputs(&TicTacToe, TicTacToe.encodings()[0], 20, |symmetry, input| {
+    check_inputs(&TicTacToe, TicTacToe.encodings()[0], 10, |symmetry, input| {
         move_planes(grid, |cell| grid.transform_cell(symmetry, cell), input)
     });
+    let all = |grid: Grid, symmetry, cell| grid.transform_cell(symmetry, cell);
+    let turned = |grid: Grid, symmetry, cell| if symmetry == 0 { cell } else { grid.cells() - 1 - cell };
+    for (m, n, k) in [(3, 3, 3), (5, 4, 4), (9, 9, 5), (19, 19, 5)] {
+        check_planes(&Mnk::new(m, n, k).unwrap(), all);
+    }
+    for size in Othello::SIZES {
+        check_planes(&Othello::new(size).unwrap(), all);
+    }
+    for (rows, columns) in [(6, 7), (8, 8), (2, 5)] {
+        check_planes(&ConnectFour::new(rows, columns, 4).unwrap(), all);
+    }
+    for (rows, columns) in [(8, 8), (5, 4), (6, 7)] {
+        check_planes(&Breakthrough::new(rows, columns).unwrap(), all);
+    }
+    for size in [3, 8, 11, 13] {
+        check_planes(&Hex::new(size, size % 2 == 0).unwrap(), turned);
+    }
 }
 
 #[test]

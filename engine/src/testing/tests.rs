@@ -8,7 +8,13 @@ use self::{
     walk::Walk,
 };
 use super::*;
-use crate::games::{quoridor::Quoridor, tictactoe::TicTacToe};
+use crate::{
+    game::Notation,
+    games::{
+        breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
+        quoridor::Quoridor, tictactoe::TicTacToe,
+    },
+};
 
 #[test]
 fn tic_tac_toe_keeps_the_laws() {
@@ -27,6 +33,57 @@ fn quoridor_keeps_the_laws() {
         assert_eq!(report.symmetries_played, if size % 2 == 1 { 2 } else { 1 });
         assert!(report.limited > 0 && report.drawn == 0, "{report}");
         check_notation(&game, 3).unwrap();
+    }
+}
+
+/// Checks a game whose players have about the same chances; how many symmetries were played.
+fn keeps_the_laws<G: Notation>(game: &G, playouts: usize) -> Report {
+    let report = check_game(game, playouts).unwrap();
+    assert!(report.cut + report.limited + report.stuck == 0 && report.won.iter().all(|&won| won > 0), "{report}");
+    check_notation(game, 5).unwrap();
+    report
+}
+
+#[test]
+fn connect_four_keeps_the_laws() {
+    for (rows, columns, length, playouts) in [(6, 7, 4, 200), (8, 8, 4, 50), (2, 5, 3, 200), (8, 4, 5, 50)] {
+        let report = keeps_the_laws(&ConnectFour::new(rows, columns, length).unwrap(), playouts);
+        assert_eq!(report.symmetries_played, 2);
+    }
+}
+
+#[test]
+fn mnk_keeps_the_laws() {
+    for (m, n, k, playouts) in [(3, 3, 3, 500), (4, 6, 4, 100), (9, 9, 5, 30), (19, 19, 5, 5)] {
+        let report = keeps_the_laws(&Mnk::new(m, n, k).unwrap(), playouts);
+        assert_eq!(report.symmetries_played, if m == n { 8 } else { 4 });
+    }
+}
+
+#[test]
+fn othello_keeps_the_laws() {
+    for (size, playouts) in [(4, 400), (6, 60), (8, 30)] {
+        let report = keeps_the_laws(&Othello::new(size).unwrap(), playouts);
+        assert_eq!((report.symmetries, report.symmetries_played), (8, 4));
+        assert!(size > 4 || report.drawn > 0, "{report}");
+    }
+}
+
+#[test]
+fn hex_keeps_the_laws() {
+    for (size, playouts) in [(3, 300), (5, 100), (11, 10), (13, 5)] {
+        for swap in [false, true] {
+            let report = keeps_the_laws(&Hex::new(size, swap).unwrap(), playouts);
+            assert_eq!((report.symmetries_played, report.drawn), (2, 0));
+        }
+    }
+}
+
+#[test]
+fn breakthrough_keeps_the_laws() {
+    for (rows, columns, playouts) in [(8, 8, 30), (4, 4, 300), (5, 7, 60), (6, 6, 50)] {
+        let report = keeps_the_laws(&Breakthrough::new(rows, columns).unwrap(), playouts);
+        assert_eq!((report.symmetries_played, report.drawn), (2, 0));
     }
 }
 

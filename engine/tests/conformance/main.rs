@@ -3,6 +3,8 @@
 //! Further folders of the same layout are checked too if the environment variable `CONFORMANCE_DIR` names them, separated by
 //! colons: see [`records`].
 
+/// The other games: legal actions, movers and results at every ply, counts of action sequences.
+mod games;
 /// Whole games, searched and written again.
 mod golden;
 /// Positions as network input, in full.
@@ -11,7 +13,7 @@ mod observations;
 mod perft;
 /// Where the records are and how they are read.
 mod records;
-/// Games: legal actions, network frame, results.
+/// Quoridor games: legal actions, network frame, results.
 mod rules;
 /// Sequential searches, visit for visit.
 mod search;

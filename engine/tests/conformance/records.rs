@@ -15,8 +15,8 @@ use selfplay_engine::{Action, Game, games::quoridor::Quoridor};
 use serde::de::DeserializeOwned;
 
 /// Beginnings of the names of all files that some test reads: a folder with none of them is a mistake.
-const KNOWN: [&str; 7] =
-    ["games.jsonl.gz", "perft.jsonl.gz", "obs_b", "mcts.jsonl.gz", "mcts_onnx.jsonl.gz", "net_", "golden"];
+const KNOWN: [&str; 8] =
+    ["games.jsonl.gz", "games", "perft.jsonl.gz", "obs_b", "mcts.jsonl.gz", "mcts_onnx.jsonl.gz", "net_", "golden"];
 
 /// The folder that comes with the repository.
 pub(crate) fn data() -> PathBuf {
@@ -46,10 +46,15 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Runs `check_file` on every file whose name begins with `kind` in every folder. It returns the number of records checked, and
-/// panics on a difference.
+/// panics on a difference. `kind` may begin with the name of a folder below, as `games/hex`.
 #[expect(clippy::print_stdout, reason = "the counts tell a run that checked nothing from one that checked all")]
 pub(crate) fn check(kind: &str, check_file: impl Fn(&Path) -> usize) {
     for (number, folder) in folders().into_iter().enumerate() {
+        let (folder, kind) = match kind.split_once('/') {
+            Some((below, _)) if number > 0 && !folder.join(below).is_dir() => continue,
+            Some((below, kind)) => (folder.join(below), kind),
+            None => (folder, kind),
+        };
         let files: Vec<String> = names(&folder).into_iter().filter(|name| name.starts_with(kind)).collect();
         assert!(number > 0 || !files.is_empty(), "{} has no {kind}", folder.display());
         for name in files {
