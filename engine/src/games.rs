@@ -8,6 +8,8 @@
 
 pub mod breakthrough;
 pub mod connect_four;
+#[cfg(test)]
+mod documented;
 mod grid;
 pub mod hex;
 pub mod mnk;

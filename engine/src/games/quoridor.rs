@@ -93,6 +93,9 @@ pub struct QuoridorPosition {
 }
 
 impl Quoridor {
+    /// Its name in settings.
+    pub const NAME: &str = "quoridor";
+
     /// Rules for a board of `board_size` × `board_size` cells (3 to 9) with `max_walls` walls a player (0 to 255).
     ///
     /// Without a winner the game is a draw after `max_steps` plies of both players together; `None` sets no limit.

@@ -27,6 +27,11 @@ pub struct Marks([u16; 2]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MarkPlanes;
 
+impl TicTacToe {
+    /// Its name in settings.
+    pub const NAME: &str = "tic_tac_toe";
+}
+
 impl Game for TicTacToe {
     type State = Marks;
     type Position = Marks;

@@ -38,13 +38,19 @@ struct Seen<G: Game> {
     encoded: Vec<u64>,
 }
 
+/// The input of one encoding that is written over again and again.
+struct Kept<G: Game> {
+    encoding: G::Encoding,
+    /// The last position and its input.
+    last: Option<(G::Position, Vec<f32>)>,
+}
+
 /// Checks positions and remembers them.
 pub(super) struct Views<'a, G: Game> {
     game: &'a G,
     hasher: RandomState,
     seen: BTreeMap<G::Position, Seen<G>>,
-    /// Of each encoding: the last position and its input, written over the one before.
-    kept: Vec<(G::Encoding, Option<(G::Position, Vec<f32>)>)>,
+    kept: Vec<Kept<G>>,
 }
 
 impl<'a, G: Game> Views<'a, G> {
@@ -62,7 +68,7 @@ impl<'a, G: Game> Views<'a, G> {
                 })?;
             }
         }
-        let kept = encodings.into_iter().map(|encoding| (encoding, None)).collect();
+        let kept = encodings.into_iter().map(|encoding| Kept { encoding, last: None }).collect();
         Ok(Self { game, hasher: RandomState::new(), seen: BTreeMap::new(), kept })
     }
 
@@ -104,7 +110,7 @@ impl<'a, G: Game> Views<'a, G> {
     /// A sum over the network input.
     fn check_encoding(&mut self, number: usize, position: &G::Position, actions: &[Action]) -> Result<u64, Broken> {
         let game = self.game;
-        let (encoding, kept) = &mut self.kept[number];
+        let Kept { encoding, last } = &mut self.kept[number];
         let name = game.encoding_name(*encoding);
         let length = game.input_shape(*encoding).iter().product();
         let written = [f32::NAN, 0.0, 7.0].map(|before| {
@@ -118,13 +124,13 @@ impl<'a, G: Game> Views<'a, G> {
             let place = (0..length).find(|&at| !out[at].is_finite() || others.iter().any(|other| other[at] != out[at]));
             format!("encoding {name} leaves something, or what is no number, at place {place:?} of {length}")
         })?;
-        if let Some((before, input)) = kept {
+        if let Some((before, input)) = last {
             game.encode_over(*encoding, before, position, input);
             hold(Law::Encoding, input == out, actions, || {
                 format!("encoding {name} written over {before:?} differs from the same written anew")
             })?;
         }
-        *kept = Some((*position, out.clone()));
+        *last = Some((*position, out.clone()));
         if let Some(packing) = game.packing(*encoding) {
             let unpacked = [0x00, 0xff].map(|before| {
                 let (mut packed, mut unpacked) = (vec![before; packing.bytes], vec![f32::NAN; length]);
