@@ -24,8 +24,10 @@ pub trait Notation: Game {
         Pieces::default()
     }
 
-    /// Where on the board an action takes place, game frame: for the move played last, and for what a search thinks of moves.
-    fn mark(&self, action: Action) -> Mark {
+    /// Where on the board a legal action takes place, game frame: for the move played last, and for what a search thinks of
+    /// moves. `state` is the position before it.
+    fn mark(&self, state: &Self::State, action: Action) -> Mark {
+        let _ = state;
         Mark::Word(self.action_name(action))
     }
 

@@ -282,7 +282,7 @@ impl Notation for Breakthrough {
         Pieces { stones: stones(sets, StoneKind::Pawn, |cell| self.grid.point(cell)), walls: Vec::new() }
     }
 
-    fn mark(&self, action: Action) -> Mark {
+    fn mark(&self, _: &BreakthroughState, action: Action) -> Mark {
         let from = self.grid.point((action / PER_CELL).into());
         let [row, column] = self.target(action);
         Mark::Step { from, to: [column as f32, row as f32] }

@@ -96,6 +96,11 @@ impl ConnectFourStones {
         self.0[0] | self.0[1]
     }
 
+    /// Stones in a column.
+    const fn height(&self, column: Action) -> u32 {
+        (self.all() >> column & FIRST_COLUMN).count_ones()
+    }
+
     const fn mover(&self) -> Player {
         Player::at_ply(self.all().count_ones())
     }
@@ -135,7 +140,7 @@ impl Game for ConnectFour {
 
     fn play(&self, state: &mut ConnectFourStones, action: Action) {
         let stones = state.all();
-        let row = (stones >> action & FIRST_COLUMN).count_ones();
+        let row = state.height(action);
         state.0[Player::at_ply(stones.count_ones()).index()] |= 1 << (ROW * row + u32::from(action));
     }
 
@@ -197,9 +202,9 @@ impl Notation for ConnectFour {
         Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.point(cell / 8, cell % 8)), walls: Vec::new() }
     }
 
-    /// The top of the column.
-    fn mark(&self, action: Action) -> Mark {
-        Mark::Cell(grid_point(0, action.into()))
+    /// Where the stone comes to lie.
+    fn mark(&self, state: &ConnectFourStones, action: Action) -> Mark {
+        Mark::Cell(self.point(state.height(action) as usize, action.into()))
     }
 }
 
@@ -253,7 +258,9 @@ mod tests {
     #[test]
     fn boards_stand_upright() {
         let game = ConnectFour::default();
-        let text = game.draw(&play(&game, &[3, 3, 0]));
+        let state = play(&game, &[3, 3, 0]);
+        assert_eq!([3, 1].map(|column| game.mark(&state, column)), [[3.0, 3.0], [1.0, 5.0]].map(Mark::Cell));
+        let text = game.draw(&state);
         assert!(text.ends_with("· · · ○ · · ·\n● · · ● · · ·\nsecond player to move\n"), "{text}");
         assert!(text.starts_with("a b c d e f g\n· ·"), "{text}");
     }

@@ -186,6 +186,16 @@ impl Hex {
         self.swap && state.ply == 1
     }
 
+    /// Whether an action takes over the first stone.
+    const fn swaps(&self, state: &HexState, action: u32) -> bool {
+        self.may_swap(state) && contains(&state.stones[0], action)
+    }
+
+    /// The cell that gets a stone by an action.
+    const fn stone_of(&self, state: &HexState, action: u32) -> u32 {
+        if self.swaps(state, action) { self.mirrored(action) } else { action }
+    }
+
     /// The board turned by 180°.
     fn turned(&self, cells: Cells) -> Cells {
         let [low, middle, high] = cells.map(u64::reverse_bits);
@@ -252,10 +262,9 @@ impl Game for Hex {
 
     fn play(&self, state: &mut HexState, action: Action) {
         let mover = Player::at_ply(state.ply.into());
-        let mut cell = u32::from(action);
-        if self.may_swap(state) && contains(&state.stones[0], cell) {
+        let cell = self.stone_of(state, action.into());
+        if self.swaps(state, action.into()) {
             (state.stones[0], state.joined[0]) = ([0; WORDS], [0; WORDS]);
-            cell = self.mirrored(cell);
         }
         self.put(state, mover, cell);
         state.ply += 1;
@@ -384,8 +393,10 @@ impl Notation for Hex {
         Pieces { stones: stones(state.stones, StoneKind::Disc, |cell| self.point(cell)), walls: Vec::new() }
     }
 
-    fn mark(&self, action: Action) -> Mark {
-        Mark::Cell(self.point(action.into()))
+    /// After a swap the stone stands on the mirrored cell.
+    fn mark(&self, state: &HexState, action: Action) -> Mark {
+        let cell = self.stone_of(state, action.into());
+        Mark::Cell(self.point(cell as usize))
     }
 }
 
@@ -444,6 +455,8 @@ mod tests {
         let mut state = game.start();
         game.play(&mut state, 1);
         assert_eq!(game.legal_actions(&state).len(), 25);
+        let [here, mirrored] = [1, 5].map(|cell| Mark::Cell(game.point(cell)));
+        assert_eq!([game.mark(&game.start(), 1), game.mark(&state, 1)], [here, mirrored]);
         game.play(&mut state, 1);
         assert_eq!(state.stones, [[0; 3], [1 << 5, 0, 0]]);
         // The stone is on the left side now, and counts as such.

@@ -183,7 +183,7 @@ impl Notation for Mnk {
         Pieces { stones, walls: Vec::new() }
     }
 
-    fn mark(&self, action: Action) -> Mark {
+    fn mark(&self, _: &MnkState, action: Action) -> Mark {
         Mark::Cell(self.grid.point(action.into()))
     }
 }

@@ -226,7 +226,7 @@ impl Notation for Othello {
         Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.grid().point(cell)), walls: Vec::new() }
     }
 
-    fn mark(&self, action: Action) -> Mark {
+    fn mark(&self, _: &OthelloState, action: Action) -> Mark {
         if action == self.pass() {
             return Mark::Word(self.action_name(action));
         }

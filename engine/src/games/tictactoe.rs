@@ -125,7 +125,7 @@ impl Notation for TicTacToe {
         Pieces { stones, walls: Vec::new() }
     }
 
-    fn mark(&self, action: Action) -> Mark {
+    fn mark(&self, _: &Marks, action: Action) -> Mark {
         Mark::Cell(GRID.point(usize::from(action)))
     }
 }

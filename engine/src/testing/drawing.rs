@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Broken, Law, hold, rules::playout};
 use crate::{
     board::{Mark, Point},
-    game::{Action, Notation},
+    game::{Action, ActionSet, Notation},
 };
 
 /// Checks what [`Notation`] promises in `playouts` random games.
@@ -26,16 +26,6 @@ pub fn check_notation<G: Notation>(game: &G, playouts: usize) -> Result<(), Brok
     }
     let board = game.board();
     let is_cell = |point: Point| board.cells.iter().any(|cell| cell.at == point);
-    for action in 0..game.policy_size() as Action {
-        let placed = match game.mark(action) {
-            Mark::Cell(at) => is_cell(at),
-            // A direction may lead off the board: such an action is never legal.
-            Mark::Step { from, .. } => is_cell(from),
-            Mark::Wall { from, to } => from != to,
-            Mark::Word(word) => !word.is_empty(),
-        };
-        hold(Law::Notation, placed, &[], || format!("action {action} is not on the board: {:?}", game.mark(action)))?;
-    }
     for number in 0..playouts {
         let trace = playout(game, game.start(), &mut ChaCha8Rng::seed_from_u64(number as u64))?;
         for (ply, state) in trace.states.iter().enumerate() {
@@ -45,9 +35,18 @@ pub fn check_notation<G: Notation>(game: &G, playouts: usize) -> Result<(), Brok
             let text = game.draw(state);
             hold(Law::Notation, text.ends_with('\n'), trace.before(ply), || format!("{text:?} is no line of text"))?;
         }
-        for (ply, &action) in trace.actions.iter().enumerate() {
-            if let Mark::Step { to, .. } = game.mark(action) {
-                hold(Law::Notation, is_cell(to), trace.before(ply), || format!("action {action} leads off the board"))?;
+        for (ply, legal) in trace.legal.iter().enumerate() {
+            for action in legal.iter() {
+                let mark = game.mark(&trace.states[ply], action);
+                let placed = match &mark {
+                    Mark::Cell(at) => is_cell(*at),
+                    Mark::Step { from, to } => is_cell(*from) && is_cell(*to),
+                    Mark::Wall { from, to } => from != to,
+                    Mark::Word(word) => !word.is_empty(),
+                };
+                hold(Law::Notation, placed, trace.before(ply), || {
+                    format!("action {action} is beside the board: {mark:?}")
+                })?;
             }
         }
     }

@@ -35,12 +35,14 @@ enum Line {
 
 /// Parameters of any game; what is missing has the other implementation's default.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Params {
     m: Option<u32>,
     n: Option<u32>,
     k: Option<u32>,
     rows: Option<u32>,
     columns: Option<u32>,
+    x_in_row: Option<u32>,
     board_size: Option<u32>,
 }
 
@@ -99,7 +101,10 @@ fn recorded_games_of_tic_tac_toe_are_replayed() {
 
 #[test]
 fn recorded_games_of_connect_four_are_replayed() {
-    check("connect_four", |params| ConnectFour::new(params.rows.unwrap_or(6), params.columns.unwrap_or(7), 4).unwrap());
+    check("connect_four", |params| {
+        let [rows, columns] = [params.rows.unwrap_or(6), params.columns.unwrap_or(7)];
+        ConnectFour::new(rows, columns, params.x_in_row.unwrap_or(4)).unwrap()
+    });
 }
 
 #[test]

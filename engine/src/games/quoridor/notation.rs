@@ -65,9 +65,9 @@ impl Notation for Quoridor {
         Pieces { stones: stones.to_vec(), walls }
     }
 
-    fn mark(&self, action: Action) -> Mark {
+    fn mark(&self, state: &QuoridorState, action: Action) -> Mark {
         match self.geometry.decode(action) {
-            Move::Pawn(cell) => Mark::Cell(point(cell)),
+            Move::Pawn(cell) => Mark::Step { from: point(state.pawn(state.mover())), to: point(cell) },
             Move::Wall(orientation, anchor) => {
                 let [from, to] = wall_ends(orientation, anchor);
                 Mark::Wall { from, to }
@@ -160,7 +160,7 @@ mod tests {
         let mut state = game.start();
         let wall = (25..41).map(|action| (game.action_name(action), action)).find(|(name, _)| name == "b3v");
         let (_, wall) = wall.unwrap();
-        assert_eq!(game.mark(wall), Mark::Wall { from: [1.5, 1.6], to: [1.5, 3.4] });
+        assert_eq!(game.mark(&state, wall), Mark::Wall { from: [1.5, 1.6], to: [1.5, 3.4] });
         game.play(&mut state, wall);
         let pieces = game.pieces(&state);
         assert_eq!(pieces.walls, [Edge { from: [1.5, 1.6], to: [1.5, 3.4], player: None }]);

@@ -51,12 +51,13 @@ pub(super) enum Fault {
     LopsidedResults,
     OneNameForAll,
     StonesBesideTheBoard,
+    MarksBesideTheBoard,
 }
 
 use Fault::*;
 
 /// Every fault, and the law that it breaks.
-pub(super) const FAULTS: [(Fault, Law); 27] = [
+pub(super) const FAULTS: [(Fault, Law); 28] = [
     (BeginsLate, Law::Start),
     (OverAtTheStart, Law::Start),
     (UnknownAction, Law::LegalActions),
@@ -84,6 +85,7 @@ pub(super) const FAULTS: [(Fault, Law); 27] = [
     (LopsidedResults, Law::Symmetry),
     (OneNameForAll, Law::Notation),
     (StonesBesideTheBoard, Law::Notation),
+    (MarksBesideTheBoard, Law::Notation),
 ];
 
 #[derive(Clone, Debug)]
@@ -330,7 +332,8 @@ impl Notation for Faulty {
         let of = |player: Player| cells(state.stones[player.index()]).map(move |cell| stone(player, cell));
         Pieces { stones: Player::BOTH.into_iter().flat_map(of).collect(), walls: Vec::new() }
     }
-    fn mark(&self, action: Action) -> Mark {
-        Mark::Cell(grid_point(usize::from(action) / 3, usize::from(action) % 3))
+    fn mark(&self, _: &State, action: Action) -> Mark {
+        let beside = usize::from(self.is(MarksBesideTheBoard));
+        Mark::Cell(grid_point(usize::from(action) / 3, usize::from(action) % 3 + beside))
     }
 }
