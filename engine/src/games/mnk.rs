@@ -25,6 +25,8 @@ pub struct Mnk {
     grid: Grid,
     length: u8,
     all: [u64; WORDS],
+    /// Rows of a cell, in parts of 65,536: rounded up, so that whole rows are whole.
+    per_row: u32,
 }
 
 /// The stones of both players, first player first, and what their last one did.
@@ -54,8 +56,11 @@ impl Mnk {
         let columns = within(Self::NAME, "m", m, Self::SIDES)?;
         let rows = within(Self::NAME, "n", n, Self::SIDES)?;
         let length = line_length(Self::NAME, "k", k, [rows, columns])?;
-        let grid = Grid { rows, columns };
-        Ok(Self { grid, length, all: grid.all() })
+        Ok(Self::of(Grid { rows, columns }, length))
+    }
+
+    fn of(grid: Grid, length: u8) -> Self {
+        Self { grid, length, all: grid.all(), per_row: (1u32 << 16).div_ceil(grid.columns.into()) }
     }
 
     /// Columns, rows and the length of a line.
@@ -67,7 +72,9 @@ impl Mnk {
     /// Whether the stone on `cell` is part of a line.
     fn has_line(&self, stones: &[u64; WORDS], cell: u32) -> bool {
         let (columns, rows) = (u32::from(self.grid.columns), u32::from(self.grid.rows));
-        let (row, column) = (cell / columns, cell % columns);
+        // A division by a number that is not constant would take as long as all the rest.
+        let row = cell * self.per_row >> 16;
+        let column = cell - row * columns;
         let (right, down) = (columns - 1 - column, rows - 1 - row);
         let most = u32::from(self.length) - 1;
         let is_set = |cell: u32| stones[(cell / 64) as usize] >> (cell % 64) & 1 == 1;
@@ -89,8 +96,7 @@ impl Mnk {
 impl Default for Mnk {
     /// Five in a row on 9 × 9.
     fn default() -> Self {
-        let grid = Grid { rows: 9, columns: 9 };
-        Self { grid, length: 5, all: grid.all() }
+        Self::of(Grid { rows: 9, columns: 9 }, 5)
     }
 }
 
@@ -232,6 +238,14 @@ mod tests {
                 _ => Outcome::Draw(Draw::Rule),
             };
             assert_eq!(game.outcome(&state), Some(expected));
+        }
+    }
+
+    #[test]
+    fn rows_are_found_without_a_division() {
+        for columns in Mnk::SIDES {
+            let game = Mnk::new(columns, 19, 2).unwrap();
+            assert!((0..19 * columns).all(|cell| cell * game.per_row >> 16 == cell / columns), "{columns} columns");
         }
     }
 

@@ -86,11 +86,7 @@ impl Othello {
     fn squares(&self, own: u64, other: u64) -> u64 {
         let mut squares = 0;
         for (step, takes) in self.directions(other) {
-            let (mut forth, mut back) = (takes & own << step, takes & own >> step);
-            for _ in 0..5 {
-                forth |= takes & forth << step;
-                back |= takes & back >> step;
-            }
+            let [forth, back] = lines(own, takes, step);
             squares |= forth << step | back >> step;
         }
         squares & self.all & !(own | other)
@@ -100,17 +96,24 @@ impl Othello {
     fn taken(&self, own: u64, other: u64, square: u64) -> u64 {
         let mut taken = 0;
         for (step, takes) in self.directions(other) {
-            let (mut forth, mut back) = (takes & square << step, takes & square >> step);
-            for _ in 0..5 {
-                forth |= takes & forth << step;
-                back |= takes & back >> step;
-            }
+            let [forth, back] = lines(square, takes, step);
             // All of a line, if a stone of one's own ends it.
             taken |= forth & u64::from(own & forth << step != 0).wrapping_neg();
             taken |= back & u64::from(own & back >> step != 0).wrapping_neg();
         }
         taken
     }
+}
+
+/// The stones of `takes` in lines of up to six that begin next to `from`, forth and back along a direction.
+///
+/// Lines grow by one, then twice by two: as far as there are two more in a row (parallel prefix, as in chess programs).
+const fn lines(from: u64, takes: u64, step: u32) -> [u64; 2] {
+    let (mut forth, mut back) = (takes & from << step, takes & from >> step);
+    (forth, back) = (forth | takes & forth << step, back | takes & back >> step);
+    let (two_forth, two_back) = (takes & takes << step, takes & takes >> step);
+    (forth, back) = (forth | two_forth & forth << (2 * step), back | two_back & back >> (2 * step));
+    [forth | two_forth & forth << (2 * step), back | two_back & back >> (2 * step)]
 }
 
 impl Default for Othello {
