@@ -158,6 +158,10 @@ impl fmt::Display for Report {
 /// # Errors
 /// The first law found broken.
 pub fn check_game<G: Game>(game: &G, playouts: usize) -> Result<Report, Broken> {
+    let size = game.policy_size();
+    hold(Law::LegalActions, (1..=usize::from(Action::MAX)).contains(&size), &[], || {
+        format!("the policy has {size} places, and actions are numbers of 16 bits")
+    })?;
     view::check_all_actions(game)?;
     symmetry::check_group(game)?;
     let mut report = Report { playouts, symmetries: game.symmetries(), ..Report::default() };

@@ -122,6 +122,10 @@ fn a_position_holds_what_the_rules_look_back_at() {
     // Only the identity leaves the start as it is.
     assert_eq!((report.symmetries, report.symmetries_played), (14, 1));
     assert!(report.limited > 0 && report.won.iter().all(|&won| won > 0), "{report}");
+    let game = Walk { forgets: false };
+    for symmetry in 0..game.symmetries() {
+        check_images(&game, symmetry, [&game.start(), &game.image_of_start(symmetry)], 20).unwrap();
+    }
     let broken = check_game(&Walk { forgets: true }, 1000).unwrap_err();
     assert_eq!(broken.law, Law::Position, "{broken}");
 }

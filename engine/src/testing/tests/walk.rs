@@ -25,6 +25,13 @@ pub(super) struct State {
 /// The mover's cell, the opponent's, the cell the mover came from, the one the opponent came from.
 pub(super) type View = [u8; 4];
 
+impl Walk {
+    pub(super) fn image_of_start(&self, symmetry: usize) -> State {
+        let start = self.start();
+        State { pawns: start.pawns.map(|cell| self.transform_action(symmetry, cell.into()) as u8), ..start }
+    }
+}
+
 impl Game for Walk {
     type State = State;
     type Position = View;
