@@ -1,8 +1,11 @@
 //! What a board looks like, as few kinds of shapes: text, pictures and the page draw every game from that.
 //!
+//! As JSON, which a page reads, the names are those of the fields and variants in lower case: a point is `[x, y]`, a cell
+//! `{"at": [0, 0], "shape": "square", "tone": "plain"}`, a mark `{"cell": [0, 0]}` or `{"word": "pass"}`.
+//!
 //! A unit is the distance of two neighbouring cells. `x` counts rightwards and `y` downwards from the middle of the first cell.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::game::Player;
 
@@ -10,7 +13,7 @@ use crate::game::Player;
 pub type Point = [f32; 2];
 
 /// What is the same in all positions of a game.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Board {
     /// Where stones can stand.
     pub cells: Vec<Cell>,
@@ -21,7 +24,7 @@ pub struct Board {
 }
 
 /// A place for a stone.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
     /// Its middle.
     pub at: Point,
@@ -32,7 +35,7 @@ pub struct Cell {
 }
 
 /// The outline of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
     /// A square that touches its neighbours.
@@ -46,7 +49,7 @@ pub enum Shape {
 }
 
 /// Kinds of cells on one board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tone {
     /// A cell like most.
@@ -58,7 +61,7 @@ pub enum Tone {
 }
 
 /// A line.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// Where it begins.
     pub from: Point,
@@ -69,7 +72,7 @@ pub struct Edge {
 }
 
 /// A short text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     /// Its middle.
     pub at: Point,
@@ -78,7 +81,7 @@ pub struct Label {
 }
 
 /// What stands on a board in one position.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pieces {
     /// Stones, pawns, marks of players.
     pub stones: Vec<Stone>,
@@ -87,7 +90,7 @@ pub struct Pieces {
 }
 
 /// Something of a player's on a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stone {
     /// The middle of its cell.
     pub at: Point,
@@ -98,7 +101,7 @@ pub struct Stone {
 }
 
 /// How stones look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoneKind {
     /// Round and filled.
@@ -110,7 +113,7 @@ pub enum StoneKind {
 }
 
 /// Where an action takes place.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
     /// On a cell.
@@ -221,6 +224,23 @@ mod tests {
             Pieces { stones: vec![stone(0, 1, Player::First), stone(1, 2, Player::Second)], walls: Vec::new() };
         assert_eq!(board.text(&pieces), "  a b c\n1 · x ·\n2 · · o\n");
         assert_eq!(Board::default().text(&Pieces::default()), "");
+    }
+
+    #[test]
+    fn shapes_are_plain_json() {
+        let at = [0.0, 1.5];
+        let cell = Cell { at, shape: Shape::Hexagon, tone: Tone::Goal };
+        let edge = Edge { from: at, to: at, player: Some(Player::Second) };
+        let stone = Stone { at, player: Player::First, kind: StoneKind::Disc };
+        fn json(value: &impl Serialize) -> String {
+            serde_json::to_string(value).unwrap()
+        }
+        assert_eq!(json(&cell), r#"{"at":[0.0,1.5],"shape":"hexagon","tone":"goal"}"#);
+        assert_eq!(json(&edge), r#"{"from":[0.0,1.5],"to":[0.0,1.5],"player":"second"}"#);
+        assert_eq!(json(&stone), r#"{"at":[0.0,1.5],"player":"first","kind":"disc"}"#);
+        assert_eq!(json(&Mark::Cell(at)), r#"{"cell":[0.0,1.5]}"#);
+        assert_eq!(json(&Mark::Step { from: at, to: at }), r#"{"step":{"from":[0.0,1.5],"to":[0.0,1.5]}}"#);
+        assert_eq!(json(&Mark::Word("pass".to_owned())), r#"{"word":"pass"}"#);
     }
 
     #[test]

@@ -35,7 +35,7 @@ use thiserror::Error;
 
 pub use self::drawing::check_notation;
 use self::{rules::playout, view::Views};
-use crate::game::{Action, Draw, Game, Outcome};
+use crate::game::{Action, ActionSet, Draw, Game, Outcome};
 
 /// A random game is cut here: rules need not end by themselves.
 pub const LONGEST: usize = 4096;
@@ -120,6 +120,8 @@ pub struct Report {
     pub cut: usize,
     /// Plies of all of them.
     pub plies: usize,
+    /// Legal actions at all of them.
+    pub legal_actions: usize,
     /// Plies of the longest one.
     pub longest: usize,
     /// Different positions, as far as they were remembered.
@@ -142,9 +144,11 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { playouts, cut, plies, longest, positions, won: [first, second], drawn, limited, stuck, .. } = self;
+        let choice = self.legal_actions as f64 / (*plies).max(1) as f64;
         write!(
             f,
-            "{playouts} games of {plies} plies together, the longest of {longest}, with {positions} positions: won {first} \
+            "{playouts} games of {plies} plies together, the longest of {longest}, with {choice:.1} legal actions on average \
+             and {positions} positions: won {first} \
              to {second}, {drawn} drawn by the rules, {limited} by the step limit, {stuck} without a legal action, {cut} cut; \
              {} of {} symmetries played",
             self.symmetries_played, self.symmetries
@@ -175,6 +179,7 @@ pub fn check_game<G: Game>(game: &G, playouts: usize) -> Result<Report, Broken> 
             symmetry::check_positions(game, &trace, ply)?;
         }
         report.plies += trace.actions.len();
+        report.legal_actions += trace.legal.iter().map(ActionSet::len).sum::<usize>();
         report.longest = report.longest.max(trace.actions.len());
         *match trace.outcome {
             Some(Outcome::Win(winner)) => &mut report.won[winner.index()],

@@ -73,7 +73,7 @@ impl Mnk {
     fn has_line(&self, stones: &[u64; WORDS], cell: u32) -> bool {
         let (columns, rows) = (u32::from(self.grid.columns), u32::from(self.grid.rows));
         // A division by a number that is not constant would take as long as all the rest.
-        let row = cell * self.per_row >> 16;
+        let row = (cell * self.per_row) >> 16;
         let column = cell - row * columns;
         let (right, down) = (columns - 1 - column, rows - 1 - row);
         let most = u32::from(self.length) - 1;
@@ -245,7 +245,7 @@ mod tests {
     fn rows_are_found_without_a_division() {
         for columns in Mnk::SIDES {
             let game = Mnk::new(columns, 19, 2).unwrap();
-            assert!((0..19 * columns).all(|cell| cell * game.per_row >> 16 == cell / columns), "{columns} columns");
+            assert!((0..19 * columns).all(|cell| (cell * game.per_row) >> 16 == cell / columns), "{columns} columns");
         }
     }
 
