@@ -1,6 +1,14 @@
 //! What search and encoding need of a two-player, zero-sum, perfect-information game.
+//!
+//! Modules, low to high:
+//!
+//! - `actions`: sets of actions
+//! - `outcome`: players, and how games end
+//! - [`board`]: what a board looks like, as shapes
+//! - `notation`: what people see of a game
 
 mod actions;
+pub mod board;
 mod notation;
 mod outcome;
 

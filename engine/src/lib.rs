@@ -7,7 +7,6 @@
 //! - `lanes`: arithmetic that the compiler makes vectors of
 //! - [`packing`]: positions as few bytes, and how a device expands them
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
-//! - [`board`]: what a board looks like, as shapes
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
@@ -16,7 +15,6 @@
 //! - [`selfplay`]: one game from its first ply to its record
 //! - [`testing`]: whether a game keeps the laws of [`Game`]
 
-pub mod board;
 pub mod evaluation;
 pub mod game;
 pub mod games;

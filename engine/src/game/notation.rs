@@ -1,7 +1,9 @@
 //! What people see of a game.
 
-use super::{Action, Draw, Game, Outcome, Player};
-use crate::board::{Board, Mark, Pieces};
+use super::{
+    Action, Draw, Game, Outcome, Player,
+    board::{Board, Mark, Pieces},
+};
 
 /// How a game's actions and boards are written and drawn for people: traces, text boards, pictures, the page. Search needs none
 /// of it, and all of it has defaults: an action is called by its number, and there is nothing to draw.

@@ -15,9 +15,9 @@ use super::{
     grid::{Grid, stones, write_plane},
     within,
 };
-use crate::{
+use crate::game::{
+    Action, ActionBits, Game, Notation, Outcome, Player,
     board::{Board, Mark, Pieces, Shape, StoneKind, Tone, cell_name},
-    game::{Action, ActionBits, Game, Notation, Outcome, Player},
 };
 
 /// 8 × 8 × 6 × 2 bits.

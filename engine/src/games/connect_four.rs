@@ -6,9 +6,9 @@
 use std::ops::RangeInclusive;
 
 use super::{ParameterError, grid::stones, line_length, within};
-use crate::{
+use crate::game::{
+    Action, ActionBits, Draw, Game, Notation, Outcome, Player,
     board::{Board, Mark, Pieces, Point, Shape, StoneKind, column_letter, grid_point},
-    game::{Action, ActionBits, Draw, Game, Notation, Outcome, Player},
 };
 
 /// Bits from one row to the next, on every board, so that all shifts are constants. Row 0 is the lowest.

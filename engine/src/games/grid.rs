@@ -1,7 +1,9 @@
 //! Boards of rows and columns whose cells are bits, row by row.
 
-use crate::board::{Point, Stone, StoneKind, grid_point};
-use crate::game::{Action, Player};
+use crate::game::{
+    Action, Player,
+    board::{Point, Stone, StoneKind, grid_point},
+};
 
 /// Size of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

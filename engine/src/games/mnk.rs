@@ -11,9 +11,9 @@ use super::{
     grid::{Grid, stones, transform_cell_action, write_plane},
     line_length, within,
 };
-use crate::{
+use crate::game::{
+    Action, ActionBits, Draw, Game, Notation, Outcome, Player,
     board::{Board, Mark, Pieces, Shape, StoneKind, cell_name},
-    game::{Action, ActionBits, Draw, Game, Notation, Outcome, Player},
 };
 
 /// 19 × 19 bits.

@@ -8,9 +8,9 @@ use super::{
     ParameterError,
     grid::{Grid, stones, transform_cell_action, write_plane},
 };
-use crate::{
+use crate::game::{
+    Action, ActionBits, Draw, Game, Notation, Outcome, Player,
     board::{Board, Mark, Pieces, Shape, StoneKind, cell_name},
-    game::{Action, ActionBits, Draw, Game, Notation, Outcome, Player},
 };
 
 /// The rules.

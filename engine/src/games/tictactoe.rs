@@ -2,8 +2,10 @@
 
 use super::grid::{Grid, stones, transform_cell_action, write_plane};
 use crate::{
-    board::{Board, Mark, Pieces, Shape, StoneKind, cell_name},
-    game::{Action, ActionBits, Draw, Game, Notation, Outcome, Player},
+    game::{
+        Action, ActionBits, Draw, Game, Notation, Outcome, Player,
+        board::{Board, Mark, Pieces, Shape, StoneKind, cell_name},
+    },
     packing::{Packing, Source},
 };
 

@@ -6,9 +6,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Broken, Law, hold, rules::playout};
-use crate::{
+use crate::game::{
+    Action, ActionSet, Notation,
     board::{Mark, Point},
-    game::{Action, ActionSet, Notation},
 };
 
 /// Checks what [`Notation`] promises in `playouts` random games.

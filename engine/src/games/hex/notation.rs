@@ -1,9 +1,9 @@
 //! Names of cells, and the board as a rhombus of hexagons.
 
 use super::{super::grid::stones, Hex, HexState};
-use crate::{
+use crate::game::{
+    Action, Notation, Player,
     board::{Board, Edge, Label, Mark, Pieces, Point, Shape, StoneKind, cell_name, column_letter},
-    game::{Action, Notation, Player},
 };
 
 /// Distance of two rows of hexagons: half the square root of 3.

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::{board::Mark, game::Notation};
+use crate::game::{Notation, board::Mark};
 
 /// Whether `player`'s stones connect its sides, by a walk over all of them.
 fn connects(game: &Hex, state: &HexState, player: Player) -> bool {

@@ -8,9 +8,9 @@ use super::{
     Quoridor, QuoridorState,
     board::{Cell, Move, Orientation},
 };
-use crate::{
+use crate::game::{
+    Action, Game, Notation, Outcome, Player,
     board::{Board, Edge, Mark, Pieces, Point, Shape, Stone, StoneKind, Tone, grid_point},
-    game::{Action, Game, Notation, Outcome, Player},
 };
 
 /// The pawns point the way they walk.

@@ -12,8 +12,10 @@ use std::{
 };
 
 use crate::{
-    board::{Board, Mark, Pieces, Shape, Stone, StoneKind, cell_name, grid_point},
-    game::{Action, ActionBits, ActionSet, Draw, Game, Notation, Outcome, Player},
+    game::{
+        Action, ActionBits, ActionSet, Draw, Game, Notation, Outcome, Player,
+        board::{Board, Mark, Pieces, Shape, Stone, StoneKind, cell_name, grid_point},
+    },
     packing::{Packing, Source},
     testing::Law,
 };

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::game::Player;
+use super::Player;
 
 /// The middle of a shape or an end of a line: x, y.
 pub type Point = [f32; 2];
