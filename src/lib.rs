@@ -16,13 +16,14 @@
 //! - `progress`: how far a batch is
 //! - `report`, `trace`, `live`: what a user sees of games in play
 //! - `show`: what a user sees of finished games
-//! - `metrics`: what is counted, for Prometheus
 //! - `signals`, `stop`: signals, and what stops play
 //! - `service`: what a service manager is told
 //! - `live_settings`, `operator`, `control`: settings that change while games are played, and what else a running daemon
 //!   may be told
 //! - `memory`, `auto_games`: what keeps memory within bounds, and the number of games near what the device needs
-//! - `status`, `http`: how it is doing, and who may ask and steer
+//! - `status`: how it is doing
+//! - `metrics`: what is counted, for Prometheus
+//! - `http`: who may ask and steer
 //! - `client`: the commands that speak to a running daemon
 //! - `output`: where games go, and which ones go on
 //! - `evaluation`: ONNX Runtime, the device, and how positions are evaluated
