@@ -33,7 +33,13 @@ fn options(on: OpenVinoDevice, precision: Precision) -> [(&'static str, String);
     };
     let (name, plugin) = match on {
         OpenVinoDevice::Cpu => {
-            let plugin = json!({ "INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1" });
+            // Pinned, the threads of all sessions would share the first core.
+            let plugin = json!({
+                "INFERENCE_PRECISION_HINT": hint,
+                "INFERENCE_NUM_THREADS": "1",
+                "NUM_STREAMS": "1",
+                "ENABLE_CPU_PINNING": "NO",
+            });
             ("CPU", plugin)
         }
         OpenVinoDevice::Gpu => ("GPU", json!({ "INFERENCE_PRECISION_HINT": hint, "NUM_STREAMS": "1" })),
@@ -99,7 +105,7 @@ mod tests {
     fn the_plugin_is_told_one_thread_and_the_precision() {
         use OpenVinoDevice::{Cpu, Gpu};
         let text = |on, precision| options(on, precision).map(|(key, value)| format!("{key}={value}")).join(" ");
-        let expected = r#"device_type=CPU load_config={"CPU":{"INFERENCE_NUM_THREADS":"1","INFERENCE_PRECISION_HINT":"bf16","NUM_STREAMS":"1"}}"#;
+        let expected = r#"device_type=CPU load_config={"CPU":{"ENABLE_CPU_PINNING":"NO","INFERENCE_NUM_THREADS":"1","INFERENCE_PRECISION_HINT":"bf16","NUM_STREAMS":"1"}}"#;
         assert_eq!(text(Cpu, Precision::Bf16), expected);
         assert_eq!(text(Cpu, Precision::Fp32), expected.replace("bf16", "f32"), "never left to OpenVINO");
         assert_eq!(text(Cpu, Precision::Int8), expected.replace("bf16", "f32"));

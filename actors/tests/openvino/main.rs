@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed set-up fails the test")]
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use selfplay_actors::onnx::{
@@ -349,4 +351,34 @@ fn weights_in_other_files_are_those_that_were_read() {
     fs::remove_file(beside).unwrap();
     let (_, agreement) = served(&runtime, &quoridor(3, 1), &model, &options(Precision::Fp32));
     assert!(agreement.policy_kl_max < 1e-5, "{agreement}");
+}
+
+/// OpenVINO pins a thread while it computes, if it may; those of all sessions would share the first core.
+#[test]
+fn no_thread_is_pinned_to_a_core() {
+    const LOOKS: usize = 200;
+    let Some(runtime) = runtime() else { return };
+    let game = quoridor(5, 3);
+    let (mut loaded, _) = served(&runtime, &game, &model("b5w3_resnet_2x32_trained"), &options(Precision::Fp32));
+    let start = game.start();
+    let leaf = Leaf::new(&game, &start, &game.legal_actions(&start));
+    let allowed = |status: PathBuf| {
+        let status = fs::read_to_string(status).ok()?; // A thread that has ended meanwhile.
+        status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(|cores| cores.trim().to_owned())
+    };
+    let of_process = allowed("/proc/self/status".into()).unwrap();
+    let looks = AtomicUsize::new(0);
+    let mut found = BTreeSet::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while looks.load(Relaxed) < LOOKS {
+                loaded.evaluators[0].evaluate(&[leaf; 8], &mut Evaluations::default()).unwrap();
+            }
+        });
+        while looks.fetch_add(1, Relaxed) < LOOKS {
+            let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+            found.extend(tasks.filter_map(|task| allowed(task.path().join("status"))));
+        }
+    });
+    assert_eq!(found, BTreeSet::from([of_process]));
 }
