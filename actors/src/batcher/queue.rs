@@ -10,6 +10,10 @@ use tokio::time::Instant;
 
 use crate::ticket::LeafBatch;
 
+/// How long a batch smaller than [`BatchPolicy::min_share`] waits although a core would idle: games that think make a leaf every few
+/// microseconds.
+const PATIENCE: Duration = Duration::from_micros(100);
+
 /// When a batch leaves, and how large it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchPolicy {
@@ -21,7 +25,8 @@ pub struct BatchPolicy {
     /// that no thread is left without work; on a GPU `max_batch`, where one large batch beats two small ones.
     pub min_share: usize,
     /// Inference threads that have a core beside the threads of games, at least 1. When so many run, a batch smaller than
-    /// `min_share` waits: it would take the core from games that are about to make it larger.
+    /// `min_share` waits: it would take the core from games that are about to make it larger. When fewer run, it waits a tenth
+    /// of a millisecond.
     pub cores: usize,
 }
 
@@ -91,7 +96,9 @@ impl<G: Game> Queue<G> {
     /// Time until the oldest request has waited long enough; `None` when nothing waits, or is to wait.
     pub(super) fn time_left(&self, now: Instant) -> Option<Duration> {
         let (arrived, _) = self.requests.front().filter(|_| !self.complete)?;
-        Some((*arrived + self.policy.max_wait).saturating_duration_since(now)).filter(|left| !left.is_zero())
+        let patience = if self.leaves < self.policy.min_share { PATIENCE } else { Duration::ZERO };
+        Some((*arrived + self.policy.max_wait.max(patience)).saturating_duration_since(now))
+            .filter(|left| !left.is_zero())
     }
 
     /// The batch for a thread that has `busy` batches before it, out of `threads` threads of which `running` have any; `None` when

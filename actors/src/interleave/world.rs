@@ -1,6 +1,6 @@
 //! Cache, batcher and pool as they are, with everything around them played by hand.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::{Context, Handler, Supervised as _};
 use selfplay_engine::Evaluator;
@@ -149,7 +149,7 @@ impl World {
             self.trace.steps.push(step);
             assert!(self.trace.steps.len() < MOST_STEPS, "it does not come to rest");
             if matches!(step, Step::Timer) {
-                tokio::time::advance(self.plan.policy.max_wait).await;
+                tokio::time::advance(self.plan.policy.max_wait.max(Duration::from_millis(1))).await;
             }
             self.take(step);
         }

@@ -76,17 +76,24 @@ fn a_full_batch_leaves_at_once_and_the_rest_when_it_has_waited() {
 fn a_small_batch_takes_no_core_from_games_that_would_make_it_larger() {
     play(async {
         let mut stage = Stage::new(BatchPolicy { max_wait: Duration::ZERO, min_share: 4, cores: 1, ..POLICY });
-        let mut sizes = |leaves, running| {
-            stage.push(leaves);
+        let size = |stage: &mut Stage, running| {
             let departure = stage.queue.next_batch(stage.now, 0, running, 2);
             departure.map(|departure| departure.batch.len())
         };
-        assert_eq!(sizes(3, 1), None, "the other core belongs to games");
-        assert_eq!(sizes(1, 1), Some(4), "large enough");
-        assert_eq!(sizes(1, 0), Some(1), "a core would idle");
-        assert_eq!(sizes(3, 1), None);
+        stage.push(3);
+        assert_eq!(size(&mut stage, 0), None, "games are about to make it larger");
+        stage.wait(1);
+        assert_eq!(size(&mut stage, 1), None, "the other core belongs to games");
+        stage.push(1);
+        assert_eq!(size(&mut stage, 1), Some(4), "large enough");
+        stage.push(1);
+        assert_eq!(stage.queue.time_left(stage.now), Some(PATIENCE));
+        stage.wait(1);
+        assert_eq!(size(&mut stage, 0), Some(1), "a core would idle");
+        stage.push(3);
+        assert_eq!(size(&mut stage, 0), None);
         stage.queue.complete();
-        assert_eq!(stage.queue.next_batch(stage.now, 0, 1, 2).map(|departure| departure.batch.len()), Some(3));
+        assert_eq!(size(&mut stage, 1), Some(3), "it cannot become larger");
     });
 }
 
@@ -114,9 +121,9 @@ fn without_a_wait_a_free_thread_takes_what_there_is() {
         let mut stage = Stage::new(BatchPolicy { max_wait: Duration::ZERO, ..POLICY });
         assert!(stage.next(0, 1).is_none(), "nothing is not a batch");
         stage.push(1);
-        assert_eq!(stage.queue.time_left(stage.now), None, "no timer is needed");
         assert!(stage.next(1, 1).is_none(), "while the thread is busy the batch grows");
         stage.push(3);
+        assert_eq!(stage.queue.time_left(stage.now), None, "no timer is needed");
         assert_eq!(stage.sizes(1), [4]);
     });
 }
@@ -137,6 +144,7 @@ fn what_waits_is_shared_out_among_threads_but_not_into_crumbs() {
         for (policy, waiting, threads, expected) in cases {
             let mut stage = Stage::new(policy);
             stage.push(waiting);
+            stage.queue.complete();
             assert_eq!(stage.next(0, threads).unwrap().len(), expected, "{waiting} among {threads}");
         }
     });
