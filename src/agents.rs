@@ -55,16 +55,8 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
         symmetry: settings.cache.symmetry,
-        keep_evaluations: keeps_evaluations(settings),
         agents: [agent, opponent],
     }
-}
-
-/// Whether games keep the evaluations of a search for the next. Where that starts with a kept tree it has no use for them: what
-/// the tree holds is never asked again.
-pub(crate) fn keeps_evaluations(settings: &Settings) -> bool {
-    let search = &settings.search;
-    settings.cache.keep_evaluations && (!search.tree_reuse || search.penalize_visited_states)
 }
 
 /// 10 / mean(3, W), where W is the number of wall actions of an empty board (contract of the trainer): 3 pawn moves and W walls

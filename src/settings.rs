@@ -272,8 +272,6 @@ pub(crate) struct CacheSettings {
     pub max_bytes: u64,
     /// Most entries as well; 0: no cache; `None`: bounded by bytes only.
     pub max_entries: Option<u64>,
-    /// Without tree reuse, each game keeps the evaluations of its last search.
-    pub keep_evaluations: bool,
     /// Ask a position and its mirror image as one.
     pub symmetry: bool,
 }

@@ -8,7 +8,7 @@ use selfplay_actors::{
     onnx::{BatchBuckets, Device, GpuOptions},
 };
 
-use crate::{agents::keeps_evaluations, settings::Settings};
+use crate::settings::Settings;
 
 /// Positions that a CPU evaluates at once: twice as many gain a hundredth on small boards, and take an eighth more memory on 9x9
 /// (docs/measurements/batches.md).
@@ -119,9 +119,6 @@ pub(crate) fn buckets(settings: &Settings) -> Option<BatchBuckets> {
 /// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
 const NODE_BYTES: u64 = 200;
 const ACTION_BYTES: u64 = 6;
-/// The same of an evaluation that is kept for the next search. There are those of two searches.
-const KEPT_BYTES: u64 = 2 * 80;
-const KEPT_ACTION_BYTES: u64 = 2 * 4;
 /// Numbers per cell of the largest input, around the board as well: five planes of single precision.
 const PLANES: u64 = 5;
 
@@ -153,8 +150,7 @@ impl Footprint {
         let side = u64::from(settings.game.board_size);
         let actions = side.pow(2) + 2 * (side - 1).pow(2);
         let games = u64::from(settings.play.games());
-        let kept = if keeps_evaluations(settings) { KEPT_BYTES + KEPT_ACTION_BYTES * actions } else { 0 };
-        let node = NODE_BYTES + ACTION_BYTES * actions + kept;
+        let node = NODE_BYTES + ACTION_BYTES * actions;
         let sizes = Sizes::new(settings, &[Device::Cpu]);
         let positions = (sizes.inference_threads as u64).saturating_mul(sizes.batching.max_batch as u64);
         Self {

@@ -35,7 +35,6 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         tree_reuse: false,
         penalize_visited_states: false,
         symmetry: false,
-        keep_evaluations: false,
         agents: [Agent::Search, Agent::Random],
     };
     let mut evaluator = HashEvaluator::new(rules(), QuoridorEncoding::Resnet, HashPriors::Ratio, 0);

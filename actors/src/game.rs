@@ -35,7 +35,7 @@ use crate::{
     account,
     cache::NearbyCache,
     stats::Stats,
-    ticket::{Evaluated, InService, Lookup, Reply, Ticket, TicketError},
+    ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
     writer::{GameFinished, GameRejected},
 };
 
@@ -185,8 +185,6 @@ pub struct GameAddresses<G: Game> {
     pub parked: Recipient<SlotParked<G>>,
     /// Which slots may play.
     pub room: Arc<Room>,
-    /// Tells the number of the model in service, so that nothing an earlier one said is used for longer than it takes to ask.
-    pub in_service: InService,
 }
 
 impl<G: Game> Clone for GameAddresses<G> {
@@ -198,7 +196,6 @@ impl<G: Game> Clone for GameAddresses<G> {
             supervisor: self.supervisor.clone(),
             parked: self.parked.clone(),
             room: self.room.clone(),
-            in_service: self.in_service.clone(),
         }
     }
 }
@@ -337,7 +334,6 @@ impl<G: Game> GameActor<G> {
         crate::faults::hit(crate::faults::Point::Game);
         let playing = self.playing.as_mut()?;
         playing.asked.clear();
-        playing.game.model_in_service((self.addresses.in_service)());
         let progress = playing.game.advance(&mut playing.asked, &mut self.thread.spare.borrow_mut());
         if let Some(assigned) = &mut self.assigned {
             if self.plan.thrifty.load(Relaxed) && playing.game.plies().len() > assigned.noted {

@@ -57,7 +57,7 @@ use crate::{
     games::StartGames,
     onnx::ModelFile,
     stats::Stats,
-    ticket::{Generation, InService},
+    ticket::Generation,
     writer::EncodingChosen,
 };
 
@@ -79,8 +79,8 @@ pub struct LoaderAddresses<G: Game> {
     pub batcher: Recipient<SwapModel<G>>,
     /// Takes it out of service for a pause.
     pub unload: Recipient<UnloadModel>,
-    /// Tells whether it did.
-    pub in_service: InService,
+    /// Tells whether it did: the number of the generation that new batches go to, 0 before the first model.
+    pub in_service: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Hears of its encoding.
     pub writer: Recipient<EncodingChosen<G>>,
     /// May start games.

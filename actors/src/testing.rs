@@ -72,7 +72,6 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         tree_reuse: true,
         penalize_visited_states: false,
         symmetry: false,
-        keep_evaluations: false,
         agents: [agent; 2],
     }
 }

@@ -18,9 +18,6 @@ pub struct Generation {
     pub version: i64,
 }
 
-/// Tells the number of the generation that new batches go to, 0 before the first model. May be asked from any thread.
-pub type InService = Arc<dyn Fn() -> u64 + Send + Sync>;
-
 /// Why a request has no evaluations.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum TicketError {

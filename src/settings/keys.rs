@@ -77,7 +77,6 @@ pub(super) const KEYS: &[Key] = &[
     open("inference.tensorrt_cache_dir", Kind::Path, "none"),
     key("cache.max_bytes", Kind::Bytes),
     open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
-    key("cache.keep_evaluations", Kind::Flag),
     key("cache.symmetry", Kind::Flag),
     open("memory.max_bytes", Kind::Bytes, "auto"),
     open("model.path", Kind::Path, "none"),

@@ -99,16 +99,14 @@ fn symmetry_is_one_game_and_no_symmetry_another() {
     let symmetry = ("SYMMETRY", "true");
     let args = "--seed 7 --no-tree-reuse";
     let games = archives_with(&[symmetry], &format!("{args} --mcts-worker-threads 1 --inference-threads 1"));
-    for (keep, more) in [
-        ("true", "--mcts-worker-threads 4 --inference-threads 3"),
-        ("false", "--eval-cache-max-size 0"),
-        ("true", "--eval-cache-max-size 50 --mcts-worker-threads 4"),
+    for more in [
+        "--mcts-worker-threads 4 --inference-threads 3",
+        "--eval-cache-max-size 0",
+        "--eval-cache-max-size 50 --mcts-worker-threads 4",
     ] {
-        let same = archives_with(&[symmetry, ("KEEP_EVALUATIONS", keep)], &format!("{args} {more}"));
-        assert!(same == games, "{more}, evaluations kept: {keep}");
+        assert!(archives_with(&[symmetry], &format!("{args} {more}")) == games, "{more} changes games");
     }
-    let (with, without) = (archives_with(&[("KEEP_EVALUATIONS", "false")], args), archives(args));
-    assert!(with == without, "what is kept changes games");
+    let without = archives(args);
     assert!(games.iter().all(|(index, game)| without[index] != *game), "symmetry leaves a game as it is");
 }
 

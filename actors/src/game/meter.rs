@@ -6,7 +6,7 @@ use selfplay_engine::{
     Game, Outcome, Player,
     replay::{GameRecord, PlyRecord},
     search::{LeafCounts, MoveEffort},
-    selfplay::{AskedCounts, SelfPlayGame},
+    selfplay::SelfPlayGame,
 };
 
 use crate::{
@@ -22,8 +22,8 @@ pub(crate) struct Meter {
     stats: Arc<Stats>,
     /// Simulations that are counted, or will be when their evaluations are there.
     seen: LeafCounts,
-    /// Leaves that needed no asking, or were asked as others, and are counted.
-    spared: AskedCounts,
+    /// Leaves that were asked as images of theirs, and are counted.
+    mirrored: u64,
     /// Simulations that wait for evaluations of their own.
     waiting: u64,
     /// When the move at hand began.
@@ -43,7 +43,7 @@ impl Meter {
         Self {
             stats: stats.clone(),
             seen: LeafCounts::default(),
-            spared: AskedCounts::default(),
+            mirrored: 0,
             waiting: 0,
             begun: Instant::now(),
             sampler: Sampler::default(),
@@ -59,10 +59,8 @@ impl Meter {
     pub(crate) fn advanced<G: Game>(&mut self, game: &mut SelfPlayGame<G>, asked: usize) {
         self.clock = self.stats.gather_ns.add_sampled(self.clock);
         let (leaves, seen) = (game.counts(), self.seen);
-        let AskedCounts { kept, mirrored } = game.asked_counts();
-        self.stats.simulations_kept.add(kept - self.spared.kept);
-        self.stats.mirrored_leaves.add(mirrored - self.spared.mirrored);
-        self.spared = AskedCounts { kept, mirrored };
+        self.stats.mirrored_leaves.add(game.mirrored() - self.mirrored);
+        self.mirrored = game.mirrored();
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won + leaves.drawn - seen.won - seen.drawn);
         self.stats.simulations_step_limit.add(leaves.limited - seen.limited);
@@ -70,7 +68,7 @@ impl Meter {
         self.waiting = if game.is_searching() { asked as u64 } else { 0 };
         self.seen = leaves;
         let tree = game.tree_size();
-        self.tree_bytes.set(tree.bytes + game.kept_bytes());
+        self.tree_bytes.set(tree.bytes);
         self.tree_nodes.set(tree.nodes);
         game.take_searched().for_each(|effort| self.searched(effort));
     }

@@ -76,7 +76,6 @@ impl Stage {
             supervisor: free.address.clone(),
             parked: parked.address.clone(),
             room: room.clone(),
-            in_service: Arc::new(|| 1),
         };
         let thread =
             Rc::new(GameThread { spare: RefCell::new(SpareTree::default()), cache: cache.map(CacheActor::nearby) });

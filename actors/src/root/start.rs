@@ -26,7 +26,6 @@ use crate::{
     inference::{InferencePool, ThreadSpec},
     loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
-    ticket::InService,
     watchdog::Watchdog,
     writer::{WriterActor, WriterAddresses},
 };
@@ -139,8 +138,6 @@ pub(super) async fn start<G: Game>(
     };
     launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
 
-    let serving = pool.clone();
-    let in_service: InService = Arc::new(move || serving.generation().number);
     let room = Arc::new(Room::new(games_at_once));
     let addresses = GameAddresses {
         cache: cache.clone().recipient(),
@@ -149,7 +146,6 @@ pub(super) async fn start<G: Game>(
         supervisor: games.clone().recipient(),
         parked: games.clone().recipient(),
         room: room.clone(),
-        in_service: in_service.clone(),
     };
     let host = |arbiter| host(arbiter, &plan, &addresses, &game_spec, start_nearby.take());
     let hosts: Vec<_> = game_arbiters.iter().map(host).collect();
@@ -192,10 +188,11 @@ pub(super) async fn start<G: Game>(
     });
 
     // The loader last: everything it may wake is there.
+    let serving = pool.clone();
     let loader_addresses = LoaderAddresses {
         batcher: batcher.clone().recipient(),
         unload: batcher.recipient(),
-        in_service,
+        in_service: Arc::new(move || serving.generation().number),
         writer: writer.recipient(),
         games: games.recipient(),
         root: root.clone().recipient(),

@@ -65,20 +65,18 @@ table! {
     /// Time from the begin of a move's search to the choice of the move, waits for evaluations included.
     Histogram(Seconds, MOMENTS) search_duration_seconds { search_duration; }
     /// Simulations, by where the value of the leaf came from: an evaluation of its own, the cache, an evaluation in flight for
-    /// another game, one that the game kept from the move before, a game over by the rules, a game at its step limit, a leaf
-    /// gathered twice at once.
+    /// another game, a game over by the rules, a game at its step limit, a leaf gathered twice at once.
     Counter(Simulations) simulations_total {
         simulations_network: leaf = "network";
         simulations_cache: leaf = "cache";
         simulations_in_flight: leaf = "in_flight";
-        simulations_kept: leaf = "kept";
         simulations_terminal: leaf = "terminal";
         simulations_step_limit: leaf = "step_limit";
         simulations_duplicate: leaf = "duplicate";
     }
     /// Nodes of the search tree at the end of a move's search.
     Histogram(Nodes, NODES) tree_nodes { tree_nodes; }
-    /// Bytes of the search trees of all games in play, and of the evaluations that they keep beside them.
+    /// Bytes of the search trees of all games in play.
     Gauge(Bytes) tree_bytes { tree_bytes; }
     /// Visits of roots that were kept from the search of the move before.
     Counter(Visits) reused_visits_total { reused_visits; }

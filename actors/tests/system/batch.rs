@@ -84,25 +84,21 @@ fn a_game_is_a_function_of_its_seed_whatever_threads_batches_and_caches_do() {
 }
 
 #[test]
-fn mirror_images_and_kept_evaluations_leave_a_game_a_function_of_its_seed() {
-    let base = |symmetry, keep_evaluations| {
+fn mirror_images_leave_a_game_a_function_of_its_seed() {
+    let base = |symmetry| {
         let mut scenario = Scenario::games(6);
         scenario.settings.tree_reuse = false;
         scenario.settings.symmetry = symmetry;
-        scenario.settings.keep_evaluations = keep_evaluations;
         scenario
     };
     let cache = |max_entries| CacheLimits { max_bytes: 1 << 20, max_entries };
     let arrays = [false, true].map(|symmetry| {
-        let expected = base(symmetry, false).play();
+        let expected = base(symmetry).play();
         let variants = [
-            ("4 game threads", Scenario { game_threads: 4, ..base(symmetry, false).inference_threads(3) }),
-            ("cache off", Scenario { cache: cache(Some(0)), ..base(symmetry, false) }),
-            ("cache of 20 entries", Scenario { cache: cache(Some(20)), game_threads: 4, ..base(symmetry, false) }),
-            ("one game at once", Scenario { games_at_once: 1, ..base(symmetry, false) }),
-            ("kept", base(symmetry, true)),
-            ("kept, 4 game threads", Scenario { game_threads: 4, ..base(symmetry, true).inference_threads(3) }),
-            ("kept, cache off", Scenario { cache: cache(Some(0)), games_at_once: 1, ..base(symmetry, true) }),
+            ("4 game threads", Scenario { game_threads: 4, ..base(symmetry).inference_threads(3) }),
+            ("cache off", Scenario { cache: cache(Some(0)), ..base(symmetry) }),
+            ("cache of 20 entries", Scenario { cache: cache(Some(20)), game_threads: 4, ..base(symmetry) }),
+            ("one game at once", Scenario { games_at_once: 1, ..base(symmetry) }),
         ];
         for (name, scenario) in variants {
             let played = scenario.play();
@@ -110,7 +106,6 @@ fn mirror_images_and_kept_evaluations_leave_a_game_a_function_of_its_seed() {
             assert!(played.arrays == expected.arrays, "{name}, symmetry {symmetry}");
             let (counts, other) = (played.stats, expected.stats);
             assert_eq!(counts.simulations_total(), other.simulations_total(), "{name}");
-            assert_eq!(counts.simulations_kept > 0, name.starts_with("kept"));
             assert_eq!(counts.mirrored_leaves > 0, symmetry);
         }
         expected.arrays
@@ -120,19 +115,11 @@ fn mirror_images_and_kept_evaluations_leave_a_game_a_function_of_its_seed() {
 }
 
 #[test]
-fn what_is_kept_is_not_evaluated_again() {
-    let evaluations = |keep_evaluations| {
-        let cache = CacheLimits { max_bytes: 1 << 20, max_entries: Some(0) };
-        let mut scenario = Scenario { cache, ..Scenario::games(4) };
-        scenario.settings.tree_reuse = false;
-        scenario.settings.keep_evaluations = keep_evaluations;
-        let counts = scenario.play().stats;
-        assert_eq!(counts.evaluations + counts.cache_in_flight_hits, counts.cache_lookups_total());
-        assert_eq!((counts.requests_in_flight, counts.tree_bytes), (0, 0));
-        counts.evaluations
-    };
-    let (with, without) = (evaluations(true), evaluations(false));
-    assert!(10 * with < 9 * without, "{with} evaluations with, {without} without");
+fn without_a_cache_every_leaf_is_evaluated_or_waited_for() {
+    let cache = CacheLimits { max_bytes: 1 << 20, max_entries: Some(0) };
+    let counts = Scenario { cache, ..Scenario::games(4) }.play().stats;
+    assert_eq!(counts.evaluations + counts.cache_in_flight_hits, counts.cache_lookups_total());
+    assert_eq!((counts.requests_in_flight, counts.tree_bytes), (0, 0));
 }
 
 #[test]

@@ -232,10 +232,8 @@ fn prove(last: i64, threads: usize, agents: [Agent; 2], tree_reuse: bool, cache_
     scenario.cache.max_entries = cache_entries;
     scenario.settings.agents = agents;
     scenario.settings.tree_reuse = tree_reuse;
-    // The proof asks for everything: what is kept must not make another game.
-    scenario.settings.keep_evaluations = !tree_reuse;
     scenario.settings.search.simulations = Simulations::PerMove(14);
-    let settings = Arc::new(PlaySettings { keep_evaluations: false, ..scenario.settings.clone() });
+    let settings = Arc::new(scenario.settings.clone());
     let running = scenario.start();
     loop {
         let (_, ply) = plies.recv_timeout(DEADLINE).expect("games go on");

@@ -107,7 +107,6 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 tree_reuse: true,
                 penalize_visited_states: false,
                 symmetry: false,
-                keep_evaluations: false,
                 agents: [Agent::Search; 2],
             },
             num_games: Some(num_games),

@@ -120,7 +120,6 @@ fn settings() -> Arc<PlaySettings> {
         tree_reuse: false,
         penalize_visited_states: false,
         symmetry: false,
-        keep_evaluations: false,
         agents: [Agent::Random; 2],
     })
 }

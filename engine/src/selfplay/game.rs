@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    asking::{AskedCounts, Asking, Settled},
     choose::{Purpose, choose_action, ply_rng},
+    symmetric::Symmetric,
 };
 use crate::{
     evaluation::{Evaluations, Leaf},
@@ -39,8 +39,6 @@ pub struct PlaySettings {
     pub penalize_visited_states: bool,
     /// Ask a position and its symmetric images as one.
     pub symmetry: bool,
-    /// Keep the evaluations of a search for the next one. Saves nothing where that starts with the tree of this one.
-    pub keep_evaluations: bool,
     /// Agents of the first and the second player.
     pub agents: [Agent; 2],
 }
@@ -62,9 +60,8 @@ pub struct SelfPlayGame<G: Game> {
     index: u64,
     state: G::State,
     search: Search<G>,
-    asking: Asking<G>,
-    /// The answer came by another model than what was kept: the gather at hand is asked again.
-    ask_again: bool,
+    /// Where a position and its images are asked as one.
+    symmetric: Option<Symmetric<G>>,
     /// The raw agent's answer, once there.
     raw: Option<Evaluations>,
     /// Whether the ply at hand has begun.
@@ -105,7 +102,7 @@ impl<G: Game> SelfPlayGame<G> {
             search.note_visited(&state);
             game.play(&mut state, ply.action);
         }
-        let asking = Asking::new(settings.symmetry, settings.keep_evaluations);
+        let symmetric = settings.symmetry.then(Symmetric::new);
         let version = plies.last().map(|ply| ply.model_version).or(first_version).unwrap_or(0);
         Self {
             game,
@@ -114,8 +111,7 @@ impl<G: Game> SelfPlayGame<G> {
             index,
             state,
             search,
-            asking,
-            ask_again: false,
+            symmetric,
             raw: None,
             thinking: false,
             plies,
@@ -131,9 +127,6 @@ impl<G: Game> SelfPlayGame<G> {
     /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or the game is over. After
     /// [`Progress::Leaves`] the next call must be [`SelfPlayGame::apply`].
     pub fn advance(&mut self, leaves: &mut Vec<Leaf<G>>, spare: &mut SpareTree<G>) -> Progress<G> {
-        if std::mem::take(&mut self.ask_again) && self.answer_or_ask(|asking, _| asking.ask(leaves)) {
-            return Progress::Leaves;
-        }
         loop {
             if let Some(outcome) = self.ended() {
                 return Progress::Finished(self.record(outcome));
@@ -148,45 +141,25 @@ impl<G: Game> SelfPlayGame<G> {
                 Some(ply) => self.play(ply, spare),
                 None => {
                     debug_assert!(leaves.len() > before);
-                    if self.answer_or_ask(|asking, game| asking.take_up(game, leaves, before)) {
-                        return Progress::Leaves;
+                    if let Some(symmetric) = &mut self.symmetric {
+                        symmetric.turn(&self.game, &mut leaves[before..]);
                     }
+                    return Progress::Leaves;
                 }
             }
         }
     }
 
-    /// False when nothing of the gather must be asked: it has its evaluations then.
-    fn answer_or_ask(&mut self, must_ask: impl FnOnce(&mut Asking<G>, &G) -> bool) -> bool {
-        if must_ask(&mut self.asking, &self.game) {
-            return true;
-        }
-        // Whatever is known is known of a model.
-        if let Some((generation, version)) = self.asking.settle_known(&self.game) {
-            self.take_merged(generation, version);
-        }
-        false
-    }
-
-    fn take_merged(&mut self, generation: u64, version: i64) {
-        let merged = std::mem::take(self.asking.merged());
-        self.take(&merged, generation, version);
-        *self.asking.merged() = merged;
-    }
-
     /// Takes the evaluations of the leaves that the last [`SelfPlayGame::advance`] appended, and says which model made them: one
     /// model for all of them, another `generation` than before for another model.
-    ///
-    /// If evaluations kept of another model were to go with these, the next [`SelfPlayGame::advance`] asks for them instead.
     ///
     /// A model change takes effect at once: the search goes on with the new model's evaluations, and its tree, which holds values
     /// of both, is dropped at the next move. A tree kept from an earlier move is not mixed at all: the move starts afresh.
     pub fn apply(&mut self, evaluations: &Evaluations, generation: u64, version: i64) {
-        match self.asking.settle(&self.game, evaluations, (generation, version)) {
-            Settled::AsGiven => self.take(evaluations, generation, version),
-            Settled::Merged => self.take_merged(generation, version),
-            Settled::AskAgain => self.ask_again = true,
-        }
+        // Taken out for a moment, so that the game can be lent to the search.
+        let Some(mut symmetric) = self.symmetric.take() else { return self.take(evaluations, generation, version) };
+        self.take(symmetric.turn_back(&self.game, evaluations), generation, version);
+        self.symmetric = Some(symmetric);
     }
 
     fn take(&mut self, evaluations: &Evaluations, generation: u64, version: i64) {
@@ -242,27 +215,16 @@ impl<G: Game> SelfPlayGame<G> {
         self.search.is_waiting()
     }
 
-    /// Leaves that were not asked as they were gathered.
+    /// Leaves of this game that were asked as an image of theirs.
     #[must_use]
-    pub const fn asked_counts(&self) -> AskedCounts {
-        self.asking.counts()
+    pub fn mirrored(&self) -> u64 {
+        self.symmetric.as_ref().map_or(0, Symmetric::mirrored)
     }
 
     /// Size of the tree at hand.
     #[must_use]
     pub fn tree_size(&self) -> TreeSize {
         self.search.size()
-    }
-
-    /// Bytes of evaluations that are kept for searches to come.
-    #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        self.asking.bytes()
-    }
-
-    /// The model with this number answers by now: what another one said is not used any more unasked.
-    pub fn model_in_service(&mut self, generation: u64) {
-        self.asking.model_in_service(generation);
     }
 
     fn rng(&self, purpose: Purpose) -> rand_chacha::ChaCha8Rng {
@@ -362,7 +324,6 @@ impl<G: Game> SelfPlayGame<G> {
             self.tree_generation = None;
         }
         self.search.note_visited(&self.state);
-        self.asking.next_search();
         self.stale_tree = false;
         self.thinking = false;
         self.untouched = true;

@@ -15,8 +15,8 @@ use crate::{
 };
 
 mod agents;
-mod asking;
 mod models;
+mod symmetric;
 
 const N: u32 = 24;
 
@@ -38,7 +38,6 @@ fn settings() -> PlaySettings {
         tree_reuse: true,
         penalize_visited_states: false,
         symmetry: false,
-        keep_evaluations: false,
         agents: [Agent::Search; 2],
     }
 }

@@ -33,7 +33,6 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
         tree_reuse: true,
         penalize_visited_states: false,
         symmetry: game.symmetries() > 1,
-        keep_evaluations: false,
         agents: [agent; 2],
     });
     let begin = |plies: Vec<PlyRecord<G>>| {
