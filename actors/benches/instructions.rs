@@ -184,14 +184,10 @@ impl Mover {
     fn search(&mut self, state: &State) {
         let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
         self.search.begin(state, &mut rng);
-        loop {
-            self.leaves.clear();
-            self.search.gather(&mut self.leaves);
-            if self.leaves.is_empty() {
-                return;
-            }
+        while let Some(gathered) = self.search.gather(&mut self.leaves) {
             UniformEvaluator.evaluate(&self.leaves, &mut self.evaluations).expect("it cannot fail");
-            self.search.apply(&self.evaluations, &mut rng);
+            self.search.apply(gathered, &self.evaluations, &mut rng);
+            self.leaves.clear();
         }
     }
 

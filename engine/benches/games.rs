@@ -95,14 +95,10 @@ fn search_of<G: Game>(criterion: &mut Criterion, name: &str, game: &G) -> f64 {
     let mut run = || {
         search.forget();
         search.begin(&start, &mut rng);
-        loop {
-            leaves.clear();
-            search.gather(&mut leaves);
-            if leaves.is_empty() {
-                return;
-            }
+        while let Some(gathered) = search.gather(&mut leaves) {
             UniformEvaluator.evaluate(&leaves, &mut evaluations).expect("it cannot fail");
-            search.apply(&evaluations, &mut rng);
+            search.apply(gathered, &evaluations, &mut rng);
+            leaves.clear();
         }
     };
     let mut group = criterion.benchmark_group("search");

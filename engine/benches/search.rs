@@ -61,12 +61,9 @@ impl Mover {
     /// One gather and its answers; false when there is nothing left to ask.
     fn step(&mut self, evaluate: Evaluate) -> bool {
         self.leaves.clear();
-        self.search.gather(&mut self.leaves);
-        if self.leaves.is_empty() {
-            return false;
-        }
+        let Some(gathered) = self.search.gather(&mut self.leaves) else { return false };
         evaluate(&self.leaves, &mut self.evaluations);
-        self.search.apply(&self.evaluations, &mut self.rng);
+        self.search.apply(gathered, &self.evaluations, &mut self.rng);
         true
     }
 

@@ -3,20 +3,25 @@
 //! No thread, channel or clock lives here. A caller alternates:
 //!
 //! ```text
-//! begin ─▶ gather ──leaves──▶ (the evaluator) ──evaluations──▶ apply ─▶ gather … until gather leaves nothing to ask
+//! begin ─▶ gather ──leaves──▶ (the evaluator) ──evaluations──▶ apply ─▶ gather … until gather leaves nothing to ask ─▶ decide
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
-//! actions), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `gather` ([`Search`] itself).
+//! actions), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to play), `root` (what
+//! search variants differ in), `gather` ([`Search`] itself).
 
 mod arena;
+mod choose;
 mod edges;
 mod gather;
 mod noise;
 pub mod params;
+mod root;
 mod select;
 mod tree;
 
-pub use gather::{LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
+pub(crate) use choose::choose_action;
+pub use gather::{Gathered, LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
 pub use params::{RootNoise, SearchParams, Simulations};
+pub use root::{Decision, Share};
 pub use tree::TreeSize;

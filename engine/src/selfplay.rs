@@ -4,11 +4,11 @@
 //! All randomness of a ply comes from a stream of its own, numbered by the ply, of a generator keyed by seed and game number.
 //! So a game is a function of its seed, its settings and the models' outputs, and can go on from any completed ply.
 
-mod choose;
 mod game;
+mod random;
 mod symmetric;
 #[cfg(test)]
 mod tests;
 
-pub use choose::{Purpose, choose_action, ply_rng};
 pub use game::{Agent, PlaySettings, Progress, SelfPlayGame};
+pub use random::{Purpose, ply_rng};

@@ -63,14 +63,11 @@ fn search(
     let mut search = Search::new(*game, params, false);
     search.begin(state, &mut rng);
     let mut leaves = Vec::new();
-    loop {
+    while let Some(gathered) = search.gather(&mut leaves) {
+        search.apply(gathered, &evaluate(evaluator, &leaves), &mut rng);
         leaves.clear();
-        search.gather(&mut leaves);
-        if leaves.is_empty() {
-            return search;
-        }
-        search.apply(&evaluate(evaluator, &leaves), &mut rng);
     }
+    search
 }
 
 /// Visits that lie elsewhere than recorded.

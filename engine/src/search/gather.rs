@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use rand::Rng;
 
 use super::{
-    noise::with_noise,
     params::SearchParams,
+    root::{Decision, Puct, RootRule},
     tree::{ROOT, Status, Step, Tree, TreeSize},
 };
 use crate::{
@@ -68,6 +68,11 @@ pub struct MoveEffort {
     pub reused_visits: u32,
 }
 
+/// Leaves were gathered whose evaluations [`Search::apply`] must get before anything else is done.
+#[derive(Debug)]
+#[must_use = "the leaves wait for Search::apply"]
+pub struct Gathered(());
+
 /// A gathered path that waits for the evaluation of its last node.
 struct Pending {
     node: u32,
@@ -81,6 +86,7 @@ struct Pending {
 pub struct Search<G: Game> {
     game: G,
     params: SearchParams,
+    root: Puct,
     tree: Tree<G>,
     /// Simulations still to start for this move.
     left: u32,
@@ -98,11 +104,21 @@ impl<G: Game> Search<G> {
         let mut tree = Tree::new();
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
-        Self { game, params, tree, left: 0, pending: Vec::new(), steps: Vec::new(), effort, begun: (effort, 0) }
+        Self {
+            game,
+            params,
+            root: Puct::new(&params),
+            tree,
+            left: 0,
+            pending: Vec::new(),
+            steps: Vec::new(),
+            effort,
+            begun: (effort, 0),
+        }
     }
 
-    /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. Noise is
-    /// drawn anew from `rng` in either case.
+    /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. The root is
+    /// prepared anew in either case, with noise from `rng`.
     ///
     /// `state` must not be a finished game.
     pub fn begin(&mut self, state: &G::State, rng: &mut impl Rng) {
@@ -120,8 +136,8 @@ impl<G: Game> Search<G> {
         }
         if self.tree.nodes.is_empty() {
             self.tree.add_node(&self.game, state.clone());
-        } else if let Some(noise) = self.params.noise {
-            self.tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+        } else {
+            self.root.prepare(&mut self.tree, rng);
         }
         self.left = self.params.simulations.at_root(self.root_legal_len());
         self.begun = (self.effort, self.tree.root_visits);
@@ -141,8 +157,8 @@ impl<G: Game> Search<G> {
     /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time, and two of them may end in the
     /// same new position, which is asked once. Simulations that end in a finished game are counted at once and ask nothing.
     ///
-    /// Nothing appended means that this move's search is complete.
-    pub fn gather(&mut self, leaves: &mut Vec<Leaf<G>>) {
+    /// `None`, and nothing appended, means that this move's search is complete.
+    pub fn gather(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<Gathered> {
         debug_assert!(self.pending.is_empty(), "apply answers a gather before the next one");
         let first = leaves.len();
         let k = self.params.leaf_parallelism.max(1) as usize;
@@ -176,6 +192,7 @@ impl<G: Game> Search<G> {
                 break; // Nothing can be selected below a root without priors.
             }
         }
+        (!self.pending.is_empty()).then_some(Gathered(()))
     }
 
     fn count_ended(&mut self, outcome: Outcome, start: usize) {
@@ -190,22 +207,25 @@ impl<G: Game> Search<G> {
 
     /// Walks from the root to a node without priors and appends its path to `steps`.
     fn select_leaf(&mut self) -> Option<u32> {
-        let mut node = ROOT;
-        let mut visits = self.tree.root_effective_visits();
-        while self.tree.node(node).status == Status::Expanded {
-            let slot = self.tree.select(node, visits, self.params.c_puct)?;
-            let step = Step { node, slot };
-            self.steps.push(step);
-            (node, visits) = self.tree.descend(&self.game, step);
+        if self.tree.node(ROOT).status != Status::Expanded {
+            return Some(ROOT);
         }
-        Some(node)
+        let mut step = Step { node: ROOT, slot: self.root.select(&mut self.tree)? };
+        loop {
+            self.steps.push(step);
+            let (node, visits) = self.tree.descend(&self.game, step);
+            if self.tree.node(node).status != Status::Expanded {
+                return Some(node);
+            }
+            step = Step { node, slot: self.tree.select(node, visits, self.params.c_puct)? };
+        }
     }
 
     /// Takes the evaluations of the leaves of the last gather, in their order: expands each new position once, takes virtual
     /// losses off and backs up every path in the order of selection. `rng` is drawn from only when the root gets its priors.
     ///
     /// Panics when the number of evaluations is not the number of leaves asked.
-    pub fn apply(&mut self, evaluations: &Evaluations, rng: &mut impl Rng) {
+    pub fn apply(&mut self, _: Gathered, evaluations: &Evaluations, rng: &mut impl Rng) {
         let asked = self.pending.iter().map(|pending| pending.leaf + 1).max().unwrap_or(0);
         assert_eq!(evaluations.len(), asked, "one evaluation per leaf of the last gather");
         let mut start = 0;
@@ -218,10 +238,8 @@ impl<G: Game> Search<G> {
             };
             if node.status == Status::Pending {
                 self.tree.expand(&self.game, pending.node, evaluation.priors);
-                if pending.node == ROOT
-                    && let Some(noise) = self.params.noise
-                {
-                    self.tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+                if pending.node == ROOT {
+                    self.root.prepare(&mut self.tree, rng);
                 }
             }
             // The root's own expansion is a path without steps; its virtual losses were counted all the same.
@@ -232,10 +250,9 @@ impl<G: Game> Search<G> {
         self.steps.clear();
     }
 
-    /// Whether leaves are out whose evaluations have not been applied.
-    #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        !self.pending.is_empty()
+    /// What the search of this move came to; `rng` chooses among its actions unless `temperature` is 0 and one is the best.
+    pub fn decide(&self, temperature: f32, rng: &mut impl Rng) -> Decision {
+        self.root.decide(&self.tree, temperature, rng)
     }
 
     /// Visits of the root's children in ascending order of actions (game frame), children without visits left out. On a fresh

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    choose::{Purpose, choose_action, ply_rng},
+    random::{Purpose, ply_rng},
     symmetric::Symmetric,
 };
 use crate::{
     evaluation::{Evaluations, Leaf},
-    game::{Action, ActionSet, Draw, Game, Outcome},
+    game::{ActionSet, Draw, Game, Outcome},
     replay::{GameRecord, PlyRecord, Target},
-    search::{LeafCounts, MoveEffort, Search, SearchParams, SpareTree, TreeSize},
+    search::{
+        Decision, Gathered, LeafCounts, MoveEffort, Search, SearchParams, Share, SpareTree, TreeSize, choose_action,
+    },
 };
 
 /// Who chooses the actions of one side.
@@ -52,6 +54,36 @@ pub enum Progress<G: Game> {
     Finished(GameRecord<G>),
 }
 
+/// How far the ply at hand is.
+enum Ply {
+    /// Nothing has come of it yet; the leaf of the raw agent may be out.
+    Fresh,
+    /// Its search has begun, and waits for nothing.
+    Searching,
+    /// Its search waits for evaluations.
+    Waiting(Gathered),
+    /// The raw agent's leaf was evaluated.
+    Evaluated {
+        /// Of the position, from the mover's view.
+        value: f32,
+        /// Of its legal actions, network frame.
+        priors: Vec<f32>,
+    },
+}
+
+/// Whose values the tree holds; models by their generation.
+#[derive(Clone, Copy)]
+enum Values {
+    /// None.
+    Nothing,
+    /// One model's, all from before the ply at hand.
+    Kept(u64),
+    /// One model's, some of them from the ply at hand.
+    OneModel(u64),
+    /// Those of more than one model.
+    Mixed,
+}
+
 /// A game in play.
 pub struct SelfPlayGame<G: Game> {
     game: G,
@@ -62,20 +94,12 @@ pub struct SelfPlayGame<G: Game> {
     search: Search<G>,
     /// Where a position and its images are asked as one.
     symmetric: Option<Symmetric<G>>,
-    /// The raw agent's answer, once there.
-    raw: Option<Evaluations>,
-    /// Whether the ply at hand has begun.
-    thinking: bool,
+    ply: Ply,
+    values: Values,
     plies: Vec<PlyRecord<G>>,
     first_version: Option<i64>,
     /// Version of the model that answered last.
     version: i64,
-    /// Generation of the model that answered last for the tree at hand; `None` for a tree without evaluations.
-    tree_generation: Option<u64>,
-    /// The tree holds values of more than one model.
-    stale_tree: bool,
-    /// No evaluation was applied since the ply began.
-    untouched: bool,
     /// Moves searched to their end since they were last taken.
     searched: Vec<MoveEffort>,
 }
@@ -112,14 +136,11 @@ impl<G: Game> SelfPlayGame<G> {
             state,
             search,
             symmetric,
-            raw: None,
-            thinking: false,
+            ply: Ply::Fresh,
+            values: Values::Nothing,
             plies,
             first_version,
             version,
-            tree_generation: None,
-            stale_tree: false,
-            untouched: true,
             searched: Vec::new(),
         }
     }
@@ -163,27 +184,31 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn take(&mut self, evaluations: &Evaluations, generation: u64, version: i64) {
-        let kept_tree = self.tree_generation.replace(generation).filter(|&kept| kept != generation);
-        if kept_tree.is_some() {
-            if self.untouched {
-                // The tree was kept before this model was seen: the move starts afresh and asks again.
-                self.search.forget();
-                self.thinking = false;
-                self.tree_generation = None;
-                return;
-            }
-            self.stale_tree = true;
+        let outdated = matches!(self.values, Values::Kept(model) if model != generation);
+        if outdated {
+            self.search.forget();
+            self.values = Values::Nothing;
         }
-        self.untouched = false;
+        match std::mem::replace(&mut self.ply, Ply::Fresh) {
+            // It was gathered from the tree that is gone: the move starts afresh and asks again.
+            Ply::Waiting(_) if outdated => return,
+            Ply::Waiting(gathered) => {
+                let mut rng = self.rng(Purpose::Noise);
+                self.search.apply(gathered, evaluations, &mut rng);
+                self.values = match self.values {
+                    Values::Nothing | Values::Kept(_) => Values::OneModel(generation),
+                    Values::OneModel(model) if model == generation => self.values,
+                    Values::OneModel(_) | Values::Mixed => Values::Mixed,
+                };
+                self.ply = Ply::Searching;
+            }
+            Ply::Fresh | Ply::Searching | Ply::Evaluated { .. } => {
+                let evaluation = evaluations.get(0);
+                self.ply = Ply::Evaluated { value: evaluation.value, priors: evaluation.priors.to_vec() };
+            }
+        }
         self.version = version;
         self.first_version.get_or_insert(version);
-        match self.agent() {
-            Agent::Search => {
-                let mut rng = self.rng(Purpose::Noise);
-                self.search.apply(evaluations, &mut rng);
-            }
-            Agent::Raw | Agent::Random => self.raw = Some(evaluations.clone()),
-        }
     }
 
     /// The plies completed so far.
@@ -211,8 +236,8 @@ impl<G: Game> SelfPlayGame<G> {
 
     /// Whether a search waits for the evaluations that were asked for last.
     #[must_use]
-    pub fn is_searching(&self) -> bool {
-        self.search.is_waiting()
+    pub const fn is_searching(&self) -> bool {
+        matches!(self.ply, Ply::Waiting(_))
     }
 
     /// Leaves of this game that were asked as an image of theirs.
@@ -242,43 +267,37 @@ impl<G: Game> SelfPlayGame<G> {
 
     /// One step of the search; the finished ply once no leaf is needed.
     fn search_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
-        if !self.thinking {
+        if matches!(self.ply, Ply::Fresh) {
             let mut rng = self.rng(Purpose::Noise);
             self.search.begin(&self.state, &mut rng);
-            self.thinking = true;
+            self.ply = Ply::Searching;
         }
-        let before = leaves.len();
-        self.search.gather(leaves);
-        if leaves.len() > before {
+        if let Some(gathered) = self.search.gather(leaves) {
+            self.ply = Ply::Waiting(gathered);
             return None;
         }
         let effort = self.search.end();
         self.searched.push(effort);
-        let visits = self.search.visits();
-        let total: u32 = visits.iter().map(|&(_, visits)| visits).sum();
         let dropped = self.settings.drop_t_on_step.is_some_and(|step| self.game.ply(&self.state) >= step);
         let temperature = if dropped { 0.0 } else { self.settings.temperature };
-        let mut rng = self.rng(Purpose::Choice);
-        // At least two simulations: something was visited.
-        let action = choose_action(&visits, temperature, &mut rng)
-            .unwrap_or_else(|| self.game.legal_actions(&self.state).nth(0));
-        let shares = visits.iter().map(|&(action, visits)| (action, visits, visits as f32 / total as f32));
-        Some(self.ply(action, shares.collect(), self.search.root_value()))
+        let decision = self.search.decide(temperature, &mut self.rng(Purpose::Choice));
+        Some(self.record_ply(decision))
     }
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
         let legal = self.game.legal_actions(&self.state);
-        let Some(evaluations) = self.raw.take() else {
+        let Ply::Evaluated { value, priors } = &mut self.ply else {
             leaves.push(Leaf::new(&self.game, &self.state, &legal));
             return None;
         };
-        let evaluation = evaluations.get(0);
-        let mut priors = evaluation.priors.to_vec();
+        let (value, mut priors) = (*value, std::mem::take(priors));
         self.game.turn_priors(self.game.side_to_move(&self.state), &legal, &mut priors);
-        let shares: Vec<_> = legal.iter().zip(priors).map(|(action, prior)| (action, 0, prior)).collect();
-        let best = shares.iter().copied().reduce(|best, next| if next.2 > best.2 { next } else { best });
-        let action = best.map_or_else(|| legal.nth(0), |(action, ..)| action);
-        Some(self.ply(action, shares, evaluation.value))
+        let share = |(action, probability)| Share { action, visits: 0, probability };
+        let policy: Vec<_> = legal.iter().zip(priors).map(share).collect();
+        let best =
+            policy.iter().copied().reduce(|best, next| if next.probability > best.probability { next } else { best });
+        let action = best.map_or_else(|| legal.nth(0), |best| best.action);
+        Some(self.record_ply(Decision { action, policy, value }))
     }
 
     fn random_ply(&self) -> PlyRecord<G> {
@@ -286,25 +305,23 @@ impl<G: Game> SelfPlayGame<G> {
         let evenly: Vec<_> = legal.iter().map(|action| (action, 1)).collect();
         let mut rng = self.rng(Purpose::Choice);
         let action = choose_action(&evenly, 1.0, &mut rng).unwrap_or_else(|| legal.nth(0));
-        self.ply(action, vec![(action, 0, 1.0)], 0.0)
+        let policy = vec![Share { action, visits: 0, probability: 1.0 }];
+        self.record_ply(Decision { action, policy, value: 0.0 })
     }
 
-    /// `shares`: action (game frame), visits, probability.
-    fn ply(&self, action: Action, shares: Vec<(Action, u32, f32)>, root_value: f32) -> PlyRecord<G> {
+    fn record_ply(&self, Decision { action, policy, value }: Decision) -> PlyRecord<G> {
         let player = self.game.side_to_move(&self.state);
-        let targets = shares.into_iter().filter(|&(_, _, probability)| probability > 0.0);
+        let target = |Share { action, visits, probability }| Target {
+            action: self.game.turn_action(player, action),
+            visits,
+            probability,
+        };
         PlyRecord {
             leaf: Leaf::new(&self.game, &self.state, &self.game.legal_actions(&self.state)),
             player,
             action,
-            targets: targets
-                .map(|(action, visits, probability)| Target {
-                    action: self.game.turn_action(player, action),
-                    visits,
-                    probability,
-                })
-                .collect(),
-            root_value,
+            targets: policy.into_iter().filter(|share| share.probability > 0.0).map(target).collect(),
+            root_value: value,
             model_version: self.version,
         }
     }
@@ -315,18 +332,17 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn play(&mut self, ply: PlyRecord<G>, spare: &mut SpareTree<G>) {
-        if self.settings.tree_reuse && !self.stale_tree {
+        if self.settings.tree_reuse && !matches!(self.values, Values::Mixed) {
             self.search.advance(ply.action, spare);
         } else {
             self.search.forget();
         }
-        if self.search.size().nodes == 0 {
-            self.tree_generation = None;
-        }
+        self.values = match self.values {
+            Values::Kept(model) | Values::OneModel(model) if self.search.size().nodes > 0 => Values::Kept(model),
+            _ => Values::Nothing,
+        };
         self.search.note_visited(&self.state);
-        self.stale_tree = false;
-        self.thinking = false;
-        self.untouched = true;
+        self.ply = Ply::Fresh;
         self.game.play(&mut self.state, ply.action);
         self.plies.push(ply);
     }

@@ -57,15 +57,12 @@ pub(crate) fn search(
     let mut search = Search::new(*game, params, false);
     search.begin(state, &mut rng);
     let (mut leaves, mut evaluations) = (Vec::new(), Evaluations::default());
-    loop {
-        leaves.clear();
-        search.gather(&mut leaves);
-        if leaves.is_empty() {
-            return search;
-        }
+    while let Some(gathered) = search.gather(&mut leaves) {
         evaluator.evaluate(&leaves, &mut evaluations).expect("finite numbers");
-        search.apply(&evaluations, &mut rng);
+        search.apply(gathered, &evaluations, &mut rng);
+        leaves.clear();
     }
+    search
 }
 
 fn check_search(line: &SearchLine) {

@@ -46,21 +46,17 @@ fn state_after<G: Game>(game: &G, actions: &[Action]) -> G::State {
 fn finish<G: Game>(search: &mut Search<G>, evaluator: &mut impl Evaluator<G>, rng: &mut impl Rng) {
     let k = search.params.leaf_parallelism as usize;
     let (mut leaves, mut evaluations) = (Vec::new(), Evaluations::default());
-    loop {
-        leaves.clear();
-        search.gather(&mut leaves);
-        assert_eq!(search.is_waiting(), !leaves.is_empty());
-        if leaves.is_empty() {
-            assert_eq!(search.left, 0);
-            return;
-        }
+    while let Some(gathered) = search.gather(&mut leaves) {
+        assert!(!leaves.is_empty());
         check_gathered(search, &leaves);
         assert!(search.pending.len() <= k);
         evaluator.evaluate(&leaves, &mut evaluations).unwrap();
-        search.apply(&evaluations, rng);
-        assert!(!search.is_waiting());
+        search.apply(gathered, &evaluations, rng);
         assert!(!search.tree.has_virtual_losses());
+        leaves.clear();
     }
+    assert!(leaves.is_empty());
+    assert_eq!(search.left, 0);
 }
 
 /// Every node that waits has one leaf, its own, and only those have.

@@ -143,9 +143,9 @@ fn forgetting_takes_back_what_was_asked() {
     let mut search = Search::new(game, params(50), false);
     let mut leaves = Vec::new();
     search.begin(&game.start(), &mut noise_rng(0));
-    search.gather(&mut leaves);
+    assert!(search.gather(&mut leaves).is_some());
     search.forget();
-    assert!(!search.is_waiting());
+    assert!(search.pending.is_empty());
     search.begin(&game.start(), &mut noise_rng(0));
     finish(&mut search, &mut hash(&game), &mut noise_rng(0));
     let fresh = searched(&game, &[], params(50), &mut hash(&game));
@@ -177,8 +177,26 @@ fn positions_of_the_game_are_penalised() {
 fn missing_evaluations_are_a_bug_of_the_caller() {
     let mut search = Search::new(TicTacToe, params(5), false);
     search.begin(&TicTacToe.start(), &mut noise_rng(0));
-    search.gather(&mut Vec::new());
-    search.apply(&Evaluations::default(), &mut noise_rng(0));
+    let gathered = search.gather(&mut Vec::new()).unwrap();
+    search.apply(gathered, &Evaluations::default(), &mut noise_rng(0));
+}
+
+#[test]
+fn a_decision_is_the_visits_and_what_is_made_of_them() {
+    let search = searched(&TicTacToe, &[0, 3, 1, 4], params(200), &mut hash(&TicTacToe));
+    let (visits, greedy) = (search.visits(), search.decide(0.0, &mut noise_rng(0)));
+    assert_eq!((greedy.action, greedy.value), (2, search.root_value()));
+    assert_eq!(greedy.policy.iter().map(|share| (share.action, share.visits)).collect::<Vec<_>>(), visits);
+    assert!(greedy.policy.iter().all(|share| share.probability == share.visits as f32 / 199.0));
+    let others = (0..40).filter(|&ply| search.decide(2.0, &mut noise_rng(ply)).action != 2).count();
+    assert!(0 < others && others < 40, "{others} of 40");
+}
+
+#[test]
+fn a_root_without_visits_plays_its_first_action() {
+    let search = searched(&TicTacToe, &[0], params(1), &mut UniformEvaluator);
+    let decision = search.decide(1.0, &mut noise_rng(0));
+    assert_eq!((decision.action, decision.policy), (1, Vec::new()));
 }
 
 #[test]
@@ -187,7 +205,7 @@ fn the_root_is_asked_alone() {
     let mut search = Search::new(TicTacToe, params, false);
     let mut leaves = Vec::new();
     search.begin(&TicTacToe.start(), &mut noise_rng(0));
-    search.gather(&mut leaves);
+    assert!(search.gather(&mut leaves).is_some());
     assert_eq!(leaves.len(), 1);
     assert_eq!(search.pending[0].node, ROOT);
 }

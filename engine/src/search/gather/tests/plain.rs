@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::evaluation::EvaluateError;
+use crate::{evaluation::EvaluateError, search::noise::with_noise};
 
 /// What was counted of a node. Values are from the first player's view.
 #[derive(Clone, Copy, Default)]

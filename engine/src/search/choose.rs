@@ -1,32 +1,14 @@
-//! The random choices of a game: its generator and the choice of the action to play.
+//! The random choice of the action to play.
 
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
-use crate::{evaluation::mix, game::Action};
-
-/// What randomness is used for. Each use has a stream of its own, so that one never shifts another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Dirichlet noise at the root.
-    Noise,
-    /// The choice of the action to play.
-    Choice,
-}
-
-/// The generator for one purpose at one ply of one game.
-#[must_use]
-pub fn ply_rng(seed: u64, game_index: u64, ply: u32, purpose: Purpose) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(mix(mix(seed) ^ game_index));
-    rng.set_stream(u64::from(ply) << 1 | purpose as u64);
-    rng
-}
+use crate::game::Action;
 
 /// Chooses an action from visit counts: with probability proportional to visits^(1/temperature), or for temperature 0 evenly
 /// among the most visited (Silver et al. 2017, Methods, "Play").
 ///
 /// `None` when nothing was visited.
-pub fn choose_action(visits: &[(Action, u32)], temperature: f32, rng: &mut impl Rng) -> Option<Action> {
+pub(crate) fn choose_action(visits: &[(Action, u32)], temperature: f32, rng: &mut impl Rng) -> Option<Action> {
     let most = visits.iter().map(|&(_, visits)| visits).max().filter(|&most| most > 0)?;
     // Relative to the largest, so that no power overflows.
     let weight = |visits: u32| match temperature {
@@ -52,6 +34,7 @@ pub fn choose_action(visits: &[(Action, u32)], temperature: f32, rng: &mut impl 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selfplay::{Purpose, ply_rng};
 
     fn shares(visits: &[(Action, u32)], temperature: f32) -> Vec<f64> {
         let mut rng = ply_rng(7, 0, 0, Purpose::Choice);
@@ -80,19 +63,5 @@ mod tests {
         let mut rng = ply_rng(0, 0, 0, Purpose::Choice);
         assert_eq!(choose_action(&[], 1.0, &mut rng), None);
         assert_eq!(choose_action(&[(1, 0)], 0.0, &mut rng), None);
-    }
-
-    #[test]
-    fn every_seed_game_ply_and_purpose_has_a_stream_of_its_own() {
-        let draw = |seed, game, ply, purpose| ply_rng(seed, game, ply, purpose).random::<u64>();
-        let base = draw(1, 2, 3, Purpose::Noise);
-        assert_eq!(draw(1, 2, 3, Purpose::Noise), base);
-        let others = [
-            draw(2, 2, 3, Purpose::Noise),
-            draw(1, 3, 3, Purpose::Noise),
-            draw(1, 2, 4, Purpose::Noise),
-            draw(1, 2, 3, Purpose::Choice),
-        ];
-        assert!(others.iter().all(|&other| other != base));
     }
 }

@@ -1,0 +1,81 @@
+//! The root of a search: how it is prepared, which of its actions is simulated next, and what move and policy come out.
+//!
+//! Only here do search variants differ; below the root every search selects by PUCT. A variant is a [`RootRule`].
+
+use rand::Rng;
+
+use super::{
+    choose::choose_action,
+    noise::with_noise,
+    params::{RootNoise, SearchParams},
+    tree::{ROOT, Tree},
+};
+use crate::game::{Action, ActionSet, Game};
+
+/// What the search of a move came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The action to play, game frame.
+    pub action: Action,
+    /// What the search says of the root's actions, in ascending order; those it says nothing of are left out.
+    pub policy: Vec<Share>,
+    /// Value of the root in [−1, 1], from the view of its mover.
+    pub value: f32,
+}
+
+/// What is said of one action.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    /// The action, game frame.
+    pub action: Action,
+    /// Visits of its child; 0 where there was no search.
+    pub visits: u32,
+    /// Its share of the policy: those of one position sum to 1.
+    pub probability: f32,
+}
+
+/// What a search does at its root. For each move: `prepare` as soon as the root has its priors, `select` for every simulation that
+/// goes through it, `decide` at the end.
+pub(super) trait RootRule {
+    /// Makes ready a root that was evaluated just now, or kept with its subtree from the move before.
+    fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng);
+
+    /// The slot of the root's edge that the next simulation takes. `None` when there is none to take.
+    fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16>;
+
+    /// What the simulations came to. `temperature`: 0 plays the best action, larger values others as well.
+    fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision;
+}
+
+/// The rule of AlphaZero: noise on the priors, PUCT as below the root, visits as policy.
+pub(super) struct Puct {
+    c_puct: f32,
+    noise: Option<RootNoise>,
+}
+
+impl Puct {
+    pub(super) fn new(params: &SearchParams) -> Self {
+        Self { c_puct: params.c_puct, noise: params.noise }
+    }
+}
+
+impl RootRule for Puct {
+    fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng) {
+        if let Some(noise) = self.noise {
+            tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+        }
+    }
+
+    fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16> {
+        tree.select(ROOT, tree.root_effective_visits(), self.c_puct)
+    }
+
+    fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {
+        let visits = tree.root_children();
+        let total: u32 = visits.iter().map(|&(_, visits)| visits).sum();
+        // A search of one simulation has visited nothing.
+        let action = choose_action(&visits, temperature, rng).unwrap_or_else(|| tree.node(ROOT).legal.nth(0));
+        let share = |(action, visits)| Share { action, visits, probability: visits as f32 / total as f32 };
+        Decision { action, policy: visits.into_iter().map(share).collect(), value: tree.root_value() as f32 }
+    }
+}
