@@ -333,7 +333,6 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     for (name, value) in [
         ("PLAY__SEED", "3"),
         ("CACHE__MAX_BYTES", "0"),
-        ("CACHE__KEEP_EVALUATIONS", "false"),
         ("CACHE__SYMMETRY", "false"),
         ("INFERENCE__PRECISION", "fp32"),
         ("PLAY__THREADS", "2"),
