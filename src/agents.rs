@@ -1,24 +1,17 @@
-//! From settings to the rules, and to the agents that play by them.
+//! From settings to the agents that play by them.
 
 use std::sync::Arc;
 
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
-    games::quoridor::Quoridor,
     search::{RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 
 use crate::{
-    exit::failed,
     settings::{self, Opponent, Settings},
+    shipped::Facts,
 };
-
-/// The rules of the settings.
-pub(crate) fn rules(settings: &Settings) -> anyhow::Result<Quoridor> {
-    let game = &settings.game;
-    Quoridor::new(game.board_size.into(), game.max_walls.into(), game.max_steps).map_err(failed)
-}
 
 /// What games are played with, and what that is called.
 pub(crate) fn terms(settings: &Settings) -> Terms {
@@ -38,9 +31,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
     };
     let noise = RootNoise {
         epsilon: search.noise_epsilon,
-        alpha: search
-            .noise_alpha
-            .unwrap_or_else(|| auto_alpha(settings.game.board_size.into(), settings.game.max_walls.into())),
+        alpha: search.noise_alpha.unwrap_or_else(|| auto_alpha(Facts::of(settings).typical_actions)),
     };
     PlaySettings {
         search: SearchParams {
@@ -59,21 +50,23 @@ fn play_settings(settings: &Settings) -> PlaySettings {
     }
 }
 
-/// 10 / mean(3, W), where W is the number of wall actions of an empty board (contract of the trainer): 3 pawn moves and W walls
-/// are the extremes of a typical number of legal actions.
-fn auto_alpha(board_size: u32, max_walls: u32) -> f32 {
-    let walls = if max_walls == 0 { 0 } else { 2 * (board_size - 1).pow(2) };
-    10.0 / ((3 + walls) as f32 / 2.0)
+/// AlphaZero's rule: noise gets the narrower the more actions there are.
+fn auto_alpha(typical_actions: f32) -> f32 {
+    10.0 / typical_actions
 }
 
 #[cfg(test)]
 mod tests {
+    use selfplay_engine::games::quoridor::Quoridor;
+
     use super::*;
+    use crate::shipped::Shipped as _;
 
     #[test]
     fn the_automatic_alpha_is_the_trainers() {
-        assert_eq!(auto_alpha(5, 3), 10.0 / 17.5);
-        assert_eq!(auto_alpha(9, 10), 10.0 / 65.5);
-        assert_eq!(auto_alpha(9, 0), 10.0 / 1.5);
+        let alpha = |size, walls| auto_alpha(Quoridor::new(size, walls, None).unwrap().typical_actions());
+        assert_eq!(alpha(5, 3), 10.0 / 17.5);
+        assert_eq!(alpha(9, 10), 10.0 / 65.5);
+        assert_eq!(alpha(9, 0), 10.0 / 1.5);
     }
 }

@@ -3,11 +3,11 @@
 use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, StepOutcome};
 
 use crate::{
-    agents::rules,
     cli::CheckModelArgs,
     evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
     settings::Settings,
+    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -16,13 +16,16 @@ use crate::{
 /// # Errors
 /// When the settings, ONNX Runtime or the device cannot be used, so that nothing is known of the model.
 pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
-    let game = rules(settings)?;
-    let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings)?;
+    with_game!(AnyGame::of(settings)?, game => check(args, settings, &game))
+}
+
+fn check(args: &CheckModelArgs, settings: &Settings, game: &impl Shipped) -> anyhow::Result<Exit> {
+    let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings, game)?;
     let mut report = ModelReport::new(&args.file);
     let file = ModelFile::check(&args.file, args.sha256.as_deref(), &options.limits, &mut report);
     let checked = file
         .map_err(LoadError::from)
-        .and_then(|model| onnx::check_model(&runtime, &game, &model, &options, &mut report));
+        .and_then(|model| onnx::check_model(&runtime, game, &model, &options, &mut report));
     if let Err(LoadError::Device(error)) = checked {
         return Err(failed(error));
     }

@@ -248,6 +248,9 @@ struct RunFlags {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Play")]
 struct PlayFlags {
+    /// Which game is played; its rules are settings
+    #[arg(long, value_name = "NAME", value_parser = Words(choices("game.name")))]
+    game: Option<String>,
     /// Games in play at once: a number or "auto"
     #[arg(long, value_name = "N")]
     games_per_process: Option<String>,
@@ -383,6 +386,7 @@ impl Flags {
             ("--model-path", "model.path", text(&run.model_path)),
             ("--model-version", "model.version", text(&run.model_version)),
             ("--num-games", "play.num_games", text(&run.num_games)),
+            ("--game", "game.name", text(&play.game)),
             ("--games-per-process", "play.games_per_process", text(&play.games_per_process)),
             ("--mcts-worker-threads", "play.threads", text(&play.mcts_worker_threads)),
             ("--seed", "play.seed", text(&play.seed)),

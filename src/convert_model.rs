@@ -10,12 +10,12 @@ use anyhow::{Context as _, bail};
 use selfplay_actors::onnx::{self, LoadError, ModelFile, ModelReport, Precision, PrecisionRequest};
 
 use crate::{
-    agents::rules,
     check_model::table,
     cli::ConvertModelArgs,
     evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
     settings::Settings,
+    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -29,13 +29,16 @@ pub(crate) fn convert_model(args: &ConvertModelArgs, settings: &Settings) -> any
     if !matches!(precision, PrecisionRequest::Only(Precision::Int8 | Precision::Fp16)) {
         bail!("{precision} models are those that the trainer writes: choose --precision int8 or fp16");
     }
-    let game = rules(settings)?;
-    let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings)?;
+    with_game!(AnyGame::of(settings)?, game => convert(args, settings, &game))
+}
+
+fn convert(args: &ConvertModelArgs, settings: &Settings, game: &impl Shipped) -> anyhow::Result<Exit> {
+    let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings, game)?;
     let mut report = ModelReport::new(&args.file);
     let file = ModelFile::check(&args.file, None, &options.limits, &mut report);
     let checked = file
         .map_err(LoadError::from)
-        .and_then(|model| onnx::check_model(&runtime, &game, &model, &options, &mut report));
+        .and_then(|model| onnx::check_model(&runtime, game, &model, &options, &mut report));
     let report = report.skipping_the_rest("an earlier step refused the model");
     match checked {
         Err(LoadError::Device(error)) => return Err(failed(error)),

@@ -2,6 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::{
+    exit::{Exit, failed},
+    output::Opened,
+    settings::{EvaluatorKind, Settings},
+    shipped::Shipped,
+    sizes::{Sizes, buckets, gpu_options},
+    status::{DeviceFacts, DeviceStatus},
+};
 use anyhow::anyhow;
 use selfplay_actors::{
     batcher::ProbationLimits,
@@ -9,66 +17,49 @@ use selfplay_actors::{
     game::GamePlan,
     health::{HangLimits, Health},
     loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{
-        Device, FileLimits, GameDescription, LibrarySearch, LoadOptions, Provider, Runtime, device_of_thread,
-        probe_devices,
-    },
+    onnx::{Device, FileLimits, LibrarySearch, LoadOptions, Provider, Runtime, device_of_thread, probe_devices},
     root::Options,
     writer::Provenance,
 };
-use selfplay_engine::{
-    Game as _,
-    games::quoridor::{Quoridor, QuoridorEncoding},
-};
-
-use crate::{
-    agents::rules,
-    exit::{Exit, failed},
-    output::Opened,
-    settings::{EvaluatorKind, NetworkKind, Settings},
-    sizes::{Sizes, buckets, gpu_options},
-    status::{DeviceFacts, DeviceStatus},
-};
 
 /// How positions will be evaluated, settled before anything starts.
-pub(crate) struct Evaluation {
+pub(crate) struct Evaluation<G: Shipped> {
     /// Threads and batches.
     pub sizes: Sizes,
     /// What inference runs on, for people.
     pub device: String,
     /// The same for status and metrics, as models are loaded.
     pub device_facts: DeviceFacts,
-    source: Box<dyn ModelSource<Quoridor>>,
+    /// What files of games say which game it is.
+    game: Option<String>,
+    source: Box<dyn ModelSource<G>>,
 }
 
-impl Evaluation {
+impl<G: Shipped> Evaluation<G> {
     /// Finds ONNX Runtime and the device if a network is wanted.
     ///
     /// # Errors
     /// When they are not there, with what to do about it.
-    pub(crate) fn prepare(settings: &Settings) -> anyhow::Result<Self> {
-        let synthetic = |kind| Self::synthetic(settings, kind);
+    pub(crate) fn prepare(settings: &Settings, game: &G) -> anyhow::Result<Self> {
+        let synthetic = |kind| Ok(Self::synthetic(settings, game, kind));
         match settings.inference.evaluator {
             EvaluatorKind::Onnx => {
-                let Prepared { runtime, load, provider } = prepare_onnx(settings)?;
+                let Prepared { runtime, load, provider } = prepare_onnx(settings, game)?;
                 let sizes = Sizes::new(settings, &provider.actual);
                 let onnxruntime = runtime.version().to_owned();
-                let source = Box::new(OnnxSource::new(runtime, rules(settings)?, load));
+                let source = Box::new(OnnxSource::new(runtime, game.clone(), load));
                 let device_facts = DeviceFacts::new(&provider, sizes.inference_threads, &onnxruntime, source.placed());
-                Ok(Self { sizes, device: provider.actual_name(), device_facts, source })
+                Ok(Self { sizes, device: provider.actual_name(), device_facts, game: game.stored_title(), source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
         }
     }
 
-    fn synthetic(settings: &Settings, kind: SyntheticEvaluator) -> anyhow::Result<Self> {
+    fn synthetic(settings: &Settings, game: &G, kind: SyntheticEvaluator) -> Self {
         let sizes = Sizes::new(settings, &[Device::Cpu]);
-        let encoding = match settings.network.kind {
-            NetworkKind::Resnet => QuoridorEncoding::Resnet,
-            NetworkKind::Mlp => QuoridorEncoding::Mlp,
-        };
-        let source = SyntheticSource { kind, game: rules(settings)?, encoding, threads: sizes.inference_threads };
+        let encoding = game.encoding_for(settings.network.kind);
+        let source = SyntheticSource { kind, game: game.clone(), encoding, threads: sizes.inference_threads };
         let device_facts = DeviceFacts::fixed(DeviceStatus {
             requested: settings.inference.device.to_string(),
             actual: "none".to_owned(),
@@ -77,17 +68,18 @@ impl Evaluation {
             note: Some("the evaluator needs no network".to_owned()),
             onnxruntime: None,
         });
-        Ok(Self { sizes, device: "none, no network".to_owned(), device_facts, source: Box::new(source) })
+        let (device, game) = ("none, no network".to_owned(), game.stored_title());
+        Self { sizes, device, device_facts, game, source: Box::new(source) }
     }
 
     /// Everything the actor system needs.
     pub(crate) fn options(
         self,
         settings: &Settings,
-        plan: GamePlan<Quoridor>,
-        opened: Opened,
+        plan: GamePlan<G>,
+        opened: Opened<G>,
         origin: ModelOrigin,
-    ) -> Options<Quoridor> {
+    ) -> Options<G> {
         let health = Health::new(plan.stats.clone());
         Options {
             plan,
@@ -117,6 +109,7 @@ impl Evaluation {
             provenance: Provenance {
                 pid: std::process::id(),
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
+                game: self.game,
                 metrics_dir: settings.metrics.dir.clone(),
             },
             journal_keeps_games: settings.journal.enabled,
@@ -150,7 +143,7 @@ pub(crate) struct Prepared {
 }
 
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
-pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
+pub(crate) fn prepare_onnx(settings: &Settings, game: &impl Shipped) -> anyhow::Result<Prepared> {
     let requested = &settings.inference.device.0;
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
@@ -186,18 +179,9 @@ pub(crate) fn prepare_onnx(settings: &Settings) -> anyhow::Result<Prepared> {
         agreement_tolerance: settings.model.agreement_tolerance as f32,
         strict: settings.model.strict,
         precision: settings.inference.conversion(),
-        description: GameDescription { settings: format!("board_size {}", settings.game.board_size), recognise },
+        description: game.description(),
     };
     Ok(Prepared { runtime, load, provider })
-}
-
-/// What a model takes whose input has this shape, if it is a board of another size.
-fn recognise(shape: &[usize]) -> Option<String> {
-    (3..=9).find_map(|size| {
-        let game = Quoridor::new(size, 0, None).ok()?;
-        let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == shape)?;
-        Some(format!("a {size}x{size} {}", game.encoding_name(encoding)))
-    })
 }
 
 /// Which files may be models.

@@ -9,6 +9,7 @@
 //! - `settings`: what can be set, and from where
 //! - `telemetry`: the log
 //! - `cli`: the command line
+//! - `shipped`: the games, and which one is played
 //! - `agents`, `sizes`: from settings to players, threads and batches
 //! - `run`: what a daemon plays for
 //! - `siblings`: other daemons that play into the same output directory
@@ -58,6 +59,7 @@ mod report;
 mod run;
 mod service;
 mod settings;
+mod shipped;
 mod show;
 mod siblings;
 mod signals;

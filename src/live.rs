@@ -10,16 +10,12 @@ use std::{
 };
 
 use selfplay_actors::game::{GameHook, GameKey, GameNews};
-use selfplay_engine::{
-    Game as _, Outcome,
-    game::Notation as _,
-    games::quoridor::{Quoridor, QuoridorState},
-    replay::PlyRecord,
-};
+use selfplay_engine::{Outcome, game::board::Mark, replay::PlyRecord};
 use serde::Serialize;
 
 use crate::{
-    view::{BoardView, GameView, Ply, result_name, rounded},
+    shipped::Shipped,
+    view::{BoardView, GameView, Ply, RulesView, result_name, rounded},
     words::as_text,
 };
 
@@ -29,10 +25,9 @@ pub(crate) const MOST_RECENT: usize = 50;
 /// All games in play: `GET /v1/games`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct GamesInPlay {
-    /// Cells a side.
-    pub board_size: u8,
-    /// Walls of each player at the start.
-    pub max_walls: u8,
+    /// What is the same in all of them.
+    #[serde(flatten)]
+    pub rules: RulesView,
     /// How many there are, on all pages.
     pub total: usize,
     /// How many of them come before these.
@@ -62,6 +57,9 @@ pub(crate) struct GameInPlay {
     pub model: Option<i64>,
     /// What was played last.
     pub last: Option<String>,
+    /// Where that was, if moves are marked by shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_mark: Option<Mark>,
     /// The present position.
     #[serde(flatten)]
     pub board: BoardView,
@@ -93,25 +91,27 @@ pub(crate) struct RecentGame {
 
 /// Boards of games in play and of those that ended lately. All methods may be called from any thread.
 #[derive(Debug)]
-pub(crate) struct LiveGames {
-    game: Quoridor,
-    table: Mutex<Table>,
+pub(crate) struct LiveGames<G: Shipped> {
+    game: G,
+    table: Mutex<Table<G>>,
 }
 
-#[derive(Debug, Default)]
-struct Table {
+#[derive(Debug)]
+struct Table<G: Shipped> {
     /// By slot.
-    in_play: Vec<Option<InPlay>>,
+    in_play: Vec<Option<InPlay<G>>>,
     /// The newest last.
     recent: VecDeque<Arc<Finished>>,
 }
 
 #[derive(Debug)]
-struct InPlay {
+struct InPlay<G: Shipped> {
     seed: u64,
     index: u64,
     plies: Vec<Ply>,
-    state: QuoridorState,
+    state: G::State,
+    /// The position before the last ply.
+    before: G::State,
 }
 
 #[derive(Debug)]
@@ -123,14 +123,14 @@ struct Finished {
     unix: f64,
 }
 
-impl LiveGames {
+impl<G: Shipped> LiveGames<G> {
     /// Of games by these rules; none yet.
-    pub(crate) fn new(game: Quoridor) -> Arc<Self> {
-        Arc::new(Self { game, table: Mutex::default() })
+    pub(crate) fn new(game: G) -> Arc<Self> {
+        Arc::new(Self { game, table: Mutex::new(Table { in_play: Vec::new(), recent: VecDeque::new() }) })
     }
 
     /// Takes note of games, for [`selfplay_actors::game::GamePlan::hook`].
-    pub(crate) fn hook(self: &Arc<Self>) -> GameHook<Quoridor> {
+    pub(crate) fn hook(self: &Arc<Self>) -> GameHook<G> {
         let live = self.clone();
         Arc::new(move |key, news| match news {
             GameNews::Begun(plies) => live.begun(key, plies),
@@ -139,8 +139,9 @@ impl LiveGames {
         })
     }
 
-    fn begun(&self, key: GameKey, plies: &[PlyRecord<Quoridor>]) {
-        let mut game = InPlay { seed: key.seed, index: key.index, plies: Vec::new(), state: self.game.start() };
+    fn begun(&self, key: GameKey, plies: &[PlyRecord<G>]) {
+        let (state, before) = (self.game.start(), self.game.start());
+        let mut game = InPlay { seed: key.seed, index: key.index, plies: Vec::new(), state, before };
         plies.iter().for_each(|ply| game.add(&self.game, Ply::of(&self.game, ply)));
         let mut table = self.table();
         if table.in_play.len() <= key.slot {
@@ -149,7 +150,7 @@ impl LiveGames {
         table.in_play[key.slot] = Some(game);
     }
 
-    fn played(&self, key: GameKey, plies: &[PlyRecord<Quoridor>]) {
+    fn played(&self, key: GameKey, plies: &[PlyRecord<G>]) {
         let Some(ply) = plies.last().map(|ply| Ply::of(&self.game, ply)) else { return };
         let mut table = self.table();
         let game = table.in_play.get_mut(key.slot).and_then(Option::as_mut);
@@ -179,7 +180,10 @@ impl LiveGames {
             let table = self.table();
             let games = table.in_play.iter().enumerate().filter_map(|(slot, game)| Some((slot, game.as_ref()?)));
             let page = games.clone().skip(offset).take(limit);
-            let page = page.map(|(slot, game)| (slot, game.seed, game.index, game.state, game.plies.last().copied()));
+            let page = page.map(|(slot, game)| {
+                let last = game.plies.last().map(|&ply| (ply, game.before.clone()));
+                (slot, game.seed, game.index, game.state.clone(), last)
+            });
             (games.count(), page.collect())
         };
         let games = now.into_iter().map(|(slot, seed, index, state, last)| GameInPlay {
@@ -188,13 +192,13 @@ impl LiveGames {
             seed,
             ply: self.game.ply(&state) as usize,
             to_move: self.game.side_to_move(&state).index(),
-            value: last.and_then(|ply| ply.value_for_first()).map(rounded),
-            model: last.map(|ply| ply.model),
-            last: last.map(|ply| self.game.action_name(ply.action)),
-            board: BoardView::of(&self.game, &state),
+            value: last.as_ref().and_then(|(ply, _)| ply.value_for_first()).map(rounded),
+            model: last.as_ref().map(|(ply, _)| ply.model),
+            last: last.as_ref().map(|(ply, _)| self.game.action_name(ply.action)),
+            last_mark: last.and_then(|(ply, before)| self.game.mark_view(&before, ply.action)),
+            board: self.game.board_view(&state),
         });
-        let (board_size, max_walls) = (self.game.board_size(), self.game.max_walls());
-        GamesInPlay { board_size, max_walls, total, offset, games: games.collect() }
+        GamesInPlay { rules: self.game.rules_view(), total, offset, games: games.collect() }
     }
 
     /// Whether games were ever in play in `slot`.
@@ -226,18 +230,19 @@ impl LiveGames {
         Some(GameView::new(&self.game, seed, index, &game.plies, Some(game.outcome)))
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, Table<G>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl InPlay {
+impl<G: Shipped> InPlay<G> {
     fn is(&self, key: GameKey) -> bool {
         (self.seed, self.index) == (key.seed, key.index)
     }
 
-    fn add(&mut self, game: &Quoridor, ply: Ply) {
+    fn add(&mut self, game: &G, ply: Ply) {
         self.plies.push(ply);
+        self.before.clone_from(&self.state);
         game.play(&mut self.state, ply.action);
     }
 }

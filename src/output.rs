@@ -4,7 +4,7 @@ use std::{error::Error as _, fs, io, os::unix::fs::MetadataExt as _, path::Path,
 
 use selfplay_actors::{game::ResumedGame, games::Quota, writer::Output};
 use selfplay_engine::{
-    games::quoridor::Quoridor,
+    Game,
     journal::{Recovered, SessionOptions, open_session, restore_plies},
     replay::{ReplayStore, SessionId, StemClock, StoreError},
 };
@@ -15,11 +15,11 @@ use crate::{exit::failed, settings::Settings};
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// The output directory, opened, with what earlier processes left there.
-pub(crate) struct Opened {
+pub(crate) struct Opened<G: Game> {
     /// For the writer.
     pub output: Output,
     /// Games to go on with.
-    pub resumable: Vec<ResumedGame<Quoridor>>,
+    pub resumable: Vec<ResumedGame<G>>,
     /// Which games to play.
     pub quota: Quota,
 }
@@ -29,13 +29,13 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// When a directory cannot be used.
-pub(crate) fn open(
+pub(crate) fn open<G: Game>(
     settings: &Settings,
     dir: &Path,
-    game: Quoridor,
+    game: &G,
     seed: u64,
     limit: Option<u64>,
-) -> anyhow::Result<Opened> {
+) -> anyhow::Result<Opened<G>> {
     let session = SessionId::of_this_process();
     let store = ReplayStore::open(dir, session).map_err(|error| explained(dir, error))?;
     let Recovered { journal, unfinished, next_index: first_index, not_before_ms, report } = open_session(
@@ -57,7 +57,7 @@ pub(crate) fn open(
 
     let mut resumable = Vec::with_capacity(unfinished.len());
     for left in unfinished {
-        match restore_plies(&game, &left.plies) {
+        match restore_plies(game, &left.plies) {
             Ok(plies) => resumable.push(ResumedGame {
                 number: left.number,
                 seed: left.seed,

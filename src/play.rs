@@ -16,10 +16,10 @@ use selfplay_actors::{
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::{games::quoridor::Quoridor, journal::Journal};
+use selfplay_engine::{Game, journal::Journal};
 
 use crate::{
-    agents::{rules, terms},
+    agents::terms,
     auto_games,
     control::Steering,
     evaluation::Evaluation,
@@ -36,6 +36,7 @@ use crate::{
     run::RunStatus,
     service::{Service, Watched},
     settings::{LogFormat, Settings},
+    shipped::{AnyGame, Shipped, with_game},
     siblings::{Card, Presence},
     signals::Signals,
     sizes::{games_that_fit, memory, memory_limit},
@@ -48,34 +49,39 @@ use crate::{
 /// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
 /// `origin`: where they came from, to read them again.
 pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
+    with_game!(AnyGame::of(settings)?, game => play_game(settings, game, origin, signals))
+}
+
+fn play_game<G: Shipped>(settings: &Settings, game: G, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
     selfplay_actors::faults::prepare().map_err(failed)?;
     let started = Instant::now();
     let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     let may_move = !origin.resolved.is_chosen("http.listen");
     let listening = http::Listening::bind(&settings.http, may_move)?;
-    let evaluation = Evaluation::prepare(settings)?;
-    let game = rules(settings)?;
+    let evaluation = Evaluation::prepare(settings, &game)?;
     let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
     let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
     let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
-    let opened = output::open(settings, dir, game, seed, batch_games)?;
+    let opened = output::open(settings, dir, &game, seed, batch_games)?;
     let left_behind = opened.resumable.len() as u64;
     let stats = Arc::new(Stats::default());
-    let live = LiveGames::new(game);
+    let live = LiveGames::new(game.clone());
+    let hook = if settings.play.trace { both(live.hook(), print_ply(game.clone())) } else { live.hook() };
     let plan = GamePlan {
-        game,
+        game: game.clone(),
         terms: terms(settings),
         seed,
         journal: opened.output.journal.clone(),
         stats: stats.clone(),
-        hook: Some(if settings.play.trace { both(live.hook(), print_ply(game)) } else { live.hook() }),
+        hook: Some(hook),
         thrifty: Arc::default(),
     };
-    let run = RunStatus::of(settings, dir);
+    let run = RunStatus::of(settings, dir, game.title());
     let sizes = evaluation.sizes;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         run = run.name,
+        game = run.game,
         seed,
         settings = settings.games_hash(),
         device = evaluation.device,
@@ -187,8 +193,8 @@ fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> 
     Arc::new(move || exporter.render())
 }
 
-fn run_until_stopped(
-    options: Options<Quoridor>,
+fn run_until_stopped<G: Game>(
+    options: Options<G>,
     settings: &Settings,
     origin: Origin,
     signals: Signals,

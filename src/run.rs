@@ -11,6 +11,9 @@ use crate::settings::{EvaluatorKind, Settings};
 pub(crate) struct RunStatus {
     /// What the run is called.
     pub name: String,
+    /// Which game is played, with its parameters.
+    #[serde(default)]
+    pub game: String,
     /// Where finished games go.
     pub output_dir: String,
     /// Where models come from: a file or a directory; `null` without models.
@@ -18,8 +21,8 @@ pub(crate) struct RunStatus {
 }
 
 impl RunStatus {
-    /// By `settings`, for games that go to `dir`.
-    pub(crate) fn of(settings: &Settings, dir: &Path) -> Self {
+    /// By `settings`, for games of `game` that go to `dir`.
+    pub(crate) fn of(settings: &Settings, dir: &Path, game: String) -> Self {
         let model = &settings.model;
         let followed = model.source.as_ref().or(model.latest_yaml.as_ref()).filter(|_| settings.daemon.continuous);
         let fixed = model.path.as_ref().filter(|_| !settings.daemon.continuous);
@@ -28,6 +31,7 @@ impl RunStatus {
         let dir = absolute(dir);
         Self {
             name: settings.run.name.clone().unwrap_or_else(|| name_of(&dir)),
+            game,
             output_dir: dir.display().to_string(),
             model_source: followed.or(fixed).map(|source| absolute(source).display().to_string()),
         }

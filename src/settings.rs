@@ -56,8 +56,18 @@ pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
 pub(crate) struct Settings {
     /// What the run is called.
     pub run: RunSettings,
-    /// The rules.
+    /// Which game is played, and the rules of Quoridor.
     pub game: GameSettings,
+    /// The rules of m,n,k.
+    pub mnk: MnkSettings,
+    /// The rules of Connect Four.
+    pub connect_four: ConnectFourSettings,
+    /// The rules of Othello.
+    pub othello: OthelloSettings,
+    /// The rules of Hex.
+    pub hex: HexSettings,
+    /// The rules of Breakthrough.
+    pub breakthrough: BreakthroughSettings,
     /// The network where there is no model to look at.
     pub network: NetworkSettings,
     /// How moves are searched and chosen.
@@ -86,16 +96,84 @@ pub(crate) struct Settings {
     pub log: LogSettings,
 }
 
-/// `[game]`: the rules.
+/// `[game]`: which game is played, and the rules of Quoridor.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GameSettings {
+    /// Which one.
+    pub name: GameName,
     /// Cells per side, 3..=9.
     pub board_size: u8,
     /// Walls each player starts with, 0..=64.
     pub max_walls: u8,
     /// Plies of both players after which the game is a draw, ≥ 1; `None` for no limit.
     pub max_steps: Option<u32>,
+}
+
+/// The games.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GameName {
+    /// See the game's own module in the engine.
+    Quoridor,
+    TicTacToe,
+    Mnk,
+    ConnectFour,
+    Othello,
+    Hex,
+    Breakthrough,
+}
+
+/// `[mnk]`: the rules of m,n,k.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MnkSettings {
+    /// Columns, 2..=19.
+    pub m: u32,
+    /// Rows, 2..=19.
+    pub n: u32,
+    /// Stones in a row that win, 2 to the longer side.
+    pub k: u32,
+}
+
+/// `[connect_four]`: the rules of Connect Four.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectFourSettings {
+    /// Rows, 2..=8.
+    pub rows: u32,
+    /// Columns, 2..=8.
+    pub columns: u32,
+    /// Stones in a line that win, 2 to the longer side.
+    pub length: u32,
+}
+
+/// `[othello]`: the rules of Othello.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OthelloSettings {
+    /// Squares a side: 4, 6 or 8.
+    pub size: u32,
+}
+
+/// `[hex]`: the rules of Hex.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HexSettings {
+    /// Cells a side, 3..=13.
+    pub size: u32,
+    /// The second player may take over the first stone.
+    pub swap: bool,
+}
+
+/// `[breakthrough]`: the rules of Breakthrough.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BreakthroughSettings {
+    /// Rows, 4..=8.
+    pub rows: u32,
+    /// Columns, 4..=8.
+    pub columns: u32,
 }
 
 /// `[run]`: what people call what the daemon plays for.
@@ -450,14 +528,30 @@ impl Settings {
         self.search.leaf_parallelism.unwrap_or_else(automatic)
     }
 
+    /// The parameters of the game that is played.
+    fn rules(&self) -> serde_json::Value {
+        let GameSettings { name, board_size, max_walls, max_steps } = &self.game;
+        match name {
+            GameName::Quoridor => {
+                serde_json::json!({ "board_size": board_size, "max_walls": max_walls, "max_steps": max_steps })
+            }
+            GameName::TicTacToe => serde_json::json!({}),
+            GameName::Mnk => serde_json::json!(self.mnk),
+            GameName::ConnectFour => serde_json::json!(self.connect_four),
+            GameName::Othello => serde_json::json!(self.othello),
+            GameName::Hex => serde_json::json!(self.hex),
+            GameName::Breakthrough => serde_json::json!(self.breakthrough),
+        }
+    }
+
     /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
     /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Symmetry and the
     /// network's precision do.
     pub(crate) fn games_hash(&self) -> String {
         let search = SearchSettings { leaf_parallelism: Some(self.leaf_parallelism()), ..self.search.clone() };
         let mut determining = serde_json::json!({
-            "game": "quoridor",
-            "rules": self.game,
+            "game": self.game.name,
+            "rules": self.rules(),
             "search": search,
             "agent": self.play.agent,
             "p2": self.play.p2,

@@ -2,12 +2,14 @@
 //!
 //! - [`game`]: a game read back, checked against the rules
 //! - [`text`]: a game in the terminal
-//! - [`svg`]: a game as a picture
+//! - [`svg`]: a game of Quoridor as a picture
+//! - [`shapes`]: a game of any other kind as a picture
 //! - [`summary`]: a table of many games
 
 mod game;
+mod shapes;
 mod summary;
-mod svg;
+pub(crate) mod svg;
 mod text;
 
 use std::{
@@ -18,8 +20,15 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-use self::game::ShownGame;
-use crate::{cli::ShowArgs, exit::Exit, streams::Printer};
+use selfplay_engine::replay::ReadGame;
+
+pub(crate) use self::{game::ShownGame, shapes::picture};
+use crate::{
+    cli::ShowArgs,
+    exit::Exit,
+    shipped::{Shipped, with_game},
+    streams::Printer,
+};
 
 /// Shows what `args` ask for.
 ///
@@ -34,21 +43,28 @@ pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     }
     let path = args.path.as_deref().context("name a game, or a directory of games")?;
     let path = game_file(path)?;
-    let game = ShownGame::open(&path).with_context(|| format!("failed to show {}", path.display()))?;
+    let what = || format!("failed to show {}", path.display());
+    let read = ReadGame::open(&path).with_context(what)?;
+    with_game!(game::rules_of(&read).with_context(what)?, rules => {
+        show_game(args, &path, &ShownGame::new(&read, rules).with_context(what)?)
+    })
+}
+
+fn show_game<G: Shipped>(args: &ShowArgs, path: &Path, game: &ShownGame<G>) -> anyhow::Result<Exit> {
     let positions = game.plies.len();
     let ply = args.ply.map(|ply| ply as usize);
     if let Some(ply) = ply {
         ensure!(ply <= positions, "--ply {ply}: the game has {positions} plies");
     }
     if let Some(file) = &args.svg {
-        let picture = svg::picture(&game, args.all, ply);
+        let picture = G::picture(game, args.all, ply);
         fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
         return Ok(Exit::Clean);
     }
     let shown = if args.all { 0..=positions } else { ply.unwrap_or(positions)..=ply.unwrap_or(positions) };
     let mut out = BufWriter::new(Printer);
     writeln!(out, "{}", path.display())?;
-    text::print(&game, shown, &mut out)?;
+    text::print(game, shown, &mut out)?;
     out.flush()?;
     Ok(Exit::Clean)
 }

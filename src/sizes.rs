@@ -8,7 +8,7 @@ use selfplay_actors::{
     onnx::{BatchBuckets, Device, GpuOptions},
 };
 
-use crate::settings::Settings;
+use crate::{settings::Settings, shipped::Facts};
 
 /// Positions that a CPU evaluates at once: twice as many gain a hundredth on small boards, and take an eighth more memory on 9x9
 /// (docs/measurements/batches.md).
@@ -119,8 +119,6 @@ pub(crate) fn buckets(settings: &Settings) -> Option<BatchBuckets> {
 /// Bytes of a search tree's node beside its legal actions, and for each of those: a prior, and most of an edge.
 const NODE_BYTES: u64 = 200;
 const ACTION_BYTES: u64 = 6;
-/// Numbers per cell of the largest input, around the board as well: five planes of single precision.
-const PLANES: u64 = 5;
 
 /// Longest wait for a fuller batch.
 pub(crate) fn max_wait(settings: &Settings) -> std::time::Duration {
@@ -147,8 +145,7 @@ struct Footprint {
 impl Footprint {
     /// That of one process by these settings.
     fn of(settings: &Settings) -> Self {
-        let side = u64::from(settings.game.board_size);
-        let actions = side.pow(2) + 2 * (side - 1).pow(2);
+        let Facts { actions, inputs, .. } = Facts::of(settings);
         let games = u64::from(settings.play.games());
         let node = NODE_BYTES + ACTION_BYTES * actions;
         let sizes = Sizes::new(settings, &[Device::Cpu]);
@@ -156,7 +153,7 @@ impl Footprint {
         Self {
             trees: games.saturating_mul(simulations(settings)).saturating_mul(node),
             cache: if settings.cache.enabled() { settings.cache.max_bytes } else { 0 },
-            batches: positions.saturating_mul(PLANES * (2 * side + 3).pow(2) * size_of::<f32>() as u64),
+            batches: positions.saturating_mul(inputs * size_of::<f32>() as u64),
         }
     }
 
@@ -173,9 +170,8 @@ pub(crate) fn needed(settings: &Settings) -> u64 {
 
 /// Most simulations per move.
 fn simulations(settings: &Settings) -> u64 {
-    let side = u64::from(settings.game.board_size);
-    let actions = side.pow(2) + 2 * (side - 1).pow(2);
-    settings.search.mcts_n.map_or(u64::from(settings.search.mcts_k).saturating_mul(actions), u64::from)
+    let per_action = || u64::from(settings.search.mcts_k).saturating_mul(Facts::of(settings).actions);
+    settings.search.mcts_n.map_or_else(per_action, u64::from)
 }
 
 /// Memory that one process by these settings may have, in bytes; `None` where neither they nor the system say.

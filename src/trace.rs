@@ -1,13 +1,13 @@
 //! `--trace`: every ply as it is played.
 
 use selfplay_actors::game::{GameHook, each_ply};
-use selfplay_engine::{Game as _, game::Notation as _, games::quoridor::Quoridor, replay::PlyRecord};
+use selfplay_engine::{game::Notation, replay::PlyRecord};
 
 use crate::streams;
 
 /// Prints who played what, what the search thought of it, and the board after it.
-pub(crate) fn print_ply(game: Quoridor) -> GameHook<Quoridor> {
-    each_ply(move |index, plies: &[PlyRecord<Quoridor>]| {
+pub(crate) fn print_ply<G: Notation>(game: G) -> GameHook<G> {
+    each_ply(move |index, plies: &[PlyRecord<G>]| {
         let Some(last) = plies.last() else { return };
         let mut state = game.start();
         plies.iter().for_each(|ply| game.play(&mut state, ply.action));

@@ -2,14 +2,14 @@
 //! and the ground that `selfplayd show` draws on.
 
 use selfplay_engine::{
-    Action, Game as _, Outcome, Player,
-    game::Notation as _,
+    Action, Game, Outcome, Player,
+    game::board::{Board, Mark, Pieces},
     games::quoridor::{Cell, Orientation, Quoridor, QuoridorState},
     replay::{PlyRecord, Target},
 };
 use serde::Serialize;
 
-use crate::words::as_text;
+use crate::{shipped::Shipped, words::as_text};
 
 /// How many of a ply's moves are kept, the most visited first.
 pub(crate) const TOP_MOVES: usize = 5;
@@ -31,7 +31,7 @@ pub(crate) struct Ply {
 
 impl Ply {
     /// Of what self-play recorded.
-    pub(crate) fn of(game: &Quoridor, ply: &PlyRecord<Quoridor>) -> Self {
+    pub(crate) fn of<G: Game>(game: &G, ply: &PlyRecord<G>) -> Self {
         let &PlyRecord { player, action, model_version, root_value, .. } = ply;
         let top = top_moves(game, player, ply.targets.iter().copied());
         Self { player, action, model: model_version, value: Some(root_value), top }
@@ -49,7 +49,11 @@ impl Ply {
 }
 
 /// The largest of `targets`, which are in the network frame of `player`; equal ones in the order of their actions there.
-pub(crate) fn top_moves(game: &Quoridor, player: Player, targets: impl Iterator<Item = Target>) -> [Target; TOP_MOVES] {
+pub(crate) fn top_moves(
+    game: &impl Game,
+    player: Player,
+    targets: impl Iterator<Item = Target>,
+) -> [Target; TOP_MOVES] {
     const NONE: Target = Target { action: 0, visits: 0, probability: 0.0 };
     let mut top = [NONE; TOP_MOVES];
     for target in targets {
@@ -63,9 +67,39 @@ pub(crate) fn top_moves(game: &Quoridor, player: Player, targets: impl Iterator<
     top.map(|target| Target { action: game.turn_action(player, target.action), ..target })
 }
 
+/// What is the same in all positions of a game.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum RulesView {
+    /// A board of Quoridor, which readers know how to draw.
+    Quoridor {
+        /// Cells a side.
+        board_size: u8,
+        /// Walls of each player at the start.
+        max_walls: u8,
+    },
+    /// Any other.
+    Shapes {
+        /// Which game it is, with its parameters.
+        rules: String,
+        /// What its board looks like.
+        board: Board,
+    },
+}
+
 /// Where everything stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum BoardView {
+    /// On a board of Quoridor.
+    Quoridor(QuoridorView),
+    /// As shapes.
+    Shapes(Pieces),
+}
+
+/// Where everything stands on a board of Quoridor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct BoardView {
+pub(crate) struct QuoridorView {
     /// Row and column of each player's pawn, from 0; the first player's first. Rows count downwards.
     pub pawns: [[u8; 2]; 2],
     /// All walls.
@@ -85,7 +119,7 @@ pub(crate) struct WallView {
     pub o: char,
 }
 
-impl BoardView {
+impl QuoridorView {
     /// Of a position of `game`.
     pub(crate) fn of(game: &Quoridor, state: &QuoridorState) -> Self {
         let players = [Player::First, Player::Second];
@@ -113,8 +147,9 @@ pub(crate) struct GameView {
     /// The seed of the process that began it.
     #[serde(serialize_with = "as_text::serialize")]
     pub seed: u64,
-    /// Cells a side.
-    pub board_size: u8,
+    /// What is the same in all positions.
+    #[serde(flatten)]
+    pub rules: RulesView,
     /// Every ply, with the position before it; the last entry is the present position and has no action.
     pub plies: Vec<PlyView>,
     /// Who won: `first`, `second`, `draw`; `None` in play, or unknown.
@@ -130,6 +165,9 @@ pub(crate) struct PlyView {
     pub player: usize,
     /// What was played, such as `e2` or `e3h`.
     pub action: Option<String>,
+    /// Where that was, if moves are marked by shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
     /// Version of the newest model that had a say.
     pub model: Option<i64>,
     /// Value of the position by the search, from the view of the player to move.
@@ -146,6 +184,9 @@ pub(crate) struct PlyView {
 pub(crate) struct MoveView {
     /// The move.
     pub action: String,
+    /// Where that is, if moves are marked by shapes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
     /// Its visits; 0 for players that do not search.
     pub visits: u32,
     /// Its share of the policy.
@@ -154,7 +195,7 @@ pub(crate) struct MoveView {
 
 impl GameView {
     /// The game `index` under `seed` after `plies`, which must be legal.
-    pub(crate) fn new(game: &Quoridor, seed: u64, index: u64, plies: &[Ply], outcome: Option<Outcome>) -> Self {
+    pub(crate) fn new<G: Shipped>(game: &G, seed: u64, index: u64, plies: &[Ply], outcome: Option<Outcome>) -> Self {
         let mut state = game.start();
         let mut views: Vec<_> = plies
             .iter()
@@ -164,10 +205,11 @@ impl GameView {
                     ply: number,
                     player: ply.player.index(),
                     action: Some(game.action_name(ply.action)),
+                    mark: game.mark_view(&state, ply.action),
                     model: Some(ply.model),
                     value: ply.value.map(rounded),
-                    top: ply.top().map(|top| move_view(game, top)).collect(),
-                    board: BoardView::of(game, &state),
+                    top: ply.top().map(|top| move_view(game, &state, top)).collect(),
+                    board: game.board_view(&state),
                 };
                 game.play(&mut state, ply.action);
                 view
@@ -177,17 +219,19 @@ impl GameView {
             ply: plies.len(),
             player: game.side_to_move(&state).index(),
             action: None,
+            mark: None,
             model: None,
             value: None,
             top: Vec::new(),
-            board: BoardView::of(game, &state),
+            board: game.board_view(&state),
         });
-        Self { game: index, seed, board_size: game.board_size(), plies: views, result: outcome.map(result_name) }
+        Self { game: index, seed, rules: game.rules_view(), plies: views, result: outcome.map(result_name) }
     }
 }
 
-fn move_view(game: &Quoridor, top: &Target) -> MoveView {
-    MoveView { action: game.action_name(top.action), visits: top.visits, share: rounded(top.probability) }
+fn move_view<G: Shipped>(game: &G, state: &G::State, top: &Target) -> MoveView {
+    let mark = game.mark_view(state, top.action);
+    MoveView { action: game.action_name(top.action), mark, visits: top.visits, share: rounded(top.probability) }
 }
 
 /// With four digits after the point.
@@ -206,6 +250,7 @@ pub(crate) fn result_name(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use selfplay_engine::game::Notation as _;
     use serde_json::json;
 
     use super::*;
@@ -250,7 +295,7 @@ mod tests {
         let plies = [ply(Player::First, "a1v", 0.5, "b2"), ply(Player::Second, "b2", -0.25, "b2")];
         let view = serde_json::to_value(GameView::new(&game, 7, 12, &plies, None)).unwrap();
         let expected = json!({
-            "game": 12, "seed": "7", "board_size": 3, "result": null,
+            "game": 12, "seed": "7", "board_size": 3, "max_walls": 1, "result": null,
             "plies": [
                 { "ply": 0, "player": 0, "action": "a1v", "model": 4, "value": 0.5,
                   "top": [{ "action": "b2", "visits": 6, "share": 0.75 }],

@@ -9,6 +9,13 @@ use std::{
     },
 };
 
+use crate::{
+    agents::terms,
+    evaluation::Evaluation,
+    output::{self, Opened},
+    settings::Settings,
+    shipped::Shipped,
+};
 use anyhow::{Context as _, bail};
 use selfplay_actors::{
     game::{GameHook, GamePlan},
@@ -16,28 +23,21 @@ use selfplay_actors::{
     root::{Ending, Options},
     stats::Stats,
 };
-use selfplay_engine::games::quoridor::Quoridor;
-
-use crate::{
-    agents::{rules, terms},
-    evaluation::Evaluation,
-    output::{self, Opened},
-    settings::Settings,
-};
 
 /// A directory, counters, and everything settled that does not depend on where models come from.
-pub(crate) struct Ground {
-    opened: Opened,
+pub(crate) struct Ground<G: Shipped> {
+    opened: Opened<G>,
     pub(crate) stats: Arc<Stats>,
-    plan: GamePlan<Quoridor>,
-    pub(crate) evaluation: Evaluation,
+    plan: GamePlan<G>,
+    pub(crate) evaluation: Evaluation<G>,
 }
 
-impl Ground {
-    pub(crate) fn new(dir: &Path, settings: &Settings, games: Option<u64>) -> anyhow::Result<Self> {
+impl<G: Shipped> Ground<G> {
+    pub(crate) fn new(dir: &Path, settings: &Settings, game: G, games: Option<u64>) -> anyhow::Result<Self> {
         let stats = Arc::new(Stats::default());
-        let (game, seed) = (rules(settings)?, settings.play.seed.unwrap_or(0));
-        let opened = output::open(settings, dir, game, seed, games)?;
+        let seed = settings.play.seed.unwrap_or(0);
+        let opened = output::open(settings, dir, &game, seed, games)?;
+        let evaluation = Evaluation::prepare(settings, &game)?;
         let plan = GamePlan {
             game,
             terms: terms(settings),
@@ -47,15 +47,15 @@ impl Ground {
             hook: None,
             thrifty: Arc::default(),
         };
-        Ok(Self { opened, stats, plan, evaluation: Evaluation::prepare(settings)? })
+        Ok(Self { opened, stats, plan, evaluation })
     }
 
     /// Calls `hook` at every move of the games.
-    pub(super) fn watch(&mut self, hook: GameHook<Quoridor>) {
+    pub(super) fn watch(&mut self, hook: GameHook<G>) {
         self.plan.hook = Some(hook);
     }
 
-    pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<Quoridor> {
+    pub(crate) fn options(self, settings: &Settings, origin: ModelOrigin) -> Options<G> {
         self.evaluation.options(settings, self.plan, self.opened, origin)
     }
 }

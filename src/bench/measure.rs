@@ -16,13 +16,18 @@ use selfplay_actors::{
     root::{Controller, run},
     stats::{Snapshot, Stats},
 };
-use selfplay_engine::games::quoridor::Quoridor;
+use selfplay_engine::Game;
 
 use super::{
     ground::{Ground, check_ending, in_temporary_dir},
     process::{Resident, Threads, Usage, forget_peak},
 };
-use crate::{report::Rates, settings::Settings, sizes::Sizes};
+use crate::{
+    report::Rates,
+    settings::Settings,
+    shipped::{AnyGame, Shipped, with_game},
+    sizes::Sizes,
+};
 
 /// Share of a measurement that is played before it counts: games must be spread over all their plies.
 const WARM_UP: f64 = 0.25;
@@ -113,7 +118,7 @@ struct Marks {
 }
 
 impl Marks {
-    fn hook(self: Arc<Self>, stats: Arc<Stats>, games: Option<u64>) -> GameHook<Quoridor> {
+    fn hook<G: Game>(self: Arc<Self>, stats: Arc<Stats>, games: Option<u64>) -> GameHook<G> {
         Arc::new(move |_, news| match news {
             GameNews::Begun(_) => {
                 self.first.get_or_init(|| Sample::now(&stats));
@@ -153,9 +158,13 @@ impl Window {
 
 /// Plays with the fixed model of `settings`, in a directory that is removed afterwards.
 pub(crate) fn measure(settings: &Settings, until: Until) -> anyhow::Result<Window> {
+    with_game!(AnyGame::of(settings)?, game => measure_game(settings, game, until))
+}
+
+fn measure_game(settings: &Settings, game: impl Shipped, until: Until) -> anyhow::Result<Window> {
     in_temporary_dir(|dir| {
         forget_peak();
-        let mut ground = Ground::new(dir, settings, until.games())?;
+        let mut ground = Ground::new(dir, settings, game, until.games())?;
         let (stats, sizes) = (ground.stats.clone(), ground.evaluation.sizes);
         let marks = Arc::new(Marks::default());
         ground.watch(marks.clone().hook(stats.clone(), until.games()));

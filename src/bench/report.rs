@@ -1,5 +1,7 @@
 //! The result of a measurement, as a table or as JSON, alone or beside an earlier one.
 
+use std::fmt;
+
 use selfplay_actors::{
     onnx::Placement,
     stats::{Bucket, Distribution},
@@ -11,7 +13,14 @@ use super::{
     figures::Figures,
     text::short,
 };
-use crate::{cli::OutputArgs, evaluation::Evaluation, exit::Exit, settings::Settings, streams};
+use crate::{
+    cli::OutputArgs,
+    evaluation::Evaluation,
+    exit::Exit,
+    settings::{GameName, GameSettings, Settings},
+    shipped::{AnyGame, Facts, with_game},
+    streams,
+};
 
 /// What was measured with.
 #[derive(Clone, Debug, Serialize)]
@@ -19,9 +28,8 @@ pub(super) struct Setup {
     model: Option<String>,
     device: String,
     cores: usize,
-    board_size: u8,
-    max_walls: u8,
-    max_steps: Option<u32>,
+    #[serde(flatten)]
+    rules: Rules,
     /// Per move; `None` where they depend on the number of legal moves.
     simulations: Option<u32>,
     leaf_parallelism: u32,
@@ -34,17 +42,47 @@ pub(super) struct Setup {
     cache_max_entries: Option<u64>,
 }
 
+/// The rules that were played by.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+enum Rules {
+    Quoridor { board_size: u8, max_walls: u8, max_steps: Option<u32> },
+    Other { game: String },
+}
+
+impl Rules {
+    fn of(settings: &Settings) -> Self {
+        match settings.game.name {
+            GameName::Quoridor => {
+                let GameSettings { board_size, max_walls, max_steps, .. } = settings.game;
+                Self::Quoridor { board_size, max_walls, max_steps }
+            }
+            _ => Self::Other { game: Facts::of(settings).title },
+        }
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quoridor { board_size: side, max_walls, .. } => write!(f, "{side}x{side}, {max_walls} walls"),
+            Self::Other { game } => f.write_str(game),
+        }
+    }
+}
+
 impl Setup {
     /// That of `settings`; finds out about the device, and fails where there is none to be had.
     pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let Evaluation { sizes, device, .. } = Evaluation::prepare(settings)?;
+        let (sizes, device) = with_game!(AnyGame::of(settings)?, game => {
+            let Evaluation { sizes, device, .. } = Evaluation::prepare(settings, &game)?;
+            (sizes, device)
+        });
         Ok(Self {
             model: settings.model.path.as_ref().map(|path| path.display().to_string()),
             device,
             cores: sizes.cores,
-            board_size: settings.game.board_size,
-            max_walls: settings.game.max_walls,
-            max_steps: settings.game.max_steps,
+            rules: Rules::of(settings),
             simulations: settings.search.mcts_n,
             leaf_parallelism: settings.leaf_parallelism(),
             games_at_once: settings.play.games(),
@@ -64,10 +102,10 @@ impl Setup {
 
     /// In words.
     pub(super) fn text(&self) -> String {
-        let Self { board_size: side, max_walls, leaf_parallelism, games_at_once, inference_threads, .. } = self;
+        let Self { rules, leaf_parallelism, games_at_once, inference_threads, .. } = self;
         let simulations = self.simulations.map_or_else(String::new, |n| format!("n = {n}, "));
         format!(
-            "{side}x{side}, {max_walls} walls, {simulations}K = {leaf_parallelism}, {games_at_once} games; {}: \
+            "{rules}, {simulations}K = {leaf_parallelism}, {games_at_once} games; {}: \
              {inference_threads} inference threads, {} for games, batches of at most {}",
             self.device, self.game_threads, self.max_batch
         )

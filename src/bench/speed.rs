@@ -13,11 +13,11 @@ use super::{
     text::table,
 };
 use crate::{
-    agents::rules,
     cli::BenchArgs,
     evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
     settings::{EvaluatorKind, Settings},
+    shipped::{AnyGame, Shipped, with_game},
 };
 
 const NAME: &str = "speed";
@@ -81,9 +81,13 @@ pub(super) fn has_network(settings: &Settings) -> anyhow::Result<bool> {
 
 /// The network alone, on all inference threads, with batches of the largest size.
 fn ceiling(settings: &Settings, seconds: f64) -> anyhow::Result<Ceiling> {
-    let Prepared { runtime, load, provider: _ } = prepare_onnx(settings)?;
+    with_game!(AnyGame::of(settings)?, game => ceiling_of(settings, &game, seconds))
+}
+
+fn ceiling_of(settings: &Settings, game: &impl Shipped, seconds: f64) -> anyhow::Result<Ceiling> {
+    let Prepared { runtime, load, provider: _ } = prepare_onnx(settings, game)?;
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
-    let mut loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
+    let mut loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;
     let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
     let Loaded { devices, precision, .. } = loaded;
     Ok(Ceiling {

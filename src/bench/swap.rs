@@ -23,6 +23,7 @@ use crate::{
     cli::SwapArgs,
     exit::Exit,
     settings::{EvaluatorKind, Settings},
+    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -75,7 +76,8 @@ pub(crate) fn swap(args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit>
         bail!("bench swap needs a network: --model-path FILE");
     };
     say(&format!("{} swaps, one every {} s", args.swaps, args.every));
-    let report = in_temporary_dir(|dir| measure(dir, model, args, settings))?;
+    let report =
+        in_temporary_dir(|dir| with_game!(AnyGame::of(settings)?, game => measure(dir, model, args, settings, game)))?;
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
     streams::print(&text)?;
     Ok(Exit::Clean)
@@ -96,8 +98,14 @@ impl Publisher {
     }
 }
 
-fn measure(dir: &Path, model: &Path, args: &SwapArgs, settings: &Settings) -> anyhow::Result<Report> {
-    let ground = Ground::new(&dir.join("games"), settings, None)?;
+fn measure(
+    dir: &Path,
+    model: &Path,
+    args: &SwapArgs,
+    settings: &Settings,
+    game: impl Shipped,
+) -> anyhow::Result<Report> {
+    let ground = Ground::new(&dir.join("games"), settings, game, None)?;
     let model = model.canonicalize().with_context(|| format!("failed to find {}", model.display()))?;
     let publisher = Publisher { model: model.clone(), latest_yaml: dir.join("latest.yaml") };
     publisher.publish(0)?;

@@ -26,8 +26,8 @@ pub(super) const OF_A_DAEMON: [&str; 19] = [
 ];
 
 /// Flags that concern a model by itself.
-pub(super) const OF_A_MODEL: [&str; 6] =
-    ["--device", "--inference-threads", "--eval-batch-size", "--precision", "--log-format", "--log-level"];
+pub(super) const OF_A_MODEL: [&str; 7] =
+    ["--game", "--device", "--inference-threads", "--eval-batch-size", "--precision", "--log-format", "--log-level"];
 
 /// Whether a command has a use for a flag.
 pub(super) fn takes(command: &str, flag: &str) -> bool {

@@ -15,8 +15,11 @@ const NAMES: usize = 12;
 /// The games in play, as far as they are drawn here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Games {
-    board_size: u32,
-    max_walls: u32,
+    /// Of Quoridor.
+    board_size: Option<u32>,
+    max_walls: Option<u32>,
+    /// Of any other game.
+    rules: Option<String>,
     games: Vec<Game>,
 }
 
@@ -210,8 +213,11 @@ fn disk(status: &Status) -> String {
 /// The games in play, a line each.
 pub(super) fn games(games: &Games) -> String {
     let count = games.games.len();
-    let mut lines =
-        vec![format!("{count} games in play on {0}x{0} with {1} walls each", games.board_size, games.max_walls)];
+    let rules = match (games.board_size, games.max_walls, &games.rules) {
+        (Some(side), Some(walls), _) => format!("on {side}x{side} with {walls} walls each"),
+        (_, _, rules) => format!("of {}", rules.as_deref().unwrap_or("a game that is not named")),
+    };
+    let mut lines = vec![format!("{count} games in play {rules}")];
     if count > 0 {
         lines.push(format!("{:>6} {:>8} {:>5} {:>8} {:>7} {:>7}", "slot", "game", "ply", "to move", "value", "model"));
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::live::LiveGames;
+use crate::{live::LiveGames, shipped::Shipped};
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {
@@ -24,7 +24,7 @@ pub(crate) trait LiveView: Send + Sync {
     fn recent_game(&self, id: &str) -> Option<Value>;
 }
 
-impl LiveView for LiveGames {
+impl<G: Shipped> LiveView for LiveGames<G> {
     fn games(&self, offset: usize, limit: usize) -> Value {
         told(&Self::games(self, offset, limit))
     }

@@ -1,6 +1,6 @@
 //! Games that were played, told of as game actors do.
 
-use selfplay_engine::replay::GameRecord;
+use selfplay_engine::{games::quoridor::Quoridor, replay::GameRecord};
 use serde_json::json;
 
 use super::*;

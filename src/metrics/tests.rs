@@ -22,6 +22,7 @@ use crate::{
     bench::Ground,
     run::RunStatus,
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
+    shipped::AnyGame,
     status::{DeviceFacts, DeviceStatus, ThreadDevice, tests::SIZES},
 };
 
@@ -62,7 +63,12 @@ fn about() -> About {
         note: None,
         onnxruntime: None,
     });
-    let run = RunStatus { name: "first".to_owned(), output_dir: "/out".to_owned(), model_source: None };
+    let run = RunStatus {
+        name: "first".to_owned(),
+        game: "quoridor(board_size=5,max_walls=3)".to_owned(),
+        output_dir: "/out".to_owned(),
+        model_source: None,
+    };
     About { started: std::time::Instant::now(), batch: None, run, device, settings_hash }
 }
 
@@ -70,7 +76,8 @@ fn about() -> About {
 fn played() -> (Exporter, Arc<Stats>) {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings();
-    let ground = Ground::new(dir.path(), &settings, Some(GAMES)).unwrap();
+    let AnyGame::Quoridor(game) = AnyGame::of(&settings).unwrap() else { panic!("it is Quoridor") };
+    let ground = Ground::new(dir.path(), &settings, game, Some(GAMES)).unwrap();
     let stats = ground.stats.clone();
     let options = ground.options(&settings, ModelOrigin::Fixed { path: None, version: 7 });
     let monitor = Monitor::new(stats.clone(), SIZES, Box::new(|| None));

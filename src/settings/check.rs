@@ -1,11 +1,15 @@
 //! What must hold between values; what a single value may be is said by the table of keys.
 
+use selfplay_engine::games::ParameterError;
+
 use selfplay_actors::onnx::{Device, DeviceRequest, OpenVinoDevice};
 
+use super::keys::{GAMES, KEYS};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
-use super::{Agent, EvaluatorKind, Purpose, Settings};
+use super::{Agent, EvaluatorKind, GameName, Purpose, Settings};
+use crate::shipped::AnyGame;
 use crate::token::Token;
 
 /// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
@@ -46,6 +50,20 @@ fn missing(key: &str, remedy: &str) -> Mistake {
 }
 
 fn check_rules(settings: &Settings, entries: &Entries, found: &mut Found) {
+    warn_of_other_games(settings, entries, found);
+    if settings.game.name != GameName::Quoridor {
+        let refused = AnyGame::of(settings).err();
+        if let Some(ParameterError { game, name, allowed, .. }) =
+            refused.as_ref().and_then(|error| error.downcast_ref())
+        {
+            found.mistakes.push(entries.refuse(&format!("{game}.{name}"), allowed.clone()));
+        }
+        return;
+    }
+    // Of a game that is misspelt nothing is missing.
+    if entries.get("game.name").is_some_and(|entry| entry.value != "quoridor".into()) {
+        return;
+    }
     let needed = [
         ("game.board_size", "give the trainer's file with --config (quoridor.board_size), or set it in --settings"),
         ("game.max_walls", "give the trainer's file with --config (quoridor.max_walls), or set it in --settings"),
@@ -61,6 +79,22 @@ fn check_rules(settings: &Settings, entries: &Entries, found: &mut Found) {
             "game.max_walls = {} is more than the {room} walls that fit on the whole board",
             settings.game.max_walls
         ));
+    }
+}
+
+/// Rules of a game that is not played were probably meant for one that is.
+fn warn_of_other_games(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let name = serde_json::json!(settings.game.name);
+    for key in KEYS {
+        let section = match key.path.split_once('.') {
+            Some(("game", rule)) if rule != "name" => "quoridor",
+            Some((section, _)) if GAMES.contains(&section) => section,
+            _ => continue,
+        };
+        if name != section && entries.is_chosen(key.path) {
+            let source = entries.get(key.path).map_or("", |entry| entry.source.as_str());
+            found.warnings.push(format!("{} ({source}) has no effect with game.name = {name}", key.path));
+        }
     }
 }
 
@@ -199,7 +233,7 @@ fn warn_of_surprises(settings: &Settings, entries: &Entries, purpose: Purpose, f
              alphazero.mcts_n in the trainer's file, or search.mcts_n"
         ));
     }
-    if purpose == Purpose::Play && settings.game.max_steps.is_none() {
+    if purpose == Purpose::Play && settings.game.name == GameName::Quoridor && settings.game.max_steps.is_none() {
         found.warnings.push(
             "game.max_steps = \"none\": a game has no limit, and some may never end, such as those of players that walk to \
              and fro; set quoridor.max_steps in the trainer's file, or game.max_steps in --settings"

@@ -31,12 +31,27 @@ const fn open(path: &'static str, kind: Kind, word: &'static str) -> Key {
     Key { path, kind, open: Some(word), open_number: None }
 }
 
+/// The games, and what else has a section of rules by its name.
+pub(super) const GAMES: &[&str] = &["quoridor", "tic_tac_toe", "mnk", "connect_four", "othello", "hex", "breakthrough"];
+
 /// Every key, in the order of `configs/default.toml`.
 pub(super) const KEYS: &[Key] = &[
     open("run.name", Kind::Name, "auto"),
+    key("game.name", Kind::Choice(GAMES)),
     key("game.board_size", Kind::Int(3, 9)),
     key("game.max_walls", Kind::Int(0, 64)),
     Key { open_number: Some(-1), ..open("game.max_steps", Kind::Int(1, u32::MAX as i64), "none") },
+    key("mnk.m", Kind::Int(2, 19)),
+    key("mnk.n", Kind::Int(2, 19)),
+    key("mnk.k", Kind::Int(2, 19)),
+    key("connect_four.rows", Kind::Int(2, 8)),
+    key("connect_four.columns", Kind::Int(2, 8)),
+    key("connect_four.length", Kind::Int(2, 8)),
+    key("othello.size", Kind::Int(4, 8)),
+    key("hex.size", Kind::Int(3, 13)),
+    key("hex.swap", Kind::Flag),
+    key("breakthrough.rows", Kind::Int(4, 8)),
+    key("breakthrough.columns", Kind::Int(4, 8)),
     key("network.type", Kind::Choice(&["resnet", "mlp"])),
     // More simulations than these would overflow the indices of a search tree.
     open("search.mcts_n", Kind::Int(0, 10_000_000), "none"),
@@ -127,6 +142,18 @@ impl Key {
             _ => false,
         };
         if left_open { Some(ValueKind::Nil) } else { self.kind.accept(value) }
+    }
+}
+
+impl Key {
+    /// What is allowed, with the word that was most likely meant by a `value` that is not.
+    pub(super) fn allowed_instead_of(&self, value: &ValueKind) -> String {
+        let nearest = match (self.kind, value) {
+            (Kind::Choice(words), ValueKind::String(text)) => most_like(text, words.iter().copied()),
+            _ => None,
+        };
+        let hint = nearest.map(|nearest| format!("; did you mean {nearest:?}?")).unwrap_or_default();
+        format!("{self}{hint}")
     }
 }
 

@@ -217,7 +217,7 @@ fn typed(entries: &Entries, mistakes: &mut Vec<Mistake>) -> Settings {
         if let Some(entry) = entries.get(key.path) {
             match key.accept(&entry.value) {
                 Some(value) => accepted.set(key.path, value, entry.source.clone()),
-                None => mistakes.push(entries.refuse(key.path, key.to_string())),
+                None => mistakes.push(entries.refuse(key.path, key.allowed_instead_of(&entry.value))),
             }
         }
     }

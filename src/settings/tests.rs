@@ -147,7 +147,10 @@ fn each_layer_replaces_the_one_before() {
 fn the_trainers_file_as_of_the_snapshot() {
     let given = given().playable().trainer(TRAINER);
     let settings = given.settings();
-    assert_eq!(settings.game, GameSettings { board_size: 5, max_walls: 3, max_steps: Some(200) });
+    assert_eq!(
+        settings.game,
+        GameSettings { name: GameName::Quoridor, board_size: 5, max_walls: 3, max_steps: Some(200) }
+    );
     assert_eq!(settings.network.kind, NetworkKind::Resnet);
     assert_eq!((settings.search.mcts_n, settings.search.c_puct), (Some(300), 1.2));
     assert_eq!((settings.search.noise_epsilon, settings.search.noise_alpha), (0.3, None));
@@ -226,7 +229,10 @@ fn a_file_that_extends_others_is_read_with_them() {
          self_play: {parallel_games: 64, alphazero: {mcts_noise_epsilon: 0.5}}\nextend: null\n",
     );
     let settings = given.settings();
-    assert_eq!(settings.game, GameSettings { board_size: 5, max_walls: 3, max_steps: Some(100) });
+    assert_eq!(
+        settings.game,
+        GameSettings { name: GameName::Quoridor, board_size: 5, max_walls: 3, max_steps: Some(100) }
+    );
     assert_eq!((settings.search.mcts_n, settings.search.c_puct, settings.play.games()), (Some(200), 1.2, 64));
     assert_eq!(settings.search.noise_epsilon, 0.25, "what the file sets to null is not set");
     assert_eq!(given.source("search.c_puct"), "run/bases/b.yaml: alphazero.mcts_c_puct");

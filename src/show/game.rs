@@ -1,49 +1,41 @@
 //! A game read back from its files, checked against the rules.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use selfplay_engine::{
-    Action, ActionSet as _, Draw, Game as _, Outcome, Player,
-    games::quoridor::{Quoridor, QuoridorState},
+    Action, ActionSet as _, Draw, Game, Outcome, Player,
+    games::quoridor::Quoridor,
     replay::{GameMetadata, ReadGame, Target},
 };
 
-use crate::view::{Ply, top_moves};
+use crate::{
+    shipped::AnyGame,
+    view::{Ply, top_moves},
+};
 
 /// A game with its rules.
-pub(super) struct ShownGame {
+pub(crate) struct ShownGame<G: Game> {
     /// The YAML file.
     pub metadata: GameMetadata,
-    /// Board and walls; whatever its step limit was.
-    pub rules: Quoridor,
+    /// What it was played by; of Quoridor without the step limit.
+    pub rules: G,
     /// What was played; legal.
     pub plies: Vec<Ply>,
     /// How it ended.
     pub outcome: Outcome,
 }
 
-impl ShownGame {
-    /// Reads the game of an archive.
+impl<G: Game> ShownGame<G> {
+    /// What was read, as a game by `rules`.
     ///
     /// # Errors
-    /// When a file is missing or broken, holds no Quoridor game, or no actions, which other producers do not write.
-    pub(super) fn open(npz: &Path) -> anyhow::Result<Self> {
-        Self::new(&ReadGame::open(npz)?)
-    }
-
-    /// What was read, as a game.
-    ///
-    /// # Errors
-    /// As for [`Self::open`].
-    pub(super) fn new(read: &ReadGame) -> anyhow::Result<Self> {
-        let rules = rules_of(read)?;
+    /// When it holds no actions, which other producers do not write, or moves that are not legal.
+    pub(super) fn new(read: &ReadGame, rules: G) -> anyhow::Result<Self> {
         let plies = plies_of(read, &rules)?;
         Ok(Self { metadata: read.metadata.clone(), rules, plies, outcome: outcome_of(read) })
     }
 
     /// The position before ply `ply`; that of the end after the last one.
-    pub(super) fn state(&self, ply: usize) -> QuoridorState {
+    pub(super) fn state(&self, ply: usize) -> G::State {
         let mut state = self.rules.start();
         self.plies[..ply].iter().for_each(|ply| self.rules.play(&mut state, ply.action));
         state
@@ -69,8 +61,19 @@ pub(super) fn outcome_of(read: &ReadGame) -> Outcome {
     }
 }
 
-/// The rules, found from the shapes of the arrays: the policy's width fixes the board, the first input the walls.
-fn rules_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
+/// The rules that a game was played by.
+///
+/// # Errors
+/// When the files name a game that is not known here, or do not fit the one they name.
+pub(super) fn rules_of(read: &ReadGame) -> anyhow::Result<AnyGame> {
+    match &read.metadata.game {
+        Some(title) => AnyGame::titled(title),
+        None => quoridor_of(read).map(AnyGame::Quoridor),
+    }
+}
+
+/// The rules of Quoridor, found from the shapes of the arrays: the policy's width fixes the board, the first input the walls.
+fn quoridor_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
     for size in 3..=9 {
         let game = Quoridor::new(size, 0, None)?;
         if game.policy_size() != read.policy_size() {
@@ -89,8 +92,11 @@ fn rules_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
 }
 
 /// The actions played, checked against the rules, with what the search thought.
-fn plies_of(read: &ReadGame, game: &Quoridor) -> anyhow::Result<Vec<Ply>> {
+fn plies_of(read: &ReadGame, game: &impl Game) -> anyhow::Result<Vec<Ply>> {
     let stored = read.actions.as_ref().context("the file has no actions: it was not written by selfplayd")?;
+    if game.policy_size() != read.policy_size() {
+        bail!("the game has {} actions, and the policies have {}", game.policy_size(), read.policy_size());
+    }
     let mut state = game.start();
     let mut plies = Vec::with_capacity(stored.len());
     for (ply, &action) in stored.iter().enumerate() {

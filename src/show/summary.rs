@@ -15,9 +15,9 @@ use selfplay_engine::{
 
 use super::{
     archives,
-    game::{ShownGame, outcome_of},
+    game::{ShownGame, outcome_of, rules_of},
 };
-use crate::view::result_name;
+use crate::{shipped::with_game, view::result_name};
 
 /// First plies that are shown, and that make an opening.
 const OPENING: usize = 4;
@@ -63,6 +63,14 @@ fn name_of(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The first moves.
+fn opening(read: &ReadGame) -> anyhow::Result<Vec<String>> {
+    with_game!(rules_of(read)?, rules => {
+        let game = ShownGame::new(read, rules)?;
+        Ok(game.plies.iter().take(OPENING).map(|ply| game.rules.action_name(ply.action)).collect())
+    })
+}
+
 /// One game.
 struct Row {
     name: String,
@@ -83,10 +91,7 @@ impl Row {
             ReadGame::open(npz).map_err(|error| anyhow::anyhow!("failed to {:#}", anyhow::Error::from(error)))?;
         let GameMetadata { model_version, end_reason, .. } = &read.metadata;
         // Without actions there is no game to replay, but the rest can be told.
-        let game = read.actions.is_some().then(|| ShownGame::new(&read)).transpose()?;
-        let opening = game.map(|game| {
-            game.plies.iter().take(OPENING).map(|ply| game.rules.action_name(ply.action)).collect::<Vec<_>>()
-        });
+        let opening = read.actions.is_some().then(|| opening(&read)).transpose()?;
         let versions = read.model_versions.iter().flatten().copied();
         Ok(Self {
             name: name_of(npz),

@@ -6,13 +6,13 @@
 use std::fmt::Write as _;
 
 use selfplay_engine::{
-    Player,
+    Game, Player,
     game::Notation as _,
     games::quoridor::{Quoridor, QuoridorState},
 };
 
 use super::game::ShownGame;
-use crate::view::{BoardView, Ply, WallView};
+use crate::view::{Ply, QuoridorView, WallView};
 
 const CELL: f32 = 10.0;
 const GAP: f32 = 2.4;
@@ -40,7 +40,7 @@ text{fill:var(--muted);font-size:3.4px;text-anchor:middle}.cell{fill:var(--cell)
 
 /// Draws the position before ply `ply`, by default the last one, with what was played up to it; `all`: a sheet of all
 /// positions.
-pub(super) fn picture(game: &ShownGame, all: bool, ply: Option<usize>) -> String {
+pub(crate) fn picture(game: &ShownGame<Quoridor>, all: bool, ply: Option<usize>) -> String {
     if all { sheet(game) } else { record(game, ply.unwrap_or(game.plies.len())) }
 }
 
@@ -49,7 +49,7 @@ fn extent(game: &Quoridor) -> f32 {
 }
 
 /// Opens a picture of this size, to be seen at three times its units or less.
-fn open(width: f32, height: f32, title: &str) -> String {
+pub(super) fn open(width: f32, height: f32, title: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{:.0}\" role=\"img\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n",
@@ -58,20 +58,12 @@ fn open(width: f32, height: f32, title: &str) -> String {
 }
 
 /// One board with the trails of both pawns and the number of every wall and move.
-fn record(game: &ShownGame, ply: usize) -> String {
+fn record(game: &ShownGame<Quoridor>, ply: usize) -> String {
     let (rules, side) = (&game.rules, extent(&game.rules));
     let (width, top) = ((side + 2.0 * EDGE).max(LEAST_WIDTH), EDGE + 17.0);
     let height = top + side + EDGE + CURVE + 10.0;
-    let title = title(game);
-    let mut text = open(width, height, &title);
-    let (name, result) = title.split_once(": ").unwrap_or((&title, ""));
-    part(&mut text, format_args!("<text class=\"head\" x=\"{EDGE}\" y=\"6\">{name}</text>\n"));
-    part(&mut text, format_args!("<text class=\"line\" x=\"{EDGE}\" y=\"11\">{result}</text>\n"));
-    let at = if ply == game.plies.len() { String::new() } else { format!("before ply {ply}, ") };
-    let versions = format!("model {}", game.metadata.model_version);
-    let end = game.metadata.end_reason.as_deref().unwrap_or_default().replace('_', " ");
-    let line = format!("{at}{versions}{}{}", if end.is_empty() { "" } else { ", end: " }, escape(&end));
-    part(&mut text, format_args!("<text class=\"line\" x=\"{EDGE}\" y=\"15.5\">{line}</text>\n"));
+    let mut text = open(width, height, &title(game));
+    headed(&mut text, game, ply, EDGE);
 
     part(&mut text, format_args!("<g transform=\"translate({EDGE} {top})\">\n"));
     let state = game.state(ply);
@@ -82,17 +74,17 @@ fn record(game: &ShownGame, ply: usize) -> String {
         ideas(&mut text, rules, &state, next);
     }
     tracks.draw_walls(&mut text);
-    pawns(&mut text, &BoardView::of(rules, &state));
+    pawns(&mut text, &QuoridorView::of(rules, &state));
     tracks.draw_numbers(&mut text, &state);
     text += "</g>\n";
     part(&mut text, format_args!("<g transform=\"translate({EDGE} {})\">\n", top + side + EDGE));
-    curve(&mut text, game, ply, side);
+    curve(&mut text, &game.plies, ply, side);
     text += "</g>\n</svg>\n";
     text
 }
 
 /// All positions in rows.
-fn sheet(game: &ShownGame) -> String {
+fn sheet(game: &ShownGame<Quoridor>) -> String {
     let (rules, side) = (&game.rules, extent(&game.rules));
     let positions = game.plies.len() + 1;
     let (across, down) = (side + EDGE, side + EDGE + 5.0);
@@ -101,10 +93,10 @@ fn sheet(game: &ShownGame) -> String {
     let title = title(game);
     let mut text = open(width, height, &title);
     part(&mut text, format_args!("<text class=\"head\" x=\"{EDGE}\" y=\"7\">{title}</text>\n"));
-    let mut before: Option<BoardView> = None;
+    let mut before: Option<QuoridorView> = None;
     for number in 0..positions {
         let (x, y) = ((number % ROW) as f32 * across + EDGE, (number / ROW) as f32 * down + 12.0);
-        let board = BoardView::of(rules, &game.state(number));
+        let board = QuoridorView::of(rules, &game.state(number));
         part(&mut text, format_args!("<g transform=\"translate({x:.1} {y:.1})\">\n"));
         cells(&mut text, rules, false);
         let fresh = before.as_ref().and_then(|before| placed(before, &board));
@@ -124,17 +116,30 @@ fn sheet(game: &ShownGame) -> String {
     text
 }
 
-fn title(game: &ShownGame) -> String {
+/// The three lines above a board.
+pub(super) fn headed<G: Game>(text: &mut String, game: &ShownGame<G>, ply: usize, left: f32) {
+    let title = title(game);
+    let (name, result) = title.split_once(": ").unwrap_or((&title, ""));
+    part(text, format_args!("<text class=\"head\" x=\"{left}\" y=\"6\">{name}</text>\n"));
+    part(text, format_args!("<text class=\"line\" x=\"{left}\" y=\"11\">{result}</text>\n"));
+    let at = if ply == game.plies.len() { String::new() } else { format!("before ply {ply}, ") };
+    let versions = format!("model {}", game.metadata.model_version);
+    let end = game.metadata.end_reason.as_deref().unwrap_or_default().replace('_', " ");
+    let line = format!("{at}{versions}{}{}", if end.is_empty() { "" } else { ", end: " }, escape(&end));
+    part(text, format_args!("<text class=\"line\" x=\"{left}\" y=\"15.5\">{line}</text>\n"));
+}
+
+pub(super) fn title<G: Game>(game: &ShownGame<G>) -> String {
     let index = game.metadata.game_index.map_or_else(|| "Game".to_owned(), |index| format!("Game {index}"));
     format!("{index}: {} after {} plies", game.result(), game.plies.len())
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Adds to a picture; a string takes everything.
-fn part(text: &mut String, what: std::fmt::Arguments<'_>) {
+pub(super) fn part(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).ok();
 }
 
@@ -163,7 +168,7 @@ fn cells(text: &mut String, rules: &Quoridor, labels: bool) {
     }
 }
 
-fn pawns(text: &mut String, board: &BoardView) {
+fn pawns(text: &mut String, board: &QuoridorView) {
     for (player, [row, col]) in board.pawns.into_iter().enumerate() {
         let (x, y, down) = (middle(col), middle(row), if player == 0 { 1.0 } else { -1.0 });
         part(text, format_args!("<circle class=\"p{player}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\"/>"));
@@ -181,18 +186,17 @@ fn bar(text: &mut String, wall: WallView, class: &str, opacity: f32) {
 }
 
 /// The wall that stands in `after` only.
-fn placed(before: &BoardView, after: &BoardView) -> Option<WallView> {
+fn placed(before: &QuoridorView, after: &QuoridorView) -> Option<WallView> {
     after.walls.iter().copied().find(|wall| !before.walls.contains(wall))
 }
 
 /// What the search would play, the stronger the larger its share.
 fn ideas(text: &mut String, rules: &Quoridor, state: &QuoridorState, ply: &Ply) {
-    use selfplay_engine::Game as _;
-    let before = BoardView::of(rules, state);
+    let before = QuoridorView::of(rules, state);
     for top in ply.top() {
         let mut after = *state;
         rules.play(&mut after, top.action);
-        let (after, opacity) = (BoardView::of(rules, &after), 0.2 + 0.8 * top.probability);
+        let (after, opacity) = (QuoridorView::of(rules, &after), 0.2 + 0.8 * top.probability);
         match placed(&before, &after) {
             Some(wall) => bar(text, wall, "idea", opacity),
             None => {
@@ -212,11 +216,11 @@ struct Tracks {
 }
 
 impl Tracks {
-    fn of(game: &ShownGame, plies: usize) -> Self {
-        let mut board = BoardView::of(&game.rules, &game.state(0));
+    fn of(game: &ShownGame<Quoridor>, plies: usize) -> Self {
+        let mut board = QuoridorView::of(&game.rules, &game.state(0));
         let mut tracks = Self { trails: board.pawns.map(|start| vec![(0, start)]), walls: Vec::new() };
         for (number, ply) in game.plies[..plies].iter().enumerate() {
-            let after = BoardView::of(&game.rules, &game.state(number + 1));
+            let after = QuoridorView::of(&game.rules, &game.state(number + 1));
             match placed(&board, &after) {
                 Some(wall) => tracks.walls.push((number + 1, ply.player, wall)),
                 None => {
@@ -273,8 +277,8 @@ impl Tracks {
 }
 
 /// The search's value over the plies, first player's view, with the ply at hand.
-fn curve(text: &mut String, game: &ShownGame, ply: usize, width: f32) {
-    let Some(values) = game.plies.iter().map(Ply::value_for_first).collect::<Option<Vec<_>>>() else { return };
+pub(super) fn curve(text: &mut String, plies: &[Ply], ply: usize, width: f32) {
+    let Some(values) = plies.iter().map(Ply::value_for_first).collect::<Option<Vec<_>>>() else { return };
     let steps = values.len().saturating_sub(1).max(1) as f32;
     let (x, y) = (|at: usize| at as f32 / steps * width, |value: f32| (1.0 - value) / 2.0 * CURVE);
     let line: Vec<_> = values.iter().enumerate().map(|(at, &value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
@@ -299,16 +303,20 @@ fn curve(text: &mut String, game: &ShownGame, ply: usize, width: f32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::write_games;
+pub(super) mod tests {
+    use selfplay_engine::replay::ReadGame;
 
-    fn shown() -> ShownGame {
-        ShownGame::open(&write_games(1).archives[0]).unwrap()
+    use super::*;
+    use crate::{shipped::AnyGame, show::game::rules_of, testing::write_games};
+
+    fn shown() -> ShownGame<Quoridor> {
+        let read = ReadGame::open(&write_games(1).archives[0]).unwrap();
+        let AnyGame::Quoridor(rules) = rules_of(&read).unwrap() else { panic!("it is of Quoridor") };
+        ShownGame::new(&read, rules).unwrap()
     }
 
     /// What a reader of XML finds: every element closed, in order. Our pictures have no text that needs more.
-    fn is_well_formed(picture: &str) -> bool {
+    pub(in crate::show) fn is_well_formed(picture: &str) -> bool {
         let mut open = Vec::new();
         for tag in picture.split('<').skip(1).map(|tag| tag.split('>').next().unwrap()) {
             let name = tag.split([' ', '/']).next().unwrap();
@@ -328,7 +336,7 @@ mod tests {
         assert!(is_well_formed(&picture), "{picture}");
         assert_eq!(
             picture.matches("<g class=\"wall\">").count(),
-            BoardView::of(&game.rules, &game.state(game.plies.len())).walls.len()
+            QuoridorView::of(&game.rules, &game.state(game.plies.len())).walls.len()
         );
         assert!(picture.contains(&title(&game)) && !picture.contains("class=\"idea\""), "{picture}");
         assert_eq!(picture.matches("class=\"trail").count(), 2);

@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
 };
 
-use selfplay_engine::game::Notation as _;
+use selfplay_engine::game::Notation;
 
 use super::game::ShownGame;
 use crate::view::Ply;
@@ -19,7 +19,11 @@ const BAR: f32 = 24.0;
 ///
 /// # Errors
 /// When `out` does not take it.
-pub(super) fn print(game: &ShownGame, shown: RangeInclusive<usize>, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print<G: Notation>(
+    game: &ShownGame<G>,
+    shown: RangeInclusive<usize>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let result =
         game.metadata.result.map_or_else(|| "unknown".to_owned(), |result| format!("{result:?}").to_lowercase());
     writeln!(out, "{} plies, result {result}, model version {}", game.plies.len(), game.metadata.model_version)?;
@@ -37,7 +41,7 @@ pub(super) fn print(game: &ShownGame, shown: RangeInclusive<usize>, out: &mut im
 }
 
 /// The position before a ply, what the search thought of it and what was played.
-fn position(game: &ShownGame, number: usize, out: &mut impl Write) -> io::Result<()> {
+fn position<G: Notation>(game: &ShownGame<G>, number: usize, out: &mut impl Write) -> io::Result<()> {
     let ply = game.plies.get(number);
     let value =
         ply.and_then(|ply| ply.value).map(|value| format!(", the mover's value {value:+.3}")).unwrap_or_default();

@@ -11,7 +11,7 @@ use super::{
     raw::BatchRates,
     search::{Choice, Comparison, Knob, Pair},
 };
-use crate::bench::short;
+use crate::{bench::short, settings::GameName, shipped::Facts};
 
 /// How files of ours begin: only those are written over.
 const MARK: &str = "# Written by `selfplayd tune`";
@@ -181,10 +181,13 @@ impl Findings<'_> {
         let settings = &self.plan.settings;
         let model = settings.model.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let simulations = settings.search.mcts_n.map_or_else(String::new, |n| format!(", {n} simulations"));
-        let side = settings.game.board_size;
+        let rules = match settings.game.name {
+            GameName::Quoridor => format!("{0}x{0}", settings.game.board_size),
+            _ => Facts::of(settings).title,
+        };
         let mut comment = format!(
             "{MARK} {} for --settings.\n\
-             For {model}, {side}x{side}{simulations}, on {}; probes of {:.2} s; leaf_parallelism of at most {}.\n",
+             For {model}, {rules}{simulations}, on {}; probes of {:.2} s; leaf_parallelism of at most {}.\n",
             env!("CARGO_PKG_VERSION"),
             self.rates.devices.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             self.seconds,

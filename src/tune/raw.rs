@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use selfplay_actors::onnx::{BatchBuckets, Device, Loaded, ModelFile, load_evaluators, raw_throughput};
-use selfplay_engine::games::quoridor::Quoridor;
+use selfplay_engine::Game;
 
 use super::per_second;
 use crate::{
-    agents::rules,
     evaluation::{Prepared, prepare_onnx},
     exit::failed,
     settings::Settings,
+    shipped::{AnyGame, Shipped, with_game},
 };
 
 /// The largest batches that are tried on a CPU and on a GPU.
@@ -63,18 +63,18 @@ impl BatchRates {
 }
 
 /// The network alone, on all inference threads.
-struct Alone {
-    loaded: Loaded<Quoridor>,
+struct Alone<G: Game> {
+    loaded: Loaded<G>,
     max_batch: usize,
     threads: usize,
     devices: Vec<Device>,
 }
 
-fn load(settings: &Settings) -> anyhow::Result<Alone> {
-    let Prepared { runtime, mut load, provider } = prepare_onnx(settings)?;
+fn load<G: Shipped>(settings: &Settings, game: &G) -> anyhow::Result<Alone<G>> {
+    let Prepared { runtime, mut load, provider } = prepare_onnx(settings, game)?;
     load.max_batch = if provider.actual.iter().any(|device| device.is_gpu()) { LARGEST.1 } else { LARGEST.0 };
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
-    let loaded = load_evaluators(&runtime, &rules(settings)?, &model, &load).map_err(failed)?;
+    let loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;
     let devices = loaded.devices.clone();
     Ok(Alone { loaded, max_batch: load.max_batch, threads: load.threads, devices })
 }
@@ -82,14 +82,20 @@ fn load(settings: &Settings) -> anyhow::Result<Alone> {
 /// Measures the size that gave most once more, for `seconds`. The network is loaded anew: kept in memory, it would count as the
 /// daemon's.
 pub(super) fn measure_best(settings: &Settings, rates: &BatchRates, seconds: f64) -> anyhow::Result<f64> {
-    let Alone { mut loaded, .. } = load(settings)?;
-    let raw = raw_throughput(&mut loaded.evaluators, rates.best_size() as usize, Duration::from_secs_f64(seconds))?;
-    Ok(raw.evaluations_per_second)
+    let (size, seconds) = (rates.best_size() as usize, Duration::from_secs_f64(seconds));
+    with_game!(AnyGame::of(settings)?, game => {
+        let Alone { mut loaded, .. } = load(settings, &game)?;
+        Ok(raw_throughput(&mut loaded.evaluators, size, seconds)?.evaluations_per_second)
+    })
 }
 
 /// Measures every size for `seconds` on all inference threads.
 pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
-    let Alone { mut loaded, max_batch, threads, devices } = load(settings)?;
+    with_game!(AnyGame::of(settings)?, game => measure_sizes(load(settings, &game)?, seconds))
+}
+
+fn measure_sizes<G: Game>(alone: Alone<G>, seconds: f64) -> anyhow::Result<BatchRates> {
+    let Alone { mut loaded, max_batch, threads, devices } = alone;
     let sizes = match loaded.fixed_batch {
         Some(only) => vec![only],
         None => BatchBuckets::geometric(max_batch).sizes().to_vec(),

@@ -19,14 +19,15 @@ pub(super) const VALUE: &str = "value";
 pub struct GameDescription {
     /// What the settings say, such as `board 9`.
     pub settings: String,
-    /// What an input shape (without the batch dimension) that fits no encoding looks like, such as `a 5x5 resnet`.
-    pub recognise: fn(&[usize]) -> Option<String>,
+    /// What a model is of whose input (without the batch dimension) and policy fit no encoding, such as `a 5x5 resnet`. The policy's
+    /// length is `None` where the model leaves it open.
+    pub recognise: fn(&[usize], Option<usize>) -> Option<String>,
 }
 
 impl GameDescription {
     /// A description that recognises no other shapes.
     pub fn new(settings: impl Into<String>) -> Self {
-        Self { settings: settings.into(), recognise: |_| None }
+        Self { settings: settings.into(), recognise: |_, _| None }
     }
 }
 
@@ -146,15 +147,36 @@ impl Signature {
             });
             return Err(ModelError::InputShape {
                 path: path.into(),
-                found: input_text(&found.dims, description),
+                found: shape_text(&found.dims) + &self.recognised(found, description),
                 settings: description.settings.clone(),
                 expected: expected.collect::<Vec<_>>().join(" or "),
             });
         };
         let (policy, batch) = (game.policy_size(), found.dims[0]);
-        self.check_output(path, POLICY, batch, &[&[policy]], description)?;
+        self.check_output(path, POLICY, batch, &[&[policy]], description)
+            .map_err(|error| self.name_game(error, found, description))?;
         self.check_output(path, VALUE, batch, &[&[1], &[]], description)?;
         Ok(Layout { encoding: *encoding, input: input.clone(), policy, fixed_batch: batch, unused: self.unused() })
+    }
+
+    /// What the model is of, to follow a shape; nothing where that cannot be told.
+    fn recognised(&self, input: &Port, description: &GameDescription) -> String {
+        let row: Option<Vec<usize>> = input.dims.iter().skip(1).copied().collect();
+        let policy = self.outputs.iter().find(|port| port.name == POLICY);
+        let policy = policy.and_then(|port| port.dims.get(1).copied()).flatten();
+        let known = row.and_then(|row| (description.recognise)(&row, policy));
+        known.map_or_else(String::new, |known| format!(", which is {known}"))
+    }
+
+    /// Says which game a model is of whose input fits and whose policy does not.
+    fn name_game(&self, error: ModelError, input: &Port, description: &GameDescription) -> ModelError {
+        match error {
+            ModelError::OutputShape { path, port, found, settings, expected } => {
+                let found = found + &self.recognised(input, description);
+                ModelError::OutputShape { path, port, found, settings, expected }
+            }
+            other => other,
+        }
     }
 
     /// Outputs of unknown rank are left to the trial run.
@@ -203,14 +225,6 @@ fn shape_text(dims: &[Option<usize>]) -> String {
     let texts = dims.iter().enumerate();
     let texts = texts.map(|(index, size)| size.map_or_else(|| open(index).to_owned(), |size| size.to_string()));
     format!("[{}]", texts.collect::<Vec<_>>().join(", "))
-}
-
-fn input_text(dims: &[Option<usize>], description: &GameDescription) -> String {
-    let row: Option<Vec<usize>> = dims.iter().skip(1).copied().collect();
-    match row.and_then(|row| (description.recognise)(&row)) {
-        Some(known) => format!("{}, which is {known}", shape_text(dims)),
-        None => shape_text(dims),
-    }
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ pub(crate) fn options(game: &Shapes) -> LoadOptions {
     LoadOptions::on_cpu(16, description)
 }
 
-fn recognise(row: &[usize]) -> Option<String> {
+fn recognise(row: &[usize], _: Option<usize>) -> Option<String> {
     match row {
         [5, height, width] if height == width && height % 2 == 1 => {
             let board = (height - 3) / 2;

@@ -74,6 +74,9 @@ pub struct GameMetadata {
     /// Newest model that had a say in the last ply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_model_version: Option<i64>,
+    /// Which game it is, with its parameters, such as `hex(size=11,swap=true)`; nothing for Quoridor, the first there was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub game: Option<String>,
 }
 
 impl GameMetadata {
@@ -92,6 +95,7 @@ impl GameMetadata {
             daemon_version: Some(daemon_version.to_owned()),
             first_model_version: record.plies.first().map(|ply| ply.model_version),
             last_model_version: record.plies.last().map(|ply| ply.model_version),
+            game: None,
         }
     }
 
@@ -132,6 +136,7 @@ mod tests {
             daemon_version: Some("0.10".to_owned()),
             first_model_version: Some(7),
             last_model_version: Some(9),
+            game: None,
         }
     }
 
@@ -139,6 +144,15 @@ mod tests {
     fn the_file_reads_like_the_trainer_s_own_with_ours_below() {
         let text = metadata().to_yaml().unwrap();
         assert!(text.starts_with("model_version: 7\ngame_length: 31\ncreator: '12345'\n"), "{text}");
+    }
+
+    #[test]
+    fn games_other_than_quoridor_are_named() {
+        let hex = GameMetadata { game: Some("hex(size=11,swap=true)".to_owned()), ..metadata() };
+        let text = hex.to_yaml().unwrap();
+        assert!(text.ends_with("\ngame: 'hex(size=11,swap=true)'\n"), "{text}");
+        assert_eq!(GameMetadata::from_yaml(&text).unwrap(), hex);
+        assert!(!metadata().to_yaml().unwrap().contains("game:"));
     }
 
     #[test]
