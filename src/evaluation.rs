@@ -31,7 +31,7 @@ pub(crate) struct Evaluation<G: Shipped> {
     /// The same for status and metrics, as models are loaded.
     pub device_facts: DeviceFacts,
     /// What files of games say which game it is.
-    game: Option<String>,
+    rules: Option<String>,
     source: Box<dyn ModelSource<G>>,
 }
 
@@ -49,7 +49,7 @@ impl<G: Shipped> Evaluation<G> {
                 let onnxruntime = runtime.version().to_owned();
                 let source = Box::new(OnnxSource::new(runtime, game.clone(), load));
                 let device_facts = DeviceFacts::new(&provider, sizes.inference_threads, &onnxruntime, source.placed());
-                Ok(Self { sizes, device: provider.actual_name(), device_facts, game: game.stored_title(), source })
+                Ok(Self { sizes, device: provider.actual_name(), device_facts, rules: game.stored_title(), source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -68,8 +68,8 @@ impl<G: Shipped> Evaluation<G> {
             note: Some("the evaluator needs no network".to_owned()),
             onnxruntime: None,
         });
-        let (device, game) = ("none, no network".to_owned(), game.stored_title());
-        Self { sizes, device, device_facts, game, source: Box::new(source) }
+        let (device, rules) = ("none, no network".to_owned(), game.stored_title());
+        Self { sizes, device, device_facts, rules, source: Box::new(source) }
     }
 
     /// Everything the actor system needs.
@@ -109,7 +109,7 @@ impl<G: Shipped> Evaluation<G> {
             provenance: Provenance {
                 pid: std::process::id(),
                 daemon_version: env!("CARGO_PKG_VERSION").to_owned(),
-                game: self.game,
+                rules: self.rules,
                 metrics_dir: settings.metrics.dir.clone(),
             },
             journal_keeps_games: settings.journal.enabled,

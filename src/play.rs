@@ -81,7 +81,7 @@ fn play_game<G: Shipped>(settings: &Settings, game: G, origin: Origin, signals: 
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         run = run.name,
-        game = run.game,
+        rules = run.rules,
         seed,
         settings = settings.games_hash(),
         device = evaluation.device,

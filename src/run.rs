@@ -13,7 +13,7 @@ pub(crate) struct RunStatus {
     pub name: String,
     /// Which game is played, with its parameters.
     #[serde(default)]
-    pub game: String,
+    pub rules: String,
     /// Where finished games go.
     pub output_dir: String,
     /// Where models come from: a file or a directory; `null` without models.
@@ -21,8 +21,8 @@ pub(crate) struct RunStatus {
 }
 
 impl RunStatus {
-    /// By `settings`, for games of `game` that go to `dir`.
-    pub(crate) fn of(settings: &Settings, dir: &Path, game: String) -> Self {
+    /// By `settings`, for games by `rules` that go to `dir`.
+    pub(crate) fn of(settings: &Settings, dir: &Path, rules: String) -> Self {
         let model = &settings.model;
         let followed = model.source.as_ref().or(model.latest_yaml.as_ref()).filter(|_| settings.daemon.continuous);
         let fixed = model.path.as_ref().filter(|_| !settings.daemon.continuous);
@@ -31,7 +31,7 @@ impl RunStatus {
         let dir = absolute(dir);
         Self {
             name: settings.run.name.clone().unwrap_or_else(|| name_of(&dir)),
-            game,
+            rules,
             output_dir: dir.display().to_string(),
             model_source: followed.or(fixed).map(|source| absolute(source).display().to_string()),
         }

@@ -107,7 +107,7 @@ pub struct Provenance {
     /// Version of the daemon.
     pub daemon_version: String,
     /// Which game it plays, with its parameters; `None` for Quoridor, whose files do not say it.
-    pub game: Option<String>,
+    pub rules: Option<String>,
     /// Where records about searches go, one per model version; `None`: nowhere.
     pub metrics_dir: Option<PathBuf>,
 }

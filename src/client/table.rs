@@ -40,7 +40,7 @@ pub(super) fn status(status: &Status) -> String {
     let run = &status.run;
     let from = run.model_source.as_ref().map(|source| format!(", models from {source}")).unwrap_or_default();
     let mut line = |name: &str, text: String| lines.push(format!("{name:NAMES$} {text}"));
-    line("run", format!("{}: games to {}{from}", run.name, run.output_dir));
+    line("run", format!("{}: {}, games to {}{from}", run.name, run.rules, run.output_dir));
     for Sibling { pid, host, url, .. } in &status.siblings {
         let at = url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
         line("beside it", format!("process {pid} on {host}{at}, into the same directory"));

@@ -7,6 +7,9 @@ use crate::{live::LiveGames, shipped::Shipped};
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {
+    /// Of Quoridor, as below; of other games with `rules` and `board` in place of `board_size` and `max_walls`, and with `stones` and
+    /// `walls` as shapes in place of `pawns` and the rest; `mark` and `last_mark` say where moves are.
+    ///
     /// The boards in play, after the first `offset` and at most `limit`: `{"board_size", "max_walls", "total", "offset", "games": [{"slot", "game", "seed", "ply", "to_move", "value",
     /// "model", "last", "pawns", "walls", "walls_left"}]}`.
     fn games(&self, offset: usize, limit: usize) -> Value;

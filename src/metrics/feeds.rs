@@ -70,9 +70,9 @@ fn info(samples: &mut Samples, about: &About) {
         samples.push("selfplayd_device_threads", &labels, count.into());
     }
     samples.push("selfplayd_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    let RunStatus { name, game, output_dir, model_source } = &about.run;
+    let RunStatus { name, rules, output_dir, model_source } = &about.run;
     let model_source = model_source.as_deref().unwrap_or_default();
-    let run = [("name", &**name), ("game", game), ("output_dir", output_dir), ("model_source", model_source)];
+    let run = [("name", &**name), ("rules", rules), ("output_dir", output_dir), ("model_source", model_source)];
     samples.push("selfplayd_run_info", &run, 1.0);
     samples.push("selfplayd_settings_info", &[("hash", &(about.settings_hash)())], 1.0);
 }

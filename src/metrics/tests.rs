@@ -65,7 +65,7 @@ fn about() -> About {
     });
     let run = RunStatus {
         name: "first".to_owned(),
-        game: "quoridor(board_size=5,max_walls=3)".to_owned(),
+        rules: "quoridor(board_size=5,max_walls=3)".to_owned(),
         output_dir: "/out".to_owned(),
         model_source: None,
     };

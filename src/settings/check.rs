@@ -5,6 +5,8 @@ use selfplay_engine::games::ParameterError;
 use selfplay_actors::onnx::{Device, DeviceRequest, OpenVinoDevice};
 
 use super::keys::{GAMES, KEYS};
+use super::kind::written;
+use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
@@ -91,8 +93,10 @@ fn warn_of_other_games(settings: &Settings, entries: &Entries, found: &mut Found
             Some((section, _)) if GAMES.contains(&section) => section,
             _ => continue,
         };
-        if name != section && entries.is_chosen(key.path) {
-            let source = entries.get(key.path).map_or("", |entry| entry.source.as_str());
+        let Some(entry) = entries.get(key.path).filter(|_| name != section) else { continue };
+        // A copy of all defaults means none of them.
+        if entry.source != DEFAULT && default_of(key.path) != Some(written(&entry.value).trim_matches('"').to_owned()) {
+            let source = &entry.source;
             found.warnings.push(format!("{} ({source}) has no effect with game.name = {name}", key.path));
         }
     }

@@ -66,7 +66,7 @@ pub(super) fn outcome_of(read: &ReadGame) -> Outcome {
 /// # Errors
 /// When the files name a game that is not known here, or do not fit the one they name.
 pub(super) fn rules_of(read: &ReadGame) -> anyhow::Result<AnyGame> {
-    match &read.metadata.game {
+    match &read.metadata.rules {
         Some(title) => AnyGame::titled(title),
         None => quoridor_of(read).map(AnyGame::Quoridor),
     }

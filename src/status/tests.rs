@@ -82,7 +82,7 @@ pub(crate) fn sources() -> Sources {
             seed: 1,
             run: RunStatus {
                 name: "first".to_owned(),
-                game: "quoridor(board_size=5,max_walls=3)".to_owned(),
+                rules: "quoridor(board_size=5,max_walls=3)".to_owned(),
                 output_dir: "/runs/first/ready".to_owned(),
                 model_source: Some("/runs/first/latest.yaml".to_owned()),
             },

@@ -32,6 +32,7 @@
 //! - [`memory`]: with less memory than it would take
 //! - [`streams`]: standard error and standard output that are gone
 //! - [`commands`]: `show`, `config` and `bench`
+//! - [`others`]: games other than Quoridor
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
 
@@ -57,6 +58,7 @@ mod memory;
 mod models;
 mod numpy;
 mod openvino;
+mod others;
 mod page;
 mod precision;
 mod proxy;

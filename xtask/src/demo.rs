@@ -9,12 +9,17 @@ use crate::{command, ort, workspace};
 
 const SETTINGS: &str = "configs/demo/demo.yaml";
 const MODEL: &str = "configs/demo/b5w3_resnet_2x32.onnx";
+const PRESETS: &str = "configs/games";
+const MODELS: &str = "tests/data/models/games";
 const DEFAULTS: &str = include_str!("../../configs/default.toml");
 const GAMES_FOLDER: &str = "demo-games";
 
 /// Arguments of `cargo xtask demo`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Which game to play, by its preset in configs/games; all but Quoridor with a network that was never trained
+    #[arg(long, value_name = "NAME")]
+    game: Option<String>,
     /// How many games to play
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     games: u32,
@@ -30,8 +35,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let games = fresh_folder(&workspace::root().join(GAMES_FOLDER))?;
     let games = games.strip_prefix(workspace::root()).unwrap_or(&games);
 
+    let (settings, model) = plan(args.game.as_deref())?;
+    let [flag, settings] = &settings;
     let mut play = command::command(&daemon);
-    play.args(["--config", SETTINGS, "--model-path", MODEL, "--num-games", &args.games.to_string(), "--output-dir"]);
+    play.args([flag, settings, "--model-path", &model, "--num-games", &args.games.to_string(), "--output-dir"]);
     if let Err(error) = command::run(play.arg(games).env("ORT_DYLIB_PATH", &library)) {
         // Only where nothing was written: `remove_dir` refuses a folder that holds anything.
         std::fs::remove_dir(workspace::root().join(games)).ok();
@@ -45,8 +52,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     println!("\nPlaying on until Ctrl-C: see {page} in a browser (the log names another address if that one is taken)");
     let mut play = command::command(&daemon);
-    play.args(["--config", SETTINGS, "--continuous", "--model-source", MODEL, "--grace-seconds", "5", "--output-dir"]);
+    play.args([flag, settings, "--continuous", "--model-source", &model, "--grace-seconds", "5", "--output-dir"]);
     command::run(play.arg(games).env("ORT_DYLIB_PATH", &library))
+}
+
+/// How the settings are given, and the model.
+fn plan(game: Option<&str>) -> anyhow::Result<([String; 2], String)> {
+    let Some(game) = game.filter(|game| *game != "quoridor") else {
+        return Ok((["--config".to_owned(), SETTINGS.to_owned()], MODEL.to_owned()));
+    };
+    let (settings, model) = (format!("{PRESETS}/{game}.toml"), format!("{MODELS}/{game}.onnx"));
+    if ![&settings, &model].iter().all(|file| workspace::root().join(file).is_file()) {
+        let mut games: Vec<_> = std::fs::read_dir(workspace::root().join(PRESETS))?
+            .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+            .collect();
+        games.sort();
+        anyhow::bail!("--game {game}: no such game; there are {}", games.join(", "));
+    }
+    Ok((["--settings".to_owned(), settings], model))
 }
 
 /// Where a daemon listens unless it is told otherwise.
@@ -77,7 +100,7 @@ fn fresh_folder(parent: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEFAULTS, MODEL, SETTINGS, default_address, fresh_folder};
+    use super::{DEFAULTS, MODEL, SETTINGS, default_address, fresh_folder, plan};
     use crate::workspace;
 
     #[test]
@@ -95,6 +118,22 @@ mod tests {
         let address: std::net::SocketAddr = default_address(DEFAULTS).unwrap().parse().unwrap();
         assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
         assert!(default_address("[http]").is_err());
+    }
+
+    #[test]
+    fn every_preset_can_be_played() {
+        for entry in std::fs::read_dir(workspace::root().join("configs/games")).unwrap() {
+            let path = entry.unwrap().path();
+            let game = path.file_stem().unwrap().to_str().unwrap();
+            let (_, model) = plan(Some(game)).unwrap();
+            assert!(workspace::root().join(model).is_file());
+        }
+        assert_eq!(plan(None).unwrap(), plan(Some("quoridor")).unwrap());
+        let error = plan(Some("chess")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("--game chess: no such game; there are breakthrough, connect_four, hex, "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -274,7 +274,7 @@ table! {
         /// Version of this program.
         Gauge(Info) "selfplayd_build_info" ["version"];
         /// What this process plays for: the run's name, where its games go, and where its models come from.
-        Gauge(Info) "selfplayd_run_info" ["name", "game", "output_dir", "model_source"];
+        Gauge(Info) "selfplayd_run_info" ["name", "rules", "output_dir", "model_source"];
         /// Hash of the settings that determine games, as recorded with every game.
         Gauge(Info) "selfplayd_settings_info" ["hash"];
         /// CPU time of the process, user and system.

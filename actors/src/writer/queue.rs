@@ -31,9 +31,9 @@ impl<G: Game> Files<G> {
         let encoding = self.encoding.ok_or_else(|| "no model was ever loaded".to_owned())?;
         let npz = GameArrays::new(record, &self.game, encoding).and_then(|arrays| arrays.to_npz());
         let npz = npz.map_err(|error| with_sources(&error))?;
-        let Provenance { pid, daemon_version, game, .. } = &self.provenance;
+        let Provenance { pid, daemon_version, rules, .. } = &self.provenance;
         let metadata = GameMetadata::new(record, *pid, settings_hash, daemon_version);
-        let yaml = GameMetadata { game: game.clone(), ..metadata }.to_yaml();
+        let yaml = GameMetadata { rules: rules.clone(), ..metadata }.to_yaml();
         Ok((yaml.map_err(|error| with_sources(&error))?, npz))
     }
 }

@@ -68,7 +68,7 @@ impl Stage {
             flushed: root.address.clone(),
             gave_up: escalations.address.clone(),
         };
-        let provenance = Provenance { pid: 77, daemon_version: "test".to_owned(), game: None, metrics_dir: None };
+        let provenance = Provenance { pid: 77, daemon_version: "test".to_owned(), rules: None, metrics_dir: None };
         let stats = Arc::new(Stats::default());
         let writer = WriterActor::new(TicTacToe, output, provenance, addresses, stats.clone()).start();
         writer.do_send(EncodingChosen(MarkPlanes));

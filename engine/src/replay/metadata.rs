@@ -76,7 +76,7 @@ pub struct GameMetadata {
     pub last_model_version: Option<i64>,
     /// Which game it is, with its parameters, such as `hex(size=11,swap=true)`; nothing for Quoridor, the first there was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub game: Option<String>,
+    pub rules: Option<String>,
 }
 
 impl GameMetadata {
@@ -95,7 +95,7 @@ impl GameMetadata {
             daemon_version: Some(daemon_version.to_owned()),
             first_model_version: record.plies.first().map(|ply| ply.model_version),
             last_model_version: record.plies.last().map(|ply| ply.model_version),
-            game: None,
+            rules: None,
         }
     }
 
@@ -136,7 +136,7 @@ mod tests {
             daemon_version: Some("0.10".to_owned()),
             first_model_version: Some(7),
             last_model_version: Some(9),
-            game: None,
+            rules: None,
         }
     }
 
@@ -148,11 +148,11 @@ mod tests {
 
     #[test]
     fn games_other_than_quoridor_are_named() {
-        let hex = GameMetadata { game: Some("hex(size=11,swap=true)".to_owned()), ..metadata() };
+        let hex = GameMetadata { rules: Some("hex(size=11,swap=true)".to_owned()), ..metadata() };
         let text = hex.to_yaml().unwrap();
-        assert!(text.ends_with("\ngame: 'hex(size=11,swap=true)'\n"), "{text}");
+        assert!(text.ends_with("\nrules: 'hex(size=11,swap=true)'\n"), "{text}");
         assert_eq!(GameMetadata::from_yaml(&text).unwrap(), hex);
-        assert!(!metadata().to_yaml().unwrap().contains("game:"));
+        assert!(!metadata().to_yaml().unwrap().contains("rules:"));
     }
 
     #[test]

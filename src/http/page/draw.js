@@ -97,6 +97,56 @@ export function board(node, size, position, { last = null, from = null, top = []
   node.replaceChildren(...parts);
 }
 
+// Shapes that a board is made of, by their middle, in units of which a cell has 10.
+const HEXAGON = [[0, -5.6], [4.85, -2.8], [4.85, 2.8], [0, 5.6], [-4.85, 2.8], [-4.85, -2.8]];
+const TONES = { plain: "cell", dark: "cell dark", goal: "cell goal" };
+
+function shape({ at, shape: kind, tone }) {
+  const [x, y] = at.map((place) => place * CELL), half = kind === "tile" ? 4 : 4.9;
+  if (kind === "hole") return svg("circle", { class: TONES[tone], cx: x, cy: y, r: 4.4 });
+  if (kind !== "hexagon") return svg("rect", { class: TONES[tone], x: x - half, y: y - half, width: 2 * half, height: 2 * half, rx: 0.6 });
+  return svg("polygon", { class: TONES[tone], points: HEXAGON.map(([dx, dy]) => `${x + dx},${y + dy}`).join(" ") });
+}
+
+function segment({ from, to, player }, name) {
+  const [x1, y1, x2, y2] = [...from, ...to].map((place) => place * CELL);
+  return svg("line", { class: player ? `${name} of-${player}` : name, x1, y1, x2, y2 });
+}
+
+function stone({ at, player, kind }) {
+  const [x, y] = at.map((place) => place * CELL), down = player === "first" ? 1 : -1;
+  const cross = `M${x - 2.8} ${y - 2.8}l5.6 5.6m0 -5.6l-5.6 5.6`, arrow = `M${x - 3.2} ${y - 2.4 * down}h6.4l-3.2 ${5.2 * down}z`;
+  if (kind === "pawn") return svg("path", { class: `stone of-${player}`, d: arrow });
+  if (kind === "sign" && player === "first") return svg("path", { class: "stone sign of-first", d: cross });
+  return svg("circle", { class: `stone ${kind} of-${player}`, cx: x, cy: y, r: kind === "sign" ? 3 : 3.6 });
+}
+
+// A move: a dot where it ends, with a line from where it begins. What takes place nowhere is told in words.
+function mark(move, attributes) {
+  const [from, to] = move.cell ? [null, move.cell] : [(move.step ?? move.wall)?.from, (move.step ?? move.wall)?.to];
+  if (!to) return [];
+  const dot = svg("circle", { cx: to[0] * CELL, cy: to[1] * CELL, r: 1.6, ...attributes });
+  return from ? [svg("line", { x1: from[0] * CELL, y1: from[1] * CELL, x2: to[0] * CELL, y2: to[1] * CELL, ...attributes }), dot] : [dot];
+}
+
+// Draws a position on a board that the API describes by shapes. `last`: where the last move was, `top`: what the search thinks.
+export function shapes(node, { cells, edges, labels }, { stones, walls }, { last = null, top = [], labelled = false } = {}) {
+  const points = [...cells, ...(labelled ? labels : [])].map(({ at }) => at), edge = 0.7;
+  const [left, above] = [0, 1].map((axis) => Math.min(...points.map((at) => at[axis])) - edge);
+  const [right, below] = [0, 1].map((axis) => Math.max(...points.map((at) => at[axis])) + edge);
+  set(node, "font-size", 4.2);
+  set(node, "viewBox", [left, above, right - left, below - above].map((length) => length * CELL).join(" "));
+  node.replaceChildren(
+    ...cells.map(shape),
+    ...edges.map((each) => segment(each, "side")),
+    ...(labelled ? labels : []).map(({ at, text }) => svg("text", { x: at[0] * CELL, y: at[1] * CELL + 1.5 }, text)),
+    ...walls.map((each) => segment(each, "barrier")),
+    ...stones.map(stone),
+    ...(last ? mark(last, { class: "played-here" }) : []),
+    ...[...top].reverse().flatMap(({ mark: move, share }) => mark(move, { class: "idea-here", opacity: (0.2 + 0.8 * share).toFixed(2) })),
+  );
+}
+
 // A bar whose filled part is a share; `words` stand beside it.
 export function bar(share, mark = "") {
   const inner = el("span", { class: mark || null });

@@ -51,7 +51,7 @@ export function showFigures(status) {
 
 function showRun({ run, siblings = [] }) {
   say($("run"), run?.name ?? "");
-  say($("places"), run ? `Games go to ${run.output_dir}${run.model_source ? `; models come from ${run.model_source}` : ""}.` : "");
+  say($("places"), run ? `Plays ${run.rules}. Games go to ${run.output_dir}${run.model_source ? `; models come from ${run.model_source}` : ""}.` : "");
   $("siblings").hidden = !siblings.length;
   // One that listens everywhere is reached by the name under which this page was.
   const place = (url) => Object.assign(new URL(url), /^(0\.0\.0\.0|\[::\])$/.test(new URL(url).hostname) ? { hostname: location.hostname } : {}).href;

@@ -1,0 +1,77 @@
+"""Small networks, never trained, for every game but Quoridor: `python make.py` writes them beside this file.
+
+Needs numpy and onnx. The same numbers come out each time: weights are drawn from a fixed seed.
+
+One convolution of 3x3 with 8 channels and ReLU. The policy is a convolution of 1x1 with as many channels as there are actions a cell,
+cells first; Connect Four takes the sum of each column, and Othello gets the pass from the mean of the board. The value is the tanh of a
+weighted mean.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+CHANNELS = 8
+# Name: planes, rows, columns, actions a cell.
+GAMES = {
+    "tic_tac_toe": (2, 3, 3, 1),
+    "mnk": (2, 9, 9, 1),
+    "connect_four": (2, 6, 7, 1),
+    "othello": (2, 8, 8, 1),
+    "hex": (3, 11, 11, 1),
+    "breakthrough": (2, 8, 8, 12),
+}
+
+
+def network(name, planes, rows, columns, actions):
+    random = np.random.default_rng(sum(name.encode()))
+    weights, nodes = [], []
+
+    def weight(label, *shape, scale):
+        weights.append(numpy_helper.from_array((random.standard_normal(shape) * scale).astype(np.float32), label))
+        return label
+
+    def shape(label, *numbers):
+        weights.append(numpy_helper.from_array(np.array(numbers, dtype=np.int64), label))
+        return label
+
+    def node(kind, inputs, output, **attributes):
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    first = weight("first", CHANNELS, planes, 3, 3, scale=0.5)
+    body = node("Relu", [node("Conv", ["input", first], "sums", pads=[1, 1, 1, 1])], "body")
+    mean = node("Flatten", [node("GlobalAveragePool", [body], "means")], "mean")
+    by_cell = node("Conv", [body, weight("policy", actions, CHANNELS, 1, 1, scale=0.5)], "by_plane")
+    by_cell = node("Transpose", [by_cell], "by_cell", perm=[0, 2, 3, 1])
+    if name == "connect_four":
+        by_cell = node("ReduceSum", [by_cell, shape("rows", 1)], "by_column", keepdims=0)
+    policy = "flat" if name == "othello" else "policy_logits"
+    node("Flatten", [by_cell], policy)
+    if name == "othello":
+        node("Gemm", [mean, weight("pass", CHANNELS, 1, scale=0.5)], "pass_logit")
+        node("Concat", [policy, "pass_logit"], "policy_logits", axis=1)
+    node("Tanh", [node("Gemm", [mean, weight("worth", CHANNELS, 1, scale=0.5)], "score")], "value")
+
+    length = {"connect_four": columns, "othello": rows * columns + 1}.get(name, rows * columns * actions)
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", planes, rows, columns])],
+        [
+            helper.make_tensor_value_info("policy_logits", TensorProto.FLOAT, ["batch", length]),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", 1]),
+        ],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="make.py")
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+if __name__ == "__main__":
+    for name, shape in GAMES.items():
+        onnx.save(network(name, *shape), Path(__file__).with_name(f"{name}.onnx"))
