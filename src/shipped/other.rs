@@ -2,6 +2,8 @@
 //! so that seven would take several times as long to build. This one asks which game it is at each call, which takes a nanosecond, and
 //! its states are as large as the largest of them.
 
+#![expect(clippy::unit_arg, reason = "what is `()` for most games is a type of its own for one")]
+
 use selfplay_engine::{
     Action, ActionBits, Game, Outcome, Player,
     game::{
