@@ -152,7 +152,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             lock_wait: DEADLINE,
         };
         let journal = open_session(&ready(dir.path()), &options).unwrap().journal;
-        let provenance = Provenance { pid, daemon_version: "test".to_owned(), metrics_dir: None };
+        let provenance = Provenance { pid, daemon_version: "test".to_owned(), rules: None, metrics_dir: None };
         let options = Options {
             plan: GamePlan {
                 thrifty: Arc::default(),
