@@ -6,9 +6,10 @@ use selfplay_engine::replay::{GameMetadata, ReadGame};
 use tempfile::TempDir;
 
 use crate::{
+    browser::Browser,
     config::model,
-    daemon::{Daemon, Ended},
-    games,
+    daemon::{Daemon, Ended, Signal},
+    games, wait,
 };
 
 const UNUSABLE: i32 = 78;
@@ -84,6 +85,29 @@ fn every_game_is_played_with_its_small_network() {
         let played = ReadGame::open(&games::archives(dir.path())[0]).unwrap();
         assert!(played.metadata.rules.unwrap().starts_with(game));
     }
+}
+
+#[test]
+fn the_page_draws_boards_by_their_shapes() {
+    let Some(browser) = Browser::start(1280, 900) else { return };
+    let dir = TempDir::new().unwrap();
+    let daemon = Daemon::new().option("--game", "hex").option("--output-dir", dir.path());
+    // Two games that outlast the test.
+    let daemon = daemon.env("SELFPLAYD__SEARCH__MCTS_N", "300").env("SELFPLAYD__HEX__SIZE", "5");
+    let mut daemon = daemon
+        .args("--evaluator hash --num-games 1000000 --games-per-process 2 --http-listen 127.0.0.1:0 --grace-seconds 0")
+        .start();
+    browser.open(daemon.serves("status and control"));
+    browser.reads("#places", |words| words.starts_with("Plays hex(size=5,swap=true). Games go to "));
+    let drawn = "document.querySelectorAll('#viewer-board polygon').length == 25 \
+                 && document.querySelectorAll('#viewer-board .stone').length > 0 \
+                 && document.querySelectorAll('#boards polygon').length == 50";
+    wait::until("boards with stones", || (browser.value(drawn) == true).then_some(()));
+    browser.reads("#players", |words| words.contains(" stone"));
+    browser.reads("#top-moves", |words| words.contains('%'));
+    assert_eq!(browser.complaints(), [""; 0]);
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
 }
 
 #[test]
