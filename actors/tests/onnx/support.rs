@@ -137,11 +137,12 @@ pub(crate) fn options(game: &Shapes) -> LoadOptions {
     LoadOptions::on_cpu(16, description)
 }
 
-fn recognise(row: &[usize], _: Option<usize>) -> Option<String> {
+fn recognise(row: &[usize], policy: Option<usize>) -> Option<String> {
     match row {
         [5, height, width] if height == width && height % 2 == 1 => {
             let board = (height - 3) / 2;
-            Some(format!("a {board}x{board} resnet"))
+            let fits = policy.is_none_or(|policy| policy == Shapes::board(board).policy_size());
+            fits.then(|| format!("a {board}x{board} resnet"))
         }
         _ => None,
     }
