@@ -517,15 +517,9 @@ impl SearchSettings {
 
 impl Settings {
     /// K: leaves gathered from one tree before waiting. One where it is left open, as choices made on older values cost strength;
-    /// more only where the number of games is stated and too small to give two threads batches of eight.
+    /// whatever the number of games, which must not change them.
     pub(crate) fn leaf_parallelism(&self) -> u32 {
-        const WAITING: u32 = 16;
-        const SIMULATIONS_PER_LEAF: u32 = 16;
-        let automatic = || {
-            let wanted = self.play.games_per_process.map_or(1, |games| WAITING.div_ceil(games));
-            wanted.min(self.search.usual_simulations() / SIMULATIONS_PER_LEAF).max(1)
-        };
-        self.search.leaf_parallelism.unwrap_or_else(automatic)
+        self.search.leaf_parallelism.unwrap_or(1)
     }
 
     /// The parameters of the game that is played.

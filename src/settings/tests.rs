@@ -15,7 +15,6 @@ use tempfile::TempDir;
 
 use super::keys::KEYS;
 use super::*;
-use crate::agents::terms;
 
 /// A configuration of the trainer as it writes it: only keys that were set, no nulls.
 const TRAINER: &str = "\
@@ -315,21 +314,6 @@ fn the_printed_settings_can_be_read_again() {
 }
 
 #[test]
-fn leaves_are_gathered_one_by_one_unless_few_games_are_stated() {
-    let leaves = |games: &str, n: &str| {
-        let given = given().playable().trainer(TRAINER.replace("mcts_n: 300", &format!("mcts_n: {n}")));
-        let settings = given.env("SELFPLAYD__PLAY__GAMES_PER_PROCESS", games).settings();
-        (settings.leaf_parallelism(), terms(&settings).settings.search.leaf_parallelism)
-    };
-    assert_eq!(leaves("auto", "300"), (1, 1));
-    assert_eq!(leaves("16", "300"), (1, 1));
-    assert_eq!(leaves("5", "300"), (4, 4));
-    assert_eq!(leaves("1", "300"), (16, 16));
-    assert_eq!(leaves("1", "100"), (6, 6), "at most a sixteenth of the simulations");
-    assert_eq!(leaves("1", "4"), (1, 1));
-}
-
-#[test]
 fn the_hash_changes_with_the_games_and_only_with_them() {
     let hash = |given: Given| given.playable().trainer(TRAINER).settings().games_hash();
     let plain = hash(given());
@@ -344,6 +328,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
         ("INFERENCE__PRECISION", "fp32"),
         ("PLAY__THREADS", "2"),
         ("SEARCH__LEAF_PARALLELISM", "1"),
+        ("PLAY__GAMES_PER_PROCESS", "1"),
         ("LOG__LEVEL", "off"),
     ] {
         assert_eq!(hash(given().env(&format!("SELFPLAYD__{name}"), value)), plain, "{name}");
