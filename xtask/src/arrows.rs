@@ -89,7 +89,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Modules in the order of the list in a crate's documentation: lines such as "- [`a`], `b`: what they are for".
+/// Modules in the order of the list in a crate's documentation: a dash, names in code quotes, a colon and what they are for.
 fn listed(lib: &str) -> Vec<String> {
     let heads = lib.lines().filter_map(|line| line.strip_prefix("//! - ")?.split(':').next());
     heads.flat_map(|head| head.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
