@@ -6,17 +6,14 @@
 //! - `exit`: exit codes
 //! - `words`: spans of time and sizes as people read them
 //! - `token`: the secret of those who may control the daemon from afar
-//! - `settings`: what can be set, and from where
+//! - `settings`, `cli`, `shipped`, `view`, `show`: what can be set, by files and flags; the games, of which the settings choose one; games
+//!   for people. A game says what of it can be set and how it is shown
 //! - `telemetry`: the log
-//! - `cli`: the command line
-//! - `shipped`: the games, and which one is played
 //! - `agents`, `sizes`: from settings to players, threads and batches
 //! - `run`: what a daemon plays for
 //! - `siblings`: other daemons that play into the same output directory
-//! - `view`: games as data for people
 //! - `progress`: how far a batch is
 //! - `report`, `trace`, `live`: what a user sees of games in play
-//! - `show`: what a user sees of finished games
 //! - `signals`, `stop`: signals, and what stops play
 //! - `service`: what a service manager is told
 //! - `live_settings`, `operator`, `control`: settings that change while games are played, and what else a running daemon

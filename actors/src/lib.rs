@@ -16,9 +16,12 @@
 //! - [`watchdog`]: notices hangs
 //! - [`ticket`]: requests, batches and the promise of one answer each
 //! - [`onnx`]: ONNX Runtime: finding it, checking models, running them
-//! - [`inference`], [`batcher`], [`cache`]: the evaluation of leaves
+//! - [`inference`]: the threads that run networks
+//! - [`batcher`]: which leaves go to which thread, and when
+//! - [`cache`]: what is known, and what is waited for
 //! - [`writer`]: games out
-//! - [`game`], [`games`]: the games and who starts them
+//! - [`game`]: the games
+//! - [`games`]: who starts them
 //! - [`loader`]: models in
 //! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it

@@ -3,7 +3,8 @@
 //! That actors and engine do not depend on what is above them directly, Cargo itself sees to: it would be a cycle. This looks at the whole
 //! tree of normal and build dependencies, so that nothing comes in through a third crate either. Tests and benchmarks may use what they like.
 //!
-//! Within each crate modules stand in the order of the list at the head of its `lib.rs`, and use only what stands above them there.
+//! Within each crate modules stand in the order of the list at the head of its `lib.rs`, and use only what stands before them there, or
+//! beside them on the same line.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -90,9 +91,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// Modules in the order of the list in a crate's documentation: a dash, names in code quotes, a colon and what they are for.
-fn listed(lib: &str) -> Vec<String> {
+fn listed(lib: &str) -> Vec<Vec<String>> {
     let heads = lib.lines().filter_map(|line| line.strip_prefix("//! - ")?.split(':').next());
-    heads.flat_map(|head| head.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+    heads.map(|head| head.split('`').skip(1).step_by(2).map(str::to_owned).collect()).collect()
 }
 
 /// Every file of a crate but its root and its tests, by the module that it belongs to.
@@ -120,8 +121,10 @@ fn sources(src: &Path) -> anyhow::Result<Vec<(String, String)>> {
 
 /// Modules that come later in `order` than `module` and that its `text` uses all the same. Modules that are not in the list, such as
 /// those of tests, may use any.
-fn upward_uses<'a>(module: &str, text: &str, order: &'a [String]) -> Vec<&'a str> {
-    let Some(place) = order.iter().position(|listed| listed == module) else { return Vec::new() };
+fn upward_uses<'a>(module: &str, text: &str, order: &'a [Vec<String>]) -> Vec<&'a str> {
+    let Some(place) = order.iter().position(|line| line.iter().any(|listed| listed == module)) else {
+        return Vec::new();
+    };
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let code: String =
         code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
@@ -132,7 +135,7 @@ fn upward_uses<'a>(module: &str, text: &str, order: &'a [String]) -> Vec<&'a str
             None => used.extend(identifier(path)),
         }
     }
-    order[place + 1..].iter().map(String::as_str).filter(|later| used.contains(*later)).collect()
+    order[place + 1..].iter().flatten().map(String::as_str).filter(|later| used.contains(*later)).collect()
 }
 
 /// The first names of the paths in a group of imports, up to the brace that ends it.
@@ -182,11 +185,12 @@ mod tests {
         assert!(trespassers(TREE, &["actix", "nd"]).is_empty());
     }
 
-    const LIB: &str = "//! A crate.\n//!\n//! - `low`: first\n//! - [`middle`], `high`: then\nmod low;\n";
+    const LIB: &str =
+        "//! A crate.\n//!\n//! - `low`: first\n//! - [`middle`], `beside`: then\n//! - `high`: last\nmod low;\n";
 
     #[test]
     fn modules_are_listed_at_the_head_of_their_crate() {
-        assert_eq!(listed(LIB), ["low", "middle", "high"]);
+        assert_eq!(listed(LIB), [&["low"][..], &["middle", "beside"], &["high"]]);
     }
 
     #[test]
@@ -196,7 +200,7 @@ mod tests {
         assert_eq!(upward("use crate::high::Thing;"), ["high"]);
         assert_eq!(upward("use crate::{\n    low::{self, high},\n    high::{A, B},\n};"), ["high"]);
         assert_eq!(upward("fn f() { crate::high::f() }"), ["high"]);
-        assert!(upward("use crate::{low::high, middle::part};\n// crate::high is spoken of\n").is_empty());
+        assert!(upward("use crate::{beside, low::high, middle::part};\n// crate::high is spoken of\n").is_empty());
         assert!(upward("use crate::low;\n#[cfg(test)]\nmod tests {\n    use crate::high;\n}\n").is_empty());
         assert!(upward_uses("high", "use crate::{low, middle};", &order).is_empty());
         assert!(upward_uses("testing", "use crate::high;", &order).is_empty(), "not in the list");
