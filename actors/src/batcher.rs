@@ -227,7 +227,7 @@ impl<G: Game> Handler<AllGamesWait> for BatcherActor<G> {
     type Result = ();
 
     fn handle(&mut self, AllGamesWait: AllGamesWait, ctx: &mut Self::Context) {
-        self.queue.complete();
+        self.queue.set_complete(true);
         self.dispatch(ctx);
     }
 }
@@ -237,6 +237,10 @@ impl<G: Game> Handler<WorkerFree> for BatcherActor<G> {
 
     fn handle(&mut self, WorkerFree(tally): WorkerFree, ctx: &mut Self::Context) {
         crate::faults::hit(crate::faults::Point::Batcher);
+        if tally.generation > 0 {
+            // Its answers let games go on, which is what the queue then waits for. A failed batch gives none.
+            self.queue.set_complete(false);
+        }
         self.judge(tally);
         self.dispatch(ctx);
     }

@@ -35,14 +35,15 @@ pub struct CacheActor<G: Game> {
     waiting: Recipient<AllGamesWait>,
     stats: Arc<Stats>,
     sampler: Sampler,
+    /// Games in play, as far as it was told.
     games: usize,
     /// Shared with the games of the same thread, if there are any.
     table: Rc<RefCell<Table<G>>>,
 }
 
 impl<G: Game> CacheActor<G> {
-    /// An empty cache. `own` is its own address, where
-    /// inference threads report the leaves it asks for; `batcher` and `waiting` are both the batcher's.
+    /// An empty cache. `own` is its own address, where inference threads report the leaves it asks for; `batcher` and `waiting` are
+    /// both the batcher's.
     pub fn new(
         limits: CacheLimits,
         batcher: Recipient<Evaluate<G>>,

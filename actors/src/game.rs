@@ -1,6 +1,7 @@
 //! A game actor: plays one game after another in its slot, with at most one request for evaluations out.
 
 mod asking_again;
+mod assigned;
 mod hook;
 mod meter;
 mod parking;
@@ -27,6 +28,7 @@ use selfplay_engine::{
     selfplay::{PlaySettings, Progress, SelfPlayGame},
 };
 
+use self::assigned::Assigned;
 pub use self::hook::{GameHook, GameKey, GameNews, both, each_ply};
 pub(crate) use self::meter::{ENDLESS_PLIES, Meter};
 pub use self::parking::{ParkGame, SlotParked};
@@ -39,9 +41,6 @@ use crate::{
     writer::{GameFinished, GameRejected},
 };
 
-/// Requests in a row that a game takes from the cache at hand before the other games of its thread have their turn: about a
-/// millisecond.
-const MOST_AT_HAND: usize = 256;
 /// How often a game may be resumed after a panic.
 const MOST_RESUMES: u32 = 3;
 
@@ -206,22 +205,18 @@ pub struct GameThread<G: Game> {
     pub spare: RefCell<SpareTree<G>>,
     /// The cache, where it lives on this thread.
     pub cache: Option<NearbyCache<G>>,
+    /// Requests in a row that a game takes from that cache before the other games have their turn.
+    pub most_at_hand: usize,
 }
 
-/// The game a slot was told to play; outlives panics, of its very first steps too.
-struct Assigned<G: Game> {
-    number: JournalNumber,
-    seed: u64,
-    index: u64,
-    terms: Terms,
-    /// What was played of it before.
-    plies: Vec<PlyRecord<G>>,
-    first_version: Option<i64>,
-    resumes: u32,
-    /// Plies already in the journal, and traced.
-    noted: usize,
-    /// When it began here.
-    begun: Instant,
+impl<G: Game> GameThread<G> {
+    /// `cache`: that of this thread, if it has one.
+    #[must_use]
+    pub fn new(cache: Option<NearbyCache<G>>) -> Self {
+        /// About a millisecond.
+        const MOST_AT_HAND: usize = 256;
+        Self { spare: RefCell::default(), cache, most_at_hand: MOST_AT_HAND }
+    }
 }
 
 /// The game in play.
@@ -304,17 +299,15 @@ impl<G: Game> GameActor<G> {
 
     /// Plays until evaluations are needed that the cache does not have at hand, or the game is over.
     fn go_on(&mut self) {
-        for _ in 0..MOST_AT_HAND {
+        let mut left = self.thread.most_at_hand;
+        loop {
             match self.advance() {
-                Some(Progress::Leaves) if self.take_known() => {}
+                // Else the other games of this thread come first: it goes on when the cache answers.
+                Some(Progress::Leaves) if left > 0 && self.take_known() => left -= 1,
                 Some(Progress::Leaves) => return self.ask(),
                 Some(Progress::Finished(record)) => return self.finish(record),
                 None => return,
             }
-        }
-        // The other games of this thread come first: it goes on when the cache answers.
-        if matches!(self.advance(), Some(Progress::Leaves)) {
-            self.ask();
         }
     }
 
@@ -412,42 +405,6 @@ impl<G: Game> Playing<G> {
             Progress::Finished(record) => &record.plies,
         };
         (before + 1..).zip(plies.iter().skip(before)).for_each(|(number, ply)| self.meter.played(number, ply));
-    }
-}
-
-impl<G: Game> Assigned<G> {
-    /// Brings every ply that is not there yet to the journal, and tells the plan's hook of it.
-    fn note(&mut self, plan: &GamePlan<G>, slot: usize, plies: &[PlyRecord<G>], first_version: Option<i64>) {
-        while let Some(ply) = plies.get(self.noted) {
-            plan.journal.ply(self.number, self.noted, ply, first_version);
-            self.noted += 1;
-            self.warn_if_endless(&plan.stats);
-            self.tell(plan, slot, GameNews::Played(&plies[..self.noted]));
-        }
-    }
-
-    /// Says of the first game that goes on without an end that it does, ever more rarely.
-    fn warn_if_endless(&self, stats: &Stats) {
-        let &Self { seed, index, noted, .. } = self;
-        if noted >= ENDLESS_PLIES
-            && noted.is_multiple_of(ENDLESS_PLIES)
-            && (noted / ENDLESS_PLIES).is_power_of_two()
-            && stats.endless_games.get() <= 1
-        {
-            tracing::warn!(
-                seed,
-                game = index,
-                plies = noted,
-                "a game may never end: set game.max_steps, which ends it as a draw"
-            );
-        }
-    }
-
-    /// Tells the hook, if there is one.
-    fn tell(&self, plan: &GamePlan<G>, slot: usize, news: GameNews<'_, G>) {
-        if let Some(hook) = &plan.hook {
-            hook(GameKey { slot, seed: self.seed, index: self.index }, &news);
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use config::{FileFormat, Format as _};
+use selfplay_actors::onnx::Precision;
 use tempfile::TempDir;
 
 use super::keys::KEYS;

@@ -25,8 +25,8 @@ pub struct BatchPolicy {
     /// that no thread is left without work; on a GPU `max_batch`, where one large batch beats two small ones.
     pub min_share: usize,
     /// Inference threads that have a core beside the threads of games, at least 1. When so many run, a batch smaller than
-    /// `min_share` waits: it would take the core from games that are about to make it larger. When fewer run, it waits a tenth
-    /// of a millisecond.
+    /// `min_share` waits: it would take the core from games that are about to make it larger. When fewer run, as always on a
+    /// device of its own (`usize::MAX`), it waits a tenth of a millisecond.
     pub cores: usize,
 }
 
@@ -78,9 +78,10 @@ impl<G: Game> Queue<G> {
         self.requests.push_back((now, request));
     }
 
-    /// Every game waits for an answer: what is queued has nothing to wait for.
-    pub(super) fn complete(&mut self) {
-        self.complete = true;
+    /// Whether every game waits for an answer, so that what is queued has nothing to wait for. So it is until a request comes or
+    /// one is answered.
+    pub(super) fn set_complete(&mut self, complete: bool) {
+        self.complete = complete;
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,6 +1,6 @@
 //! A slot on paused time: what it does when evaluations fail, are late, or come twice.
 
-use std::{cell::RefCell, rc::Rc, sync::Mutex, time::Duration};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use actix::AsyncContext as _;
 use selfplay_engine::{
@@ -38,11 +38,11 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self::beside(None)
+        Self::on(GameThread::new(None))
     }
 
-    /// A slot on the thread of `cache`.
-    fn beside(cache: Option<&CacheActor<TicTacToe>>) -> Self {
+    /// A slot on this thread.
+    fn on(thread: GameThread<TicTacToe>) -> Self {
         let stats = Arc::new(Stats::default());
         let journal = Journal::disabled();
         let news = Arc::<Mutex<Vec<String>>>::default();
@@ -77,9 +77,7 @@ impl Stage {
             parked: parked.address.clone(),
             room: room.clone(),
         };
-        let thread =
-            Rc::new(GameThread { spare: RefCell::new(SpareTree::default()), cache: cache.map(CacheActor::nearby) });
-        let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, thread, &ctx.address()));
+        let slot = GameActor::create(|ctx| GameActor::new(5, plan, addresses, Rc::new(thread), &ctx.address()));
         Self { slot, lookups, finished, rejected, free, parked, room, journal, stats, news }
     }
 
@@ -131,53 +129,85 @@ fn a_game_is_played_with_one_request_out_at_a_time() {
     });
 }
 
+/// A cache for games of its thread, and what it asks of the network.
+fn cache() -> (CacheActor<TicTacToe>, Inbox<Evaluate<TicTacToe>>) {
+    let (asked, done, waiting) = (Inbox::new(), Inbox::new(), Inbox::new());
+    let limits = CacheLimits { max_bytes: 1 << 20, max_entries: None };
+    let cache = CacheActor::new(limits, asked.address.clone(), waiting.address, done.address, Arc::default());
+    (cache, asked)
+}
+
+impl Stage {
+    /// Plays game 9 to its end, with `cache` and a network that answers what it `asked`. Says how many requests came as messages, and
+    /// how many positions were evaluated.
+    async fn play_beside(
+        &mut self,
+        cache: &Addr<CacheActor<TicTacToe>>,
+        asked: &mut Inbox<Evaluate<TicTacToe>>,
+    ) -> (GameRecord<TicTacToe>, usize, usize) {
+        self.slot.do_send(PlayGame::New { index: 9, terms: terms() });
+        let (mut lookups, mut evaluated) = (0, 0);
+        loop {
+            for lookup in self.lookups.take().await {
+                lookups += 1;
+                cache.do_send(lookup);
+            }
+            for Evaluate(batch) in asked.take().await {
+                evaluated += batch.len();
+                let mut evaluations = Evaluations::default();
+                UniformEvaluator.evaluate(batch.leaves(), &mut evaluations).unwrap();
+                let ids = batch.ids().to_vec();
+                batch.discard();
+                let outcome = Ok(Answer { evaluations, generation: nth(1) });
+                cache.do_send(BatchDone { ids, outcome, freed: None });
+            }
+            if let Some(finished) = self.finished.take().await.pop() {
+                return (finished.record, lookups, evaluated);
+            }
+        }
+    }
+}
+
+fn moves(record: &GameRecord<TicTacToe>) -> String {
+    format!("{:?}", record.plies)
+}
+
 #[test]
 fn what_the_cache_of_its_thread_knows_a_game_takes_without_a_message() {
     play(async {
-        let (mut asked, done, waiting) = (Inbox::new(), Inbox::new(), Inbox::new());
-        let limits = CacheLimits { max_bytes: 1 << 20, max_entries: None };
-        let stats = Arc::new(Stats::default());
-        let cache = CacheActor::new(limits, asked.address.clone(), waiting.address, done.address, stats);
-        let mut stage = Stage::beside(Some(&cache));
+        let (cache, mut asked) = cache();
+        let mut stage = Stage::on(GameThread::new(Some(cache.nearby())));
         let cache = cache.start();
         cache.do_send(ModelChanged(nth(1)));
-        let mut records = Vec::new();
-        let mut requests = Vec::new();
-        for _ in 0..2 {
-            stage.slot.do_send(PlayGame::New { index: 9, terms: terms() });
-            let (mut lookups, mut evaluated) = (0, 0);
-            let record = loop {
-                for lookup in stage.lookups.take().await {
-                    lookups += 1;
-                    cache.do_send(lookup);
-                }
-                for Evaluate(batch) in asked.take().await {
-                    evaluated += batch.len();
-                    let mut evaluations = Evaluations::default();
-                    UniformEvaluator.evaluate(batch.leaves(), &mut evaluations).unwrap();
-                    let ids = batch.ids().to_vec();
-                    batch.discard();
-                    cache.do_send(BatchDone {
-                        ids,
-                        outcome: Ok(Answer { evaluations, generation: nth(1) }),
-                        freed: None,
-                    });
-                }
-                if let Some(finished) = stage.finished.take().await.pop() {
-                    break finished.record;
-                }
-            };
-            records.push(record);
-            requests.push((lookups > 0, evaluated > 0));
+        let (first, lookups, evaluated) = stage.play_beside(&cache, &mut asked).await;
+        assert!(lookups > 0 && evaluated > 0);
+        let (again, lookups, evaluated) = stage.play_beside(&cache, &mut asked).await;
+        assert_eq!((lookups, evaluated), (0, 0));
+        assert_eq!(moves(&again), moves(&first));
+        let (counts, leaves) = (stage.stats.snapshot(), first.effort.leaves);
+        assert_eq!(counts.simulations_total(), 2 * leaves.total());
+        assert!(counts.simulations_cache >= leaves.evaluated, "all of the second game");
+    });
+}
+
+/// The last request before the others' turn may be the last of the game.
+#[test]
+fn a_game_lets_others_have_their_turn_after_any_number_of_requests() {
+    play(async {
+        let (cache, mut asked) = cache();
+        let thread = |most_at_hand| GameThread { most_at_hand, ..GameThread::new(Some(cache.nearby())) };
+        let threads: Vec<_> = (0..80).map(thread).collect();
+        let cache = cache.start();
+        cache.do_send(ModelChanged(nth(1)));
+        let mut lookups = Vec::new();
+        let mut games = BTreeSet::new();
+        for thread in threads {
+            let (record, messages, _) = Stage::on(thread).play_beside(&cache, &mut asked).await;
+            games.insert(moves(&record));
+            lookups.push(messages);
         }
-        assert_eq!(requests, [(true, true), (false, false)]);
-        let moves = |record: &GameRecord<TicTacToe>| {
-            record.plies.iter().map(|ply| (ply.action, ply.targets.clone())).collect::<Vec<_>>()
-        };
-        assert_eq!(moves(&records[0]), moves(&records[1]));
-        let counts = stage.stats.snapshot();
-        assert_eq!(counts.simulations_total(), 2 * records[0].effort.leaves.total());
-        assert!(counts.simulations_cache >= counts.simulations_total() / 2 - records[0].effort.leaves.won);
+        assert_eq!(games.len(), 1, "the game is the same");
+        assert!(lookups[1] > lookups[10] && lookups[10] > 0 && lookups[79] == 0, "{lookups:?}");
     });
 }
 

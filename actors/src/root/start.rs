@@ -1,14 +1,13 @@
 //! The start of everything: addresses, threads, actors.
 
 use std::{
-    cell::RefCell,
     rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use actix::{Actor, Addr, Arbiter, Context, Supervised, System};
-use selfplay_engine::{Game, search::SpareTree};
+use selfplay_engine::Game;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
@@ -225,7 +224,7 @@ fn host<G: Game>(
     let (plan, addresses, spec) = (plan.clone(), addresses.clone(), spec.clone());
     arbiter.spawn_fn(move || {
         let cache = start_cache.map(|start| start());
-        let thread = Rc::new(GameThread { spare: RefCell::new(SpareTree::default()), cache });
+        let thread = Rc::new(GameThread::new(cache));
         actix::spawn(async move {
             while let Some((slot, own, mailbox)) = slots.recv().await {
                 let actor = GameActor::new(slot, plan.clone(), addresses.clone(), thread.clone(), &own);

@@ -92,7 +92,7 @@ fn a_small_batch_takes_no_core_from_games_that_would_make_it_larger() {
         assert_eq!(size(&mut stage, 0), Some(1), "a core would idle");
         stage.push(3);
         assert_eq!(size(&mut stage, 0), None);
-        stage.queue.complete();
+        stage.queue.set_complete(true);
         assert_eq!(size(&mut stage, 1), Some(3), "it cannot become larger");
     });
 }
@@ -103,12 +103,12 @@ fn nothing_waits_for_leaves_that_cannot_come() {
         let mut stage = Stage::new(BatchPolicy { max_wait: Duration::from_secs(3600), ..POLICY });
         stage.push(5);
         assert!(stage.next(0, 1).is_none());
-        stage.queue.complete();
+        stage.queue.set_complete(true);
         assert_eq!(stage.queue.time_left(stage.now), None);
         let departure = stage.depart(0, 2).unwrap();
         assert_eq!((departure.batch.len(), departure.reason), (3, Reason::IdleDevice), "shared among two threads");
         assert_eq!(stage.sizes(2), [2]);
-        stage.queue.complete();
+        stage.queue.set_complete(true);
         assert!(stage.next(0, 1).is_none(), "nothing is not a batch");
         stage.push(1);
         assert!(stage.next(0, 1).is_none(), "games go on again: there may be more");
@@ -144,7 +144,7 @@ fn what_waits_is_shared_out_among_threads_but_not_into_crumbs() {
         for (policy, waiting, threads, expected) in cases {
             let mut stage = Stage::new(policy);
             stage.push(waiting);
-            stage.queue.complete();
+            stage.queue.set_complete(true);
             assert_eq!(stage.next(0, threads).unwrap().len(), expected, "{waiting} among {threads}");
         }
     });

@@ -1,0 +1,151 @@
+//! Which game is played, by which rules, and what tells games that are made alike from others.
+
+use selfplay_actors::onnx::{Precision, PrecisionRequest};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{SearchSettings, Settings};
+
+/// `[game]`: which game is played, and the rules of Quoridor.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GameSettings {
+    /// Which one.
+    pub name: GameName,
+    /// Cells per side, 3..=9.
+    pub board_size: u8,
+    /// Walls each player starts with, 0..=64.
+    pub max_walls: u8,
+    /// Plies of both players after which the game is a draw, ≥ 1; `None` for no limit.
+    pub max_steps: Option<u32>,
+}
+
+/// The games.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GameName {
+    /// See the game's own module in the engine.
+    Quoridor,
+    TicTacToe,
+    Mnk,
+    ConnectFour,
+    Othello,
+    Hex,
+    Breakthrough,
+}
+
+/// `[mnk]`: the rules of m,n,k.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MnkSettings {
+    /// Columns, 2..=19.
+    pub m: u32,
+    /// Rows, 2..=19.
+    pub n: u32,
+    /// Stones in a row that win, 2 to the longer side.
+    pub k: u32,
+}
+
+/// `[connect_four]`: the rules of Connect Four.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectFourSettings {
+    /// Rows, 2..=8.
+    pub rows: u32,
+    /// Columns, 2..=8.
+    pub columns: u32,
+    /// Stones in a line that win, 2 to the longer side.
+    pub length: u32,
+}
+
+/// `[othello]`: the rules of Othello.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OthelloSettings {
+    /// Squares a side: 4, 6 or 8.
+    pub size: u32,
+}
+
+/// `[hex]`: the rules of Hex.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HexSettings {
+    /// Cells a side, 3..=13.
+    pub size: u32,
+    /// The second player may take over the first stone.
+    pub swap: bool,
+}
+
+/// `[breakthrough]`: the rules of Breakthrough.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BreakthroughSettings {
+    /// Rows, 4..=8.
+    pub rows: u32,
+    /// Columns, 4..=8.
+    pub columns: u32,
+}
+
+impl SearchSettings {
+    /// Simulations of a move, or of an ordinary one where they depend on the number of legal actions.
+    pub(crate) fn usual_simulations(&self) -> u32 {
+        self.mcts_n.unwrap_or(self.mcts_k.saturating_mul(10))
+    }
+
+    /// Most leaves at a time that cost no strength that matches have shown: with 4 of 100 simulations a network of 5x5 Quoridor
+    /// lost 50 Elo, with 8 102 (docs/measurements/leaf-parallelism.md).
+    pub(crate) fn harmless_leaves(&self) -> u32 {
+        (self.usual_simulations() / 100).max(1)
+    }
+}
+
+impl Settings {
+    /// K: leaves gathered from one tree before waiting. One where it is left open, as choices made on older values cost strength;
+    /// whatever the number of games, which must not change them.
+    pub(crate) fn leaf_parallelism(&self) -> u32 {
+        self.search.leaf_parallelism.unwrap_or(1)
+    }
+
+    /// The parameters of the game that is played.
+    fn rules(&self) -> serde_json::Value {
+        let GameSettings { name, board_size, max_walls, max_steps } = &self.game;
+        match name {
+            GameName::Quoridor => {
+                serde_json::json!({ "board_size": board_size, "max_walls": max_walls, "max_steps": max_steps })
+            }
+            GameName::TicTacToe => serde_json::json!({}),
+            GameName::Mnk => serde_json::json!(self.mnk),
+            GameName::ConnectFour => serde_json::json!(self.connect_four),
+            GameName::Othello => serde_json::json!(self.othello),
+            GameName::Hex => serde_json::json!(self.hex),
+            GameName::Breakthrough => serde_json::json!(self.breakthrough),
+        }
+    }
+
+    /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
+    /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Symmetry and the
+    /// network's precision do.
+    pub(crate) fn games_hash(&self) -> String {
+        let search = SearchSettings { leaf_parallelism: Some(self.leaf_parallelism()), ..self.search.clone() };
+        let mut determining = serde_json::json!({
+            "game": self.game.name,
+            "rules": self.rules(),
+            "search": search,
+            "agent": self.play.agent,
+            "p2": self.play.p2,
+            "evaluator": self.inference.evaluator,
+        });
+        if self.cache.symmetry {
+            // Only then, so that other games keep the hash that they had before there was such a setting.
+            determining["symmetry"] = true.into();
+        }
+        // "auto" changes numbers no more than the device does, and belongs to no other games than fp32.
+        if let PrecisionRequest::Only(precision) = self.inference.precision
+            && precision != Precision::Fp32
+        {
+            determining["precision"] = precision.to_string().into();
+        }
+        let digest = Sha256::digest(determining.to_string());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
