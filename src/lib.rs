@@ -6,82 +6,55 @@
 //! - `exit`: exit codes
 //! - `words`: spans of time and sizes as people read them
 //! - `token`: the secret of those who may control the daemon from afar
-//! - `settings`, `cli`, `shipped`, `view`, `show`: what can be set, by files and flags; the games, of which the settings choose one; games
-//!   for people. A game says what of it can be set and how it is shown
+//! - `settings`, `cli`, `shipped`, `boards`: what can be set, by files and flags; the games, of which the settings choose one; games for
+//!   people. A game says what of it can be set and how it is shown
 //! - `telemetry`: the log
-//! - `agents`, `sizes`: from settings to players, threads and batches
-//! - `run`: what a daemon plays for
-//! - `siblings`: other daemons that play into the same output directory
-//! - `progress`: how far a batch is
-//! - `report`, `trace`, `live`: what a user sees of games in play
-//! - `signals`, `stop`: signals, and what stops play
-//! - `service`: what a service manager is told
-//! - `live_settings`, `operator`, `control`: settings that change while games are played, and what else a running daemon
-//!   may be told
-//! - `memory`, `auto_games`: what keeps memory within bounds, and the number of games near what the device needs
+//! - `daemon`: what a process that plays is made of
+//! - `steering`: what changes while games are played
 //! - `status`: how it is doing
 //! - `metrics`: what is counted, for Prometheus
 //! - `http`: who may ask and steer
-//! - `client`: the commands that speak to a running daemon
-//! - `output`: where games go, and which ones go on
-//! - `evaluation`: ONNX Runtime, the device, and how positions are evaluated
-//! - `play`, `check_model`, `convert_model`, `bench`, `tune`: the daemon, its guard against bad models, what it makes of them,
-//!   its yardstick, and what finds settings by it
+//! - `commands`: what the program does, playing first
 
 // `streams` writes to standard error: it may be gone, and `eprintln!` would panic.
 #![warn(clippy::print_stderr)]
 
-mod agents;
-mod auto_games;
-mod bench;
-mod check_model;
+mod boards;
 mod cli;
-mod client;
-mod control;
-mod convert_model;
-mod evaluation;
+mod commands;
+mod daemon;
 mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
-mod live;
-mod live_settings;
-mod memory;
 mod metrics;
-mod operator;
-mod output;
-mod play;
-mod progress;
-mod report;
-mod run;
-mod service;
 mod settings;
 mod shipped;
-mod show;
-mod siblings;
-mod signals;
-mod sizes;
 mod status;
-mod stop;
+mod steering;
 mod streams;
 mod telemetry;
 #[cfg(test)]
 mod testing;
 mod token;
-mod trace;
-mod tune;
-mod view;
 mod words;
 
 use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
 use cli::{BenchWhat, Command, Flags};
-use client::Ask;
+use commands::{
+    bench, check_model,
+    client::{self, Ask},
+    convert_model, show, tune,
+};
+use daemon::{
+    signals::{self, Signals},
+    sizes,
+};
 use exit::Exit;
-use live_settings::Origin;
 use settings::{Preset, Purpose, Resolved, Settings};
-use signals::Signals;
+use steering::live_settings::Origin;
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
@@ -97,7 +70,7 @@ pub fn main() -> ExitCode {
 /// Does what the command line says. `signals`: those that a daemon is sent, caught since its first moment.
 fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
     match &cli.command {
-        None => daemon(&cli.flags, signals.map_or_else(Signals::catch, Ok)?),
+        None => play(&cli.flags, signals.map_or_else(Signals::catch, Ok)?),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => show::show(args),
         Some(Command::CheckModel(args)) => {
@@ -121,10 +94,10 @@ fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
 }
 
 /// Plays.
-fn daemon(flags: &Flags, signals: Signals) -> anyhow::Result<Exit> {
+fn play(flags: &Flags, signals: Signals) -> anyhow::Result<Exit> {
     let parent = parent_id();
     let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
-    play::play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
+    commands::play::play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
 }
 
 /// Says why the process ends, and with which code.

@@ -23,9 +23,12 @@ use selfplay_engine::{
 
 pub(crate) use self::other::Other;
 use crate::{
+    boards::{
+        game::ShownGame,
+        shapes, svg,
+        view::{BoardView, QuoridorView, RulesView},
+    },
     settings::{GameName, NetworkKind, Settings},
-    show::{self, ShownGame},
-    view::{BoardView, QuoridorView, RulesView},
 };
 
 /// A game that the daemon plays.
@@ -73,7 +76,7 @@ pub(crate) trait Shipped: Notation {
     }
     /// A game as SVG: the position before ply `ply`, by default the last one; `all`: a sheet of all positions.
     fn picture(game: &ShownGame<Self>, all: bool, ply: Option<usize>) -> String {
-        show::picture(game, all, ply)
+        shapes::picture(game, all, ply)
     }
 }
 
@@ -126,7 +129,7 @@ impl Shipped for Quoridor {
     }
 
     fn picture(game: &ShownGame<Self>, all: bool, ply: Option<usize>) -> String {
-        show::svg::picture(game, all, ply)
+        svg::picture(game, all, ply)
     }
 }
 

@@ -1,9 +1,9 @@
-//! The games that can be looked at: what the server asks of [`crate::live`], which follows them.
+//! The games that can be looked at: what the server asks of [`crate::boards::live`], which follows them.
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{live::LiveGames, shipped::Shipped};
+use crate::{boards::live::LiveGames, shipped::Shipped};
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {

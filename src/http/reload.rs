@@ -6,7 +6,7 @@ use selfplay_actors::findings::Found;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
+use crate::steering::{
     live_settings::Changes,
     operator::{Reload, SettingsRead},
 };

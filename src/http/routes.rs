@@ -28,8 +28,8 @@ use super::{
     reload::Reloaded,
 };
 use crate::{
-    control::{Control, Refusal},
     status::{Status, Verdict},
+    steering::control::{Control, Refusal},
 };
 
 /// Largest body of a command, in bytes.

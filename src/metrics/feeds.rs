@@ -12,9 +12,11 @@ use selfplay_actors::{
 
 use super::{Feed, Samples};
 use crate::{
-    progress::Progress,
-    run::RunStatus,
-    status::{DeviceFacts, DeviceStatus},
+    daemon::{
+        device::{DeviceFacts, DeviceStatus},
+        progress::Progress,
+        run::RunStatus,
+    },
     streams::LostLines,
 };
 

@@ -19,11 +19,14 @@ use selfplay_actors::{
 use self::exposition::Exposition;
 use super::*;
 use crate::{
-    bench::Ground,
-    run::RunStatus,
+    commands::bench::Ground,
+    daemon::{
+        device::{DeviceFacts, DeviceStatus, ThreadDevice},
+        run::RunStatus,
+    },
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
     shipped::AnyGame,
-    status::{DeviceFacts, DeviceStatus, ThreadDevice, tests::SIZES},
+    status::tests::SIZES,
 };
 
 const GAMES: u64 = 6;

@@ -11,14 +11,16 @@ use selfplay_actors::{
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, DeviceFacts, GamesStatus, Limit, Mode, Restarts, ThreadStatus,
-    WriterStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, GamesStatus, Limit, Mode, Restarts, ThreadStatus, WriterStatus,
 };
 use crate::{
-    control::Control,
-    progress::{BatchStatus, Progress},
-    run::RunStatus,
-    siblings::Siblings,
+    daemon::{
+        device::DeviceFacts,
+        progress::{BatchStatus, Progress},
+        run::RunStatus,
+        siblings::Siblings,
+    },
+    steering::control::Control,
 };
 
 /// What is known of a daemon from its start on.

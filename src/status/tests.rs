@@ -17,11 +17,16 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    control::{Control, Refusal},
-    live_settings::Changes,
-    operator::Reload,
-    progress::Progress,
-    siblings::Siblings,
+    daemon::{
+        device::{DeviceFacts, ThreadDevice},
+        progress::Progress,
+        siblings::Siblings,
+    },
+    steering::{
+        control::{Control, Refusal},
+        live_settings::Changes,
+        operator::Reload,
+    },
 };
 
 /// A control that has started and was told nothing.
@@ -197,33 +202,4 @@ fn a_document_can_be_read_again_also_by_those_who_know_fewer_fields() {
     json["later"] = Value::from(1);
     assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
     assert_eq!(status.history.step_seconds, Duration::from_secs(2).as_secs());
-}
-
-#[test]
-fn the_device_is_open_until_the_first_model_is_placed() {
-    use selfplay_actors::{
-        loader::Placed,
-        onnx::{Device, DeviceRequest, OpenVinoDevice, Placement, Precision, Provider},
-    };
-    let openvino = Device::OpenVino(OpenVinoDevice::Cpu);
-    let provider = Provider {
-        requested: DeviceRequest::Auto,
-        actual: vec![openvino],
-        rival: Some(Device::Cpu),
-        note: Some("no GPU".to_owned()),
-    };
-    let placed = Placed::default();
-    let facts = DeviceFacts::new(&provider, 2, "1.24.1", placed.clone());
-    let seen = || {
-        let DeviceStatus { actual, precision, threads, .. } = facts.look();
-        (actual, precision, threads[1].actual.clone())
-    };
-    let open = "openvino:cpu or cpu".to_owned();
-    assert_eq!(seen(), (open.clone(), None, open));
-    for (device, name, precision) in
-        [(openvino, "openvino:cpu", Precision::Bf16), (Device::Cpu, "cpu", Precision::Fp32)]
-    {
-        placed.set(Placement { devices: vec![device], precision });
-        assert_eq!(seen(), (name.to_owned(), Some(precision.to_string()), name.to_owned()));
-    }
 }

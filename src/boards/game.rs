@@ -1,0 +1,128 @@
+//! A game read back from its files, checked against the rules.
+
+use anyhow::{Context as _, bail};
+use selfplay_engine::{
+    Action, ActionSet as _, Draw, Game, Outcome, Player,
+    games::quoridor::Quoridor,
+    replay::{GameMetadata, ReadGame, Target},
+};
+
+use crate::{
+    boards::view::{Ply, top_moves},
+    shipped::AnyGame,
+};
+
+/// A game with its rules.
+pub(crate) struct ShownGame<G: Game> {
+    /// The YAML file.
+    pub metadata: GameMetadata,
+    /// What it was played by; of Quoridor without the step limit.
+    pub rules: G,
+    /// What was played; legal.
+    pub plies: Vec<Ply>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl<G: Game> ShownGame<G> {
+    /// What was read, as a game by `rules`.
+    ///
+    /// # Errors
+    /// When it holds no actions, which other producers do not write, or moves that are not legal.
+    pub(crate) fn new(read: &ReadGame, rules: G) -> anyhow::Result<Self> {
+        let plies = plies_of(read, &rules)?;
+        Ok(Self { metadata: read.metadata.clone(), rules, plies, outcome: outcome_of(read) })
+    }
+
+    /// The position before ply `ply`; that of the end after the last one.
+    pub(crate) fn state(&self, ply: usize) -> G::State {
+        let mut state = self.rules.start();
+        self.plies[..ply].iter().for_each(|ply| self.rules.play(&mut state, ply.action));
+        state
+    }
+
+    /// Who won, in words.
+    pub(crate) fn result(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Win(Player::First) => "the first player won",
+            Outcome::Win(Player::Second) => "the second player won",
+            Outcome::Draw(_) => "a draw",
+        }
+    }
+}
+
+/// How a game ended, from what the trainer learns: files of every producer say that.
+pub(crate) fn outcome_of(read: &ReadGame) -> Outcome {
+    let won = read.values.iter().zip(&read.players).next().filter(|&(&value, _)| value != 0.0);
+    match won {
+        None => Outcome::Draw(Draw::StepLimit),
+        Some((&value, &player)) if (value > 0.0) == (player == 0) => Outcome::Win(Player::First),
+        Some(_) => Outcome::Win(Player::Second),
+    }
+}
+
+/// The rules that a game was played by.
+///
+/// # Errors
+/// When the files name a game that is not known here, or do not fit the one they name.
+pub(crate) fn rules_of(read: &ReadGame) -> anyhow::Result<AnyGame> {
+    match &read.metadata.rules {
+        Some(title) => AnyGame::titled(title),
+        None => quoridor_of(read).map(AnyGame::Quoridor),
+    }
+}
+
+/// The rules of Quoridor, found from the shapes of the arrays: the policy's width fixes the board, the first input the walls.
+fn quoridor_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
+    for size in 3..=9 {
+        let game = Quoridor::new(size, 0, None)?;
+        if game.policy_size() != read.policy_size() {
+            continue;
+        }
+        let first = read.input_arrays.outer_iter().next().context("the game has no plies")?;
+        let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == first.shape());
+        if encoding.is_none() {
+            bail!("inputs of shape {:?} are no Quoridor position on a board of {size}", first.shape());
+        }
+        // In both encodings the last entry is the opponent's walls, which at the start are all of them.
+        let walls = first.iter().last().copied().unwrap_or(0.0);
+        return Ok(Quoridor::new(size, walls as u32, None)?);
+    }
+    bail!("policies of {} entries fit no Quoridor board", read.policy_size())
+}
+
+/// The actions played, checked against the rules, with what the search thought.
+fn plies_of(read: &ReadGame, game: &impl Game) -> anyhow::Result<Vec<Ply>> {
+    let stored = read.actions.as_ref().context("the file has no actions: it was not written by selfplayd")?;
+    if game.policy_size() != read.policy_size() {
+        bail!("the game has {} actions, and the policies have {}", game.policy_size(), read.policy_size());
+    }
+    let mut state = game.start();
+    let mut plies = Vec::with_capacity(stored.len());
+    for (ply, &action) in stored.iter().enumerate() {
+        let legal = game.legal_actions(&state);
+        let action = Action::try_from(action).ok().filter(|&action| {
+            usize::from(action) < game.policy_size() && legal.contains(action) && game.outcome(&state).is_none()
+        });
+        let action = action.with_context(|| format!("ply {ply} is not a legal move"))?;
+        let player = game.side_to_move(&state);
+        plies.push(Ply {
+            player,
+            action,
+            model: read.model_versions.as_ref().map_or(read.metadata.model_version, |versions| versions[ply]),
+            value: read.root_values.as_ref().map(|values| values[ply]),
+            top: top_moves(game, player, targets(read, ply)),
+        });
+        game.play(&mut state, action);
+    }
+    Ok(plies)
+}
+
+/// The policy of a ply with its visits, network frame.
+fn targets(read: &ReadGame, ply: usize) -> impl Iterator<Item = Target> {
+    let visits = read.visit_counts.as_ref().map(|counts| counts.row(ply));
+    read.policies.row(ply).into_iter().enumerate().map(move |(action, &probability)| {
+        let visits = visits.map_or(0, |row| row[action].try_into().unwrap_or(0));
+        Target { action: action as Action, visits, probability }
+    })
+}

@@ -1,0 +1,15 @@
+//! What `selfplayd` does: each command takes settings or arguments and ends with an exit code.
+//!
+//! - [`play`]: the daemon
+//! - [`show`]: finished games for people
+//! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
+//! - [`client`]: the commands that speak to a running daemon
+//! - [`bench`], [`tune`]: the yardstick, and what finds settings by it
+
+pub(crate) mod bench;
+pub(crate) mod check_model;
+pub(crate) mod client;
+pub(crate) mod convert_model;
+pub(crate) mod play;
+pub(crate) mod show;
+pub(crate) mod tune;
