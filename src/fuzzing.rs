@@ -35,8 +35,7 @@ fn resolve(trainer: Option<&Path>, own: Option<&Path>, board: bool) -> Result<(S
     let always = [("output.dir", "out"), ("model.path", "m.onnx"), ("model.latest_yaml", "latest.yaml")];
     let rules = [("game.board_size", "5"), ("game.max_walls", "3")];
     let given = always.iter().chain(rules.iter().filter(|_| board));
-    let flags: Vec<_> =
-        given.map(|&(key, value)| FlagValue { flag: "--it", key, value: Some(value.to_owned()) }).collect();
+    let flags: Vec<_> = given.map(|&(key, value)| FlagValue { flag: "--it", key, value: value.to_owned() }).collect();
     let environment = BTreeMap::new();
     let sources = Sources { preset: None, trainer, own, environment: &environment, flags: &flags };
     let resolved = settings::resolve(&sources, Purpose::Play);

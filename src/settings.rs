@@ -7,7 +7,8 @@
 //! - [`addresses`]: where to listen, and names of hosts
 //! - [`devices`]: devices and batch sizes
 //! - [`kind`]: what values a key may have
-//! - [`keys`]: the table of keys
+//! - [`key`]: how a key is declared, and what it may be
+//! - [`keys`]: the table of keys: what each may be, its flag, the trainer's names for it
 //! - [`mistake`]: what can be wrong, and how it is said
 //! - [`mod@file`]: files, read within bounds and parsed
 //! - [`layer`]: one layer as a flat map of keys to values, read from a file, the environment or flags
@@ -26,6 +27,7 @@ mod devices;
 mod extend;
 mod file;
 mod games;
+mod key;
 mod keys;
 mod kind;
 mod layer;
@@ -48,7 +50,8 @@ pub(crate) use devices::{Buckets, Device, InputFormat};
 pub(crate) use games::{
     BreakthroughSettings, ConnectFourSettings, GameName, GameSettings, HexSettings, MnkSettings, OthelloSettings,
 };
-pub(crate) use keys::choices;
+pub(crate) use key::{Argument, Key, Scope};
+pub(crate) use keys::KEYS;
 pub(crate) use kind::parse_bytes;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;

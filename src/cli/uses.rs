@@ -1,40 +1,14 @@
 //! Which command has a use for which flags; the others are neither listed nor taken.
 
 use super::{BenchWhat, Cli, Command, Flags, command};
+use crate::settings::Scope;
 
-/// Flags that only a daemon has a use for: where games go, what it follows, and who is told.
-pub(super) const OF_A_DAEMON: [&str; 19] = [
-    "--output-dir",
-    "--continuous",
-    "--latest-model-yaml",
-    "--model-source",
-    "--shutdown-file",
-    "--grace-seconds",
-    "--pause-unload-after",
-    "--no-resume",
-    "--spool-dir",
-    "--writer-deadline",
-    "--model-version",
-    "--num-games",
-    "--trace",
-    "--profile-counters",
-    "--metrics-dir",
-    "--http-listen",
-    "--http-metrics-listen",
-    "--http-socket",
-    "--http-token-file",
-];
-
-/// Flags that concern a model by itself.
-pub(super) const OF_A_MODEL: [&str; 7] =
-    ["--game", "--device", "--inference-threads", "--eval-batch-size", "--precision", "--log-format", "--log-level"];
-
-/// Whether a command has a use for a flag.
-pub(super) fn takes(command: &str, flag: &str) -> bool {
+/// Whose flags a command takes.
+pub(super) fn scope(command: &str) -> Scope {
     match command {
-        "check-model" | "convert-model" => OF_A_MODEL.contains(&flag),
-        "bench" | "tune" => !OF_A_DAEMON.contains(&flag),
-        _ => true,
+        "check-model" | "convert-model" => Scope::Model,
+        "bench" | "tune" => Scope::Play,
+        _ => Scope::Daemon,
     }
 }
 
@@ -57,12 +31,10 @@ impl Cli {
     /// Refuses flags that the command has no use for.
     pub(super) fn checked(self) -> Result<Self, clap::Error> {
         let Some((name, flags)) = self.flags() else { return Ok(self) };
-        let useless: Vec<_> =
-            flags.values().into_iter().filter(|flag| flag.value.is_some() && !takes(name, flag.flag)).collect();
+        let useless = flags.useless(scope(name));
         if useless.is_empty() {
             return Ok(self);
         }
-        let useless: Vec<_> = useless.iter().map(|flag| flag.flag).collect();
         let text = format!(
             "{} has no meaning for `selfplayd {name}`: leave it out, see `selfplayd {name} --help`",
             useless.join(", ")

@@ -257,7 +257,7 @@ mod tests {
 
     fn plain(given: &[(&'static str, &str)]) -> Settings {
         let board = [("game.board_size", "9"), ("game.max_walls", "10")];
-        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: Some(value.to_owned()) };
+        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: value.to_owned() };
         let flags: Vec<_> = board.iter().chain(given).map(flag).collect();
         let environment = BTreeMap::new();
         let sources = Sources { preset: None, trainer: None, own: None, environment: &environment, flags: &flags };

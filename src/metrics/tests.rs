@@ -45,7 +45,7 @@ fn settings() -> Settings {
         ("output.min_free", "0"),
     ];
     let flags: Vec<_> =
-        given.iter().map(|&(key, value)| FlagValue { flag: "--", key, value: Some(value.to_owned()) }).collect();
+        given.iter().map(|&(key, value)| FlagValue { flag: "--", key, value: value.to_owned() }).collect();
     let environment = BTreeMap::new();
     let sources = Sources { preset: None, trainer: None, own: None, environment: &environment, flags: &flags };
     resolve(&sources, Purpose::Bench).into_settings().unwrap()

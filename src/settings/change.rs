@@ -5,20 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Settings;
-use super::keys::{self, KEYS, Key};
+use super::key::Key;
+use super::keys::{self, KEYS};
 use super::layer;
 use super::mistake::Mistake;
 use super::resolve::Resolved;
-
-/// The keys that can be changed while the daemon plays.
-pub(crate) const LIVE: [&str; 6] = [
-    "play.games_per_process",
-    "inference.eval_max_wait_ms",
-    "search.temperature",
-    "search.noise_epsilon",
-    "search.noise_alpha",
-    "log.level",
-];
 
 /// A setting that is another now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,14 +31,22 @@ pub(crate) struct Refused {
     pub reason: String,
 }
 
+/// The keys that can be changed while the daemon plays.
+fn live() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().filter(|key| key.live).map(|key| key.path)
+}
+
 /// Whether `key` can be changed while the daemon plays.
 pub(crate) fn is_live(key: &str) -> bool {
-    LIVE.contains(&key)
+    live().any(|live| live == key)
 }
 
 /// Why a key of ours cannot be changed now.
 pub(crate) fn needs_a_restart(key: &str) -> String {
-    format!("{key} needs a restart; what can be changed while games are played: {}", LIVE.join(", "))
+    format!(
+        "{key} needs a restart; what can be changed while games are played: {}",
+        live().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The keys whose values differ, in the order of the default file.
@@ -71,7 +70,7 @@ impl Resolved {
         let mut values = Vec::new();
         for (path, value) in flat(wanted) {
             match keys::find(&path) {
-                Some(key) if is_live(key.path) => values.push((key.path, as_setting(key, &value))),
+                Some(key) if key.live => values.push((key.path, as_setting(key, &value))),
                 Some(key) => refused.push(Refused { key: path, reason: needs_a_restart(key.path) }),
                 None => {
                     let reason = layer::unknown(path.clone(), source.to_owned()).to_string();
@@ -90,8 +89,8 @@ impl Resolved {
     /// These settings with the values that `other` has for the keys that can be changed while games are played, but for those
     /// `refused`.
     pub(crate) fn with_live_values_of(&self, other: &Self, refused: &[Refused]) -> Self {
-        let taken = LIVE.iter().filter(|key| refused.iter().all(|refused| refused.key != **key));
-        self.with_entries(taken.filter_map(|key| Some((*key, other.entries.get(key)?.clone()))))
+        let taken = live().filter(|key| refused.iter().all(|refused| refused.key != *key));
+        self.with_entries(taken.filter_map(|key| Some((key, other.entries.get(key)?.clone()))))
     }
 }
 

@@ -1,46 +1,26 @@
-//! The table of keys: what each may be. Meaning and default of a key are told in `configs/default.toml`.
+//! The table of settings: what each may be, the flag that sets it, the trainer's names for it, and whether it may change while games are
+//! played. Meaning and default of each are told in `configs/default.toml`; its field is in [`super::Settings`].
 
-use config::ValueKind;
-use std::fmt;
-
-use super::kind::Kind;
+use super::{
+    key::{Key, Scope, key},
+    kind::Kind,
+};
 
 /// No name of a key, ours or the trainer's, has as many bytes.
 const LONGEST_NAME: usize = 100;
-
-/// One key.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    /// `section.key`.
-    pub path: &'static str,
-    /// Its values.
-    pub kind: Kind,
-    /// The word that leaves it open, if it may be left open.
-    pub open: Option<&'static str>,
-    /// A number that means the same as the word.
-    open_number: Option<i64>,
-}
-
-/// A key that always has a value.
-const fn key(path: &'static str, kind: Kind) -> Key {
-    Key { path, kind, open: None, open_number: None }
-}
-
-/// A key that `word` leaves open.
-const fn open(path: &'static str, kind: Kind, word: &'static str) -> Key {
-    Key { path, kind, open: Some(word), open_number: None }
-}
 
 /// The games, and what else has a section of rules by its name.
 pub(super) const GAMES: &[&str] = &["quoridor", "tic_tac_toe", "mnk", "connect_four", "othello", "hex", "breakthrough"];
 
 /// Every key, in the order of `configs/default.toml`.
-pub(super) const KEYS: &[Key] = &[
-    open("run.name", Kind::Name, "auto"),
-    key("game.name", Kind::Choice(GAMES)),
-    key("game.board_size", Kind::Int(3, 9)),
-    key("game.max_walls", Kind::Int(0, 64)),
-    Key { open_number: Some(-1), ..open("game.max_steps", Kind::Int(1, u32::MAX as i64), "none") },
+pub(crate) const KEYS: &[Key] = &[
+    key("run.name", Kind::Name).open("auto").trainer(&["run_id"]),
+    key("game.name", Kind::Choice(GAMES))
+        .flag("--game", "NAME", "Which game is played; its rules are settings")
+        .of(Scope::Model),
+    key("game.board_size", Kind::Int(3, 9)).trainer(&["quoridor.board_size"]),
+    key("game.max_walls", Kind::Int(0, 64)).trainer(&["quoridor.max_walls"]),
+    key("game.max_steps", Kind::Int(1, u32::MAX as i64)).open("none").open_number(-1).trainer(&["quoridor.max_steps"]),
     key("mnk.m", Kind::Int(2, 19)),
     key("mnk.n", Kind::Int(2, 19)),
     key("mnk.k", Kind::Int(2, 19)),
@@ -52,124 +32,255 @@ pub(super) const KEYS: &[Key] = &[
     key("hex.swap", Kind::Flag),
     key("breakthrough.rows", Kind::Int(4, 8)),
     key("breakthrough.columns", Kind::Int(4, 8)),
-    key("network.type", Kind::Choice(&["resnet", "mlp"])),
+    key("network.type", Kind::Choice(&["resnet", "mlp"])).trainer(&["alphazero.network.type"]),
     // More simulations than these would overflow the indices of a search tree.
-    open("search.mcts_n", Kind::Int(0, 10_000_000), "none"),
-    key("search.mcts_k", Kind::Int(1, 40_000)),
-    key("search.c_puct", Kind::Positive(1000.0)),
-    key("search.noise_epsilon", Kind::Real(0.0, 1.0)),
-    open("search.noise_alpha", Kind::Positive(1000.0), "auto"),
-    key("search.temperature", Kind::Real(0.0, 100.0)),
-    open("search.drop_t_on_step", Kind::Int(0, u32::MAX as i64), "none"),
-    key("search.penalize_visited_states", Kind::Flag),
-    open("search.leaf_parallelism", Kind::Int(1, 1024), "auto"),
-    key("search.virtual_loss", Kind::Int(0, 1000)),
-    key("search.tree_reuse", Kind::Flag),
-    open("play.games_per_process", Kind::Int(1, 65_536), "auto"),
-    key("play.num_games", Kind::Int(1, i64::MAX)),
-    key("play.processes", Kind::Int(1, 1024)),
-    open("play.threads", Kind::Int(1, 1024), "auto"),
-    open("play.seed", Kind::Int(0, i64::MAX), "random"),
-    key("play.p2", Kind::Choice(&["same", "random"])),
-    key("play.agent", Kind::Choice(&["search", "raw"])),
-    key("play.trace", Kind::Flag),
-    key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"])),
-    key("inference.device", Kind::Device),
-    open("inference.threads", Kind::Int(1, 256), "auto"),
-    open("inference.eval_batch_size", Kind::Int(1, 65_536), "auto"),
-    key("inference.eval_max_wait_ms", Kind::Real(0.0, 60_000.0)),
-    open("inference.ort_library", Kind::Path, "none"),
-    key("inference.precision", Kind::Choice(&["auto", "fp32", "int8", "bf16", "fp16"])),
+    key("search.mcts_n", Kind::Int(0, 10_000_000)).open("none").trainer(&["alphazero.mcts_n"]),
+    key("search.mcts_k", Kind::Int(1, 40_000)).trainer(&["alphazero.mcts_k"]),
+    key("search.c_puct", Kind::Positive(1000.0)).trainer(&["alphazero.mcts_c_puct"]),
+    key("search.noise_epsilon", Kind::Real(0.0, 1.0))
+        .trainer(&["alphazero.mcts_noise_epsilon", "self_play.alphazero.mcts_noise_epsilon"])
+        .live(),
+    key("search.noise_alpha", Kind::Positive(1000.0))
+        .open("auto")
+        .trainer(&["alphazero.mcts_noise_alpha", "self_play.alphazero.mcts_noise_alpha"])
+        .live(),
+    key("search.temperature", Kind::Real(0.0, 100.0))
+        .trainer(&["alphazero.temperature", "self_play.alphazero.temperature"])
+        .live(),
+    key("search.drop_t_on_step", Kind::Int(0, u32::MAX as i64))
+        .open("none")
+        .trainer(&["alphazero.drop_t_on_step", "self_play.alphazero.drop_t_on_step"]),
+    key("search.penalize_visited_states", Kind::Flag).trainer(&["alphazero.penalize_visited_states"]),
+    key("search.leaf_parallelism", Kind::Int(1, 1024)).open("auto").trainer(&["self_play.leaf_parallelism"]).flag(
+        "--leaf-parallelism",
+        "K",
+        "Leaves gathered from one tree before waiting for their evaluations; more than 1 \
+         cost strength",
+    ),
+    key("search.virtual_loss", Kind::Int(0, 1000)).trainer(&["self_play.virtual_loss"]).flag(
+        "--virtual-loss",
+        "N",
+        "Losses counted along a gathered path until its evaluation arrives",
+    ),
+    key("search.tree_reuse", Kind::Flag).trainer(&["self_play.enable_tree_reuse"]).switch(
+        "--no-tree-reuse",
+        "false",
+        "Search each move from an empty tree, instead of keeping the chosen move's subtree",
+    ),
+    key("play.games_per_process", Kind::Int(1, 65_536))
+        .open("auto")
+        .trainer(&["self_play.parallel_games", "self_play.games_per_process"])
+        .live()
+        .flag("--games-per-process", "N", r#"Games in play at once: a number or "auto""#),
+    key("play.num_games", Kind::Int(1, i64::MAX))
+        .flag("--num-games", "N", "Games to play (batch mode)")
+        .of(Scope::Daemon),
+    key("play.processes", Kind::Int(1, 1024)).trainer(&["self_play.num_workers", "self_play.num_processes"]),
+    key("play.threads", Kind::Int(1, 1024)).open("auto").trainer(&["self_play.mcts_worker_threads"]).flag(
+        "--mcts-worker-threads",
+        "N",
+        r#"Threads that advance games: a number or "auto""#,
+    ),
+    key("play.seed", Kind::Int(0, i64::MAX)).open("random").flag(
+        "--seed",
+        "N",
+        "Seed of all random choices; with a seed, a game is the same from run to run",
+    ),
+    key("play.p2", Kind::Choice(&["same", "random"])).flag(
+        "--p2",
+        "PLAYER",
+        "Who plays the second player: the same agent, or random moves as a baseline",
+    ),
+    key("play.agent", Kind::Choice(&["search", "raw"])).switch(
+        "--use-raw-onnx-agent",
+        "raw",
+        "Play the most likely move of the network's policy without search, as a baseline",
+    ),
+    key("play.trace", Kind::Flag).switch("--trace", "true", "Log every move with its search").of(Scope::Daemon),
+    key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"])).flag(
+        "--evaluator",
+        "NAME",
+        "What evaluates positions: the model, or a deterministic evaluator for tests",
+    ),
+    key("inference.device", Kind::Device)
+        .flag(
+            "--device",
+            "DEVICE",
+            "Where the network runs: auto, cpu, openvino, openvino:gpu, cuda, cuda:N, cuda:0,1, \
+             cuda:all, or tensorrt likewise",
+        )
+        .of(Scope::Model),
+    key("inference.threads", Kind::Int(1, 256))
+        .open("auto")
+        .flag("--inference-threads", "N", r#"Inference threads, each with its own session: a number or "auto""#)
+        .of(Scope::Model),
+    key("inference.eval_batch_size", Kind::Int(1, 65_536))
+        .open("auto")
+        .trainer(&["self_play.eval_batch_size"])
+        .flag("--eval-batch-size", "N", r#"Most positions in one network call: a number or "auto""#)
+        .of(Scope::Model),
+    key("inference.eval_max_wait_ms", Kind::Real(0.0, 60_000.0)).trainer(&["self_play.eval_max_wait_ms"]).live().flag(
+        "--eval-max-wait-ms",
+        "MS",
+        "Longest wait for a fuller batch, in milliseconds, fractions allowed",
+    ),
+    key("inference.ort_library", Kind::Path).open("none"),
+    key("inference.precision", Kind::Choice(&["auto", "fp32", "int8", "bf16", "fp16"]))
+        .flag("--precision", "NAME", "What the network computes with: models are converted when they are loaded")
+        .of(Scope::Model),
     key("inference.precision_max_kl", Kind::Real(0.0, 10.0)),
     key("inference.precision_max_value_error", Kind::Real(0.0, 2.0)),
-    open("inference.hang_seconds", Kind::Positive(86_400.0), "none"),
-    open("inference.batch_buckets", Kind::Buckets, "auto"),
+    key("inference.hang_seconds", Kind::Positive(86_400.0)).open("none"),
+    key("inference.batch_buckets", Kind::Buckets).open("auto"),
     key("inference.input", Kind::Choice(&["auto", "planes", "packed"])),
-    open("inference.gpu_memory", Kind::Bytes, "none"),
+    key("inference.gpu_memory", Kind::Bytes).open("none"),
     key("inference.tf32", Kind::Flag),
     key("inference.channels_last", Kind::Flag),
-    open("inference.cuda_graphs", Kind::Flag, "auto"),
-    open("inference.tensorrt_cache_dir", Kind::Path, "none"),
-    key("cache.max_bytes", Kind::Bytes),
-    open("cache.max_entries", Kind::Int(0, i64::MAX), "none"),
+    key("inference.cuda_graphs", Kind::Flag).open("auto"),
+    key("inference.tensorrt_cache_dir", Kind::Path).open("none"),
+    key("cache.max_bytes", Kind::Bytes).flag(
+        "--eval-cache-max-bytes",
+        "SIZE",
+        "Memory for cached evaluations: bytes, or a size such as \"256MiB\"; 0 for no cache",
+    ),
+    key("cache.max_entries", Kind::Int(0, i64::MAX)).open("none").trainer(&["self_play.eval_cache_max_size"]).flag(
+        "--eval-cache-max-size",
+        "N",
+        "Most cached evaluations: a number, 0 for no cache, or \"none\" for a bound in bytes \
+         only",
+    ),
     key("cache.symmetry", Kind::Flag),
-    open("memory.max_bytes", Kind::Bytes, "auto"),
-    open("model.path", Kind::Path, "none"),
-    key("model.version", Kind::Int(0, u32::MAX as i64)),
-    open("model.latest_yaml", Kind::Path, "none"),
-    open("model.source", Kind::Path, "none"),
+    key("memory.max_bytes", Kind::Bytes).open("auto").flag(
+        "--memory-max-bytes",
+        "SIZE",
+        "Memory that the process keeps within: bytes, or a size such as \"8GiB\"; \"auto\": \
+         four fifths of what there is",
+    ),
+    key("model.path", Kind::Path).open("none").flag("--model-path", "FILE", "The ONNX model (batch mode)"),
+    key("model.version", Kind::Int(0, u32::MAX as i64))
+        .flag("--model-version", "N", "Model version recorded with the games (batch mode)")
+        .of(Scope::Daemon),
+    key("model.latest_yaml", Kind::Path)
+        .open("none")
+        .flag("--latest-model-yaml", "FILE", "The trainer's latest.yaml (continuous mode)")
+        .of(Scope::Daemon),
+    key("model.source", Kind::Path)
+        .open("none")
+        .flag(
+            "--model-source",
+            "PATH",
+            "What to follow instead (continuous mode): a directory's newest .onnx, one .onnx \
+             file, or a latest.yaml",
+        )
+        .of(Scope::Daemon),
     key("model.newest_by", Kind::Choice(&["name", "time"])),
     key("model.poll_ms", Kind::Int(10, 500)),
-    open("model.allowed_roots", Kind::Path, "none"),
+    key("model.allowed_roots", Kind::Path).open("none"),
     key("model.max_bytes", Kind::Bytes),
     key("model.agreement_tolerance", Kind::Positive(2.0)),
     key("model.strict", Kind::Flag),
     key("model.probation_evaluations", Kind::Int(0, i64::MAX)),
     key("model.max_nonfinite_rate", Kind::Real(0.0, 1.0)),
-    open("model.load_seconds", Kind::Positive(86_400.0), "none"),
-    open("output.dir", Kind::Path, "none"),
-    open("output.spool_dir", Kind::Path, "none"),
-    open("output.min_free", Kind::Bytes, "auto"),
-    key("output.writer_deadline_seconds", Kind::Real(0.0, 31_536_000.0)),
+    key("model.load_seconds", Kind::Positive(86_400.0)).open("none"),
+    key("output.dir", Kind::Path)
+        .open("none")
+        .flag("--output-dir", "DIR", "Where finished games go: the trainer's replay_buffers/ready")
+        .of(Scope::Daemon),
+    key("output.spool_dir", Kind::Path)
+        .open("none")
+        .flag("--spool-dir", "DIR", "Where finished games go at the end if the output directory does not take them")
+        .of(Scope::Daemon),
+    key("output.min_free", Kind::Bytes).open("auto"),
+    key("output.writer_deadline_seconds", Kind::Real(0.0, 31_536_000.0))
+        .flag("--writer-deadline", "SECONDS", "Seconds that writing may fail before the process ends")
+        .of(Scope::Daemon),
     key("output.max_rejected", Kind::Int(0, 1_000_000)),
     key("journal.enabled", Kind::Flag),
-    key("journal.resume", Kind::Flag),
+    key("journal.resume", Kind::Flag)
+        .switch(
+            "--no-resume",
+            "false",
+            "Discard the games that earlier processes left unfinished, instead of going on with \
+             them",
+        )
+        .of(Scope::Daemon),
     key("journal.sync_ms", Kind::Int(1, 60_000)),
-    key("daemon.continuous", Kind::Flag),
-    open("daemon.shutdown_file", Kind::Path, "none"),
-    key("daemon.grace_seconds", Kind::Real(0.0, 86_400.0)),
-    open("daemon.pause_unload_after_seconds", Kind::Real(0.0, 31_536_000.0), "none"),
+    key("daemon.continuous", Kind::Flag)
+        .switch("--continuous", "true", "Play until told to stop, following the trainer's models")
+        .of(Scope::Daemon),
+    key("daemon.shutdown_file", Kind::Path)
+        .open("none")
+        .flag("--shutdown-file", "FILE", "Stop once this file exists")
+        .of(Scope::Daemon),
+    key("daemon.grace_seconds", Kind::Real(0.0, 86_400.0))
+        .flag(
+            "--grace-seconds",
+            "SECONDS",
+            "Seconds for running games to end after a stop; games that take longer go on at the \
+             next start",
+        )
+        .alias("drain-deadline")
+        .of(Scope::Daemon),
+    key("daemon.pause_unload_after_seconds", Kind::Real(0.0, 31_536_000.0))
+        .open("none")
+        .flag(
+            "--pause-unload-after",
+            "SECONDS",
+            "Seconds of a pause after which the model is dropped to free the device: a number, \
+             or \"none\" for never",
+        )
+        .of(Scope::Daemon),
     key("daemon.exit_with_parent", Kind::Flag),
-    key("metrics.profile_counters", Kind::Flag),
-    open("metrics.dir", Kind::Path, "none"),
-    open("http.listen", Kind::Addresses, "none"),
-    open("http.metrics_listen", Kind::Addresses, "none"),
-    open("http.socket", Kind::Path, "none"),
-    open("http.token_file", Kind::Path, "none"),
+    key("metrics.profile_counters", Kind::Flag)
+        .switch(
+            "--profile-counters",
+            "true",
+            "Log batches, items, mean batch, share of time in inference and waits every 5 s",
+        )
+        .of(Scope::Daemon),
+    key("metrics.dir", Kind::Path)
+        .open("none")
+        .flag(
+            "--metrics-dir",
+            "DIR",
+            "Write one JSON record per model version here: simulations, terminal share, depth, \
+             entropy",
+        )
+        .of(Scope::Daemon),
+    key("http.listen", Kind::Addresses)
+        .open("none")
+        .flag(
+            "--http-listen",
+            "ADDRESS",
+            "Where status, control, metrics and the page are served: IP:PORT, or \"none\"",
+        )
+        .of(Scope::Daemon),
+    key("http.metrics_listen", Kind::Addresses)
+        .open("none")
+        .flag("--http-metrics-listen", "ADDRESS", "Where only metrics and health are served as well: IP:PORT")
+        .of(Scope::Daemon),
+    key("http.socket", Kind::Path)
+        .open("none")
+        .flag("--http-socket", "PATH", "A Unix socket where everything is served as well, open to this user only")
+        .of(Scope::Daemon),
+    key("http.token_file", Kind::Path)
+        .open("none")
+        .flag(
+            "--http-token-file",
+            "FILE",
+            "A file with the token that callers over TCP must show to control the daemon",
+        )
+        .of(Scope::Daemon),
     key("http.token_for_reads", Kind::Flag),
-    open("http.allowed_hosts", Kind::HostNames, "none"),
-    key("log.format", Kind::Choice(&["human", "json"])),
-    key("log.level", Kind::LogLevel),
+    key("http.allowed_hosts", Kind::HostNames).open("none"),
+    key("log.format", Kind::Choice(&["human", "json"]))
+        .flag("--log-format", "FORMAT", "How log lines look, on standard error")
+        .of(Scope::Model),
+    key("log.level", Kind::LogLevel)
+        .live()
+        .flag("--log-level", "LEVEL", "Least severe level shown, also per module: \"info,selfplay_actors=debug\"")
+        .of(Scope::Model),
 ];
-
-impl Key {
-    /// The value in the form that [`super::Settings`] reads (`Nil` where it is left open), or nothing if it is not allowed.
-    pub(super) fn accept(&self, value: &ValueKind) -> Option<ValueKind> {
-        let left_open = match value {
-            ValueKind::Nil => self.open.is_some(),
-            ValueKind::String(word) => self.open == Some(word),
-            ValueKind::I64(number) => self.open_number == Some(*number),
-            _ => false,
-        };
-        if left_open { Some(ValueKind::Nil) } else { self.kind.accept(value) }
-    }
-}
-
-impl Key {
-    /// What is allowed, with the word that was most likely meant by a `value` that is not.
-    pub(super) fn allowed_instead_of(&self, value: &ValueKind) -> String {
-        let nearest = match (self.kind, value) {
-            (Kind::Choice(words), ValueKind::String(text)) => most_like(text, words.iter().copied()),
-            _ => None,
-        };
-        let hint = nearest.map(|nearest| format!("; did you mean {nearest:?}?")).unwrap_or_default();
-        format!("{self}{hint}")
-    }
-}
-
-impl fmt::Display for Key {
-    /// What is allowed, to follow "must be".
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)?;
-        if let Some(word) = self.open {
-            write!(f, ", or {word:?}")?;
-        }
-        if let Some(number) = self.open_number {
-            write!(f, ", or {number}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The key of this name.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
@@ -212,12 +323,4 @@ pub(super) fn nearest_of<'a>(wanted: &str, names: impl Iterator<Item = &'a str>)
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
-}
-
-/// The words that a key of a few words may be; empty for other keys. Lets the command line offer the same words.
-pub(crate) fn choices(path: &str) -> &'static [&'static str] {
-    match find(path).map(|key| key.kind) {
-        Some(Kind::Choice(words)) => words,
-        _ => &[],
-    }
 }

@@ -4,6 +4,7 @@ use config::{ConfigError, FileFormat, Format as _, Map, Source, Value, ValueKind
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::file::{self, Language};
 use super::keys::{self, KEYS};
@@ -19,15 +20,15 @@ const ENV_PREFIX: &str = "SELFPLAYD__";
 /// The commented defaults.
 const DEFAULTS: &str = include_str!("../../configs/default.toml");
 
-/// A flag of the command line and the key it sets.
+/// A flag that was given, and the key it sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlagValue {
     /// The flag with its dashes.
     pub flag: &'static str,
     /// Our key.
     pub key: &'static str,
-    /// The value as text; `None` where the flag was not given.
-    pub value: Option<String>,
+    /// The value as text.
+    pub value: String,
 }
 
 /// Values by key; each value carries its source as its origin.
@@ -72,10 +73,10 @@ pub(super) fn defaults() -> Layer {
 
 /// The default of `key`, as written in the default file; nothing where there is none.
 pub(crate) fn default_of(key: &str) -> Option<String> {
-    let value = defaults().0.remove(key)?;
-    Some(match value.kind {
-        ValueKind::String(text) => text,
-        other => written(&other),
+    static PARSED: LazyLock<Layer> = LazyLock::new(defaults);
+    Some(match &PARSED.0.get(key)?.kind {
+        ValueKind::String(text) => text.clone(),
+        other => written(other),
     })
 }
 
@@ -229,8 +230,8 @@ fn nearly_a_variable(name: &str) -> Option<String> {
 pub(super) fn flags(flags: &[FlagValue]) -> Layer {
     let mut layer = Layer::default();
     for FlagValue { flag, key, value } in flags {
-        if let (Some(key), Some(text)) = (keys::find(key), value) {
-            layer.set(key.path, key.kind.read(text), format!("flag {flag}"));
+        if let Some(key) = keys::find(key) {
+            layer.set(key.path, key.kind.read(value), format!("flag {flag}"));
         }
     }
     layer

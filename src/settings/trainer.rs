@@ -9,43 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::extend::{self, Given};
-use super::keys;
+use super::keys::{self, KEYS};
 use super::kind::written;
 use super::layer::{self, Layer};
 use super::mistake::Mistake;
 
-/// The trainer's name and ours. Where two names stand for one key, the later one wins: self-play's own section over the
+/// The trainer's names, each with ours. Where two names stand for one key, the later one wins: self-play's own section over the
 /// common one, newer spellings over older ones.
-pub(super) const NAMES: &[(&str, &str)] = &[
-    ("run_id", "run.name"),
-    ("quoridor.board_size", "game.board_size"),
-    ("quoridor.max_walls", "game.max_walls"),
-    ("quoridor.max_steps", "game.max_steps"),
-    ("alphazero.network.type", "network.type"),
-    ("alphazero.mcts_n", "search.mcts_n"),
-    ("alphazero.mcts_k", "search.mcts_k"),
-    ("alphazero.mcts_c_puct", "search.c_puct"),
-    ("alphazero.mcts_noise_epsilon", "search.noise_epsilon"),
-    ("alphazero.mcts_noise_alpha", "search.noise_alpha"),
-    ("alphazero.temperature", "search.temperature"),
-    ("alphazero.drop_t_on_step", "search.drop_t_on_step"),
-    ("alphazero.penalize_visited_states", "search.penalize_visited_states"),
-    ("self_play.alphazero.mcts_noise_epsilon", "search.noise_epsilon"),
-    ("self_play.alphazero.mcts_noise_alpha", "search.noise_alpha"),
-    ("self_play.alphazero.temperature", "search.temperature"),
-    ("self_play.alphazero.drop_t_on_step", "search.drop_t_on_step"),
-    ("self_play.num_workers", "play.processes"),
-    ("self_play.num_processes", "play.processes"),
-    ("self_play.parallel_games", "play.games_per_process"),
-    ("self_play.games_per_process", "play.games_per_process"),
-    ("self_play.mcts_worker_threads", "play.threads"),
-    ("self_play.leaf_parallelism", "search.leaf_parallelism"),
-    ("self_play.virtual_loss", "search.virtual_loss"),
-    ("self_play.enable_tree_reuse", "search.tree_reuse"),
-    ("self_play.eval_batch_size", "inference.eval_batch_size"),
-    ("self_play.eval_max_wait_ms", "inference.eval_max_wait_ms"),
-    ("self_play.eval_cache_max_size", "cache.max_entries"),
-];
+pub(super) fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().flat_map(|key| key.trainer.iter().map(|theirs| (*theirs, key.path)))
+}
 
 /// Keys in the sections that we read which are the trainer's own affair, or of no effect for its own producer either.
 const ITS_OWN: &[&str] = &[
@@ -63,7 +36,7 @@ const ITS_SECTIONS: &[&str] = &["ai_report", "benchmarks", "run_id", "training",
 
 /// Our name for a name of the trainer.
 pub(super) fn our_name(theirs: &str) -> Option<&'static str> {
-    NAMES.iter().find(|(name, _)| *name == theirs).map(|(_, ours)| *ours)
+    names().find(|(name, _)| *name == theirs).map(|(_, ours)| ours)
 }
 
 /// Reads the file of `--config`.
@@ -81,8 +54,8 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>, warnings: &mut Vec<
     warnings.extend(both_spellings(&values));
 
     let mut layer = Layer::default();
-    for (theirs, ours) in NAMES {
-        if let Some(Given { value, file }) = values.get(*theirs) {
+    for (theirs, ours) in names() {
+        if let Some(Given { value, file }) = values.get(theirs) {
             layer.set(ours, value.clone(), format!("{file}: {theirs}"));
         }
     }
@@ -90,7 +63,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>, warnings: &mut Vec<
 }
 
 fn theirs() -> impl Iterator<Item = &'static str> {
-    NAMES.iter().map(|(theirs, _)| *theirs)
+    names().map(|(theirs, _)| theirs)
 }
 
 fn section(name: &str) -> &str {
@@ -121,10 +94,9 @@ fn unknown_to_us(name: &str) -> Option<String> {
 
 /// Warnings about a key of `self_play` that is given in its older and its newer spelling with two values.
 fn both_spellings(values: &BTreeMap<String, Given>) -> Vec<String> {
-    let spelt: Vec<_> = NAMES
-        .iter()
+    let spelt: Vec<_> = names()
         .filter(|(theirs, _)| theirs.starts_with("self_play."))
-        .filter_map(|(theirs, ours)| Some((*theirs, *ours, values.get(*theirs)?)))
+        .filter_map(|(theirs, ours)| Some((theirs, ours, values.get(theirs)?)))
         .collect();
     let differ = spelt.windows(2).filter(|pair| pair[0].1 == pair[1].1 && pair[0].2.value != pair[1].2.value);
     differ

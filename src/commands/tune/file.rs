@@ -261,7 +261,7 @@ pub(super) mod tests {
 
     fn read(given: &[(&'static str, &str)], own: Option<&Path>) -> Settings {
         let board = [("game.board_size", "5"), ("game.max_walls", "3")];
-        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: Some(value.to_owned()) };
+        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: value.to_owned() };
         let flags: Vec<_> = board.iter().chain(given).map(flag).collect();
         let environment = BTreeMap::new();
         let sources = Sources { preset: None, trainer: None, own, environment: &environment, flags: &flags };
