@@ -114,7 +114,7 @@ fn a_paused_daemon_stops_at_once_and_keeps_its_games() {
     trainer.publish_network(0, Scalar::Plain);
     let args = "--evaluator hash --log-level debug --grace-seconds 600";
     let mut daemon = trainer.daemon().args(args).start();
-    daemon.says("game starts");
+    daemon.says("game begun");
     daemon.signal(Signal::USR1);
     daemon.says("play is paused");
     daemon.signal(Signal::TERM);

@@ -18,7 +18,7 @@ fn by_hash(trainer: &Trainer) -> Daemon {
 fn in_long_games(trainer: &Trainer, args: &str) -> Running {
     trainer.publish_network(0, Scalar::Plain);
     let mut daemon = by_hash(trainer).args("--log-level debug").args(args).start();
-    daemon.says("game starts");
+    daemon.says("game begun");
     daemon
 }
 
@@ -57,7 +57,7 @@ fn games_that_outlast_the_grace_period_are_given_up_without_a_journal() {
     trainer.publish_network(0, Scalar::Plain);
     let daemon = by_hash(&trainer).args("--log-level debug --drain-deadline 0.2");
     let mut daemon = daemon.env("SELFPLAYD__JOURNAL__ENABLED", "false").start();
-    daemon.says("game starts");
+    daemon.says("game begun");
     trainer.shut_down();
     let said = [".shutdown exists", "the grace period is over", "over before the games"];
     daemon.wait().exited_with(75).said(&said);
@@ -85,7 +85,7 @@ fn a_signal_that_timeout_sends_twice_is_one() {
     let trainer = Trainer::new(Config::QUICK);
     trainer.publish_network(0, Scalar::Plain);
     let mut daemon = by_hash(&trainer).args("--log-level debug").start();
-    daemon.says("game starts");
+    daemon.says("game begun");
     daemon.signal(Signal::TERM);
     daemon.signal(Signal::TERM);
     daemon.wait().succeeded();
