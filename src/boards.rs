@@ -4,8 +4,8 @@
 //! - [`live`]: games in play, for the page
 //! - [`trace`]: every move, as text
 //! - [`game`]: a finished game read back, checked against the rules
-//! - [`svg`]: a game of Quoridor as a picture
-//! - [`shapes`]: a game of any other kind as a picture
+//! - [`svg`]: what pictures have around their boards
+//! - [`shapes`]: a game as a picture
 
 pub(crate) mod game;
 pub(crate) mod live;

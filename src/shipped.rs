@@ -8,8 +8,8 @@ mod other;
 use anyhow::{Context as _, bail};
 use selfplay_actors::onnx::GameDescription;
 use selfplay_engine::{
-    Action, Game,
-    game::{Notation, board::Mark},
+    Game,
+    game::Notation,
     games::{
         breakthrough::Breakthrough,
         connect_four::ConnectFour,
@@ -22,14 +22,7 @@ use selfplay_engine::{
 };
 
 pub(crate) use self::other::Other;
-use crate::{
-    boards::{
-        game::ShownGame,
-        shapes, svg,
-        view::{BoardView, QuoridorView, RulesView},
-    },
-    settings::{GameName, NetworkKind, Settings},
-};
+use crate::settings::{GameName, NetworkKind, Settings};
 
 /// A game that the daemon plays.
 pub(crate) trait Shipped: Notation {
@@ -61,22 +54,6 @@ pub(crate) trait Shipped: Notation {
     fn encoding_for(&self, kind: NetworkKind) -> Self::Encoding {
         let _ = kind;
         Self::Encoding::default()
-    }
-    /// What is the same in all positions, for the status page.
-    fn rules_view(&self) -> RulesView {
-        RulesView::Shapes { rules: self.title(), board: self.board() }
-    }
-    /// A position, for the status page.
-    fn board_view(&self, state: &Self::State) -> BoardView {
-        BoardView::Shapes(self.pieces(state))
-    }
-    /// Where an action takes place, for the status page, unless it knows that by the name.
-    fn mark_view(&self, state: &Self::State, action: Action) -> Option<Mark> {
-        Some(self.mark(state, action))
-    }
-    /// A game as SVG: the position before ply `ply`, by default the last one; `all`: a sheet of all positions.
-    fn picture(game: &ShownGame<Self>, all: bool, ply: Option<usize>) -> String {
-        shapes::picture(game, all, ply)
     }
 }
 
@@ -114,22 +91,6 @@ impl Shipped for Quoridor {
             NetworkKind::Resnet => QuoridorEncoding::Resnet,
             NetworkKind::Mlp => QuoridorEncoding::Mlp,
         }
-    }
-
-    fn rules_view(&self) -> RulesView {
-        RulesView::Quoridor { board_size: self.board_size(), max_walls: self.max_walls() }
-    }
-
-    fn board_view(&self, state: &Self::State) -> BoardView {
-        BoardView::Quoridor(QuoridorView::of(self, state))
-    }
-
-    fn mark_view(&self, _: &Self::State, _: Action) -> Option<Mark> {
-        None
-    }
-
-    fn picture(game: &ShownGame<Self>, all: bool, ply: Option<usize>) -> String {
-        svg::picture(game, all, ply)
     }
 }
 

@@ -10,11 +10,15 @@ use std::{
 };
 
 use selfplay_actors::game::{GameHook, GameKey, GameNews};
-use selfplay_engine::{Outcome, game::board::Mark, replay::PlyRecord};
+use selfplay_engine::{
+    Outcome,
+    game::board::{Mark, Pieces},
+    replay::PlyRecord,
+};
 use serde::Serialize;
 
 use crate::{
-    boards::view::{BoardView, GameView, Ply, RulesView, result_name, rounded},
+    boards::view::{GameView, Ply, RulesView, result_name, rounded},
     shipped::Shipped,
     words::as_text,
 };
@@ -57,12 +61,11 @@ pub(crate) struct GameInPlay {
     pub model: Option<i64>,
     /// What was played last.
     pub last: Option<String>,
-    /// Where that was, if moves are marked by shapes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where that was.
     pub last_mark: Option<Mark>,
     /// The present position.
     #[serde(flatten)]
-    pub board: BoardView,
+    pub pieces: Pieces,
 }
 
 /// The games that ended lately: `GET /v1/recent`.
@@ -195,10 +198,10 @@ impl<G: Shipped> LiveGames<G> {
             value: last.as_ref().and_then(|(ply, _)| ply.value_for_first()).map(rounded),
             model: last.as_ref().map(|(ply, _)| ply.model),
             last: last.as_ref().map(|(ply, _)| self.game.action_name(ply.action)),
-            last_mark: last.and_then(|(ply, before)| self.game.mark_view(&before, ply.action)),
-            board: self.game.board_view(&state),
+            last_mark: last.map(|(ply, before)| self.game.mark(&before, ply.action)),
+            pieces: self.game.pieces(&state),
         });
-        GamesInPlay { rules: self.game.rules_view(), total, offset, games: games.collect() }
+        GamesInPlay { rules: RulesView::of(&self.game), total, offset, games: games.collect() }
     }
 
     /// Whether games were ever in play in `slot`.

@@ -1,7 +1,5 @@
-//! A game as a picture, made from the shapes that it describes its board by: one position with the last move and what the search
-//! would play, or a sheet with all of them.
-//!
-//! Lengths are in units of which a cell has 10. The picture needs no other file and follows the reader's light or dark theme.
+//! A game as a picture, made from the shapes that it describes its board by: one position with all moves numbered as game records
+//! are printed and with what the search would play, or a sheet with all positions.
 
 use selfplay_engine::{
     Player,
@@ -14,6 +12,7 @@ use selfplay_engine::{
 use super::{
     game::ShownGame,
     svg::{curve, escape, headed, open, part, title},
+    view::Ply,
 };
 
 /// A unit of the board.
@@ -29,12 +28,6 @@ const HEAD: f32 = 20.0;
 const BELOW: f32 = 36.0;
 const CAPTION: f32 = 6.0;
 
-/// What boards made of shapes need besides the style of all pictures.
-const STYLE: &str = "\
-<style>.dark{fill:var(--goal)}.side{stroke-width:1.4;stroke-linecap:round}.t{stroke:var(--muted)}.wall.t{stroke:var(--ink);stroke-width:2}\
-.sign{fill:none;stroke-width:1.4;stroke-linecap:round}.last{fill:var(--paper);stroke:var(--accent);stroke-width:.6}\
-.way{stroke:var(--accent);stroke-width:.8}</style>\n";
-
 /// Draws the position before ply `ply`, by default the last one; `all`: a sheet of all positions.
 pub(crate) fn picture<G: Notation>(game: &ShownGame<G>, all: bool, ply: Option<usize>) -> String {
     let drawing = Drawing::of(game.rules.board());
@@ -45,9 +38,8 @@ fn position<G: Notation>(game: &ShownGame<G>, drawing: &Drawing, ply: usize) -> 
     let [across, down] = drawing.extent();
     let (width, height) = (across.max(LEAST_WIDTH) + 2.0 * EDGE, HEAD + down + BELOW);
     let mut text = open(width, height, &title(game));
-    text += STYLE;
     headed(&mut text, game, ply, EDGE);
-    drawing.place(&mut text, [EDGE, HEAD], &Position::of(game, ply, true));
+    drawing.place(&mut text, [EDGE, HEAD], &Position::with_its_moves(game, ply));
     part(&mut text, format_args!("<g transform=\"translate({EDGE} {:.1})\">\n", HEAD + down + EDGE));
     curve(&mut text, &game.plies, ply, across.max(LEAST_WIDTH));
     text += "</g>\n</svg>\n";
@@ -61,11 +53,10 @@ fn sheet<G: Notation>(game: &ShownGame<G>, drawing: &Drawing) -> String {
     let (columns, rows) = (positions.min(ROW), positions.div_ceil(ROW));
     let title = title(game);
     let mut text = open((columns as f32 * across).max(LEAST_WIDTH), rows as f32 * down + 12.0, &title);
-    text += STYLE;
     part(&mut text, format_args!("<text class=\"head\" x=\"{EDGE}\" y=\"7\">{title}</text>\n"));
     for number in 0..positions {
         let at = [(number % ROW) as f32 * across + EDGE, (number / ROW) as f32 * down + 12.0];
-        drawing.place(&mut text, at, &Position::of(game, number, false));
+        drawing.place(&mut text, at, &Position::with_the_last_move(game, number));
         let caption = number.checked_sub(1).map_or_else(
             || "start".to_owned(),
             |last| format!("{number}. {}", game.rules.action_name(game.plies[last].action)),
@@ -81,19 +72,44 @@ fn sheet<G: Notation>(game: &ShownGame<G>, drawing: &Drawing) -> String {
 /// What is drawn on a board.
 struct Position {
     pieces: Pieces,
+    /// The last move, unless moves are numbered.
     last: Option<Mark>,
+    /// Moves up to this position, in their order.
+    moves: Vec<(Player, Mark)>,
     /// What the search would play, with its shares.
     ideas: Vec<(Mark, f32)>,
 }
 
 impl Position {
-    fn of<G: Notation>(game: &ShownGame<G>, ply: usize, ideas: bool) -> Self {
-        let state = game.state(ply);
+    fn with_the_last_move<G: Notation>(game: &ShownGame<G>, ply: usize) -> Self {
         let last = ply.checked_sub(1).map(|last| game.rules.mark(&game.state(last), game.plies[last].action));
-        let next = game.plies.get(ply).filter(|_| ideas);
-        let ideas = next.into_iter().flat_map(|next| next.top());
-        let ideas = ideas.map(|top| (game.rules.mark(&state, top.action), top.probability));
-        Self { pieces: game.rules.pieces(&state), last, ideas: ideas.collect() }
+        Self { pieces: game.rules.pieces(&game.state(ply)), last, moves: Vec::new(), ideas: Vec::new() }
+    }
+
+    fn with_its_moves<G: Notation>(game: &ShownGame<G>, ply: usize) -> Self {
+        let mut state = game.rules.start();
+        let mut moves = Vec::with_capacity(ply);
+        for played in &game.plies[..ply] {
+            moves.push((played.player, game.rules.mark(&state, played.action)));
+            game.rules.play(&mut state, played.action);
+        }
+        let ideas = game.plies.get(ply).into_iter().flat_map(Ply::top);
+        let ideas = ideas.map(|top| (game.rules.mark(&state, top.action), top.probability)).collect();
+        Self { pieces: game.rules.pieces(&state), last: None, moves, ideas }
+    }
+
+    /// The number of the last move to each place, counted from 1, with who made it and its middle.
+    fn numbers(&self) -> impl Iterator<Item = (usize, Player, Point)> {
+        let place = |mark: &Mark| match *mark {
+            Mark::Cell(at) | Mark::Step { to: at, .. } => Some([at[0] + 0.31, at[1] - 0.22]),
+            Mark::Wall { from, to } => Some([(from[0] + to[0]) / 2.0, (from[1] + to[1]) / 2.0 + 0.1]),
+            Mark::Word(_) => None,
+        };
+        self.moves.iter().enumerate().filter_map(move |(number, (player, mark))| {
+            let at = place(mark)?;
+            let again = self.moves[number + 1..].iter().any(|(_, later)| place(later) == Some(at));
+            (!again).then_some((number + 1, *player, at))
+        })
     }
 }
 
@@ -129,6 +145,11 @@ impl Drawing {
             let (x, y, label) = (x * CELL, y * CELL + 1.2, escape(label));
             part(text, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\">{label}</text>\n"));
         }
+        for (player, mark) in &position.moves {
+            if let Mark::Step { from, to } = *mark {
+                line(text, &Edge { from, to, player: Some(*player) }, "trail");
+            }
+        }
         position.pieces.walls.iter().for_each(|wall| line(text, wall, "wall"));
         position.pieces.stones.iter().for_each(|stone| draw_stone(text, stone));
         if let Some(last) = &position.last {
@@ -136,6 +157,10 @@ impl Drawing {
         }
         for (idea, share) in &position.ideas {
             mark(text, idea, "idea", 0.2 + 0.8 * share);
+        }
+        for (number, player, [x, y]) in position.numbers() {
+            let (x, y, player) = (x * CELL, y * CELL, player.index());
+            part(text, format_args!("<text class=\"number p{player}\" x=\"{x:.1}\" y=\"{y:.1}\">{number}</text>\n"));
         }
         text.push_str("</g>\n");
     }
@@ -210,8 +235,9 @@ fn draw_stone(text: &mut String, &Stone { at: [x, y], player, kind }: &Stone) {
         }
         (StoneKind::Pawn, _) => {
             let down = if player == Player::First { 1.0 } else { -1.0 };
-            let path = format!("M{:.1} {:.1}h6.4l-3.2 {:.1}z", x - 3.2, y - 2.4 * down, 5.2 * down);
-            part(text, format_args!("<path class=\"stone p{number}\" d=\"{path}\"/>\n"));
+            let tip = format!("M{:.1} {:.1}h3.2l-1.6 {:.1}z", x - 1.6, y - 0.8 * down, 2.2 * down);
+            part(text, format_args!("<circle class=\"stone p{number}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.4\"/>"));
+            part(text, format_args!("<path class=\"tip\" d=\"{tip}\"/>\n"));
         }
     }
 }
@@ -243,12 +269,25 @@ fn mark(text: &mut String, mark: &Mark, class: &str, opacity: f32) {
 mod tests {
     use selfplay_engine::{
         Outcome,
-        games::{connect_four::ConnectFour, hex::Hex, othello::Othello, tictactoe::TicTacToe},
+        games::{connect_four::ConnectFour, hex::Hex, othello::Othello, quoridor::Quoridor, tictactoe::TicTacToe},
         replay::{GameMetadata, Target},
     };
 
     use super::*;
-    use crate::{boards::svg::tests::is_well_formed, boards::view::Ply};
+
+    /// What a reader of XML finds: every element closed, in order. Our pictures have no text that needs more.
+    fn is_well_formed(picture: &str) -> bool {
+        let mut open = Vec::new();
+        for tag in picture.split('<').skip(1).map(|tag| tag.split('>').next().unwrap()) {
+            let name = tag.split([' ', '/']).next().unwrap();
+            match tag.strip_prefix('/') {
+                Some(closed) if open.pop() != Some(closed) => return false,
+                None if !tag.ends_with('/') => open.push(name),
+                _ => {}
+            }
+        }
+        open.is_empty()
+    }
 
     /// The first legal action of every ply, up to `most`.
     fn shown<G: Notation>(rules: G, most: usize) -> ShownGame<G> {
@@ -276,6 +315,7 @@ mod tests {
         assert_eq!(last.matches("class=\"idea\"").count(), 0);
         let stones = game.rules.pieces(&game.state(6)).stones.len();
         assert_eq!(last.matches("class=\"stone").count(), stones);
+        assert!(last.contains(">6</text>") && !last.contains("class=\"last\""), "{last}");
         let before = picture(&game, false, Some(2));
         assert_eq!(before.matches("class=\"idea\"").count(), 5, "{before}");
         let sheet = picture(&game, true, None);
@@ -288,5 +328,17 @@ mod tests {
         drawn(ConnectFour::default());
         drawn(Othello::default());
         drawn(Hex::default());
+        drawn(Quoridor::new(5, 3, None).unwrap());
+    }
+
+    #[test]
+    fn moves_are_numbered_where_they_ended_last() {
+        let step = |from, to| (Player::First, Mark::Step { from, to });
+        let wall = (Player::Second, Mark::Wall { from: [0.5, 0.0], to: [0.5, 2.0] });
+        let (a, b) = ([0.0, 0.0], [1.0, 0.0]);
+        let moves = vec![step(a, b), wall, step(b, a), step(a, b)];
+        let position = Position { pieces: Pieces::default(), last: None, moves, ideas: Vec::new() };
+        let numbers: Vec<_> = position.numbers().map(|(number, player, _)| (number, player)).collect();
+        assert_eq!(numbers, [(2, Player::Second), (3, Player::First), (4, Player::First)]);
     }
 }

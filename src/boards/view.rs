@@ -4,7 +4,6 @@
 use selfplay_engine::{
     Action, Game, Outcome, Player,
     game::board::{Board, Mark, Pieces},
-    games::quoridor::{Cell, Orientation, Quoridor, QuoridorState},
     replay::{PlyRecord, Target},
 };
 use serde::Serialize;
@@ -69,73 +68,17 @@ pub(crate) fn top_moves(
 
 /// What is the same in all positions of a game.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum RulesView {
-    /// A board of Quoridor, which readers know how to draw.
-    Quoridor {
-        /// Cells a side.
-        board_size: u8,
-        /// Walls of each player at the start.
-        max_walls: u8,
-    },
-    /// Any other.
-    Shapes {
-        /// Which game it is, with its parameters.
-        rules: String,
-        /// What its board looks like.
-        board: Board,
-    },
+pub(crate) struct RulesView {
+    /// Which game it is, with its parameters.
+    pub rules: String,
+    /// What its board looks like.
+    pub board: Board,
 }
 
-/// Where everything stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum BoardView {
-    /// On a board of Quoridor.
-    Quoridor(QuoridorView),
-    /// As shapes.
-    Shapes(Pieces),
-}
-
-/// Where everything stands on a board of Quoridor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct QuoridorView {
-    /// Row and column of each player's pawn, from 0; the first player's first. Rows count downwards.
-    pub pawns: [[u8; 2]; 2],
-    /// All walls.
-    pub walls: Vec<WallView>,
-    /// Walls that each player has not placed yet.
-    pub walls_left: [u8; 2],
-}
-
-/// A wall, two cells long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct WallView {
-    /// Row of the cell above and left of its middle.
-    pub r: u8,
-    /// Column of that cell.
-    pub c: u8,
-    /// `h`: below that cell and its right neighbour; `v`: right of that cell and the one below.
-    pub o: char,
-}
-
-impl QuoridorView {
-    /// Of a position of `game`.
-    pub(crate) fn of(game: &Quoridor, state: &QuoridorState) -> Self {
-        let players = [Player::First, Player::Second];
-        let anchors = game.board_size() - 1;
-        let cells = (0..anchors).flat_map(|row| (0..anchors).map(move |col| Cell { row, col }));
-        let walls = cells.flat_map(|cell| {
-            [(Orientation::Horizontal, 'h'), (Orientation::Vertical, 'v')]
-                .into_iter()
-                .filter(move |&(orientation, _)| state.has_wall(orientation, cell))
-                .map(move |(_, o)| WallView { r: cell.row, c: cell.col, o })
-        });
-        Self {
-            pawns: players.map(|player| state.pawn(player)).map(|cell| [cell.row, cell.col]),
-            walls: walls.collect(),
-            walls_left: players.map(|player| state.walls_left(player)),
-        }
+impl RulesView {
+    /// Of `game`.
+    pub(crate) fn of(game: &impl Shipped) -> Self {
+        Self { rules: game.title(), board: game.board() }
     }
 }
 
@@ -165,8 +108,7 @@ pub(crate) struct PlyView {
     pub player: usize,
     /// What was played, such as `e2` or `e3h`.
     pub action: Option<String>,
-    /// Where that was, if moves are marked by shapes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where that was.
     pub mark: Option<Mark>,
     /// Version of the newest model that had a say.
     pub model: Option<i64>,
@@ -176,7 +118,7 @@ pub(crate) struct PlyView {
     pub top: Vec<MoveView>,
     /// The position before the ply.
     #[serde(flatten)]
-    pub board: BoardView,
+    pub pieces: Pieces,
 }
 
 /// What the search said of a move.
@@ -184,9 +126,8 @@ pub(crate) struct PlyView {
 pub(crate) struct MoveView {
     /// The move.
     pub action: String,
-    /// Where that is, if moves are marked by shapes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mark: Option<Mark>,
+    /// Where that is.
+    pub mark: Mark,
     /// Its visits; 0 for players that do not search.
     pub visits: u32,
     /// Its share of the policy.
@@ -205,11 +146,11 @@ impl GameView {
                     ply: number,
                     player: ply.player.index(),
                     action: Some(game.action_name(ply.action)),
-                    mark: game.mark_view(&state, ply.action),
+                    mark: Some(game.mark(&state, ply.action)),
                     model: Some(ply.model),
                     value: ply.value.map(rounded),
                     top: ply.top().map(|top| move_view(game, &state, top)).collect(),
-                    board: game.board_view(&state),
+                    pieces: game.pieces(&state),
                 };
                 game.play(&mut state, ply.action);
                 view
@@ -223,14 +164,14 @@ impl GameView {
             model: None,
             value: None,
             top: Vec::new(),
-            board: game.board_view(&state),
+            pieces: game.pieces(&state),
         });
-        Self { game: index, seed, rules: game.rules_view(), plies: views, result: outcome.map(result_name) }
+        Self { game: index, seed, rules: RulesView::of(game), plies: views, result: outcome.map(result_name) }
     }
 }
 
 fn move_view<G: Shipped>(game: &G, state: &G::State, top: &Target) -> MoveView {
-    let mark = game.mark_view(state, top.action);
+    let mark = game.mark(state, top.action);
     MoveView { action: game.action_name(top.action), mark, visits: top.visits, share: rounded(top.probability) }
 }
 
@@ -250,7 +191,7 @@ pub(crate) fn result_name(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use selfplay_engine::game::Notation as _;
+    use selfplay_engine::{game::Notation as _, games::quoridor::Quoridor};
     use serde_json::json;
 
     use super::*;
@@ -294,17 +235,24 @@ mod tests {
         };
         let plies = [ply(Player::First, "a1v", 0.5, "b2"), ply(Player::Second, "b2", -0.25, "b2")];
         let view = serde_json::to_value(GameView::new(&game, 7, 12, &plies, None)).unwrap();
+        let pawn = |at: [f32; 2], player| json!({ "at": at, "player": player, "kind": "pawn" });
+        let stones = |second| json!([pawn([1.0, 0.0], "first"), pawn(second, "second")]);
+        let (from, to) = ([0.5, 0.5 - 0.9_f32], [0.5, 0.5 + 0.9_f32]);
+        let (walls, placed) =
+            (json!([{ "from": from, "to": to, "player": null }]), json!({ "wall": { "from": from, "to": to } }));
+        let step = |from: [f32; 2], to: [f32; 2]| json!({ "step": { "from": from, "to": to } });
+        let top = |from| json!([{ "action": "b2", "mark": step(from, [1.0, 1.0]), "visits": 6, "share": 0.75 }]);
         let expected = json!({
-            "game": 12, "seed": "7", "board_size": 3, "max_walls": 1, "result": null,
+            "game": 12, "seed": "7", "rules": "quoridor(board_size=3,max_walls=1)", "result": null,
+            "board": game.board(),
             "plies": [
-                { "ply": 0, "player": 0, "action": "a1v", "model": 4, "value": 0.5,
-                  "top": [{ "action": "b2", "visits": 6, "share": 0.75 }],
-                  "pawns": [[0, 1], [2, 1]], "walls": [], "walls_left": [1, 1] },
-                { "ply": 1, "player": 1, "action": "b2", "model": 4, "value": -0.25,
-                  "top": [{ "action": "b2", "visits": 6, "share": 0.75 }],
-                  "pawns": [[0, 1], [2, 1]], "walls": [{ "r": 0, "c": 0, "o": "v" }], "walls_left": [0, 1] },
-                { "ply": 2, "player": 0, "action": null, "model": null, "value": null, "top": [],
-                  "pawns": [[0, 1], [1, 1]], "walls": [{ "r": 0, "c": 0, "o": "v" }], "walls_left": [0, 1] },
+                { "ply": 0, "player": 0, "action": "a1v", "mark": placed, "model": 4, "value": 0.5, "top": top([1.0, 0.0]),
+                  "stones": stones([1.0, 2.0]), "walls": [], "beside": ["1 wall left", "1 wall left"] },
+                { "ply": 1, "player": 1, "action": "b2", "mark": step([1.0, 2.0], [1.0, 1.0]), "model": 4, "value": -0.25,
+                  "top": top([1.0, 2.0]),
+                  "stones": stones([1.0, 2.0]), "walls": walls, "beside": ["0 walls left", "1 wall left"] },
+                { "ply": 2, "player": 0, "action": null, "mark": null, "model": null, "value": null, "top": [],
+                  "stones": stones([1.0, 1.0]), "walls": walls, "beside": ["0 walls left", "1 wall left"] },
             ],
         });
         assert_eq!(view, expected);

@@ -17,7 +17,10 @@ use anyhow::{Context as _, bail, ensure};
 use selfplay_engine::replay::ReadGame;
 
 use crate::{
-    boards::game::{self, ShownGame},
+    boards::{
+        game::{self, ShownGame},
+        shapes,
+    },
     cli::ShowArgs,
     exit::Exit,
     shipped::{Shipped, with_game},
@@ -51,7 +54,7 @@ fn show_game<G: Shipped>(args: &ShowArgs, path: &Path, game: &ShownGame<G>) -> a
         ensure!(ply <= positions, "--ply {ply}: the game has {positions} plies");
     }
     if let Some(file) = &args.svg {
-        let picture = G::picture(game, args.all, ply);
+        let picture = shapes::picture(game, args.all, ply);
         fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
         return Ok(Exit::Clean);
     }

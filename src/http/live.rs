@@ -7,14 +7,12 @@ use crate::{boards::live::LiveGames, shipped::Shipped};
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {
-    /// Of Quoridor, as below; of other games with `rules` and `board` in place of `board_size` and `max_walls`, and with `stones` and
-    /// `walls` as shapes in place of `pawns` and the rest; `mark` and `last_mark` say where moves are.
-    ///
-    /// The boards in play, after the first `offset` and at most `limit`: `{"board_size", "max_walls", "total", "offset", "games": [{"slot", "game", "seed", "ply", "to_move", "value",
-    /// "model", "last", "pawns", "walls", "walls_left"}]}`.
+    /// The boards in play, after the first `offset` and at most `limit`: `{"rules", "board", "total", "offset", "games": [{"slot", "game",
+    /// "seed", "ply", "to_move", "value", "model", "last", "last_mark", "stones", "walls", "beside"}]}`. Boards, stones, walls and
+    /// marks are shapes: see [`selfplay_engine::game::board`].
     fn games(&self, offset: usize, limit: usize) -> Value;
 
-    /// The game in play at `slot`, ply by ply: `{"game", "seed", "board_size", "plies": […], "result"}`.
+    /// The game in play at `slot`, ply by ply: `{"game", "seed", "rules", "board", "plies": […], "result"}`.
     fn game(&self, slot: usize) -> Option<Value>;
 
     /// Whether games were ever in play at `slot`.

@@ -107,7 +107,8 @@ fn a_daemon_that_plays_answers_everything() {
     let metrics = get(address, "/metrics");
     assert!(metrics.status == 200 && metrics.head.contains("content-type: text/plain; version=0.0.4"), "{metrics:?}");
     let games = get(address, "/v1/games").json();
-    assert_eq!((&games["board_size"], &games["max_walls"]), (&5.into(), &3.into()));
+    assert_eq!(games["rules"], "quoridor(board_size=5,max_walls=3,max_steps=50)");
+    assert_eq!(games["board"]["cells"].as_array().map(Vec::len), Some(25));
     assert!(get(address, "/v1/recent").json()["games"].is_array());
     let page = get(address, "/v1/games?offset=1&limit=1").json();
     assert_eq!(page["offset"], 1);

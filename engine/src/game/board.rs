@@ -87,6 +87,8 @@ pub struct Pieces {
     pub stones: Vec<Stone>,
     /// Walls.
     pub walls: Vec<Edge>,
+    /// What each player has beside the board, such as `3 walls left`; empty where that is nothing.
+    pub beside: [String; 2],
 }
 
 /// Something of a player's on a cell.
@@ -221,7 +223,7 @@ mod tests {
         let board = Board::grid(2, 3, Shape::Square);
         let stone = |row, column, player| Stone { at: grid_point(row, column), player, kind: StoneKind::Sign };
         let pieces =
-            Pieces { stones: vec![stone(0, 1, Player::First), stone(1, 2, Player::Second)], walls: Vec::new() };
+            Pieces { stones: vec![stone(0, 1, Player::First), stone(1, 2, Player::Second)], ..Pieces::default() };
         assert_eq!(board.text(&pieces), "  a b c\n1 · x ·\n2 · · o\n");
         assert_eq!(Board::default().text(&Pieces::default()), "");
     }

@@ -279,7 +279,7 @@ impl Notation for Breakthrough {
 
     fn pieces(&self, state: &BreakthroughState) -> Pieces {
         let sets = state.pawns.map(|pawns| [pawns]);
-        Pieces { stones: stones(sets, StoneKind::Pawn, |cell| self.grid.point(cell)), walls: Vec::new() }
+        Pieces { stones: stones(sets, StoneKind::Pawn, |cell| self.grid.point(cell)), ..Pieces::default() }
     }
 
     fn mark(&self, _: &BreakthroughState, action: Action) -> Mark {

@@ -199,7 +199,7 @@ impl Notation for ConnectFour {
 
     fn pieces(&self, state: &ConnectFourStones) -> Pieces {
         let sets = state.0.map(|stones| [stones]);
-        Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.point(cell / 8, cell % 8)), walls: Vec::new() }
+        Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.point(cell / 8, cell % 8)), ..Pieces::default() }
     }
 
     /// Where the stone comes to lie.

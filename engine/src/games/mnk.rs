@@ -186,7 +186,7 @@ impl Notation for Mnk {
 
     fn pieces(&self, state: &MnkState) -> Pieces {
         let stones = stones(state.stones, StoneKind::Sign, |cell| self.grid.point(cell));
-        Pieces { stones, walls: Vec::new() }
+        Pieces { stones, ..Pieces::default() }
     }
 
     fn mark(&self, _: &MnkState, action: Action) -> Mark {

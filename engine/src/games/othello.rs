@@ -226,7 +226,7 @@ impl Notation for Othello {
 
     fn pieces(&self, state: &OthelloState) -> Pieces {
         let sets = state.stones.map(|stones| [stones]);
-        Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.grid().point(cell)), walls: Vec::new() }
+        Pieces { stones: stones(sets, StoneKind::Disc, |cell| self.grid().point(cell)), ..Pieces::default() }
     }
 
     fn mark(&self, _: &OthelloState, action: Action) -> Mark {

@@ -124,7 +124,7 @@ impl Notation for TicTacToe {
 
     fn pieces(&self, state: &Marks) -> Pieces {
         let stones = stones(state.0.map(|cells| [u64::from(cells)]), StoneKind::Sign, |cell| GRID.point(cell));
-        Pieces { stones, walls: Vec::new() }
+        Pieces { stones, ..Pieces::default() }
     }
 
     fn mark(&self, _: &Marks, action: Action) -> Mark {

@@ -1,6 +1,6 @@
 //! Games that were played, told of as game actors do.
 
-use selfplay_engine::{games::quoridor::Quoridor, replay::GameRecord};
+use selfplay_engine::{Game as _, game::Notation as _, games::quoridor::Quoridor, replay::GameRecord};
 use serde_json::json;
 
 use super::*;
@@ -27,15 +27,18 @@ fn a_game_is_in_play_until_it_is_over_and_then_among_the_recent_ones() {
     let begun = serde_json::to_value(live.games(0, usize::MAX)).unwrap();
     let expected = json!({
         "slot": 2, "game": 12, "seed": "3", "ply": 0, "to_move": 0, "value": null, "model": null, "last": null,
-        "pawns": [[0, 2], [4, 2]], "walls": [], "walls_left": [2, 2],
+        "last_mark": null, "walls": [], "beside": ["2 walls left", "2 walls left"],
+        "stones": rules().pieces(&rules().start()).stones,
     });
-    assert_eq!(begun, json!({ "board_size": 5, "max_walls": 2, "total": 1, "offset": 0, "games": [expected] }));
+    let title = "quoridor(board_size=5,max_walls=2,max_steps=30)";
+    let of_all = json!({ "rules": title, "board": rules().board(), "total": 1, "offset": 0, "games": [expected] });
+    assert_eq!(begun, of_all);
 
     for ply in 1..=record.plies.len() {
         hook(key(2, 12), &GameNews::Played(&record.plies[..ply]));
         let (list, view) = (live.games(0, usize::MAX), live.game(2).unwrap());
         let (now, present) = (&list.games[0], view.plies.last().unwrap());
-        assert_eq!((now.ply, now.to_move, &now.board), (ply, present.player, &present.board));
+        assert_eq!((now.ply, now.to_move, &now.pieces), (ply, present.player, &present.pieces));
         assert_eq!((view.plies.len(), view.result), (ply + 1, None));
         assert_eq!(now.last, view.plies[ply - 1].action);
     }

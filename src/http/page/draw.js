@@ -2,8 +2,6 @@
 
 import { el, percent, set, svg } from "./dom.js";
 
-const CELL = 10, GAP = 2.4, STEP = CELL + GAP;
-
 // The points along a line, in a box of `width` × `height` with 0 at `low` and the top at `high`.
 function points(values, width, height, low, high, steps = values.length - 1) {
   const x = (place) => (steps > 0 ? (place / steps) * width : width);
@@ -37,67 +35,8 @@ export function valueCurve(node, values, scale, at, words) {
   );
 }
 
-const middle = (place) => place * STEP + CELL / 2;
-
-// The first player walks down, the second up: the mark on the pawn points there.
-function pawn([row, column], player) {
-  const [x, y, down] = [middle(column), middle(row), player === 0 ? 1 : -1];
-  return svg("g", { class: `pawn player-${player}` },
-    svg("circle", { cx: x, cy: y, r: 3.9 }),
-    svg("path", { d: `M${x - 1.9} ${y - 0.9 * down}h3.8l-1.9 ${2.6 * down}z` }));
-}
-
-function wall({ r, c, o }, attributes) {
-  const box = o === "h"
-    ? { x: c * STEP, y: r * STEP + CELL, width: CELL + STEP, height: GAP }
-    : { x: c * STEP + CELL, y: r * STEP, width: GAP, height: CELL + STEP };
-  return svg("rect", { rx: 0.9, ...box, ...attributes });
-}
-
-// A move as the API names it: `e2` is a pawn's destination, `e2h` and `e2v` are walls by the cell above and left of their middle.
-export function parseMove(name) {
-  const found = /^([a-i])(\d)([hv])?$/.exec(name ?? "");
-  return found && { r: Number(found[2]) - 1, c: found[1].charCodeAt(0) - 97, o: found[3] ?? null };
-}
-
-// Draws a position. `last`: the move that led to it, `from`: where the pawn that moved stood, `top`: what the search thinks.
-export function board(node, size, position, { last = null, from = null, top = [], labels = false } = {}) {
-  // Letters and numbers are as large on every board, whatever the size of its cells.
-  const extent = size * STEP - GAP, letters = size * 0.4, edge = labels ? letters * 1.8 : 1;
-  set(node, "font-size", letters);
-  set(node, "viewBox", `${-edge} ${-edge} ${extent + edge + 1} ${extent + edge + 1}`);
-  const parts = [];
-  for (let row = 0; row < size; row += 1) {
-    for (let column = 0; column < size; column += 1) {
-      const goal = row === 0 || row === size - 1 ? " goal" : "";
-      parts.push(svg("rect", { class: `cell${goal}`, x: column * STEP, y: row * STEP, width: CELL, height: CELL, rx: 1.4 }));
-    }
-    if (labels) {
-      parts.push(svg("text", { x: -letters, y: middle(row) + letters * 0.36 }, String(row + 1)));
-      parts.push(svg("text", { x: middle(row), y: -letters * 0.7 }, String.fromCharCode(97 + row)));
-    }
-  }
-  const played = parseMove(last);
-  if (played && !played.o) {
-    parts.push(svg("rect", { class: "arrived", x: played.c * STEP, y: played.r * STEP, width: CELL, height: CELL, rx: 1.4 }));
-    if (from) parts.push(svg("circle", { class: "left", cx: middle(from[1]), cy: middle(from[0]), r: 1.4 }));
-  }
-  for (const each of position.walls) {
-    const fresh = played && played.o === each.o && played.r === each.r && played.c === each.c;
-    parts.push(wall(each, { class: fresh ? "wall fresh" : "wall" }));
-  }
-  for (const { action, share } of [...top].reverse()) {
-    const move = parseMove(action), opacity = (0.2 + 0.8 * share).toFixed(2);
-    if (!move) continue;
-    parts.push(move.o
-      ? wall(move, { class: "idea", opacity })
-      : svg("circle", { class: "idea", cx: middle(move.c), cy: middle(move.r), r: 2.2, opacity }));
-  }
-  position.pawns.forEach((place, player) => parts.push(pawn(place, player)));
-  node.replaceChildren(...parts);
-}
-
 // Shapes that a board is made of, by their middle, in units of which a cell has 10.
+const CELL = 10;
 const HEXAGON = [[0, -5.6], [4.85, -2.8], [4.85, 2.8], [0, 5.6], [-4.85, 2.8], [-4.85, -2.8]];
 const TONES = { plain: "cell", dark: "cell dark", goal: "cell goal" };
 
@@ -115,8 +54,10 @@ function segment({ from, to, player }, name) {
 
 function stone({ at, player, kind }) {
   const [x, y] = at.map((place) => place * CELL), down = player === "first" ? 1 : -1;
-  const cross = `M${x - 2.8} ${y - 2.8}l5.6 5.6m0 -5.6l-5.6 5.6`, arrow = `M${x - 3.2} ${y - 2.4 * down}h6.4l-3.2 ${5.2 * down}z`;
-  if (kind === "pawn") return svg("path", { class: `stone of-${player}`, d: arrow });
+  const cross = `M${x - 2.8} ${y - 2.8}l5.6 5.6m0 -5.6l-5.6 5.6`, tip = `M${x - 1.6} ${y - 0.8 * down}h3.2l-1.6 ${2.2 * down}z`;
+  if (kind === "pawn") {
+    return svg("g", { class: `stone pawn of-${player}` }, svg("circle", { cx: x, cy: y, r: 3.4 }), svg("path", { class: "tip", d: tip }));
+  }
   if (kind === "sign" && player === "first") return svg("path", { class: "stone sign of-first", d: cross });
   return svg("circle", { class: `stone ${kind} of-${player}`, cx: x, cy: y, r: kind === "sign" ? 3 : 3.6 });
 }
@@ -130,7 +71,7 @@ function mark(move, attributes) {
 }
 
 // Draws a position on a board that the API describes by shapes. `last`: where the last move was, `top`: what the search thinks.
-export function shapes(node, { cells, edges, labels }, { stones, walls }, { last = null, top = [], labelled = false } = {}) {
+export function board(node, { cells, edges, labels }, { stones, walls }, { last = null, top = [], labelled = false } = {}) {
   const points = [...cells, ...(labelled ? labels : [])].map(({ at }) => at), edge = 0.7;
   const [left, above] = [0, 1].map((axis) => Math.min(...points.map((at) => at[axis])) - edge);
   const [right, below] = [0, 1].map((axis) => Math.max(...points.map((at) => at[axis])) + edge);

@@ -1,7 +1,7 @@
 // Games in play as small boards, finished games as a list, and one of either, large, to go through ply by ply.
 
 import { $, ago, ask, count, el, fillList, percent, plural, say, set, signed, svg } from "./dom.js";
-import { bar, board, shapes, valueCurve } from "./draw.js";
+import { bar, board, valueCurve } from "./draw.js";
 
 const EVERY_MS = 2000, FEW = 6, PAGE = 48;
 // How far the value curve reaches: untrained networks hardly leave 0.
@@ -156,12 +156,7 @@ function draw() {
   $("viewer-body").hidden = false;
   say($("viewer-title"), `Game ${game.game}, ${slot === null ? resultWords(game.result) : `in play in slot ${slot}`}`);
   $("viewer-follow").hidden = slot !== null && follow;
-  if (game.board) {
-    shapes($("viewer-board"), game.board, ply, { last: before?.mark, top: ply.top, labelled: true });
-  } else {
-    const moved = before && !/[hv]$/.test(before.action) ? before.pawns[before.player] : null;
-    board($("viewer-board"), game.board_size, ply, { last: before?.action, from: moved, top: ply.top, labels: true });
-  }
+  board($("viewer-board"), game.board, ply, { last: before?.mark, top: ply.top, labelled: true });
   set($("viewer-board"), "aria-label", boardWords(ply, before));
 
   set($("slider"), "max", last);
@@ -182,17 +177,14 @@ function draw() {
   showTop(ply, before);
 }
 
-function boardWords({ pawns, walls, stones }, before) {
-  const last = before ? `, last move ${before.action}` : "";
-  if (stones) return `${plural(stones.length, "stone")}${last}`;
-  const cell = ([row, column]) => String.fromCharCode(97 + column) + (row + 1);
-  return `First player on ${cell(pawns[0])}, second player on ${cell(pawns[1])}, ${plural(walls.length, "wall")}${last}`;
+function boardWords({ stones, walls }, before) {
+  const barriers = walls.length ? `, ${plural(walls.length, "wall")}` : "";
+  return `${plural(stones.length, "stone")}${barriers}${before ? `, last move ${before.action}` : ""}`;
 }
 
 function showPlayers(ply, over) {
   const stones = (player) => ply.stones.filter((stone) => stone.player === PLAYERS[player]).length;
-  const left = (player) => (ply.stones ? plural(stones(player), "stone") : `${plural(ply.walls_left[player], "wall")} left`);
-  const words = (player) => `${left(player)}${!over && ply.player === player ? ", to move" : ""}`;
+  const words = (player) => `${ply.beside[player] || plural(stones(player), "stone")}${!over && ply.player === player ? ", to move" : ""}`;
   fillList($("players"), PLAYERS, (name) => name, (name) =>
     el("div", { class: name }, el("dt", {}, svg("svg", { viewBox: "0 0 8 8", "aria-hidden": "true" }, svg("circle", { cx: 4, cy: 4, r: 3.6 })), `${name} player`), el("dd")));
   PLAYERS.forEach((_, player) => {
@@ -235,8 +227,7 @@ function showBoards() {
     const button = $("boards").children[place].firstElementChild, [picture, words, value] = button.children;
     const key = `${game.game}|${game.ply}`;
     if (button.dataset.position !== key) {
-      if (rules.board) shapes(picture, rules.board, game, { last: game.last_mark });
-      else board(picture, rules.board_size, game, { last: game.last });
+      board(picture, rules.board, game, { last: game.last_mark });
     }
     button.dataset.position = key;
     say(words, `Game ${game.game}`);

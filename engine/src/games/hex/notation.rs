@@ -57,7 +57,7 @@ impl Notation for Hex {
     }
 
     fn pieces(&self, state: &HexState) -> Pieces {
-        Pieces { stones: stones(state.stones, StoneKind::Disc, |cell| self.point(cell)), walls: Vec::new() }
+        Pieces { stones: stones(state.stones, StoneKind::Disc, |cell| self.point(cell)), ..Pieces::default() }
     }
 
     /// After a swap the stone stands on the mirrored cell.

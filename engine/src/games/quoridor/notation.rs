@@ -62,7 +62,11 @@ impl Notation for Quoridor {
                 }
             }
         }
-        Pieces { stones: stones.to_vec(), walls }
+        let beside = Player::BOTH.map(|player| match state.walls_left(player) {
+            1 => "1 wall left".to_owned(),
+            left => format!("{left} walls left"),
+        });
+        Pieces { stones: stones.to_vec(), walls, beside }
     }
 
     fn mark(&self, state: &QuoridorState, action: Action) -> Mark {

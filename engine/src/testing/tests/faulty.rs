@@ -332,7 +332,7 @@ impl Notation for Faulty {
             kind: StoneKind::Disc,
         };
         let of = |player: Player| cells(state.stones[player.index()]).map(move |cell| stone(player, cell));
-        Pieces { stones: Player::BOTH.into_iter().flat_map(of).collect(), walls: Vec::new() }
+        Pieces { stones: Player::BOTH.into_iter().flat_map(of).collect(), ..Pieces::default() }
     }
     fn mark(&self, _: &State, action: Action) -> Mark {
         let beside = usize::from(self.is(MarksBesideTheBoard));
