@@ -9,6 +9,7 @@
 //! - [`game`]: the [`Game`] trait, what search and encoding need of a two-player game
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
+//! - [`solve`]: what positions are worth under perfect play
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
 //! - [`journal`]: what survives the death of the process, and what the next start makes of it
@@ -24,6 +25,7 @@ pub mod packing;
 pub mod replay;
 pub mod search;
 pub mod selfplay;
+pub mod solve;
 pub mod testing;
 
 pub use evaluation::{Evaluation, Evaluations, Evaluator, Leaf};

@@ -12,9 +12,17 @@ use crate::game::{
 };
 
 /// Bits from one row to the next, on every board, so that all shifts are constants. Row 0 is the lowest.
-const ROW: u32 = 8;
-const FIRST_COLUMN: u64 = 0x0101_0101_0101_0101;
+pub(crate) const ROW: u32 = 8;
+pub(crate) const FIRST_COLUMN: u64 = 0x0101_0101_0101_0101;
 const LAST_COLUMN: u64 = FIRST_COLUMN << 7;
+
+/// The step of each of four directions, the cells where such a step can end, and those where it can begin.
+pub(crate) const STEPS: [(u32, u64, u64); 4] = [
+    (1, !FIRST_COLUMN, !LAST_COLUMN),
+    (ROW, !0, !0),
+    (ROW + 1, !FIRST_COLUMN, !LAST_COLUMN),
+    (ROW - 1, !LAST_COLUMN, !FIRST_COLUMN),
+];
 
 /// The rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +74,10 @@ impl ConnectFour {
 
     /// Whether there is a line among these stones.
     fn has_line(&self, stones: u64) -> bool {
-        // The step of each of four directions, and the cells where such a step can end.
-        const STEPS: [(u32, u64); 4] =
-            [(1, !FIRST_COLUMN), (ROW, !0), (ROW + 1, !FIRST_COLUMN), (ROW - 1, !LAST_COLUMN)];
         // Stones that end a line of the length looked at.
         let mut ends = [stones; 4];
         for _ in 1..self.length {
-            for (ends, (step, mask)) in ends.iter_mut().zip(STEPS) {
+            for (ends, (step, mask, _)) in ends.iter_mut().zip(STEPS) {
                 *ends = stones & mask & (*ends << step);
             }
         }
@@ -92,6 +97,11 @@ impl Default for ConnectFour {
 }
 
 impl ConnectFourStones {
+    /// The stones of each.
+    pub(crate) const fn players(&self) -> [u64; 2] {
+        self.0
+    }
+
     const fn all(&self) -> u64 {
         self.0[0] | self.0[1]
     }

@@ -17,3 +17,5 @@ mod records;
 mod rules;
 /// Sequential searches, visit for visit.
 mod search;
+/// Positions and the worth of their moves.
+mod solved;

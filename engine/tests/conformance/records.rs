@@ -15,8 +15,17 @@ use selfplay_engine::{Action, Game, games::quoridor::Quoridor};
 use serde::de::DeserializeOwned;
 
 /// Beginnings of the names of all files that some test reads: a folder with none of them is a mistake.
-const KNOWN: [&str; 8] =
-    ["games.jsonl.gz", "games", "perft.jsonl.gz", "obs_b", "mcts.jsonl.gz", "mcts_onnx.jsonl.gz", "net_", "golden"];
+const KNOWN: [&str; 9] = [
+    "games.jsonl.gz",
+    "games",
+    "perft.jsonl.gz",
+    "obs_b",
+    "mcts.jsonl.gz",
+    "mcts_onnx.jsonl.gz",
+    "net_",
+    "golden",
+    "connect_four_solved.jsonl.gz",
+];
 
 /// The folder that comes with the repository.
 pub(crate) fn data() -> PathBuf {
