@@ -10,6 +10,7 @@
 //! - [`games`]: the games themselves; first of all Quoridor
 //! - [`evaluation`]: what a network says of a position, and the deterministic evaluators of tests and benchmarks
 //! - [`solve`]: what positions are worth under perfect play
+//! - [`rating`]: what results of matches say of strength
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
 //! - [`journal`]: what survives the death of the process, and what the next start makes of it
@@ -22,6 +23,7 @@ pub mod games;
 pub mod journal;
 mod lanes;
 pub mod packing;
+pub mod rating;
 pub mod replay;
 pub mod search;
 pub mod selfplay;

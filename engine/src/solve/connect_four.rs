@@ -195,8 +195,8 @@ impl ConnectFourSolver {
     fn ordered(&self, moves: u64, mine: u64, all: u64) -> [u64; MOST_COLUMNS] {
         let mut ordered = [0; MOST_COLUMNS];
         let mut threats = [0; MOST_COLUMNS];
-        let mut count = 0;
-        for stone in self.columns.iter().map(|column| moves & column).filter(|&stone| stone != 0) {
+        let stones = self.columns.iter().map(|column| moves & column).filter(|&stone| stone != 0);
+        for (count, stone) in stones.enumerate() {
             let its = self.winning_cells(mine | stone, all | stone).count_ones();
             let mut place = count;
             while place > 0 && threats[place - 1] < its {
@@ -206,7 +206,6 @@ impl ConnectFourSolver {
             }
             ordered[place] = stone;
             threats[place] = its;
-            count += 1;
         }
         ordered
     }

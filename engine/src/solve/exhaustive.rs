@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn games_that_need_not_end_are_refused_and_step_limits_count() {
         let endless = Quoridor::new(5, 2, None).unwrap();
-        let mut solver = Exhaustive::new(endless.clone(), 1 << 20);
+        let mut solver = Exhaustive::new(endless, 1 << 20);
         assert_eq!(solver.class(&endless.start()), Err(SolveError::TooLong { plies: MOST_PLIES }));
         let short = Quoridor::new(3, 0, Some(2)).unwrap();
         assert_eq!(class(&short), Class::Draw);
