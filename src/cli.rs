@@ -4,6 +4,7 @@
 mod bench;
 mod client;
 mod flags;
+mod matches;
 mod read;
 mod uses;
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
     bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs},
     client::ClientArgs,
     flags::Flags,
+    matches::MatchArgs,
 };
 use crate::exit::Exit;
 use crate::settings;
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     CheckModel(Box<CheckModelArgs>),
     /// Write a model in another precision, as --precision has it made when it is loaded, and say how near it stays
     ConvertModel(Box<ConvertModelArgs>),
+    /// Find out by games which of two players is stronger: models, or settings of the search
+    Match(Box<MatchArgs>),
     /// Say how a running daemon is doing
     Status(ClientArgs),
     /// List the games that a running daemon plays
@@ -178,7 +182,7 @@ pub(crate) struct FileFlags {
 /// The command with exit codes in its help, and each subcommand with the flags that it has a use for.
 pub(crate) fn command() -> clap::Command {
     let command = Cli::command().after_help(format!("{GUIDE}{}", Exit::table()));
-    let command = ["check-model", "convert-model", "tune"].into_iter().fold(command, |command, name| {
+    let command = ["check-model", "convert-model", "match", "tune"].into_iter().fold(command, |command, name| {
         command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
     });
     command.mut_subcommand("bench", |bench| {

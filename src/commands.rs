@@ -4,12 +4,14 @@
 //! - [`show`]: finished games for people
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`client`]: the commands that speak to a running daemon
+//! - [`matches`]: which of two players is stronger
 //! - [`bench`], [`tune`]: the yardstick, and what finds settings by it
 
 pub(crate) mod bench;
 pub(crate) mod check_model;
 pub(crate) mod client;
 pub(crate) mod convert_model;
+pub(crate) mod matches;
 pub(crate) mod play;
 pub(crate) mod show;
 pub(crate) mod tune;

@@ -46,7 +46,7 @@ use cli::{BenchWhat, Command, Flags};
 use commands::{
     bench, check_model,
     client::{self, Ask},
-    convert_model, show, tune,
+    convert_model, matches, show, tune,
 };
 use daemon::{
     signals::{self, Signals},
@@ -83,6 +83,10 @@ fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
         Some(Command::Tune(args)) => {
             let preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
             load(&args.flags, Purpose::Bench, Some(preset)).and_then(|settings| tune::tune(args, &settings))
+        }
+        Some(Command::Match(args)) => {
+            let (settings, resolved) = load_resolved(&args.flags, Purpose::Bench, None)?;
+            matches::play_match(args, &settings, &resolved)
         }
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),

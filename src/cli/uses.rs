@@ -7,7 +7,7 @@ use crate::settings::Scope;
 pub(super) fn scope(command: &str) -> Scope {
     match command {
         "check-model" | "convert-model" => Scope::Model,
-        "bench" | "tune" => Scope::Play,
+        "bench" | "match" | "tune" => Scope::Play,
         _ => Scope::Daemon,
     }
 }
@@ -18,6 +18,7 @@ impl Cli {
         Some(match self.command.as_ref()? {
             Command::CheckModel(args) => ("check-model", &args.flags),
             Command::ConvertModel(args) => ("convert-model", &args.flags),
+            Command::Match(args) => ("match", &args.flags),
             Command::Tune(args) => ("tune", &args.flags),
             Command::Bench(args) => match &args.what {
                 None => ("bench", &args.flags),

@@ -20,7 +20,7 @@ mod progress;
 mod report;
 mod speed;
 mod swap;
-mod text;
+pub(crate) mod text;
 
 #[cfg(test)]
 pub(crate) use self::ground::Ground;

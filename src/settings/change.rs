@@ -8,7 +8,7 @@ use super::Settings;
 use super::key::Key;
 use super::keys::{self, KEYS};
 use super::layer;
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Mistakes};
 use super::resolve::Resolved;
 
 /// A setting that is another now.
@@ -84,6 +84,23 @@ impl Resolved {
             reason: Mistake::to_string(mistake),
         }));
         if refused.is_empty() { Ok(changed) } else { Err(refused) }
+    }
+
+    /// These settings with other values for keys of the section `search`, each given by its name there and as text.
+    ///
+    /// # Errors
+    /// When there is no such key, or it may not be that.
+    pub(crate) fn with_search(&self, values: &[(&str, &str)], source: &str) -> Result<Self, Mistakes> {
+        let read = |(name, text): &(&str, &str)| {
+            let path = format!("search.{name}");
+            match keys::find(&path) {
+                Some(key) => Ok((key.path, key.kind.read(text))),
+                None => Err(Mistakes(vec![layer::unknown(path, source.to_owned())])),
+            }
+        };
+        let changed = self.with(values.iter().map(read).collect::<Result<Vec<_>, _>>()?, source);
+        changed.refuse_mistakes()?;
+        Ok(changed)
     }
 
     /// These settings with the values that `other` has for the keys that can be changed while games are played, but for those

@@ -31,7 +31,7 @@ pub(crate) fn span(seconds: f64) -> String {
 }
 
 /// Rows below each other: the first column begins at the left, the others end at the right. Rows may be of different lengths.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     // A row of one cell is a title: it makes no column wide.
     let cells = |column: usize| rows.iter().filter(|row| row.len() > 1).filter_map(move |row| row.get(column));

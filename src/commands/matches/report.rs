@@ -1,0 +1,269 @@
+//! What a match came to, for people and for programs.
+
+use selfplay_engine::{
+    Outcome, Player as Side,
+    rating::{EloScale, Games, Pairs, Sprt, Verdict},
+    solve::Class,
+};
+use serde::Serialize;
+
+use crate::commands::bench::text::table;
+
+use super::table::PlayedPair;
+
+/// The result of one game for A, who began if `a_first`.
+pub(super) const fn result(outcome: Outcome, a_first: bool) -> Class {
+    match (outcome, a_first) {
+        (Outcome::Draw(_), _) => Class::Draw,
+        (Outcome::Win(Side::First), true) | (Outcome::Win(Side::Second), false) => Class::Win,
+        (Outcome::Win(_), _) => Class::Loss,
+    }
+}
+
+/// Results counted, from A's view.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Score {
+    /// Games that A began, and those that B began.
+    pub games: [Games; 2],
+    /// Both games of each opening.
+    pub pairs: Pairs,
+    plies: u64,
+}
+
+impl Score {
+    /// Counts a pair.
+    pub(super) fn count(&mut self, results: [Class; 2], plies: u64) {
+        self.games.iter_mut().zip(results).for_each(|(games, result)| games.count(result));
+        self.pairs.count(results);
+        self.plies += plies;
+    }
+
+    /// Both results of a pair that was played.
+    pub(super) fn results(pair: &PlayedPair) -> [Class; 2] {
+        [result(pair[0].outcome, true), result(pair[1].outcome, false)]
+    }
+
+    /// In a line, while the match goes on.
+    pub(super) fn line(&self) -> String {
+        let all: [u64; 3] = std::array::from_fn(|kind| self.games.iter().map(|games| games.0[kind]).sum());
+        let [lost, drawn, won] = all;
+        let elo = self.pairs.elo().map(|elo| format!(", Elo {:+.0} ± {:.0}", elo.value, elo.margin()));
+        format!("A won {won}, drew {drawn}, lost {lost}{}", elo.unwrap_or_default())
+    }
+}
+
+/// A sequential test of two differences in Elo.
+pub(super) fn sprt([elo0, elo1]: [f64; 2]) -> anyhow::Result<Sprt> {
+    Ok(Sprt::new(elo0, elo1, EloScale::Logistic)?)
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ending {
+    /// All games were played.
+    Complete,
+    /// There were fewer openings than pairs to play.
+    OutOfOpenings,
+    /// The test accepted that A is stronger.
+    Accepted,
+    /// The test rejected it.
+    Rejected,
+    /// A signal.
+    Interrupted,
+}
+
+/// Counts of games from A's view.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Counts {
+    pub won: u64,
+    pub drawn: u64,
+    pub lost: u64,
+}
+
+impl Counts {
+    fn of(&Games { 0: [lost, drawn, won] }: &Games) -> Self {
+        Self { won, drawn, lost }
+    }
+
+    fn row(&self, name: &str) -> Vec<String> {
+        let Self { won, drawn, lost } = self;
+        let total = won + drawn + lost;
+        let score = if total == 0 { 0.0 } else { 50.0 * (2 * won + drawn) as f64 / total as f64 };
+        let numbers = [total, *won, *drawn, *lost].map(|number| number.to_string());
+        std::iter::once(name.to_owned()).chain(numbers).chain([format!("{score:.1}%")]).collect()
+    }
+}
+
+/// Elo with its interval, and how sure it is that A is the stronger.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Strength {
+    pub elo: f64,
+    /// The 95% interval.
+    pub interval: [f64; 2],
+    /// Likelihood that A is the stronger, from 0 to 1.
+    pub superiority: f64,
+}
+
+/// What the sequential test says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Test {
+    pub elo: [f64; 2],
+    /// Log-likelihood ratio.
+    pub llr: f64,
+    pub bounds: [f64; 2],
+}
+
+/// A match.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Report {
+    /// A and B, as they were named.
+    pub players: [String; 2],
+    pub game: String,
+    pub seed: u64,
+    pub opening_plies: u32,
+    pub ending: Ending,
+    /// Games that A began, and those that B began.
+    pub a_began: Counts,
+    pub b_began: Counts,
+    /// Pairs in which A got 0, ½, 1, 1½ and 2 points.
+    pub pairs: [u64; 5],
+    pub strength: Option<Strength>,
+    pub sprt: Option<Test>,
+    pub mean_plies: f64,
+    /// Positions that were evaluated.
+    pub evaluations: u64,
+    pub seconds: f64,
+}
+
+/// What is the same from the beginning of a match to its end.
+pub(super) struct Setup {
+    pub players: [String; 2],
+    pub game: String,
+    pub seed: u64,
+    pub opening_plies: u32,
+    pub sprt: Option<[f64; 2]>,
+}
+
+impl Report {
+    pub(super) fn new(
+        setup: Setup,
+        score: &Score,
+        ending: Ending,
+        evaluations: u64,
+        seconds: f64,
+    ) -> anyhow::Result<Self> {
+        let Setup { players, game, seed, opening_plies, sprt: test } = setup;
+        let strength = score.pairs.elo().zip(score.pairs.superiority()).map(|(elo, superiority)| Strength {
+            elo: elo.value,
+            interval: [elo.low, elo.high],
+            superiority,
+        });
+        let test = test.map(|elo| {
+            let sprt = sprt(elo)?;
+            anyhow::Ok(Test { elo, llr: sprt.llr(&score.pairs), bounds: sprt.bounds() })
+        });
+        Ok(Self {
+            players,
+            game,
+            seed,
+            opening_plies,
+            ending,
+            a_began: Counts::of(&score.games[0]),
+            b_began: Counts::of(&score.games[1]),
+            pairs: score.pairs.0,
+            strength,
+            sprt: test.transpose()?,
+            mean_plies: score.plies as f64 / (2 * score.pairs.total()).max(1) as f64,
+            evaluations,
+            seconds,
+        })
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let [a, b] = &self.players;
+        let Self { game, opening_plies, seed, pairs, .. } = self;
+        let head = ["", "games", "A won", "drawn", "B won", "A's score"].map(str::to_owned).to_vec();
+        let (first, second) = (&self.a_began, &self.b_began);
+        let all =
+            Counts { won: first.won + second.won, drawn: first.drawn + second.drawn, lost: first.lost + second.lost };
+        let rows = [head, first.row("A began"), second.row("B began"), all.row("all")];
+        let [none, half, one, more, both] = pairs;
+        let mut lines = vec![
+            format!("A  {a}"),
+            format!("B  {b}"),
+            format!("{game}, openings of {opening_plies} random plies, each played twice, seed {seed}"),
+            String::new(),
+            table(&rows),
+            String::new(),
+            format!("pairs by A's points: 0: {none}, ½: {half}, 1: {one}, 1½: {more}, 2: {both}"),
+        ];
+        if let Some(Strength { elo, interval: [low, high], superiority }) = &self.strength {
+            let sure = 100.0 * superiority;
+            lines.push(format!(
+                "A − B: {elo:+.1} Elo, 95% interval {low:+.1} to {high:+.1}; A is the stronger with {sure:.1}%"
+            ));
+        }
+        if let Some(Test { elo: [elo0, elo1], llr, bounds: [low, high] }) = &self.sprt {
+            lines.push(format!(
+                "SPRT of {elo0} against {elo1} Elo: LLR {llr:.2}, between {low:.2} and {high:.2} it is open"
+            ));
+        }
+        lines.push(match self.ending {
+            Ending::Complete => "all games were played".to_owned(),
+            Ending::OutOfOpenings => "no more openings were found: give more --opening-plies".to_owned(),
+            Ending::Accepted => "accepted: A is stronger".to_owned(),
+            Ending::Rejected => "rejected: A is not stronger by as much".to_owned(),
+            Ending::Interrupted => "interrupted: what was played so far; with --record it goes on from here".to_owned(),
+        });
+        lines.join("\n")
+    }
+}
+
+/// What a test allows to say, if there is one.
+pub(super) fn verdict(sprt: Option<&Sprt>, score: &Score) -> Option<Ending> {
+    match sprt?.verdict(&score.pairs) {
+        Verdict::Accepted => Some(Ending::Accepted),
+        Verdict::Rejected => Some(Ending::Rejected),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selfplay_engine::Draw;
+
+    use super::*;
+
+    #[test]
+    fn results_are_those_of_a_whoever_began() {
+        let won = |player| Outcome::Win(player);
+        assert_eq!((result(won(Side::First), true), result(won(Side::First), false)), (Class::Win, Class::Loss));
+        assert_eq!((result(won(Side::Second), true), result(won(Side::Second), false)), (Class::Loss, Class::Win));
+        assert_eq!(result(Outcome::Draw(Draw::StepLimit), true), Class::Draw);
+    }
+
+    #[test]
+    fn a_match_is_told_to_people() {
+        let mut score = Score::default();
+        for (results, times) in [
+            ([Class::Win, Class::Win], 15),
+            ([Class::Win, Class::Draw], 55),
+            ([Class::Win, Class::Loss], 100),
+            ([Class::Draw, Class::Loss], 40),
+            ([Class::Loss, Class::Loss], 10),
+        ] {
+            (0..times).for_each(|_| score.count(results, 60));
+        }
+        assert_eq!(score.line(), "A won 185, drew 95, lost 160, Elo +20 ± 22");
+        let setup = Setup {
+            players: ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()],
+            game: "connect_four(rows=6,columns=7,length=4)".to_owned(),
+            seed: 0,
+            opening_plies: 4,
+            sprt: Some([0.0, 10.0]),
+        };
+        insta::assert_snapshot!(Report::new(setup, &score, Ending::Complete, 1, 1.0).unwrap().text());
+    }
+}

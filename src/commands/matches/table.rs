@@ -1,0 +1,245 @@
+//! The table that games are played at: one thread with its evaluators, and many games side by side, so that batches are full.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use anyhow::bail;
+use selfplay_engine::{
+    Action, Evaluations, Evaluator, Game, Leaf, Outcome,
+    matches::{MatchGame, Seat, Step},
+    search::SpareTree,
+};
+
+/// Games in play at once on one thread.
+const AT_ONCE: usize = 128;
+/// Evaluations that one thread knows of one evaluator at most; then it begins anew.
+const KNOWN: usize = 50_000;
+
+/// The games of a match that are still to be played; all threads take from it.
+pub(super) struct Fixture<'a, G: Game> {
+    pub game: &'a G,
+    /// Of A and of B.
+    pub seats: [Seat; 2],
+    /// The evaluator that each of them asks, by number.
+    pub asks: [Option<usize>; 2],
+    /// An opening for each pair.
+    pub openings: &'a [Vec<Action>],
+    pub seed: u64,
+    /// The next pair.
+    pub next: AtomicU64,
+    /// Set where no more is to be played.
+    pub stop: AtomicBool,
+}
+
+/// A game of a pair that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Played {
+    pub actions: Vec<Action>,
+    pub outcome: Outcome,
+}
+
+/// Both games of a pair: the first is that in which A began.
+pub(super) type PlayedPair = [Played; 2];
+
+/// An evaluator's answer to a position.
+struct Known {
+    value: f32,
+    priors: Box<[f32]>,
+}
+
+/// What a thread has of its own.
+pub(super) struct Table<G: Game> {
+    evaluators: Vec<Box<dyn Evaluator<G>>>,
+    known: Vec<HashMap<G::Position, Known>>,
+    /// Positions that evaluators were asked.
+    pub evaluated: u64,
+}
+
+/// A game in play and where its leaves are.
+struct Seated<G: Game> {
+    pair: u64,
+    /// 0: A began; 1: B did.
+    number: usize,
+    game: MatchGame<G>,
+    /// The evaluator that is asked, and the leaves.
+    asked: Option<(usize, Vec<Leaf<G>>)>,
+}
+
+impl<G: Game> Table<G> {
+    /// With these evaluators, by number.
+    pub(super) fn new(evaluators: Vec<Box<dyn Evaluator<G>>>) -> Self {
+        let known = evaluators.iter().map(|_| HashMap::new()).collect();
+        Self { evaluators, known, evaluated: 0 }
+    }
+
+    /// Plays pairs until there are none left, and tells each as it ends.
+    ///
+    /// A game does not depend on others at the table: answers are those that the evaluator gives a position first.
+    ///
+    /// # Errors
+    /// When an evaluator fails or answers what is no number.
+    pub(super) fn play(
+        &mut self,
+        fixture: &Fixture<'_, G>,
+        mut tell: impl FnMut(u64, PlayedPair),
+    ) -> anyhow::Result<()> {
+        let mut seated: Vec<Seated<G>> = Vec::new();
+        let mut halves: HashMap<u64, [Option<Played>; 2]> = HashMap::new();
+        let (mut spare, mut evaluations) = (SpareTree::default(), Evaluations::default());
+        loop {
+            while seated.len() < AT_ONCE && !fixture.stop.load(Ordering::Relaxed) {
+                let pair = fixture.next.fetch_add(1, Ordering::Relaxed);
+                let Some(opening) = fixture.openings.get(pair as usize) else { break };
+                for number in 0..2 {
+                    let mut seats = fixture.seats;
+                    seats.rotate_left(number);
+                    let game = MatchGame::new(fixture.game.clone(), seats, opening, fixture.seed, pair);
+                    seated.push(Seated { pair, number, game, asked: None });
+                }
+            }
+            if seated.is_empty() || fixture.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let mut over = Vec::new();
+            for (place, seat) in seated.iter_mut().enumerate() {
+                let mut leaves = seat.asked.take().map(|(_, leaves)| leaves).unwrap_or_default();
+                leaves.clear();
+                match seat.game.advance(&mut leaves, &mut spare) {
+                    Step::Over(outcome) => over.push((place, outcome)),
+                    Step::Leaves(player) => {
+                        let contestant = (player.index() + seat.number) % 2;
+                        let Some(asks) = fixture.asks[contestant] else { bail!("a player that asks has no evaluator") };
+                        seat.asked = Some((asks, leaves));
+                    }
+                }
+            }
+            for (place, outcome) in over.into_iter().rev() {
+                let Seated { pair, number, game, .. } = seated.swap_remove(place);
+                let halves_of = halves.entry(pair).or_default();
+                halves_of[number] = Some(Played { actions: game.actions().to_vec(), outcome });
+                if let [Some(first), Some(second)] = halves_of {
+                    tell(pair, [first.clone(), second.clone()]);
+                    halves.remove(&pair);
+                }
+            }
+            self.evaluate(&seated, &mut evaluations)?;
+            for seat in &mut seated {
+                let Some((asks, leaves)) = &seat.asked else { continue };
+                evaluations.clear();
+                for leaf in leaves {
+                    let Some(known) = self.known[*asks].get(&leaf.position) else { bail!("a leaf was not evaluated") };
+                    evaluations.push(known.value, known.priors.iter().copied());
+                }
+                seat.game.apply(&evaluations, &mut spare);
+            }
+        }
+    }
+
+    /// Asks each evaluator all that it was not asked before.
+    fn evaluate(&mut self, seated: &[Seated<G>], evaluations: &mut Evaluations) -> anyhow::Result<()> {
+        for (number, known) in self.known.iter_mut().enumerate() {
+            if known.len() > KNOWN {
+                known.clear();
+            }
+            let asked = || seated.iter().filter_map(|seat| seat.asked.as_ref()).filter(|(asks, _)| *asks == number);
+            let mut new: Vec<Leaf<G>> = Vec::new();
+            for leaf in asked().flat_map(|(_, leaves)| leaves) {
+                if let std::collections::hash_map::Entry::Vacant(place) = known.entry(leaf.position) {
+                    place.insert(Known { value: 0.0, priors: Box::default() });
+                    new.push(*leaf);
+                }
+            }
+            if new.is_empty() {
+                continue;
+            }
+            self.evaluated += new.len() as u64;
+            self.evaluators[number].evaluate(&new, evaluations)?;
+            if let Some((_, output)) = evaluations.flaws().first() {
+                bail!("a model answered what is no number: {output:?}");
+            }
+            for (leaf, answer) in new.iter().zip(evaluations.iter()) {
+                known.insert(leaf.position, Known { value: answer.value, priors: answer.priors.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of positions, from their movers' view, by every evaluator.
+    ///
+    /// # Errors
+    /// When an evaluator fails.
+    pub(super) fn values(&mut self, leaves: &[Leaf<G>]) -> anyhow::Result<Vec<Vec<f32>>> {
+        let mut evaluations = Evaluations::default();
+        let ask = |evaluator: &mut Box<dyn Evaluator<G>>| {
+            evaluator.evaluate(leaves, &mut evaluations)?;
+            Ok(evaluations.iter().map(|answer| answer.value).collect())
+        };
+        self.evaluators.iter_mut().map(ask).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use selfplay_engine::{
+        evaluation::{HashEvaluator, HashPriors},
+        games::connect_four::ConnectFour,
+        matches::opening,
+        search::{SearchParams, Simulations},
+        selfplay::Agent,
+    };
+
+    use super::*;
+
+    const SEARCH: SearchParams = SearchParams {
+        simulations: Simulations::PerMove(20),
+        c_puct: 1.4,
+        leaf_parallelism: 2,
+        virtual_loss: 3,
+        noise: None,
+    };
+
+    fn play(seats: [Agent; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {
+        let game = ConnectFour::default();
+        let openings: Vec<_> = (0..pairs).filter_map(|pair| opening(&game, 3, pair, 0, 3)).collect();
+        let seat = |agent| Seat { agent, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
+        let fixture = Fixture {
+            game: &game,
+            seats: seats.map(seat),
+            asks,
+            openings: &openings,
+            seed: 3,
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        };
+        let hash = |salt| Box::new(HashEvaluator::new(game, (), HashPriors::Softmax, salt)) as Box<dyn Evaluator<_>>;
+        let mut played = Vec::new();
+        Table::new(vec![hash(1), hash(2)]).play(&fixture, |pair, games| played.push((pair, games))).unwrap();
+        played.sort_by_key(|(pair, _)| *pair);
+        played
+    }
+
+    #[test]
+    fn every_pair_is_played_whatever_is_beside_it() {
+        let (few, many) = (
+            play([Agent::Search, Agent::Raw], [Some(0), Some(1)], 3),
+            play([Agent::Search, Agent::Raw], [Some(0), Some(1)], 80),
+        );
+        assert_eq!(many.len(), 80);
+        assert_eq!(few[..], many[..3]);
+        assert!(many.iter().any(|(_, [first, second])| first != second));
+    }
+
+    #[test]
+    fn a_player_against_itself_plays_each_game_twice() {
+        for (_, [first, second]) in play([Agent::Search; 2], [Some(1); 2], 70) {
+            assert_eq!(first, second);
+        }
+    }
+
+    #[test]
+    fn random_players_ask_nothing() {
+        assert_eq!(play([Agent::Random; 2], [None; 2], 5).len(), 5);
+    }
+}
