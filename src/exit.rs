@@ -11,8 +11,8 @@ use crate::streams::NotPrinted;
 pub(crate) enum Exit {
     /// Everything asked for was done: all games played, or a shutdown that finished in time.
     Clean,
-    /// `check-model` found that the model must not serve, the machine was too restless for `tune`, or a running daemon would not do
-    /// as it was told.
+    /// `check-model` found that the model must not serve, the machine was too restless for `tune`, the test of `match` was rejected, or
+    /// a running daemon would not do as it was told.
     Refused,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
@@ -24,7 +24,7 @@ pub(crate) enum Exit {
     /// standard output does not take what a command prints.
     WriterIo,
     /// The shutdown was cut short, by the end of the grace period, which left games that nothing keeps, or by a second signal,
-    /// which left games that were not written too.
+    /// which left games that were not written too. Or a match was stopped before its end.
     CutShort,
     /// What the daemon was given cannot be used: the settings, or the model, device, directory or file that they name.
     /// Restarting does not help: the message names each mistake and where it came from.
@@ -64,7 +64,7 @@ impl Exit {
             Self::Clean => "all games played, or told to stop and every finished game written",
             Self::Refused => {
                 "check-model, convert-model: the model must not serve; tune: this machine is too restless;\n\
-                 status, drain and the like: the daemon would not do it"
+                 match --sprt: A is not stronger; status, drain and the like: the daemon would not do it"
             }
             Self::Usage => "the command line is wrong",
             Self::Unreachable => "status, drain and the like: no running daemon answers",
@@ -75,7 +75,7 @@ impl Exit {
             }
             Self::CutShort => {
                 "a stop was cut short: by a second signal, or by the end of the grace period where there is no\n\
-                 journal, without which games in play are lost"
+                 journal, without which games in play are lost; match: it was stopped before its end"
             }
             Self::Settings => "the settings, or the model, device or directory that they name, cannot be used",
         }

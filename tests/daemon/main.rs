@@ -54,6 +54,7 @@ mod games;
 mod handover;
 mod hostile;
 mod http;
+mod matches;
 mod memory;
 mod models;
 mod numpy;

@@ -1,0 +1,84 @@
+//! `match`: which of two players is stronger.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    config::model,
+    daemon::{Daemon, Signal},
+    wait,
+};
+
+fn a_match(a: &str, b: &str) -> Daemon {
+    Daemon::new().flag("match").flag(a).flag(b)
+}
+
+#[test]
+fn a_model_gets_one_point_of_each_pair_against_itself() {
+    let network = model("games/connect_four.onnx");
+    let player = format!("{}:mcts_n=8", network.display());
+    let json = a_match(&player, &player).args("--game connect_four --games 24 --seed 3 --json").run().succeeded().out;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["pairs"], serde_json::json!([0, 0, 12, 0, 0]), "{json}");
+    assert_eq!((&report["ending"], &report["strength"]["elo"]), (&"complete".into(), &0.0.into()));
+    let raw = format!("raw:{}", network.display());
+    let against_raw = a_match(&player, &raw).args("--game connect_four --games 24 --seed 3").run().succeeded().out;
+    assert!(against_raw.contains("A − B: "), "{against_raw}");
+}
+
+/// Pairs in a record.
+fn pairs(record: &Path) -> usize {
+    fs::read_to_string(record).map_or(0, |text| text.lines().count().saturating_sub(1))
+}
+
+#[test]
+fn a_match_that_is_stopped_goes_on_from_its_record() {
+    let dir = TempDir::new().unwrap();
+    let record = dir.path().join("match.jsonl");
+    let of = |games: usize| {
+        let players = a_match("uniform:mcts_n=60", "uniform:mcts_n=40").args("--game connect_four --opening-plies 8");
+        players.option("--record", &record).option("--games", games.to_string())
+    };
+    let daemon = of(4000).start();
+    wait::until("some pairs", || (pairs(&record) >= 3).then_some(()));
+    daemon.signal(Signal::TERM);
+    let stopped = daemon.wait().exited_with(75);
+    assert!(stopped.out.contains("interrupted: what was played so far"), "{}", stopped.out);
+    let kept = pairs(&record);
+    assert!(kept < 2000, "it was stopped before the end");
+
+    let whole = of(2 * (kept + 5)).args("--json").run().succeeded().out;
+    let report: Value = serde_json::from_str(&whole).unwrap();
+    let counted: u64 = report["pairs"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!((counted as usize, pairs(&record)), (kept + 5, kept + 5));
+
+    fs::remove_file(&record).unwrap();
+    let at_once = of(2 * (kept + 5)).args("--json").run().succeeded().out;
+    let at_once: Value = serde_json::from_str(&at_once).unwrap();
+    assert_eq!(at_once["pairs"], report["pairs"], "games do not depend on when they are played");
+
+    let other = a_match("uniform:mcts_n=61", "uniform:mcts_n=40").args("--game connect_four --opening-plies 8");
+    other.option("--record", &record).run().exited_with(78).said(&["it is of another match"]);
+}
+
+#[test]
+fn a_test_ends_a_match_as_soon_as_it_is_clear() {
+    let args = "--game connect_four --games 2000 --opening-plies 6 --sprt 0,50";
+    let rejected = a_match("random", "uniform:mcts_n=50").args(args).run().exited_with(1);
+    assert!(rejected.out.contains("rejected: A is not stronger by as much"), "{}", rejected.out);
+    let accepted = a_match("uniform:mcts_n=50", "random").args(args).run().succeeded();
+    assert!(accepted.out.contains("accepted: A is stronger"), "{}", accepted.out);
+    a_match("random", "random").args("--game connect_four --sprt 50,0").run().exited_with(78);
+    a_match("random", "random").args("--game connect_four --games 0").run().exited_with(2);
+}
+
+#[test]
+fn players_that_cannot_play_are_refused() {
+    let hex = model("games/hex.onnx");
+    let ended = a_match(hex.to_str().unwrap(), "random").args("--game connect_four").run().exited_with(78);
+    ended.said(&["hex.onnx", "one of hex", "connect_four(rows=6"]);
+    let ended = a_match("nobody.onnx", "random").args("--game connect_four").run().exited_with(78);
+    ended.said(&["there is no file nobody.onnx; a player is MODEL.onnx, raw:MODEL.onnx, uniform or random"]);
+}
