@@ -18,7 +18,7 @@ pub(crate) use self::{
     bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs},
     client::ClientArgs,
     flags::Flags,
-    matches::MatchArgs,
+    matches::{LadderArgs, MatchArgs},
 };
 use crate::exit::Exit;
 use crate::settings;
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     ConvertModel(Box<ConvertModelArgs>),
     /// Find out by games which of two players is stronger: models, or settings of the search
     Match(Box<MatchArgs>),
+    /// Rate the models of a directory by matches among them
+    Ladder(Box<LadderArgs>),
     /// Say how a running daemon is doing
     Status(ClientArgs),
     /// List the games that a running daemon plays
@@ -182,9 +184,10 @@ pub(crate) struct FileFlags {
 /// The command with exit codes in its help, and each subcommand with the flags that it has a use for.
 pub(crate) fn command() -> clap::Command {
     let command = Cli::command().after_help(format!("{GUIDE}{}", Exit::table()));
-    let command = ["check-model", "convert-model", "match", "tune"].into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
-    });
+    let command =
+        ["check-model", "convert-model", "match", "ladder", "tune"].into_iter().fold(command, |command, name| {
+            command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
+        });
     command.mut_subcommand("bench", |bench| {
         let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let own = |command| flags::listing_its_own(command, scope("bench"));

@@ -4,7 +4,7 @@
 //! - [`show`]: finished games for people
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`client`]: the commands that speak to a running daemon
-//! - [`matches`]: which of two players is stronger
+//! - [`matches`](mod@matches): which of two players is stronger, and how strong the models of a directory are
 //! - [`bench`], [`tune`]: the yardstick, and what finds settings by it
 
 pub(crate) mod bench;

@@ -88,6 +88,10 @@ fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
             let (settings, resolved) = load_resolved(&args.flags, Purpose::Bench, None)?;
             matches::play_match(args, &settings, &resolved)
         }
+        Some(Command::Ladder(args)) => {
+            let (settings, resolved) = load_resolved(&args.flags, Purpose::Bench, None)?;
+            matches::play_ladder(args, &settings, &resolved)
+        }
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),
         Some(Command::Reload(args)) => client::ask(args, Ask::Reload),

@@ -26,7 +26,7 @@ text{fill:var(--muted);font-size:3.4px;text-anchor:middle}.cell{fill:var(--cell)
 .zero{stroke:var(--muted);stroke-width:.3;stroke-dasharray:1 1}";
 
 /// Opens a picture of this size, to be seen at three times its units or less.
-pub(super) fn open(width: f32, height: f32, title: &str) -> String {
+pub(crate) fn open(width: f32, height: f32, title: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{:.0}\" role=\"img\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n",
@@ -52,12 +52,12 @@ pub(super) fn title<G: Game>(game: &ShownGame<G>) -> String {
     format!("{index}: {} after {} plies", game.result(), game.plies.len())
 }
 
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Adds to a picture; a string takes everything.
-pub(super) fn part(text: &mut String, what: std::fmt::Arguments<'_>) {
+pub(crate) fn part(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).ok();
 }
 

@@ -1,4 +1,4 @@
-//! Arguments of `match`.
+//! Arguments of `match` and `ladder`.
 
 use std::path::PathBuf;
 
@@ -30,6 +30,34 @@ pub(crate) struct MatchArgs {
     #[arg(long)]
     pub json: bool,
     /// What both players have in common: the game, the search, the device.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Arguments of `ladder`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LadderArgs {
+    /// Where the models are: files named by their versions, such as model_12.onnx
+    pub dir: PathBuf,
+    /// How many of them play, the newest
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = whole::<u32>(1, 200), allow_negative_numbers = true)]
+    pub models: u32,
+    /// Games of each match, an even number
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = whole::<u64>(2, 1 << 32), allow_negative_numbers = true)]
+    pub games: u64,
+    /// Plies at the start that are drawn at random
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole::<u32>(0, 1000), allow_negative_numbers = true)]
+    pub opening_plies: u32,
+    /// Draw the ratings by version into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Keep the games of every match in this directory, and go on after those that it has
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub json: bool,
+    /// What all players have in common: the game, the search, the device.
     #[command(flatten)]
     pub flags: Flags,
 }

@@ -7,7 +7,7 @@ use crate::settings::Scope;
 pub(super) fn scope(command: &str) -> Scope {
     match command {
         "check-model" | "convert-model" => Scope::Model,
-        "bench" | "match" | "tune" => Scope::Play,
+        "bench" | "ladder" | "match" | "tune" => Scope::Play,
         _ => Scope::Daemon,
     }
 }
@@ -19,6 +19,7 @@ impl Cli {
             Command::CheckModel(args) => ("check-model", &args.flags),
             Command::ConvertModel(args) => ("convert-model", &args.flags),
             Command::Match(args) => ("match", &args.flags),
+            Command::Ladder(args) => ("ladder", &args.flags),
             Command::Tune(args) => ("tune", &args.flags),
             Command::Bench(args) => match &args.what {
                 None => ("bench", &args.flags),

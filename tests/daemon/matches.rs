@@ -82,3 +82,28 @@ fn players_that_cannot_play_are_refused() {
     let ended = a_match("nobody.onnx", "random").args("--game connect_four").run().exited_with(78);
     ended.said(&["there is no file nobody.onnx; a player is MODEL.onnx, raw:MODEL.onnx, uniform or random"]);
 }
+
+#[test]
+fn models_of_a_directory_are_rated() {
+    let dir = TempDir::new().unwrap();
+    for version in [1, 2] {
+        fs::copy(model("games/connect_four.onnx"), dir.path().join(format!("model_{version}.onnx"))).unwrap();
+    }
+    let (picture, record) = (dir.path().join("ratings.svg"), dir.path().join("games"));
+    let ladder = || {
+        let ladder = Daemon::new().flag("ladder").flag(dir.path().to_str().unwrap());
+        let ladder =
+            ladder.args("--game connect_four --games 8 --json").option("--svg", &picture).option("--record", &record);
+        ladder.env("SELFPLAYD__SEARCH__MCTS_N", "16").run().succeeded()
+    };
+    let json = ladder().out;
+    let standings: Vec<Value> = serde_json::from_str(&json).unwrap();
+    let names: Vec<_> = standings.iter().map(|standing| standing["player"].as_str().unwrap()).collect();
+    assert_eq!(names, ["uniform", "random", "model_1", "model_2"]);
+    let elo = |place: usize| standings[place]["elo"].as_f64().unwrap();
+    assert!(elo(0) == 0.0 && elo(1) < 0.0, "random moves are weaker: {json}");
+    assert_eq!(standings[3]["games"], 16, "its neighbour and an anchor: {json}");
+    assert!(fs::read_to_string(&picture).unwrap().contains(">model_2</text>"));
+    assert_eq!(pairs(&record.join("model_2_model_1.jsonl")), 4);
+    assert_eq!(ladder().out, json, "nothing is left to play");
+}

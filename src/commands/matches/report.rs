@@ -9,7 +9,10 @@ use serde::Serialize;
 
 use crate::commands::bench::text::table;
 
-use super::table::PlayedPair;
+use super::{
+    contest::{Outcome as MatchOutcome, Terms},
+    table::PlayedPair,
+};
 
 /// The result of one game for A, who began if `a_first`.
 pub(super) const fn result(outcome: Outcome, a_first: bool) -> Class {
@@ -136,24 +139,15 @@ pub(super) struct Report {
     pub seconds: f64,
 }
 
-/// What is the same from the beginning of a match to its end.
-pub(super) struct Setup {
-    pub players: [String; 2],
-    pub game: String,
-    pub seed: u64,
-    pub opening_plies: u32,
-    pub sprt: Option<[f64; 2]>,
-}
-
 impl Report {
     pub(super) fn new(
-        setup: Setup,
-        score: &Score,
-        ending: Ending,
-        evaluations: u64,
-        seconds: f64,
+        players: [String; 2],
+        game: String,
+        terms: Terms,
+        outcome: &MatchOutcome,
     ) -> anyhow::Result<Self> {
-        let Setup { players, game, seed, opening_plies, sprt: test } = setup;
+        let Terms { seed, opening_plies, sprt: test, .. } = terms;
+        let &MatchOutcome { ref score, ending, evaluations, seconds } = outcome;
         let strength = score.pairs.elo().zip(score.pairs.superiority()).map(|(elo, superiority)| Strength {
             elo: elo.value,
             interval: [elo.low, elo.high],
@@ -257,13 +251,10 @@ mod tests {
             (0..times).for_each(|_| score.count(results, 60));
         }
         assert_eq!(score.line(), "A won 185, drew 95, lost 160, Elo +20 ± 22");
-        let setup = Setup {
-            players: ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()],
-            game: "connect_four(rows=6,columns=7,length=4)".to_owned(),
-            seed: 0,
-            opening_plies: 4,
-            sprt: Some([0.0, 10.0]),
-        };
-        insta::assert_snapshot!(Report::new(setup, &score, Ending::Complete, 1, 1.0).unwrap().text());
+        let players = ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()];
+        let game = "connect_four(rows=6,columns=7,length=4)".to_owned();
+        let terms = Terms { pairs: 220, opening_plies: 4, seed: 0, sprt: Some([0.0, 10.0]) };
+        let outcome = MatchOutcome { score, ending: Ending::Complete, evaluations: 1, seconds: 1.0 };
+        insta::assert_snapshot!(Report::new(players, game, terms, &outcome).unwrap().text());
     }
 }

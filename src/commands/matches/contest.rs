@@ -1,0 +1,243 @@
+//! One match: two players, the openings of their games, and the threads that play them.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use selfplay_actors::onnx::{ModelFile, load_evaluators};
+use selfplay_engine::{Action, Evaluator, Leaf, evaluation::UniformEvaluator, matches::opening};
+
+use super::{
+    player::{Player, Source},
+    record::Record,
+    report::{self, Ending, Score},
+    table::{Fixture, PlayedPair, Table},
+};
+use crate::{
+    daemon::{
+        evaluation::{Prepared, prepare_onnx},
+        signals::Signals,
+    },
+    exit::failed,
+    settings::Settings,
+    shipped::Shipped,
+};
+
+/// Openings in which a model sees one side this far ahead are drawn anew: they say nothing of the players.
+const DECIDED: f32 = 0.8;
+/// Times that an opening is drawn before there is taken to be none.
+const ATTEMPTS: u32 = 100;
+
+/// How much is played, and from where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Terms {
+    pub pairs: u64,
+    pub opening_plies: u32,
+    pub seed: u64,
+    /// A sequential test that may end the match.
+    pub sprt: Option<[f64; 2]>,
+}
+
+/// What came of a match.
+pub(super) struct Outcome {
+    pub score: Score,
+    pub ending: Ending,
+    /// Positions that were evaluated.
+    pub evaluations: u64,
+    pub seconds: f64,
+}
+
+/// Where matches of a game are played.
+pub(super) struct Arena<'a, G: Shipped> {
+    game: &'a G,
+    /// ONNX Runtime, where a model plays.
+    prepared: Option<Prepared>,
+}
+
+impl<'a, G: Shipped> Arena<'a, G> {
+    /// With ONNX Runtime if one of `players` is a model.
+    ///
+    /// # Errors
+    /// When it or the device cannot be used.
+    pub(super) fn open(settings: &Settings, game: &'a G, players: &[Player]) -> anyhow::Result<Self> {
+        let needs_onnx = players.iter().any(|player| matches!(player.source, Some(Source::Model(_))));
+        Ok(Self { game, prepared: needs_onnx.then(|| prepare_onnx(settings, game)).transpose()? })
+    }
+
+    /// Plays a match; `record`: where its games go, and where earlier ones may be.
+    ///
+    /// # Errors
+    /// When a player cannot play, or the record not be read and written.
+    pub(super) fn play(
+        &self,
+        players: [&Player; 2],
+        terms: Terms,
+        record: Option<&Path>,
+        signals: &mut Signals,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<Outcome> {
+        let begun = Instant::now();
+        let mut sources: Vec<&Source> = Vec::new();
+        let asks = players.map(|player| {
+            let source = player.source.as_ref()?;
+            Some(sources.iter().position(|known| *known == source).unwrap_or_else(|| {
+                sources.push(source);
+                sources.len() - 1
+            }))
+        });
+        let (evaluators, contents) = self.load(&sources)?;
+        let mut tables: Vec<_> = evaluators.into_iter().map(Table::new).collect();
+        let Terms { pairs, opening_plies, seed, sprt } = terms;
+        let openings = openings(self.game, &mut tables[0], terms)?;
+        let identity = serde_json::json!({
+            "players": players.map(|player| &player.name),
+            "settings": players.map(|player| &player.settings_hash),
+            "models": contents,
+            "game": self.game.title(),
+            "seed": seed,
+            "opening_plies": opening_plies,
+        });
+        let mut record = record.map(|path| Record::open(path, &identity)).transpose()?;
+        let sprt = sprt.map(report::sprt).transpose()?;
+        let mut score = Score::default();
+        let mut ending = None;
+        let earlier = record.as_mut().map(Record::take_earlier).unwrap_or_default();
+        for (results, plies) in earlier.into_iter().take(openings.len()) {
+            score.count(results, plies);
+            ending = ending.or_else(|| report::verdict(sprt.as_ref(), &score));
+        }
+        let fixture = Fixture {
+            game: self.game,
+            seats: players.map(|player| player.seat),
+            asks,
+            openings: &openings,
+            seed,
+            next: AtomicU64::new(score.pairs.total()),
+            stop: AtomicBool::new(ending.is_some()),
+        };
+        bar.set_length(2 * openings.len() as u64);
+        bar.set_position(0);
+        let (tell, told) = mpsc::channel();
+        let failure = std::thread::scope(|scope| {
+            let playing: Vec<_> = tables
+                .iter_mut()
+                .map(|table| {
+                    let tell = tell.clone();
+                    let fixture = &fixture;
+                    scope.spawn(move || table.play(fixture, |pair, games| drop(tell.send((pair, games)))))
+                })
+                .collect();
+            drop(tell);
+            // Pairs count in the order of their openings, so that a test ends after the same one however many threads play.
+            let mut early: BTreeMap<u64, PlayedPair> = BTreeMap::new();
+            let mut broken = None;
+            loop {
+                match told.recv_timeout(Duration::from_millis(200)) {
+                    Ok((pair, games)) => drop(early.insert(pair, games)),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                while ending.is_none()
+                    && let Some(games) = early.remove(&score.pairs.total())
+                {
+                    let plies = games.iter().map(|game| game.actions.len() as u64).sum();
+                    score.count(Score::results(&games), plies);
+                    if let Some(Err(error)) = record.as_mut().map(|record| record.add(self.game, &games)) {
+                        broken.get_or_insert(error);
+                        fixture.stop.store(true, Ordering::Relaxed);
+                    }
+                    ending = report::verdict(sprt.as_ref(), &score);
+                }
+                if let Ok(signal) = signals.stop.try_recv() {
+                    tracing::info!("stopping: {signal} received");
+                    ending = ending.or(Some(Ending::Interrupted));
+                }
+                if ending.is_some() {
+                    fixture.stop.store(true, Ordering::Relaxed);
+                }
+                bar.set_position(2 * score.pairs.total());
+                bar.set_message(score.line());
+            }
+            let ends =
+                playing.into_iter().map(|table| table.join().map_err(|_| anyhow::anyhow!("a table panicked"))?);
+            broken.or_else(|| ends.filter_map(Result::err).next())
+        });
+        if let Some(error) = failure {
+            return Err(failed(error));
+        }
+        let complete = if (openings.len() as u64) < pairs { Ending::OutOfOpenings } else { Ending::Complete };
+        Ok(Outcome {
+            score,
+            ending: ending.unwrap_or(complete),
+            evaluations: tables.iter().map(|table| table.evaluated).sum(),
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// For each thread its evaluators, by number, and what models there are, by the checksum of their contents.
+    fn load(&self, sources: &[&Source]) -> anyhow::Result<Evaluators<G>> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.prepared.as_ref().map_or(cores, |prepared| prepared.load.threads);
+        let mut evaluators: Vec<Vec<Box<dyn Evaluator<G>>>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut contents = Vec::new();
+        for source in sources {
+            match (source, &self.prepared) {
+                (Source::Model(path), Some(Prepared { runtime, load, .. })) => {
+                    let model = ModelFile::read(path).map_err(failed)?;
+                    contents.push(model.content().to_string());
+                    let loaded = load_evaluators(runtime, self.game, &model, load).map_err(failed)?;
+                    for (own, evaluator) in evaluators.iter_mut().zip(loaded.evaluators) {
+                        own.push(Box::new(evaluator));
+                    }
+                }
+                _ => {
+                    contents.push("uniform".to_owned());
+                    evaluators.iter_mut().for_each(|own| own.push(Box::new(UniformEvaluator)));
+                }
+            }
+        }
+        Ok((evaluators, contents))
+    }
+}
+
+type Evaluators<G> = (Vec<Vec<Box<dyn Evaluator<G>>>>, Vec<String>);
+
+/// As many openings as there are pairs to play, no two of which lead to the same position; fewer where there are no more.
+fn openings<G: Shipped>(
+    game: &G,
+    table: &mut Table<G>,
+    Terms { pairs, opening_plies: plies, seed, .. }: Terms,
+) -> anyhow::Result<Vec<Vec<Action>>> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for pair in 0..pairs {
+        let mut chosen = None;
+        for attempt in 0..ATTEMPTS {
+            let Some(actions) = opening(game, seed, pair, attempt, plies) else { continue };
+            let mut state = game.start();
+            actions.iter().for_each(|&action| game.play(&mut state, action));
+            let leaf = Leaf::new(game, &state, &game.legal_actions(&state));
+            let decided = table.values(&[leaf])?.iter().flatten().any(|value| value.abs() > DECIDED);
+            if !decided && seen.insert(leaf.position) {
+                chosen = Some(actions);
+                break;
+            }
+        }
+        match chosen {
+            Some(actions) => found.push(actions),
+            None => break,
+        }
+    }
+    if found.is_empty() {
+        bail!("no opening of {plies} plies leaves a game that both players see as open: change --opening-plies");
+    }
+    Ok(found)
+}
