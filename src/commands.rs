@@ -5,12 +5,14 @@
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`matches`](mod@matches): which of two players is stronger, and how strong the models of a directory are
-//! - [`bench`], [`tune`]: the yardstick, and what finds settings by it
+//! - [`mod@bench`], [`tune`]: the yardstick, and what finds settings by it
+//! - [`games`]: those that need a game, for whichever one it is
 
 pub(crate) mod bench;
 pub(crate) mod check_model;
 pub(crate) mod client;
 pub(crate) mod convert_model;
+pub(crate) mod games;
 pub(crate) mod matches;
 pub(crate) mod play;
 pub(crate) mod show;

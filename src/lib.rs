@@ -1,13 +1,16 @@
 //! `selfplayd`: plays AlphaZero self-play games beside a trainer.
 //!
-//! A library only so that fuzz targets reach what reads bytes of others ([`fuzzing`]); the program is [`main`].
+//! The program is [`main`]. A library, so that others run it with a game of their own: see [`main_with`].
 //!
 //! - `streams`: standard error and standard output, which may go away
 //! - `exit`: exit codes
 //! - `words`: spans of time and sizes as people read them
 //! - `token`: the secret of those who may control the daemon from afar
-//! - `settings`, `cli`, `shipped`, `boards`: what can be set, by files and flags; the games, of which the settings choose one; games for
-//!   people. A game says what of it can be set and how it is shown
+//! - `played`: what a game says beside its rules
+//! - `shipped`: the games that come with the program
+//! - `settings`: what can be set, and the game that is chosen by it
+//! - `cli`: the command line
+//! - `boards`: games for people
 //! - `telemetry`: the log
 //! - `daemon`: what a process that plays is made of
 //! - `steering`: what changes while games are played
@@ -28,6 +31,7 @@ mod exit;
 pub mod fuzzing;
 mod http;
 mod metrics;
+mod played;
 mod settings;
 mod shipped;
 mod status;
@@ -39,14 +43,19 @@ mod testing;
 mod token;
 mod words;
 
-use std::os::unix::process::parent_id;
-use std::process::ExitCode;
+use std::{os::unix::process::parent_id, process::ExitCode, sync::Arc};
+
+/// The allocator that the daemon is measured with: requests, their answers and the cache's entries are made and dropped a hundred
+/// thousand times a second.
+pub use mimalloc::MiMalloc as Allocator;
+pub use played::PlayedGame;
+/// Rules, search and files: what a game is made of.
+pub use selfplay_engine as engine;
 
 use cli::{BenchWhat, Command, Flags};
 use commands::{
-    bench, check_model,
     client::{self, Ask},
-    convert_model, matches, show, tune,
+    games::{Commands, Games},
 };
 use daemon::{
     signals::{self, Signals},
@@ -56,42 +65,81 @@ use exit::Exit;
 use settings::{Preset, Purpose, Resolved, Settings};
 use steering::live_settings::Origin;
 
+/// What measurements are made with under the user's settings.
+const BENCH: Preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
+const TUNE: Preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
+
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
+    run(&Games::with(None))
+}
+
+/// The same with a game of the caller's beside those that are shipped. Unless settings say otherwise, it is the one that is played.
+///
+/// The whole program is made for the game's own type, so that it is played as fast as the games that are shipped. The caller's
+/// `main.rs`, with rules in its `lib.rs`:
+///
+/// ```ignore
+/// #[global_allocator]
+/// static ALLOCATOR: selfplayd::Allocator = selfplayd::Allocator;
+///
+/// fn main() -> std::process::ExitCode {
+///     selfplayd::main_with(MyGame::new())
+/// }
+/// ```
+///
+/// `examples/own_game` is a whole one, with a page on how it is made.
+pub fn main_with<G: PlayedGame>(game: G) -> ExitCode {
+    match played::register(&game, &shipped::NAMES) {
+        Ok(()) => run(&Games::with(Some(Arc::new(game)))),
+        Err(error) => report(error),
+    }
+}
+
+fn run(games: &Games) -> ExitCode {
     // Before anything else: until a daemon listens, a signal that means something to it kills the process.
     let is_daemon = !std::env::args_os().nth(1).is_some_and(|first| cli::is_command(&first));
     let signals =
         if is_daemon { Signals::catch().map(Some) } else { signals::outlive_file_size_limit().map(|()| None) };
     let cli = cli::parse();
-    let outcome = signals.and_then(|signals| run(&cli, signals));
+    let outcome = signals.and_then(|signals| command(&cli, games, signals));
     outcome.map_or_else(report, ExitCode::from)
 }
 
 /// Does what the command line says. `signals`: those that a daemon is sent, caught since its first moment.
-fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
+fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::Result<Exit> {
+    let with_game = |flags, preset, work: &dyn Fn(&dyn Commands, &Settings) -> anyhow::Result<Exit>| {
+        let (settings, _) = load(flags, Purpose::Bench, preset)?;
+        work(&*games.of(&settings)?, &settings)
+    };
     match &cli.command {
-        None => play(&cli.flags, signals.map_or_else(Signals::catch, Ok)?),
+        None => play(&cli.flags, games, signals.map_or_else(Signals::catch, Ok)?),
         Some(Command::Config(flags)) => print_config(flags),
-        Some(Command::Show(args)) => show::show(args),
+        Some(Command::Show(args)) => games.show(args),
         Some(Command::CheckModel(args)) => {
-            load(&args.flags, Purpose::Bench, None).and_then(|settings| check_model::check_model(args, &settings))
+            with_game(&args.flags, None, &|game, settings| game.check_model(args, settings))
         }
         Some(Command::ConvertModel(args)) => {
-            load(&args.flags, Purpose::Bench, None).and_then(|settings| convert_model::convert_model(args, &settings))
-        }
-        Some(Command::Bench(args)) => measure(args),
-        Some(Command::Tune(args)) => {
-            let preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
-            load(&args.flags, Purpose::Bench, Some(preset)).and_then(|settings| tune::tune(args, &settings))
+            with_game(&args.flags, None, &|game, settings| game.convert_model(args, settings))
         }
         Some(Command::Match(args)) => {
-            let (settings, resolved) = load_resolved(&args.flags, Purpose::Bench, None)?;
-            matches::play_match(args, &settings, &resolved)
+            let (settings, resolved) = load(&args.flags, Purpose::Bench, None)?;
+            games.of(&settings)?.play_match(args, &settings, &resolved)
         }
         Some(Command::Ladder(args)) => {
-            let (settings, resolved) = load_resolved(&args.flags, Purpose::Bench, None)?;
-            matches::play_ladder(args, &settings, &resolved)
+            let (settings, resolved) = load(&args.flags, Purpose::Bench, None)?;
+            games.of(&settings)?.play_ladder(args, &settings, &resolved)
         }
+        Some(Command::Bench(args)) => match &args.what {
+            None => with_game(&args.flags, Some(BENCH), &|game, settings| game.speed(args, settings)),
+            Some(BenchWhat::Outside(args)) => {
+                with_game(&args.flags, Some(BENCH), &|game, settings| game.outside(args, settings))
+            }
+            Some(BenchWhat::Swap(args)) => {
+                with_game(&args.flags, Some(BENCH), &|game, settings| game.swap(args, settings))
+            }
+        },
+        Some(Command::Tune(args)) => with_game(&args.flags, Some(TUNE), &|game, settings| game.tune(args, settings)),
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),
         Some(Command::Reload(args)) => client::ask(args, Ask::Reload),
@@ -102,10 +150,10 @@ fn run(cli: &cli::Cli, signals: Option<Signals>) -> anyhow::Result<Exit> {
 }
 
 /// Plays.
-fn play(flags: &Flags, signals: Signals) -> anyhow::Result<Exit> {
+fn play(flags: &Flags, games: &Games, signals: Signals) -> anyhow::Result<Exit> {
     let parent = parent_id();
-    let (settings, resolved) = load_resolved(flags, Purpose::Play, None)?;
-    commands::play::play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
+    let (settings, resolved) = load(flags, Purpose::Play, None)?;
+    games.of(&settings)?.play(&settings, Origin { flags: flags.clone(), resolved, parent }, signals)
 }
 
 /// Says why the process ends, and with which code.
@@ -117,13 +165,8 @@ fn report(error: anyhow::Error) -> ExitCode {
     exit.into()
 }
 
-/// The settings of this process; starts the log and says what was probably not meant.
-fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<Settings> {
-    load_resolved(flags, purpose, preset).map(|(settings, _)| settings)
-}
-
-/// The same, with where each came from.
-fn load_resolved(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<(Settings, Resolved)> {
+/// The settings of this process, with where each came from; starts the log and says what was probably not meant.
+fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<(Settings, Resolved)> {
     let resolved = flags.resolve(purpose, preset);
     let warnings = resolved.warnings().to_vec();
     let mut settings = resolved.clone().into_settings()?;
@@ -144,14 +187,4 @@ fn print_config(flags: &Flags) -> anyhow::Result<Exit> {
     resolved.warnings().iter().for_each(|warning| streams::complain(format_args!("warning: {warning}")));
     streams::print(resolved.to_toml().trim_end())?;
     Ok(Exit::Clean)
-}
-
-/// `selfplayd bench`: measures with a preset under the user's settings.
-fn measure(args: &cli::BenchArgs) -> anyhow::Result<Exit> {
-    let preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
-    match &args.what {
-        None => bench::speed(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
-        Some(BenchWhat::Outside(args)) => bench::outside(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
-        Some(BenchWhat::Swap(args)) => bench::swap(args, &load(&args.flags, Purpose::Bench, Some(preset))?),
-    }
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Requests, their answers and the cache's entries are made and dropped a hundred thousand times a second.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: selfplayd::Allocator = selfplayd::Allocator;
 
 fn main() -> ExitCode {
     selfplayd::main()

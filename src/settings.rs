@@ -48,7 +48,7 @@ pub(crate) use addresses::{Addresses, HostNames};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use devices::{Buckets, Device, InputFormat};
 pub(crate) use games::{
-    BreakthroughSettings, ConnectFourSettings, GameName, GameSettings, HexSettings, MnkSettings, OthelloSettings,
+    BreakthroughSettings, ConnectFourSettings, GameSettings, HexSettings, MnkSettings, OthelloSettings,
 };
 pub(crate) use key::{Argument, Key, Scope};
 pub(crate) use keys::KEYS;
@@ -128,6 +128,16 @@ pub(crate) enum NetworkKind {
     Resnet,
     /// The trainer's flat vector.
     Mlp,
+}
+
+impl NetworkKind {
+    /// Its name, which is that of the encoding as well.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Resnet => "resnet",
+            Self::Mlp => "mlp",
+        }
+    }
 }
 
 /// `[search]`: how moves are searched and chosen.

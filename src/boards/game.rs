@@ -61,11 +61,11 @@ pub(crate) fn outcome_of(read: &ReadGame) -> Outcome {
     }
 }
 
-/// The rules that a game was played by.
+/// Which game it is, by its rules.
 ///
 /// # Errors
 /// When the files name a game that is not known here, or do not fit the one they name.
-pub(crate) fn rules_of(read: &ReadGame) -> anyhow::Result<AnyGame> {
+pub(crate) fn game_of(read: &ReadGame) -> anyhow::Result<AnyGame> {
     match &read.metadata.rules {
         Some(title) => AnyGame::titled(title),
         None => quoridor_of(read).map(AnyGame::Quoridor),

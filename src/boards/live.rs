@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::{
     boards::view::{GameView, Ply, RulesView, result_name, rounded},
-    shipped::Shipped,
+    played::PlayedGame,
     words::as_text,
 };
 
@@ -94,13 +94,13 @@ pub(crate) struct RecentGame {
 
 /// Boards of games in play and of those that ended lately. All methods may be called from any thread.
 #[derive(Debug)]
-pub(crate) struct LiveGames<G: Shipped> {
+pub(crate) struct LiveGames<G: PlayedGame> {
     game: G,
     table: Mutex<Table<G>>,
 }
 
 #[derive(Debug)]
-struct Table<G: Shipped> {
+struct Table<G: PlayedGame> {
     /// By slot.
     in_play: Vec<Option<InPlay<G>>>,
     /// The newest last.
@@ -108,7 +108,7 @@ struct Table<G: Shipped> {
 }
 
 #[derive(Debug)]
-struct InPlay<G: Shipped> {
+struct InPlay<G: PlayedGame> {
     seed: u64,
     index: u64,
     plies: Vec<Ply>,
@@ -126,7 +126,7 @@ struct Finished {
     unix: f64,
 }
 
-impl<G: Shipped> LiveGames<G> {
+impl<G: PlayedGame> LiveGames<G> {
     /// Of games by these rules; none yet.
     pub(crate) fn new(game: G) -> Arc<Self> {
         Arc::new(Self { game, table: Mutex::new(Table { in_play: Vec::new(), recent: VecDeque::new() }) })
@@ -238,7 +238,7 @@ impl<G: Shipped> LiveGames<G> {
     }
 }
 
-impl<G: Shipped> InPlay<G> {
+impl<G: PlayedGame> InPlay<G> {
     fn is(&self, key: GameKey) -> bool {
         (self.seed, self.index) == (key.seed, key.index)
     }

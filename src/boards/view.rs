@@ -8,7 +8,7 @@ use selfplay_engine::{
 };
 use serde::Serialize;
 
-use crate::{shipped::Shipped, words::as_text};
+use crate::{played::PlayedGame, words::as_text};
 
 /// How many of a ply's moves are kept, the most visited first.
 pub(crate) const TOP_MOVES: usize = 5;
@@ -77,7 +77,7 @@ pub(crate) struct RulesView {
 
 impl RulesView {
     /// Of `game`.
-    pub(crate) fn of(game: &impl Shipped) -> Self {
+    pub(crate) fn of(game: &impl PlayedGame) -> Self {
         Self { rules: game.title(), board: game.board() }
     }
 }
@@ -136,7 +136,7 @@ pub(crate) struct MoveView {
 
 impl GameView {
     /// The game `index` under `seed` after `plies`, which must be legal.
-    pub(crate) fn new<G: Shipped>(game: &G, seed: u64, index: u64, plies: &[Ply], outcome: Option<Outcome>) -> Self {
+    pub(crate) fn new<G: PlayedGame>(game: &G, seed: u64, index: u64, plies: &[Ply], outcome: Option<Outcome>) -> Self {
         let mut state = game.start();
         let mut views: Vec<_> = plies
             .iter()
@@ -170,7 +170,7 @@ impl GameView {
     }
 }
 
-fn move_view<G: Shipped>(game: &G, state: &G::State, top: &Target) -> MoveView {
+fn move_view<G: PlayedGame>(game: &G, state: &G::State, top: &Target) -> MoveView {
     let mark = game.mark(state, top.action);
     MoveView { action: game.action_name(top.action), mark, visits: top.visits, share: rounded(top.probability) }
 }

@@ -6,8 +6,8 @@ use crate::{
     cli::CheckModelArgs,
     daemon::evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
+    played::PlayedGame,
     settings::Settings,
-    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -15,11 +15,7 @@ use crate::{
 ///
 /// # Errors
 /// When the settings, ONNX Runtime or the device cannot be used, so that nothing is known of the model.
-pub(crate) fn check_model(args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
-    with_game!(AnyGame::of(settings)?, game => check(args, settings, &game))
-}
-
-fn check(args: &CheckModelArgs, settings: &Settings, game: &impl Shipped) -> anyhow::Result<Exit> {
+pub(crate) fn check_model(game: &impl PlayedGame, args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
     let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings, game)?;
     let mut report = ModelReport::new(&args.file);
     let file = ModelFile::check(&args.file, args.sha256.as_deref(), &options.limits, &mut report);

@@ -14,8 +14,8 @@ use crate::{
     commands::check_model::table,
     daemon::evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
+    played::PlayedGame,
     settings::Settings,
-    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -24,15 +24,15 @@ use crate::{
 ///
 /// # Errors
 /// When the settings, ONNX Runtime or the device cannot be used, or the file cannot be written.
-pub(crate) fn convert_model(args: &ConvertModelArgs, settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn convert_model(
+    game: &impl PlayedGame,
+    args: &ConvertModelArgs,
+    settings: &Settings,
+) -> anyhow::Result<Exit> {
     let precision = settings.inference.precision;
     if !matches!(precision, PrecisionRequest::Only(Precision::Int8 | Precision::Fp16)) {
         bail!("{precision} models are those that the trainer writes: choose --precision int8 or fp16");
     }
-    with_game!(AnyGame::of(settings)?, game => convert(args, settings, &game))
-}
-
-fn convert(args: &ConvertModelArgs, settings: &Settings, game: &impl Shipped) -> anyhow::Result<Exit> {
     let Prepared { runtime, load: options, provider: _ } = prepare_onnx(settings, game)?;
     let mut report = ModelReport::new(&args.file);
     let file = ModelFile::check(&args.file, None, &options.limits, &mut report);

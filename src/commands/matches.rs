@@ -28,8 +28,8 @@ use crate::{
     cli::MatchArgs,
     daemon::signals::Signals,
     exit::Exit,
+    played::PlayedGame,
     settings::{Resolved, Settings},
-    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -37,14 +37,15 @@ use crate::{
 ///
 /// # Errors
 /// When a player cannot play.
-pub(crate) fn play_match(args: &MatchArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit> {
+pub(crate) fn play_match(
+    game: &impl PlayedGame,
+    args: &MatchArgs,
+    settings: &Settings,
+    resolved: &Resolved,
+) -> anyhow::Result<Exit> {
     let players = [Player::parse(&args.a, resolved)?, Player::parse(&args.b, resolved)?];
-    with_game!(AnyGame::of(settings)?, game => play_one(args, settings, &players, &game))
-}
-
-fn play_one(args: &MatchArgs, settings: &Settings, players: &[Player; 2], game: &impl Shipped) -> anyhow::Result<Exit> {
     let mut signals = Signals::catch()?;
-    let arena = Arena::open(settings, game, players)?;
+    let arena = Arena::open(settings, game, &players)?;
     let terms = Terms {
         pairs: args.games.div_ceil(2),
         opening_plies: args.opening_plies,

@@ -37,8 +37,8 @@ use crate::{
     exit::{Exit, failed},
     http::{self, host_name},
     metrics::{self, About, Exporter},
+    played::PlayedGame,
     settings::{LogFormat, Settings},
-    shipped::{AnyGame, Shipped, with_game},
     status::{self, Facts, Mode},
     steering::{
         auto_games,
@@ -51,19 +51,20 @@ use crate::{
 
 use self::account::Played;
 
-/// Plays as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
+/// Plays `game` as `settings` say until there is nothing left to play or something, such as one of `signals`, stops it.
 /// `origin`: where they came from, to read them again.
-pub(crate) fn play(settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
-    with_game!(AnyGame::of(settings)?, game => play_game(settings, game, origin, signals))
-}
-
-fn play_game<G: Shipped>(settings: &Settings, game: G, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
+pub(crate) fn play(
+    game: impl PlayedGame,
+    settings: &Settings,
+    origin: Origin,
+    signals: Signals,
+) -> anyhow::Result<Exit> {
     let may_move = !origin.resolved.is_chosen("http.listen");
     Ok(Daemon::assemble(settings, game, may_move)?.run(origin, signals)?.close())
 }
 
 /// All parts of a daemon, of which none plays yet.
-struct Daemon<'a, G: Shipped> {
+struct Daemon<'a, G: PlayedGame> {
     settings: &'a Settings,
     options: Options<G>,
     sizes: Sizes,
@@ -76,7 +77,7 @@ struct Daemon<'a, G: Shipped> {
     left_behind: u64,
 }
 
-impl<'a, G: Shipped> Daemon<'a, G> {
+impl<'a, G: PlayedGame> Daemon<'a, G> {
     /// Takes what must be had before anything starts: addresses, the device, the output directory. `may_move`: another address will do.
     fn assemble(settings: &'a Settings, game: G, may_move: bool) -> anyhow::Result<Self> {
         selfplay_actors::faults::prepare().map_err(failed)?;

@@ -14,54 +14,59 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-use selfplay_engine::replay::ReadGame;
+use selfplay_engine::{game::Notation, replay::ReadGame};
 
+use self::summary::Opening;
+pub(crate) use self::summary::opening;
 use crate::{
-    boards::{
-        game::{self, ShownGame},
-        shapes,
-    },
+    boards::{game::ShownGame, shapes::picture},
     cli::ShowArgs,
     exit::Exit,
-    shipped::{Shipped, with_game},
     streams::Printer,
 };
 
-/// Shows what `args` ask for.
+/// Prints a table of the newest `most` games of `dir`; `opening`: the first moves of a game, by its own rules.
 ///
 /// # Errors
-/// When the game cannot be read, or the picture cannot be written.
-pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
-    if let Some(dir) = &args.summary {
-        let mut out = BufWriter::new(Printer);
-        summary::summarise(dir, args.games as usize, &mut out, &mut io::stderr())?;
-        out.flush()?;
-        return Ok(Exit::Clean);
-    }
-    let path = args.path.as_deref().context("name a game, or a directory of games")?;
-    let path = game_file(path)?;
-    let what = || format!("failed to show {}", path.display());
-    let read = ReadGame::open(&path).with_context(what)?;
-    with_game!(game::rules_of(&read).with_context(what)?, rules => {
-        show_game(args, &path, &ShownGame::new(&read, rules).with_context(what)?)
-    })
+/// When the directory cannot be listed, or holds no game that can be read.
+pub(crate) fn summarise(dir: &Path, most: usize, opening: Opening<'_>) -> anyhow::Result<Exit> {
+    let mut out = BufWriter::new(Printer);
+    summary::summarise(dir, most, opening, &mut out, &mut io::stderr())?;
+    out.flush()?;
+    Ok(Exit::Clean)
 }
 
-fn show_game<G: Shipped>(args: &ShowArgs, path: &Path, game: &ShownGame<G>) -> anyhow::Result<Exit> {
+/// The game that `args` name, and where it is.
+///
+/// # Errors
+/// When it is not there or cannot be read.
+pub(crate) fn open(args: &ShowArgs) -> anyhow::Result<(PathBuf, ReadGame)> {
+    let path = args.path.as_deref().context("name a game, or a directory of games")?;
+    let path = game_file(path)?;
+    let read = ReadGame::open(&path).with_context(|| format!("failed to show {}", path.display()))?;
+    Ok((path, read))
+}
+
+/// Shows what `args` ask for of the game at `path`, which is of `rules`.
+///
+/// # Errors
+/// When it does not keep the rules, or the picture cannot be written.
+pub(crate) fn show_game(rules: &impl Notation, args: &ShowArgs, path: &Path, read: &ReadGame) -> anyhow::Result<Exit> {
+    let game = ShownGame::new(read, rules.clone()).with_context(|| format!("failed to show {}", path.display()))?;
     let positions = game.plies.len();
     let ply = args.ply.map(|ply| ply as usize);
     if let Some(ply) = ply {
         ensure!(ply <= positions, "--ply {ply}: the game has {positions} plies");
     }
     if let Some(file) = &args.svg {
-        let picture = shapes::picture(game, args.all, ply);
+        let picture = picture(&game, args.all, ply);
         fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
         return Ok(Exit::Clean);
     }
     let shown = if args.all { 0..=positions } else { ply.unwrap_or(positions)..=ply.unwrap_or(positions) };
     let mut out = BufWriter::new(Printer);
     writeln!(out, "{}", path.display())?;
-    text::print(game, shown, &mut out)?;
+    text::print(&game, shown, &mut out)?;
     out.flush()?;
     Ok(Exit::Clean)
 }

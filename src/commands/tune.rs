@@ -33,6 +33,7 @@ use crate::{
     commands::bench::{Until, Window, measure, short, span},
     daemon::sizes::needed,
     exit::Exit,
+    played::PlayedGame,
     settings::{EvaluatorKind, Settings},
     streams::print,
 };
@@ -45,7 +46,7 @@ const AT_THE_END: f64 = 12.0;
 const OVERHEAD: f64 = 1.3;
 
 /// Searches, prints what it tries, and writes what it found, where that is more than noise.
-pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn tune(game: &impl PlayedGame, args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit> {
     ensure!(args.minutes > 0.0 && args.minutes <= 1440.0, "--minutes {}: more than 0, at most 1440", args.minutes);
     if settings.inference.evaluator != EvaluatorKind::Onnx || settings.model.path.is_none() {
         bail!("tune needs the network that is to be played with: --model-path FILE");
@@ -59,7 +60,7 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     let seconds = (args.minutes * 60.0 / PROBES / OVERHEAD).clamp(0.05, 10.0);
     let search_ends = (args.minutes * 60.0 - AT_THE_END * seconds * OVERHEAD).max(0.0);
     let mut journal = Journal { lines: Vec::new(), begun, budget: Duration::from_secs_f64(search_ends) };
-    let rates = raw::measure(&plan.settings, (seconds / 2.0).min(0.5))?;
+    let rates = raw::measure(game, &plan.settings, (seconds / 2.0).min(0.5))?;
     print(&rates.text())?;
     print(&Line::title())?;
     let start = plan.start(&rates);
@@ -68,10 +69,10 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     let in_any_case = Cell::new(true);
     let mut search = Search::new(space, |choice| {
         let needed_seconds = (!in_any_case.get()).then_some(seconds * OVERHEAD);
-        probe(&plan, choice, start, seconds, needed_seconds, &mut journal)
+        probe(game, &plan, choice, start, seconds, needed_seconds, &mut journal)
     });
     let mut alone = Vec::new();
-    let of_start = search.learn_noise(start, || note_alone(&plan, &rates, seconds, &mut alone))?;
+    let of_start = search.learn_noise(start, || note_alone(game, &plan, &rates, seconds, &mut alone))?;
     let mut share = Share::new(&of_start, &alone);
     in_any_case.set(false);
     let best = if search.noise().is_too_restless() { start } else { search.descend(start)? };
@@ -80,7 +81,7 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
     let mut comparison = None;
     if best != start {
         let mut alone = Vec::new();
-        let compared = search.confirm(best, start, || note_alone(&plan, &rates, seconds, &mut alone))?;
+        let compared = search.confirm(best, start, || note_alone(game, &plan, &rates, seconds, &mut alone))?;
         if compared.better {
             share = Share::new(&compared.pairs, &alone);
         }
@@ -102,8 +103,14 @@ pub(crate) fn tune(args: &TuneArgs, settings: &Settings) -> anyhow::Result<Exit>
 }
 
 /// What the network alone gives, measured now, beside what was measured just before.
-fn note_alone(plan: &Plan, rates: &BatchRates, seconds: f64, alone: &mut Vec<f64>) -> anyhow::Result<()> {
-    alone.push(raw::measure_best(&plan.settings, rates, (seconds / 2.0).min(1.0))?);
+fn note_alone(
+    game: &impl PlayedGame,
+    plan: &Plan,
+    rates: &BatchRates,
+    seconds: f64,
+    alone: &mut Vec<f64>,
+) -> anyhow::Result<()> {
+    alone.push(raw::measure_best(game, &plan.settings, rates, (seconds / 2.0).min(1.0))?);
     Ok(())
 }
 
@@ -128,6 +135,7 @@ impl Journal {
 
 /// Plays with a choice for a short while, unless less time than `needed_seconds` is left.
 fn probe(
+    game: &impl PlayedGame,
     plan: &Plan,
     choice: Choice,
     start: Choice,
@@ -149,7 +157,7 @@ fn probe(
         return Ok(Probed::OutOfTime);
     }
     let answers = 2 * u64::from(choice.get(Knob::Games));
-    let window = measure(&settings, Until::Answers(seconds, answers)).context("a probe failed")?;
+    let window = measure(game, &settings, Until::Answers(seconds, answers)).context("a probe failed")?;
     let Window { rates, .. } = &window;
     let rate = rates.per_second(rates.counts.evaluations);
     let peak_mib = window.peak_mib();

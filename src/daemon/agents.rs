@@ -8,10 +8,7 @@ use selfplay_engine::{
     selfplay::{Agent, PlaySettings},
 };
 
-use crate::{
-    settings::{self, Opponent, Settings},
-    shipped::Facts,
-};
+use crate::settings::{self, Opponent, Settings};
 
 /// What games are played with, and what that is called.
 pub(crate) fn terms(settings: &Settings) -> Terms {
@@ -31,7 +28,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
     };
     let noise = RootNoise {
         epsilon: search.noise_epsilon,
-        alpha: search.noise_alpha.unwrap_or_else(|| auto_alpha(Facts::of(settings).typical_actions)),
+        alpha: search.noise_alpha.unwrap_or_else(|| auto_alpha(settings.facts().typical_actions)),
     };
     PlaySettings {
         search: SearchParams {
@@ -60,7 +57,7 @@ mod tests {
     use selfplay_engine::games::quoridor::Quoridor;
 
     use super::*;
-    use crate::shipped::Shipped as _;
+    use crate::played::PlayedGame as _;
 
     #[test]
     fn the_automatic_alpha_is_the_trainers() {

@@ -9,8 +9,9 @@ use crate::{
         sizes::{Sizes, buckets, gpu_options},
     },
     exit::{Exit, failed},
+    played::PlayedGame,
     settings::{EvaluatorKind, Settings},
-    shipped::Shipped,
+    shipped::{description, stored_title},
 };
 use anyhow::anyhow;
 use selfplay_actors::{
@@ -25,7 +26,7 @@ use selfplay_actors::{
 };
 
 /// How positions will be evaluated, settled before anything starts.
-pub(crate) struct Evaluation<G: Shipped> {
+pub(crate) struct Evaluation<G: PlayedGame> {
     /// Threads and batches.
     pub sizes: Sizes,
     /// What inference runs on, for people.
@@ -37,7 +38,7 @@ pub(crate) struct Evaluation<G: Shipped> {
     source: Box<dyn ModelSource<G>>,
 }
 
-impl<G: Shipped> Evaluation<G> {
+impl<G: PlayedGame> Evaluation<G> {
     /// Finds ONNX Runtime and the device if a network is wanted.
     ///
     /// # Errors
@@ -51,7 +52,7 @@ impl<G: Shipped> Evaluation<G> {
                 let onnxruntime = runtime.version().to_owned();
                 let source = Box::new(OnnxSource::new(runtime, game.clone(), load));
                 let device_facts = DeviceFacts::new(&provider, sizes.inference_threads, &onnxruntime, source.placed());
-                Ok(Self { sizes, device: provider.actual_name(), device_facts, rules: game.stored_title(), source })
+                Ok(Self { sizes, device: provider.actual_name(), device_facts, rules: stored_title(game), source })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -60,7 +61,9 @@ impl<G: Shipped> Evaluation<G> {
 
     fn synthetic(settings: &Settings, game: &G, kind: SyntheticEvaluator) -> Self {
         let sizes = Sizes::new(settings, &[Device::Cpu]);
-        let encoding = game.encoding_for(settings.network.kind);
+        let wanted = settings.network.kind.name();
+        let encoding = game.encodings().into_iter().find(|&encoding| game.encoding_name(encoding) == wanted);
+        let encoding = encoding.unwrap_or_default();
         let source = SyntheticSource { kind, game: game.clone(), encoding, threads: sizes.inference_threads };
         let device_facts = DeviceFacts::fixed(DeviceStatus {
             requested: settings.inference.device.to_string(),
@@ -70,7 +73,7 @@ impl<G: Shipped> Evaluation<G> {
             note: Some("the evaluator needs no network".to_owned()),
             onnxruntime: None,
         });
-        let (device, rules) = ("none, no network".to_owned(), game.stored_title());
+        let (device, rules) = ("none, no network".to_owned(), stored_title(game));
         Self { sizes, device, device_facts, rules, source: Box::new(source) }
     }
 
@@ -145,7 +148,7 @@ pub(crate) struct Prepared {
 }
 
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.
-pub(crate) fn prepare_onnx(settings: &Settings, game: &impl Shipped) -> anyhow::Result<Prepared> {
+pub(crate) fn prepare_onnx(settings: &Settings, game: &impl PlayedGame) -> anyhow::Result<Prepared> {
     let requested = &settings.inference.device.0;
     let runtime =
         Runtime::start(&LibrarySearch::new(settings.inference.ort_library.clone(), requested)).map_err(failed)?;
@@ -181,7 +184,7 @@ pub(crate) fn prepare_onnx(settings: &Settings, game: &impl Shipped) -> anyhow::
         agreement_tolerance: settings.model.agreement_tolerance as f32,
         strict: settings.model.strict,
         precision: settings.inference.conversion(),
-        description: game.description(),
+        description: description(game),
     };
     Ok(Prepared { runtime, load, provider })
 }

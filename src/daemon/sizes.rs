@@ -8,7 +8,7 @@ use selfplay_actors::{
     onnx::{BatchBuckets, Device, GpuOptions},
 };
 
-use crate::{settings::Settings, shipped::Facts};
+use crate::{played::Facts, settings::Settings};
 
 /// Positions that a CPU evaluates at once: twice as many gain a hundredth on small boards, and take an eighth more memory on 9x9
 /// (docs/measurements/batches.md).
@@ -145,7 +145,7 @@ struct Footprint {
 impl Footprint {
     /// That of one process by these settings.
     fn of(settings: &Settings) -> Self {
-        let Facts { actions, inputs, .. } = Facts::of(settings);
+        let Facts { actions, inputs, .. } = settings.facts();
         let games = u64::from(settings.play.games());
         let node = NODE_BYTES + ACTION_BYTES * actions;
         let sizes = Sizes::new(settings, &[Device::Cpu]);
@@ -170,7 +170,7 @@ pub(crate) fn needed(settings: &Settings) -> u64 {
 
 /// Most simulations per move.
 fn simulations(settings: &Settings) -> u64 {
-    let per_action = || u64::from(settings.search.mcts_k).saturating_mul(Facts::of(settings).actions);
+    let per_action = || u64::from(settings.search.mcts_k).saturating_mul(settings.facts().actions);
     settings.search.mcts_n.map_or_else(per_action, u64::from)
 }
 

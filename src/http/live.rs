@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{boards::live::LiveGames, shipped::Shipped};
+use crate::{boards::live::LiveGames, played::PlayedGame};
 
 /// Games in play and games that ended. All methods are called on the server's thread and must not wait.
 pub(crate) trait LiveView: Send + Sync {
@@ -25,7 +25,7 @@ pub(crate) trait LiveView: Send + Sync {
     fn recent_game(&self, id: &str) -> Option<Value>;
 }
 
-impl<G: Shipped> LiveView for LiveGames<G> {
+impl<G: PlayedGame> LiveView for LiveGames<G> {
     fn games(&self, offset: usize, limit: usize) -> Value {
         told(&Self::games(self, offset, limit))
     }

@@ -79,7 +79,7 @@ fn about() -> About {
 fn played() -> (Exporter, Arc<Stats>) {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings();
-    let AnyGame::Quoridor(game) = AnyGame::of(&settings).unwrap() else { panic!("it is Quoridor") };
+    let AnyGame::Quoridor(game) = settings.chosen_game().unwrap() else { panic!("it is Quoridor") };
     let ground = Ground::new(dir.path(), &settings, game, Some(GAMES)).unwrap();
     let stats = ground.stats.clone();
     let options = ground.options(&settings, ModelOrigin::Fixed { path: None, version: 7 });

@@ -4,14 +4,14 @@ use selfplay_engine::games::ParameterError;
 
 use selfplay_actors::onnx::{Device, DeviceRequest, OpenVinoDevice};
 
-use super::keys::{GAMES, KEYS};
+use super::keys::KEYS;
 use super::kind::written;
 use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::Entries;
-use super::{Agent, EvaluatorKind, GameName, Purpose, Settings};
-use crate::shipped::AnyGame;
+use super::{Agent, EvaluatorKind, Purpose, Settings};
+use crate::shipped;
 use crate::token::Token;
 
 /// Least memory of a cache, in bytes: room for a few evaluations on the largest board.
@@ -53,8 +53,8 @@ fn missing(key: &str, remedy: &str) -> Mistake {
 
 fn check_rules(settings: &Settings, entries: &Entries, found: &mut Found) {
     warn_of_other_games(settings, entries, found);
-    if settings.game.name != GameName::Quoridor {
-        let refused = AnyGame::of(settings).err();
+    if !settings.of_quoridor() {
+        let refused = settings.chosen_game().err();
         if let Some(ParameterError { game, name, allowed, .. }) =
             refused.as_ref().and_then(|error| error.downcast_ref())
         {
@@ -90,7 +90,7 @@ fn warn_of_other_games(settings: &Settings, entries: &Entries, found: &mut Found
     for key in KEYS {
         let section = match key.path.split_once('.') {
             Some(("game", rule)) if rule != "name" => "quoridor",
-            Some((section, _)) if GAMES.contains(&section) => section,
+            Some((section, _)) if shipped::NAMES.contains(&section) => section,
             _ => continue,
         };
         let Some(entry) = entries.get(key.path).filter(|_| name != section) else { continue };
@@ -237,7 +237,7 @@ fn warn_of_surprises(settings: &Settings, entries: &Entries, purpose: Purpose, f
              alphazero.mcts_n in the trainer's file, or search.mcts_n"
         ));
     }
-    if purpose == Purpose::Play && settings.game.name == GameName::Quoridor && settings.game.max_steps.is_none() {
+    if purpose == Purpose::Play && settings.of_quoridor() && settings.game.max_steps.is_none() {
         found.warnings.push(
             "game.max_steps = \"none\": a game has no limit, and some may never end, such as those of players that walk to \
              and fro; set quoridor.max_steps in the trainer's file, or game.max_steps in --settings"

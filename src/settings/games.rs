@@ -1,37 +1,31 @@
 //! Which game is played, by which rules, and what tells games that are made alike from others.
 
 use selfplay_actors::onnx::{Precision, PrecisionRequest};
+use selfplay_engine::games::{
+    breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello, quoridor::Quoridor,
+};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{SearchSettings, Settings};
+use crate::{
+    played::{self, Facts},
+    shipped::AnyGame,
+};
 
 /// `[game]`: which game is played, and the rules of Quoridor.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GameSettings {
     /// Which one.
-    pub name: GameName,
+    pub name: String,
     /// Cells per side, 3..=9.
     pub board_size: u8,
     /// Walls each player starts with, 0..=64.
     pub max_walls: u8,
     /// Plies of both players after which the game is a draw, ≥ 1; `None` for no limit.
     pub max_steps: Option<u32>,
-}
-
-/// The games.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum GameName {
-    /// See the game's own module in the engine.
-    Quoridor,
-    TicTacToe,
-    Mnk,
-    ConnectFour,
-    Othello,
-    Hex,
-    Breakthrough,
 }
 
 /// `[mnk]`: the rules of m,n,k.
@@ -106,19 +100,40 @@ impl Settings {
         self.search.leaf_parallelism.unwrap_or(1)
     }
 
+    /// Whether the game is Quoridor, whose rules have no section of their own.
+    pub(crate) fn of_quoridor(&self) -> bool {
+        self.game.name == Quoridor::NAME
+    }
+
+    /// The game that is played.
+    ///
+    /// # Errors
+    /// When its parameters make no sense together.
+    pub(crate) fn chosen_game(&self) -> anyhow::Result<AnyGame> {
+        let &GameSettings { ref name, board_size, max_walls, max_steps } = &self.game;
+        if self.of_quoridor() {
+            return Ok(AnyGame::Quoridor(Quoridor::new(board_size.into(), max_walls.into(), max_steps)?));
+        }
+        let rules = self.rules();
+        AnyGame::named(name, |parameter| Ok(rules[parameter].to_string()))
+    }
+
+    /// What is known of that game; of settings that have been checked.
+    pub(crate) fn facts(&self) -> Facts {
+        self.chosen_game().expect("settings are checked before they are used").facts()
+    }
+
     /// The parameters of the game that is played.
     fn rules(&self) -> serde_json::Value {
         let GameSettings { name, board_size, max_walls, max_steps } = &self.game;
-        match name {
-            GameName::Quoridor => {
-                serde_json::json!({ "board_size": board_size, "max_walls": max_walls, "max_steps": max_steps })
-            }
-            GameName::TicTacToe => serde_json::json!({}),
-            GameName::Mnk => serde_json::json!(self.mnk),
-            GameName::ConnectFour => serde_json::json!(self.connect_four),
-            GameName::Othello => serde_json::json!(self.othello),
-            GameName::Hex => serde_json::json!(self.hex),
-            GameName::Breakthrough => serde_json::json!(self.breakthrough),
+        match &**name {
+            Quoridor::NAME => json!({ "board_size": board_size, "max_walls": max_walls, "max_steps": max_steps }),
+            Mnk::NAME => json!(self.mnk),
+            ConnectFour::NAME => json!(self.connect_four),
+            Othello::NAME => json!(self.othello),
+            Hex::NAME => json!(self.hex),
+            Breakthrough::NAME => json!(self.breakthrough),
+            _ => played::own().filter(|own| own.name == name).map_or(json!({}), |own| json!(own.title)),
         }
     }
 
@@ -127,7 +142,7 @@ impl Settings {
     /// network's precision do.
     pub(crate) fn games_hash(&self) -> String {
         let search = SearchSettings { leaf_parallelism: Some(self.leaf_parallelism()), ..self.search.clone() };
-        let mut determining = serde_json::json!({
+        let mut determining = json!({
             "game": self.game.name,
             "rules": self.rules(),
             "search": search,

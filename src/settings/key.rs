@@ -110,11 +110,8 @@ impl Key {
     }
 
     /// The words that it may be, where these are few; for help.
-    pub(crate) const fn words(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Choice(words) => words,
-            _ => &[],
-        }
+    pub(crate) fn words(&self) -> &'static [&'static str] {
+        self.kind.words()
     }
 
     /// The value in the form that [`super::Settings`] reads (`Nil` where it is left open), or nothing if it is not allowed.
@@ -130,8 +127,8 @@ impl Key {
 
     /// What is allowed, with the word that was most likely meant by a `value` that is not.
     pub(super) fn allowed_instead_of(&self, value: &ValueKind) -> String {
-        let nearest = match (self.kind, value) {
-            (Kind::Choice(words), ValueKind::String(text)) => keys::most_like(text, words.iter().copied()),
+        let nearest = match value {
+            ValueKind::String(text) => keys::most_like(text, self.words().iter().copied()),
             _ => None,
         };
         let hint = nearest.map(|nearest| format!("; did you mean {nearest:?}?")).unwrap_or_default();

@@ -9,13 +9,10 @@ use super::{
 /// No name of a key, ours or the trainer's, has as many bytes.
 const LONGEST_NAME: usize = 100;
 
-/// The games, and what else has a section of rules by its name.
-pub(super) const GAMES: &[&str] = &["quoridor", "tic_tac_toe", "mnk", "connect_four", "othello", "hex", "breakthrough"];
-
 /// Every key, in the order of `configs/default.toml`.
 pub(crate) const KEYS: &[Key] = &[
     key("run.name", Kind::Name).open("auto").trainer(&["run_id"]),
-    key("game.name", Kind::Choice(GAMES))
+    key("game.name", Kind::Game)
         .flag("--game", "NAME", "Which game is played; its rules are settings")
         .of(Scope::Model),
     key("game.board_size", Kind::Int(3, 9)).trainer(&["quoridor.board_size"]),

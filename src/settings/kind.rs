@@ -4,6 +4,7 @@ use config::ValueKind;
 use std::fmt;
 
 use super::{Addresses, Buckets, Device, HostNames};
+use crate::shipped;
 
 /// What a device setting may be.
 pub(super) const DEVICES: &str = r#""auto", "cpu", "openvino", "openvino:gpu", "cuda", "cuda:N", "cuda:0,1", "cuda:0-3", "cuda:all" or the same with "tensorrt""#;
@@ -36,6 +37,8 @@ pub(super) enum Kind {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// The name of a game.
+    Game,
     /// A path, not empty.
     Path,
     /// A number of bytes, or a size such as "256MiB".
@@ -55,6 +58,15 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The words that it may be, where these are few.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Choice(words) => words,
+            Self::Game => shipped::names(),
+            _ => &[],
+        }
+    }
+
     /// The value in the form that [`super::Settings`] reads, or nothing if it is not allowed.
     pub(super) fn accept(self, value: &ValueKind) -> Option<ValueKind> {
         let accepted = match self {
@@ -66,7 +78,7 @@ impl Kind {
             // Settings hold single precision, in which smaller numbers are 0.
             Self::Positive(most) => (f64::from(f32::MIN_POSITIVE)..=most).contains(&real(value)?),
             Self::Flag => matches!(value, ValueKind::Boolean(_)),
-            Self::Choice(words) => text(value).is_some_and(|word| words.contains(&word)),
+            Self::Choice(_) | Self::Game => text(value).is_some_and(|word| self.words().contains(&word)),
             Self::Path => text(value).is_some_and(|path| !path.is_empty()),
             Self::Bytes => return bytes(value).map(ValueKind::from),
             Self::Device => text(value)?.parse::<Device>().is_ok(),
@@ -89,6 +101,7 @@ impl Kind {
             Self::Real(..) | Self::Positive(_) => trimmed.parse::<f64>().ok().map(ValueKind::from),
             Self::Flag => trimmed.parse::<bool>().ok().map(ValueKind::from),
             Self::Choice(_)
+            | Self::Game
             | Self::Path
             | Self::Device
             | Self::Buckets
@@ -110,8 +123,8 @@ impl fmt::Display for Kind {
             Self::Real(least, most) => write!(f, "a number from {least} to {most}"),
             Self::Positive(most) => write!(f, "a number above 0, at most {most}"),
             Self::Flag => f.write_str("true or false"),
-            Self::Choice(words) => {
-                let quoted: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
+            Self::Choice(_) | Self::Game => {
+                let quoted: Vec<_> = self.words().iter().map(|word| format!("{word:?}")).collect();
                 f.write_str(&quoted.join(" or "))
             }
             Self::Path => f.write_str("a path"),

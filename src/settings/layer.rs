@@ -10,6 +10,7 @@ use super::file::{self, Language};
 use super::keys::{self, KEYS};
 use super::kind::written;
 use super::mistake::Mistake;
+use crate::played;
 
 /// The source of values that were not set.
 pub(super) const DEFAULT: &str = "default";
@@ -66,9 +67,13 @@ impl Source for Layer {
     }
 }
 
-/// The compiled-in defaults.
+/// The compiled-in defaults; the game is the user's own where there is one.
 pub(super) fn defaults() -> Layer {
-    compiled_in(DEFAULTS, DEFAULT)
+    let mut layer = compiled_in(DEFAULTS, DEFAULT);
+    if let Some(own) = played::own() {
+        layer.set("game.name", own.name.into(), DEFAULT.to_owned());
+    }
+    layer
 }
 
 /// The default of `key`, as written in the default file; nothing where there is none.

@@ -150,7 +150,7 @@ fn the_trainers_file_as_of_the_snapshot() {
     let settings = given.settings();
     assert_eq!(
         settings.game,
-        GameSettings { name: GameName::Quoridor, board_size: 5, max_walls: 3, max_steps: Some(200) }
+        GameSettings { name: "quoridor".to_owned(), board_size: 5, max_walls: 3, max_steps: Some(200) }
     );
     assert_eq!(settings.network.kind, NetworkKind::Resnet);
     assert_eq!((settings.search.mcts_n, settings.search.c_puct), (Some(300), 1.2));
@@ -232,7 +232,7 @@ fn a_file_that_extends_others_is_read_with_them() {
     let settings = given.settings();
     assert_eq!(
         settings.game,
-        GameSettings { name: GameName::Quoridor, board_size: 5, max_walls: 3, max_steps: Some(100) }
+        GameSettings { name: "quoridor".to_owned(), board_size: 5, max_walls: 3, max_steps: Some(100) }
     );
     assert_eq!((settings.search.mcts_n, settings.search.c_puct, settings.play.games()), (Some(200), 1.2, 64));
     assert_eq!(settings.search.noise_epsilon, 0.25, "what the file sets to null is not set");

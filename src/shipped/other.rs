@@ -17,7 +17,7 @@ use selfplay_engine::{
     packing::Packing,
 };
 
-use super::Shipped;
+use crate::played::PlayedGame;
 
 /// Words of the largest set of actions, which is that of Breakthrough.
 const WORDS: usize = 12;
@@ -243,7 +243,7 @@ impl Notation for Other {
     }
 }
 
-impl Shipped for Other {
+impl PlayedGame for Other {
     fn name(&self) -> &'static str {
         with!(self, game => game.name())
     }

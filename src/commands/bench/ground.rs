@@ -15,8 +15,8 @@ use crate::{
         evaluation::Evaluation,
         output::{self, Opened},
     },
+    played::PlayedGame,
     settings::Settings,
-    shipped::Shipped,
 };
 use anyhow::{Context as _, bail};
 use selfplay_actors::{
@@ -27,14 +27,14 @@ use selfplay_actors::{
 };
 
 /// A directory, counters, and everything settled that does not depend on where models come from.
-pub(crate) struct Ground<G: Shipped> {
+pub(crate) struct Ground<G: PlayedGame> {
     opened: Opened<G>,
     pub(crate) stats: Arc<Stats>,
     plan: GamePlan<G>,
     pub(crate) evaluation: Evaluation<G>,
 }
 
-impl<G: Shipped> Ground<G> {
+impl<G: PlayedGame> Ground<G> {
     pub(crate) fn new(dir: &Path, settings: &Settings, game: G, games: Option<u64>) -> anyhow::Result<Self> {
         let stats = Arc::new(Stats::default());
         let seed = settings.play.seed.unwrap_or(0);

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     daemon::{report::Rates, sizes::Sizes},
+    played::PlayedGame,
     settings::Settings,
-    shipped::{AnyGame, Shipped, with_game},
 };
 
 /// Share of a measurement that is played before it counts: games must be spread over all their plies.
@@ -156,14 +156,10 @@ impl Window {
 }
 
 /// Plays with the fixed model of `settings`, in a directory that is removed afterwards.
-pub(crate) fn measure(settings: &Settings, until: Until) -> anyhow::Result<Window> {
-    with_game!(AnyGame::of(settings)?, game => measure_game(settings, game, until))
-}
-
-fn measure_game(settings: &Settings, game: impl Shipped, until: Until) -> anyhow::Result<Window> {
+pub(crate) fn measure(game: &impl PlayedGame, settings: &Settings, until: Until) -> anyhow::Result<Window> {
     in_temporary_dir(|dir| {
         forget_peak();
-        let mut ground = Ground::new(dir, settings, game, until.games())?;
+        let mut ground = Ground::new(dir, settings, game.clone(), until.games())?;
         let (stats, sizes) = (ground.stats.clone(), ground.evaluation.sizes);
         let marks = Arc::new(Marks::default());
         ground.watch(marks.clone().hook(stats.clone(), until.games()));

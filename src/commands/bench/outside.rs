@@ -15,7 +15,7 @@ use super::{
     speed::{check_span, has_network},
     text::{short, table},
 };
-use crate::{cli::OutsideArgs, exit::Exit, settings::Settings};
+use crate::{cli::OutsideArgs, exit::Exit, played::PlayedGame, settings::Settings};
 
 const NAME: &str = "outside";
 /// What a round of either is expected to take, in seconds; the first round corrects it.
@@ -24,12 +24,12 @@ const EXPECTED: f64 = 10.0;
 const WORKLOADS: [(&str, &str); 2] = [("whole.", "whole games"), ("openings.", "openings")];
 
 /// Measures and prints.
-pub(crate) fn outside(args: &OutsideArgs, settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn outside(game: &impl PlayedGame, args: &OutsideArgs, settings: &Settings) -> anyhow::Result<Exit> {
     check_span(1.0, args.rounds)?;
     ensure!((1..=1000).contains(&args.plies), "--plies {}: 1 to 1000", args.plies);
     let earlier = earlier(&args.output, NAME)?;
     has_network(settings)?;
-    let setup = Setup::new(settings)?;
+    let setup = Setup::new(game, settings)?;
     let at_once = u64::from(settings.play.games());
     let games = args.games.unwrap_or(2 * at_once).max(1);
     let untils = [Until::Games(games), Until::Moves(at_once * args.plies)];
@@ -37,10 +37,10 @@ pub(crate) fn outside(args: &OutsideArgs, settings: &Settings) -> anyhow::Result
     let mut windows = [Vec::new(), Vec::new()];
     for round in 1..=args.rounds {
         progress.step(&format!("round {round} of {}: {games} whole games", args.rounds), EXPECTED);
-        windows[0].push(measure(settings, untils[0])?);
+        windows[0].push(measure(game, settings, untils[0])?);
         let openings = format!("round {round} of {}: {} plies of {at_once} games", args.rounds, args.plies);
         progress.step(&openings, EXPECTED / 4.0);
-        windows[1].push(measure(settings, untils[1])?);
+        windows[1].push(measure(game, settings, untils[1])?);
     }
     drop(progress);
     let mut figures = Figures::default();

@@ -17,8 +17,8 @@ use crate::{
     cli::OutputArgs,
     daemon::evaluation::Evaluation,
     exit::Exit,
-    settings::{GameName, GameSettings, Settings},
-    shipped::{AnyGame, Facts, with_game},
+    played::PlayedGame,
+    settings::{GameSettings, Settings},
     streams,
 };
 
@@ -52,12 +52,11 @@ enum Rules {
 
 impl Rules {
     fn of(settings: &Settings) -> Self {
-        match settings.game.name {
-            GameName::Quoridor => {
-                let GameSettings { board_size, max_walls, max_steps, .. } = settings.game;
-                Self::Quoridor { board_size, max_walls, max_steps }
-            }
-            _ => Self::Other { game: Facts::of(settings).title },
+        let GameSettings { board_size, max_walls, max_steps, .. } = settings.game;
+        if settings.of_quoridor() {
+            Self::Quoridor { board_size, max_walls, max_steps }
+        } else {
+            Self::Other { game: settings.facts().title }
         }
     }
 }
@@ -73,11 +72,8 @@ impl fmt::Display for Rules {
 
 impl Setup {
     /// That of `settings`; finds out about the device, and fails where there is none to be had.
-    pub(super) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let (sizes, device) = with_game!(AnyGame::of(settings)?, game => {
-            let Evaluation { sizes, device, .. } = Evaluation::prepare(settings, &game)?;
-            (sizes, device)
-        });
+    pub(super) fn new(game: &impl PlayedGame, settings: &Settings) -> anyhow::Result<Self> {
+        let Evaluation { sizes, device, .. } = Evaluation::prepare(settings, game)?;
         Ok(Self {
             model: settings.model.path.as_ref().map(|path| path.display().to_string()),
             device,

@@ -16,8 +16,8 @@ use crate::{
     cli::BenchArgs,
     daemon::evaluation::{Prepared, prepare_onnx},
     exit::{Exit, failed},
+    played::PlayedGame,
     settings::{EvaluatorKind, Settings},
-    shipped::{AnyGame, Shipped, with_game},
 };
 
 const NAME: &str = "speed";
@@ -32,11 +32,11 @@ struct Ceiling {
 }
 
 /// Measures and prints.
-pub(crate) fn speed(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn speed(game: &impl PlayedGame, args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exit> {
     check_span(args.seconds, args.rounds)?;
     let earlier = earlier(&args.output, NAME)?;
     let onnx = has_network(settings)?;
-    let mut setup = Setup::new(settings)?;
+    let mut setup = Setup::new(game, settings)?;
     let (until, span) = match args.games {
         Some(games) => (Until::Games(games), format!("{games} games")),
         None => (Until::Seconds(args.seconds), format!("{} s", args.seconds)),
@@ -50,10 +50,10 @@ pub(crate) fn speed(args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exi
                 &format!("round {round} of {}: the network alone, {} s", args.rounds, args.seconds),
                 args.seconds,
             );
-            ceilings.push(ceiling(settings, args.seconds)?);
+            ceilings.push(ceiling(game, settings, args.seconds)?);
         }
         progress.step(&format!("round {round} of {}: the whole daemon, {span}", args.rounds), args.seconds);
-        windows.push(measure(settings, until)?);
+        windows.push(measure(game, settings, until)?);
     }
     drop(progress);
     if let Some(ceiling) = ceilings.last() {
@@ -80,11 +80,7 @@ pub(super) fn has_network(settings: &Settings) -> anyhow::Result<bool> {
 }
 
 /// The network alone, on all inference threads, with batches of the largest size.
-fn ceiling(settings: &Settings, seconds: f64) -> anyhow::Result<Ceiling> {
-    with_game!(AnyGame::of(settings)?, game => ceiling_of(settings, &game, seconds))
-}
-
-fn ceiling_of(settings: &Settings, game: &impl Shipped, seconds: f64) -> anyhow::Result<Ceiling> {
+fn ceiling(game: &impl PlayedGame, settings: &Settings, seconds: f64) -> anyhow::Result<Ceiling> {
     let Prepared { runtime, load, provider: _ } = prepare_onnx(settings, game)?;
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
     let mut loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;

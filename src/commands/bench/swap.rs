@@ -22,8 +22,8 @@ use super::{
 use crate::{
     cli::SwapArgs,
     exit::Exit,
+    played::PlayedGame,
     settings::{EvaluatorKind, Settings},
-    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -68,7 +68,7 @@ struct Report {
 }
 
 /// Swaps models under load, measures and prints.
-pub(crate) fn swap(args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit> {
+pub(crate) fn swap(game: &impl PlayedGame, args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit> {
     ensure!((0.1..=3600.0).contains(&args.every), "--every {}: 0.1 to 3600 seconds", args.every);
     ensure!((1..=10_000).contains(&args.swaps), "--swaps {}: 1 to 10000", args.swaps);
     let network = settings.inference.evaluator == EvaluatorKind::Onnx;
@@ -76,8 +76,7 @@ pub(crate) fn swap(args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit>
         bail!("bench swap needs a network: --model-path FILE");
     };
     say(&format!("{} swaps, one every {} s", args.swaps, args.every));
-    let report =
-        in_temporary_dir(|dir| with_game!(AnyGame::of(settings)?, game => measure(dir, model, args, settings, game)))?;
+    let report = in_temporary_dir(|dir| measure(dir, model, args, settings, game.clone()))?;
     let text = if args.json { serde_json::to_string(&report)? } else { table(&report) };
     streams::print(&text)?;
     Ok(Exit::Clean)
@@ -103,7 +102,7 @@ fn measure(
     model: &Path,
     args: &SwapArgs,
     settings: &Settings,
-    game: impl Shipped,
+    game: impl PlayedGame,
 ) -> anyhow::Result<Report> {
     let ground = Ground::new(&dir.join("games"), settings, game, None)?;
     let model = model.canonicalize().with_context(|| format!("failed to find {}", model.display()))?;

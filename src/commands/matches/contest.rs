@@ -27,8 +27,8 @@ use crate::{
         signals::Signals,
     },
     exit::failed,
+    played::PlayedGame,
     settings::Settings,
-    shipped::Shipped,
 };
 
 /// Openings in which a model sees one side this far ahead are drawn anew: they say nothing of the players.
@@ -56,13 +56,13 @@ pub(super) struct Outcome {
 }
 
 /// Where matches of a game are played.
-pub(super) struct Arena<'a, G: Shipped> {
+pub(super) struct Arena<'a, G: PlayedGame> {
     game: &'a G,
     /// ONNX Runtime, where a model plays.
     prepared: Option<Prepared>,
 }
 
-impl<'a, G: Shipped> Arena<'a, G> {
+impl<'a, G: PlayedGame> Arena<'a, G> {
     /// With ONNX Runtime if one of `players` is a model.
     ///
     /// # Errors
@@ -211,7 +211,7 @@ impl<'a, G: Shipped> Arena<'a, G> {
 type Evaluators<G> = (Vec<Vec<Box<dyn Evaluator<G>>>>, Vec<String>);
 
 /// As many openings as there are pairs to play, no two of which lead to the same position; fewer where there are no more.
-fn openings<G: Shipped>(
+fn openings<G: PlayedGame>(
     game: &G,
     table: &mut Table<G>,
     Terms { pairs, opening_plies: plies, seed, .. }: Terms,

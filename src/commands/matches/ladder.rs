@@ -25,8 +25,8 @@ use crate::{
     commands::bench::text::table,
     daemon::signals::Signals,
     exit::{Exit, failed},
+    played::PlayedGame,
     settings::{Resolved, Settings},
-    shipped::{AnyGame, Shipped, with_game},
     streams,
 };
 
@@ -39,16 +39,17 @@ const FAR: usize = 4;
 ///
 /// # Errors
 /// When there are no models, or one of them cannot play.
-pub(crate) fn play_ladder(args: &LadderArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit> {
+pub(crate) fn play_ladder(
+    game: &impl PlayedGame,
+    args: &LadderArgs,
+    settings: &Settings,
+    resolved: &Resolved,
+) -> anyhow::Result<Exit> {
     let models = models(&args.dir, args.models as usize)?;
     let named = ANCHORS.into_iter().map(str::to_owned).chain(models.iter().map(|model| model.display().to_string()));
     let players = named.map(|name| Player::parse(&name, resolved)).collect::<anyhow::Result<Vec<_>>>()?;
-    with_game!(AnyGame::of(settings)?, game => play(args, settings, &players, &game))
-}
-
-fn play(args: &LadderArgs, settings: &Settings, players: &[Player], game: &impl Shipped) -> anyhow::Result<Exit> {
     let mut signals = Signals::catch()?;
-    let arena = Arena::open(settings, game, players)?;
+    let arena = Arena::open(settings, game, &players)?;
     let terms = Terms {
         pairs: args.games.div_ceil(2),
         opening_plies: args.opening_plies,

@@ -9,18 +9,18 @@ use std::{
 use anyhow::Context as _;
 use selfplay_engine::{
     Outcome, Player,
-    game::Notation as _,
+    game::Notation,
     replay::{GameMetadata, ReadGame},
 };
 
 use super::archives;
-use crate::{
-    boards::{
-        game::{ShownGame, outcome_of, rules_of},
-        view::result_name,
-    },
-    shipped::with_game,
+use crate::boards::{
+    game::{ShownGame, outcome_of},
+    view::result_name,
 };
+
+/// The first moves of a game, by its own rules.
+pub(super) type Opening<'a> = &'a dyn Fn(&ReadGame) -> anyhow::Result<Vec<String>>;
 
 /// First plies that are shown, and that make an opening.
 const OPENING: usize = 4;
@@ -29,7 +29,13 @@ const OPENING: usize = 4;
 ///
 /// # Errors
 /// When the directory cannot be listed, holds no game that can be read, or `out` does not take the table.
-pub(super) fn summarise(dir: &Path, most: usize, out: &mut impl Write, notes: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn summarise(
+    dir: &Path,
+    most: usize,
+    opening: Opening<'_>,
+    out: &mut impl Write,
+    notes: &mut impl Write,
+) -> anyhow::Result<()> {
     let mut newest = BTreeSet::new();
     let mut found = 0_u64;
     for path in archives(dir)? {
@@ -47,7 +53,7 @@ pub(super) fn summarise(dir: &Path, most: usize, out: &mut impl Write, notes: &m
         "plies", "result", "end", "model", "value", "moves"
     )?;
     for path in &newest {
-        match Row::read(path) {
+        match Row::read(path, opening) {
             Ok(row) => {
                 row.print(out)?;
                 sum.add(&row);
@@ -66,12 +72,13 @@ fn name_of(path: &Path) -> String {
     path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The first moves.
-fn opening(read: &ReadGame) -> anyhow::Result<Vec<String>> {
-    with_game!(rules_of(read)?, rules => {
-        let game = ShownGame::new(read, rules)?;
-        Ok(game.plies.iter().take(OPENING).map(|ply| game.rules.action_name(ply.action)).collect())
-    })
+/// The first moves of a game of `rules`.
+///
+/// # Errors
+/// When it does not keep them.
+pub(crate) fn opening(rules: &impl Notation, read: &ReadGame) -> anyhow::Result<Vec<String>> {
+    let game = ShownGame::new(read, rules.clone())?;
+    Ok(game.plies.iter().take(OPENING).map(|ply| game.rules.action_name(ply.action)).collect())
 }
 
 /// One game.
@@ -89,7 +96,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(npz: &Path) -> anyhow::Result<Self> {
+    fn read(npz: &Path, opening: Opening<'_>) -> anyhow::Result<Self> {
         let read =
             ReadGame::open(npz).map_err(|error| anyhow::anyhow!("failed to {:#}", anyhow::Error::from(error)))?;
         let GameMetadata { model_version, end_reason, .. } = &read.metadata;
@@ -196,11 +203,15 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::testing::{Games, write_games};
+    use crate::testing::{Games, rules, write_games};
+
+    fn of_quoridor(read: &ReadGame) -> anyhow::Result<Vec<String>> {
+        opening(&rules(), read)
+    }
 
     fn summary(dir: &Path, most: usize) -> (String, String) {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        summarise(dir, most, &mut out, &mut notes).unwrap();
+        summarise(dir, most, &of_quoridor, &mut out, &mut notes).unwrap();
         (String::from_utf8(out).unwrap(), String::from_utf8(notes).unwrap())
     }
 
@@ -224,7 +235,7 @@ mod tests {
         assert!(notes.len() == 2 && notes[0].starts_with("skipped game_0000: failed to read the archive"), "{notes:?}");
         assert!(notes[1].starts_with("skipped game_0001: failed to read ") && notes[1].contains("yaml"), "{notes:?}");
         fs::write(&archives[2], b"").unwrap();
-        let error = summarise(dir.path(), 100, &mut Vec::new(), &mut Vec::new()).unwrap_err();
+        let error = summarise(dir.path(), 100, &of_quoridor, &mut Vec::new(), &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "failed to read any of the games");
     }
 }

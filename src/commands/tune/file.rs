@@ -11,7 +11,7 @@ use super::{
     raw::BatchRates,
     search::{Choice, Comparison, Knob, Pair},
 };
-use crate::{commands::bench::short, settings::GameName, shipped::Facts};
+use crate::commands::bench::short;
 
 /// How files of ours begin: only those are written over.
 const MARK: &str = "# Written by `selfplayd tune`";
@@ -181,9 +181,9 @@ impl Findings<'_> {
         let settings = &self.plan.settings;
         let model = settings.model.path.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let simulations = settings.search.mcts_n.map_or_else(String::new, |n| format!(", {n} simulations"));
-        let rules = match settings.game.name {
-            GameName::Quoridor => format!("{0}x{0}", settings.game.board_size),
-            _ => Facts::of(settings).title,
+        let rules = match settings.of_quoridor() {
+            true => format!("{0}x{0}", settings.game.board_size),
+            false => settings.facts().title,
         };
         let mut comment = format!(
             "{MARK} {} for --settings.\n\

@@ -11,8 +11,8 @@ use super::per_second;
 use crate::{
     daemon::evaluation::{Prepared, prepare_onnx},
     exit::failed,
+    played::PlayedGame,
     settings::Settings,
-    shipped::{AnyGame, Shipped, with_game},
 };
 
 /// The largest batches that are tried on a CPU and on a GPU.
@@ -70,7 +70,7 @@ struct Alone<G: Game> {
     devices: Vec<Device>,
 }
 
-fn load<G: Shipped>(settings: &Settings, game: &G) -> anyhow::Result<Alone<G>> {
+fn load<G: PlayedGame>(game: &G, settings: &Settings) -> anyhow::Result<Alone<G>> {
     let Prepared { runtime, mut load, provider } = prepare_onnx(settings, game)?;
     load.max_batch = if provider.actual.iter().any(|device| device.is_gpu()) { LARGEST.1 } else { LARGEST.0 };
     let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
@@ -81,21 +81,20 @@ fn load<G: Shipped>(settings: &Settings, game: &G) -> anyhow::Result<Alone<G>> {
 
 /// Measures the size that gave most once more, for `seconds`. The network is loaded anew: kept in memory, it would count as the
 /// daemon's.
-pub(super) fn measure_best(settings: &Settings, rates: &BatchRates, seconds: f64) -> anyhow::Result<f64> {
+pub(super) fn measure_best(
+    game: &impl PlayedGame,
+    settings: &Settings,
+    rates: &BatchRates,
+    seconds: f64,
+) -> anyhow::Result<f64> {
     let (size, seconds) = (rates.best_size() as usize, Duration::from_secs_f64(seconds));
-    with_game!(AnyGame::of(settings)?, game => {
-        let Alone { mut loaded, .. } = load(settings, &game)?;
-        Ok(raw_throughput(&mut loaded.evaluators, size, seconds)?.evaluations_per_second)
-    })
+    let Alone { mut loaded, .. } = load(game, settings)?;
+    Ok(raw_throughput(&mut loaded.evaluators, size, seconds)?.evaluations_per_second)
 }
 
 /// Measures every size for `seconds` on all inference threads.
-pub(super) fn measure(settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
-    with_game!(AnyGame::of(settings)?, game => measure_sizes(load(settings, &game)?, seconds))
-}
-
-fn measure_sizes<G: Game>(alone: Alone<G>, seconds: f64) -> anyhow::Result<BatchRates> {
-    let Alone { mut loaded, max_batch, threads, devices } = alone;
+pub(super) fn measure(game: &impl PlayedGame, settings: &Settings, seconds: f64) -> anyhow::Result<BatchRates> {
+    let Alone { mut loaded, max_batch, threads, devices } = load(game, settings)?;
     let sizes = match loaded.fixed_batch {
         Some(only) => vec![only],
         None => BatchBuckets::geometric(max_batch).sizes().to_vec(),

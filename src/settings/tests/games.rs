@@ -1,7 +1,7 @@
 //! Which game is played, and its rules.
 
 use super::*;
-use crate::shipped::{AnyGame, Facts, Shipped as _, with_game};
+use crate::shipped::{self, AnyGame};
 
 fn playing(game: &str) -> Given {
     given().playable().flag("--game", "game.name", game)
@@ -18,20 +18,19 @@ fn every_game_is_played_by_its_name_and_needs_no_more() {
         ("breakthrough", "breakthrough(rows=8,columns=8)"),
     ] {
         let settings = playing(name).settings();
-        assert_eq!(Facts::of(&settings).title, title);
-        let again = AnyGame::titled(title).map(|game| with_game!(game, game => (game.name(), game.title()))).unwrap();
-        assert_eq!(again, (name, title.to_owned()));
+        assert_eq!(settings.facts().title, title);
+        let again = AnyGame::titled(title).unwrap().facts();
+        assert_eq!((again.name, &*again.title), (name, title));
     }
     let settings = given().playable().trainer(TRAINER).settings();
-    assert_eq!(Facts::of(&settings).title, "quoridor(board_size=5,max_walls=3,max_steps=200)");
-    assert_eq!(keys::GAMES.len(), 7);
+    assert_eq!(settings.facts().title, "quoridor(board_size=5,max_walls=3,max_steps=200)");
 }
 
 #[test]
 fn rules_come_from_the_section_of_the_game() {
     let own = "[game]\nname = \"mnk\"\n[mnk]\nm = 15\nn = 14\n[hex]\nsize = 5\n";
     let given = given().playable().own("mine.toml", own);
-    assert_eq!(Facts::of(&given.settings()).title, "mnk(m=15,n=14,k=5)");
+    assert_eq!(given.settings().facts().title, "mnk(m=15,n=14,k=5)");
     let unused = "hex.size (run/mine.toml) has no effect with game.name = \"mnk\"";
     assert!(given.warnings().iter().any(|warning| warning == unused), "{:?}", given.warnings());
     let given = playing("othello").trainer(TRAINER);
@@ -70,12 +69,12 @@ fn misspelt_games_and_rules_without_sense_are_refused() {
 
 #[test]
 fn every_game_has_a_preset_that_says_how_it_is_played() {
-    for name in keys::GAMES {
+    for name in shipped::NAMES {
         let given = given().playable();
         let preset = format!("{}/configs/games/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let given = given.own("preset.toml", fs::read_to_string(preset).unwrap());
         let settings = given.settings();
-        assert_eq!(with_game!(AnyGame::of(&settings).unwrap(), game => game.name()), *name);
+        assert_eq!(settings.facts().name, name);
         assert!(settings.search.mcts_n.is_some() && settings.search.drop_t_on_step.is_some(), "{name}");
         assert_eq!(given.warnings(), [""; 0], "{name}");
     }

@@ -1,0 +1,129 @@
+//! A game as the daemon plays it: what it says beside its rules, and the user's own one, where the process has one.
+
+use std::sync::OnceLock;
+
+use anyhow::ensure;
+use selfplay_engine::game::Notation;
+
+/// A game that the daemon can play: rules ([`Game`](selfplay_engine::Game)) and how people see them ([`Notation`]), and a name.
+///
+/// Its parameters, such as the size of a board, are fields of the type; [`main_with`](crate::main_with) is given a value of it.
+pub trait PlayedGame: Notation {
+    /// Its name in settings, files and metrics: lowercase letters, digits and underscores, and none of a game that selfplayd has
+    /// already.
+    fn name(&self) -> &'static str;
+
+    /// What tells games of this name apart, with names and values. Files of games and the hash of the settings hold it: games by
+    /// other parameters are not gone on with, and not shown by these rules.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// A typical number of legal actions, from which noise gets its width where the settings leave that open; by default half of
+    /// all actions, as of a board that is filled.
+    fn typical_actions(&self) -> f32 {
+        self.policy_size() as f32 / 2.0
+    }
+
+    /// Name and parameters, such as `hex(size=11,swap=true)`.
+    fn title(&self) -> String {
+        let parameters: Vec<_> = self.parameters().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if parameters.is_empty() {
+            self.name().to_owned()
+        } else {
+            format!("{}({})", self.name(), parameters.join(","))
+        }
+    }
+}
+
+/// What is known of a game without its type.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Facts {
+    /// Its name.
+    pub name: &'static str,
+    /// Name and parameters.
+    pub title: String,
+    /// What tells it from others of its name.
+    pub parameters: Vec<(&'static str, String)>,
+    /// A typical number of legal actions.
+    pub typical_actions: f32,
+    /// Length of its policies.
+    pub actions: u64,
+    /// Numbers of one position in the largest encoding.
+    pub inputs: u64,
+}
+
+impl Facts {
+    /// Of this game.
+    pub(crate) fn of(game: &impl PlayedGame) -> Self {
+        let numbers = |encoding| game.input_shape(encoding).iter().product::<usize>();
+        Self {
+            name: game.name(),
+            title: game.title(),
+            parameters: game.parameters(),
+            typical_actions: game.typical_actions().max(1.0),
+            actions: game.policy_size() as u64,
+            inputs: game.encodings().into_iter().map(numbers).max().unwrap_or(0) as u64,
+        }
+    }
+}
+
+/// The game that this process was given beside those that are shipped.
+static OWN: OnceLock<Facts> = OnceLock::new();
+
+/// The user's own game, if this process has one.
+pub(crate) fn own() -> Option<&'static Facts> {
+    OWN.get()
+}
+
+/// Makes a game known to settings, once and before anything reads them. `shipped`: names that are taken.
+///
+/// # Errors
+/// When it cannot be called what it is called.
+pub(crate) fn register(game: &impl PlayedGame, shipped: &[&str]) -> anyhow::Result<()> {
+    check_name(game.name(), shipped)?;
+    ensure!(
+        OWN.set(Facts::of(game)).is_ok(),
+        "a process plays one game of its own, and was given {:?} as well",
+        game.name()
+    );
+    Ok(())
+}
+
+fn check_name(name: &str, shipped: &[&str]) -> anyhow::Result<()> {
+    let fits = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
+    ensure!(
+        !name.is_empty() && name.chars().all(fits),
+        "a game cannot be called {name:?}: choose a name of lowercase letters, digits and underscores"
+    );
+    ensure!(
+        !shipped.contains(&name),
+        "a game cannot be called {name:?}: selfplayd has a game of that name, choose another"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use selfplay_engine::games::connect_four::ConnectFour;
+
+    use super::*;
+
+    #[test]
+    fn names_are_words_of_settings_that_are_not_taken() {
+        let said = |name| check_name(name, &["hex", "othello"]).map_err(|error| error.to_string());
+        assert_eq!(said("domineering_2"), Ok(()));
+        for name in ["", "Go", "four in a row", "hex(size=3)"] {
+            assert!(said(name).unwrap_err().ends_with(": choose a name of lowercase letters, digits and underscores"));
+        }
+        let taken = "a game cannot be called \"hex\": selfplayd has a game of that name, choose another";
+        assert_eq!(said("hex"), Err(taken.to_owned()));
+    }
+
+    #[test]
+    fn games_are_told_without_their_type() {
+        let facts = Facts::of(&ConnectFour::default());
+        assert_eq!((facts.name, &*facts.title), ("connect_four", "connect_four(rows=6,columns=7,length=4)"));
+        assert_eq!((facts.actions, facts.inputs, facts.typical_actions), (7, 84, 7.0));
+    }
+}
