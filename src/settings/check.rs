@@ -9,7 +9,7 @@ use super::kind::written;
 use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
-use super::resolve::Entries;
+use super::resolve::{Entries, PRESET};
 use super::{Agent, EvaluatorKind, Purpose, Settings};
 use crate::shipped;
 use crate::token::Token;
@@ -94,8 +94,9 @@ fn warn_of_other_games(settings: &Settings, entries: &Entries, found: &mut Found
             _ => continue,
         };
         let Some(entry) = entries.get(key.path).filter(|_| name != section) else { continue };
-        // A copy of all defaults means none of them.
-        if entry.source != DEFAULT && default_of(key.path) != Some(written(&entry.value).trim_matches('"').to_owned()) {
+        // A copy of all defaults means none of them, and what a command begins with was not chosen by the user.
+        let untouched = default_of(key.path) == Some(written(&entry.value).trim_matches('"').to_owned());
+        if entry.source != DEFAULT && !entry.source.starts_with(PRESET) && !untouched {
             let source = &entry.source;
             found.warnings.push(format!("{} ({source}) has no effect with game.name = {name}", key.path));
         }

@@ -26,6 +26,9 @@ pub(crate) enum Purpose {
     Bench,
 }
 
+/// How sources that are presets begin.
+pub(super) const PRESET: &str = "preset ";
+
 /// Settings of a subcommand, between the defaults and the trainer's file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preset {

@@ -39,6 +39,13 @@ fn rules_come_from_the_section_of_the_game() {
 }
 
 #[test]
+fn what_a_command_begins_with_is_not_held_against_the_user() {
+    let mut given = playing("hex");
+    given.preset = Some(Preset { name: "preset bench", toml: "[game]\nboard_size = 7\nmax_walls = 4" });
+    assert!(!given.warnings().iter().any(|warning| warning.contains("preset bench")), "{:?}", given.warnings());
+}
+
+#[test]
 fn misspelt_games_and_rules_without_sense_are_refused() {
     let said = playing("conect_four").message();
     assert!(said.contains("; did you mean \"connect_four\"?"), "{said}");
