@@ -5,6 +5,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use selfplay_engine::{
     ActionSet, Game, Leaf,
+    evaluation::DrawChance,
     games::quoridor::Quoridor,
     journal::{SessionOptions, open_session},
     replay::{PlyRecord, SessionId, Target},
@@ -36,6 +37,7 @@ fn append(criterion: &mut Criterion) {
         action: legal.nth(0),
         targets: legal.iter().take(VISITED).map(target).collect(),
         root_value: 0.1,
+        root_draw: DrawChance::UNKNOWN,
         model_version: 17,
     };
     let mut number = journal.begin(1, 0);

@@ -1,9 +1,12 @@
 //! What a network says of a position, who says it, and the deterministic stand-ins of tests and benchmarks.
 
+mod worth;
+
 use std::{fmt, time::Duration};
 
 use thiserror::Error;
 
+pub use self::worth::{DrawChance, Worth};
 use crate::{
     game::{Action, ActionSet, Game},
     lanes::softmax,
@@ -57,14 +60,24 @@ impl<G: Game> fmt::Debug for Leaf<G> {
 pub struct Evaluation<'a> {
     /// Expected outcome in [−1, 1] from the view of the side to move.
     pub value: f32,
+    /// How likely a draw is.
+    pub draw: DrawChance,
     /// Prior probability of each legal action in ascending network-frame order; sums to 1.
     pub priors: &'a [f32],
+}
+
+impl Evaluation<'_> {
+    /// Value and draw together.
+    #[must_use]
+    pub const fn worth(&self) -> Worth {
+        Worth { value: self.value, draw: self.draw }
+    }
 }
 
 /// What a network gave for one position, as it came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawOutput {
-    /// The value, view of the side to move.
+    /// The value, view of the side to move; of win, draw and loss the expected one.
     pub value: f32,
     /// One logit per policy index, network frame.
     pub logits: Box<[f32]>,
@@ -76,7 +89,7 @@ pub struct RawOutput {
 /// no usable answer has a place like the others, but what stands there must not be used: see [`Evaluations::flaws`].
 #[derive(Clone, Debug, Default)]
 pub struct Evaluations {
-    values: Vec<f32>,
+    worths: Vec<Worth>,
     priors: Vec<f32>,
     /// Where in `priors` each leaf's are.
     spans: Vec<Span>,
@@ -113,7 +126,7 @@ impl Evaluations {
     #[must_use]
     pub fn with_capacity(leaves: usize, priors: usize) -> Self {
         Self {
-            values: Vec::with_capacity(leaves),
+            worths: Vec::with_capacity(leaves),
             priors: Vec::with_capacity(priors),
             spans: Vec::with_capacity(leaves),
             ..Self::default()
@@ -124,7 +137,7 @@ impl Evaluations {
     #[must_use]
     pub fn vacant(leaves: usize, priors: usize) -> Self {
         Self {
-            values: vec![0.0; leaves],
+            worths: vec![Worth::from(0.0); leaves],
             priors: Vec::with_capacity(priors),
             spans: vec![VACANT; leaves],
             ..Self::default()
@@ -146,9 +159,9 @@ impl Evaluations {
     }
 
     /// Fills the vacant place of leaf `index`. `priors`: see [`Evaluation::priors`].
-    pub fn place(&mut self, index: usize, value: f32, priors: &[f32]) {
+    pub fn place(&mut self, index: usize, worth: impl Into<Worth>, priors: &[f32]) {
         debug_assert!(self.is_vacant(index), "leaf {index} is evaluated twice");
-        self.values[index] = value;
+        self.worths[index] = worth.into();
         let start = self.priors.len();
         self.priors.extend_from_slice(priors);
         self.spans[index] = self.span_from(start);
@@ -162,18 +175,18 @@ impl Evaluations {
     /// Number of leaves evaluated.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.worths.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.worths.is_empty()
     }
 
     /// Forgets all evaluations and keeps the memory.
     pub fn clear(&mut self) {
-        self.values.clear();
+        self.worths.clear();
         self.priors.clear();
         self.spans.clear();
         self.flaws.clear();
@@ -181,9 +194,9 @@ impl Evaluations {
     }
 
     /// Appends the evaluation of the next leaf, and returns its priors. `priors`: see [`Evaluation::priors`].
-    pub fn push(&mut self, value: f32, priors: impl IntoIterator<Item = f32>) -> &mut [f32] {
+    pub fn push(&mut self, worth: impl Into<Worth>, priors: impl IntoIterator<Item = f32>) -> &mut [f32] {
         let start = self.priors.len();
-        self.values.push(value);
+        self.worths.push(worth.into());
         self.priors.extend(priors);
         self.spans.push(self.span_from(start));
         &mut self.priors[start..]
@@ -193,7 +206,8 @@ impl Evaluations {
     #[must_use]
     pub fn get(&self, index: usize) -> Evaluation<'_> {
         let Span { start, len } = self.spans[index];
-        Evaluation { value: self.values[index], priors: &self.priors[start as usize..][..len as usize] }
+        let Worth { value, draw } = self.worths[index];
+        Evaluation { value, draw, priors: &self.priors[start as usize..][..len as usize] }
     }
 
     /// All evaluations in order.
@@ -201,22 +215,23 @@ impl Evaluations {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Appends an evaluation given as network output: a value and one logit per policy index.
+    /// Appends an evaluation given as network output: what the position is worth and one logit per policy index.
     ///
     /// The priors are the softmax over legal actions only, in f32 with the maximum subtracted: what a softmax over all actions
     /// with illegal logits at −1e32 gives (contract of the trainer). A value outside [−1, 1] is clamped and counted. When the
     /// value is not finite, or a legal logit makes the softmax so (NaN, +∞, or −∞ for all of them), the leaf is marked as
     /// flawed and false is returned.
-    pub fn push_logits<A: ActionSet>(&mut self, value: f32, logits: &[f32], legal: &A) -> bool {
+    pub fn push_logits<A: ActionSet>(&mut self, worth: impl Into<Worth>, logits: &[f32], legal: &A) -> bool {
+        let Worth { value, draw } = worth.into();
         let start = self.priors.len();
         legal.compress(logits, &mut self.priors);
         let sound = softmax(&mut self.priors[start..]) && value.is_finite();
         if sound {
             self.clamped += u64::from(!(-1.0..=1.0).contains(&value));
         } else {
-            self.flaws.push((self.values.len(), RawOutput { value, logits: logits.into() }));
+            self.flaws.push((self.worths.len(), RawOutput { value, logits: logits.into() }));
         }
-        self.values.push(value.clamp(-1.0, 1.0));
+        self.worths.push(Worth { value: value.clamp(-1.0, 1.0), draw });
         self.spans.push(self.span_from(start));
         sound
     }
@@ -394,7 +409,7 @@ mod tests {
         assert_ne!(placed, pushed);
         placed.place(0, 0.5, &[1.0]);
         assert_eq!(placed, pushed);
-        assert_eq!(placed.get(1), Evaluation { value: -0.5, priors: &[0.25, 0.75] });
+        assert_eq!(placed.get(1), Evaluation { value: -0.5, draw: DrawChance::UNKNOWN, priors: &[0.25, 0.75] });
         placed.vacate();
         assert_eq!(placed, Evaluations::vacant(2, 0));
     }

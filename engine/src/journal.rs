@@ -39,7 +39,7 @@ use thiserror::Error;
 
 pub(crate) use self::restore::journaled;
 use self::{
-    entry::{Entry, ReadTargets, Targets},
+    entry::{Entry, ReadTargets},
     kept::Kept,
 };
 pub use self::{
@@ -49,6 +49,7 @@ pub use self::{
     restore::{RestoreError, restore_plies},
 };
 use crate::{
+    evaluation::DrawChance,
     game::{Action, Game},
     replay::{LockError, PlyRecord, SessionId, Stem, StoreError},
 };
@@ -100,6 +101,8 @@ pub struct JournaledPly {
     pub targets: Vec<(Action, u32, f32)>,
     /// As [`PlyRecord::root_value`].
     pub root_value: f32,
+    /// As [`PlyRecord::root_draw`].
+    pub root_draw: DrawChance,
     /// As [`PlyRecord::model_version`].
     pub model_version: i64,
 }
@@ -203,16 +206,7 @@ impl Journal {
     /// A game that goes back to an earlier ply, after a panic, gives that ply again, and those after it count no more.
     pub fn ply<G: Game>(&self, number: JournalNumber, index: usize, ply: &PlyRecord<G>, first_version: Option<i64>) {
         let Some(kept) = &self.kept else { return };
-        let entry = Entry::Ply {
-            number: number.0,
-            index: index as u32,
-            first_version,
-            action: ply.action,
-            targets: Targets(&ply.targets),
-            root_value: ply.root_value,
-            model_version: ply.model_version,
-        };
-        kept.append(number.0, &entry);
+        kept.append(number.0, &Entry::played((number.0, index, first_version), ply));
     }
 
     /// The game is over and will be staged as `stem`. To be called, and followed by a successful [`Journal::sync`], before

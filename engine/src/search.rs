@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
-//! actions), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to play), `root` (what
+//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to play), `root` (what
 //! search variants differ in), `gather` ([`Search`] itself).
 
 mod arena;
 mod choose;
+mod draws;
 mod edges;
 mod gather;
 mod noise;

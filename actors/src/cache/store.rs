@@ -1,7 +1,7 @@
 //! Finished evaluations, least recently used first out, bounded in bytes and, when asked for, in entries.
 
 use lru::LruCache;
-use selfplay_engine::Game;
+use selfplay_engine::{Game, evaluation::Worth};
 
 /// Bounds of the evaluation cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl CacheLimits {
 /// A network's answer for one position.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) value: f32,
+    pub(super) worth: Worth,
     /// Over legal actions, ascending, network frame.
     pub(super) priors: Box<[f32]>,
 }
@@ -126,7 +126,7 @@ mod tests {
     use crate::testing::Numbers;
 
     fn known(priors: usize) -> Known {
-        Known { value: 0.0, priors: vec![0.5; priors].into() }
+        Known { worth: 0.0.into(), priors: vec![0.5; priors].into() }
     }
 
     fn full(full: u64) -> Evictions {
@@ -177,6 +177,11 @@ mod tests {
         assert_eq!((store.len(), store.take_evictions()), (4, full(6)));
         assert!(store.get(&(1, 6)).is_some() && store.get(&(1, 5)).is_none());
         check(&store);
+    }
+
+    #[test]
+    fn a_draw_has_its_place_where_there_was_room() {
+        assert_eq!(size_of::<Known>(), size_of::<(f32, Box<[f32]>)>());
     }
 
     #[test]

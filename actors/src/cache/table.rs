@@ -111,7 +111,7 @@ impl<G: Game> Table<G> {
         answer.clear();
         for leaf in leaves {
             let known = self.store.get(&(self.generation.number, leaf.position))?;
-            answer.push(known.value, known.priors.iter().copied());
+            answer.push(known.worth, known.priors.iter().copied());
         }
         self.counts.hits += leaves.len() as u64;
         Some(self.generation)
@@ -125,7 +125,7 @@ impl<G: Game> Table<G> {
             if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
                 self.counts.hits += 1;
                 request.origins.cached += 1;
-                request.answers.place(place, known.value, &known.priors);
+                request.answers.place(place, known.worth, &known.priors);
                 continue;
             }
             request.missing += 1;
@@ -200,7 +200,7 @@ impl<G: Game> Table<G> {
         self.flying_by_position.remove(&in_flight.position);
         for (number, place) in in_flight.waiters {
             let Some(request) = self.open.get_mut(&number) else { continue };
-            request.answers.place(place, evaluation.value, evaluation.priors);
+            request.answers.place(place, evaluation.worth(), evaluation.priors);
             request.missing -= 1;
             if request.missing == 0
                 && let Some(request) = self.open.remove(&number)
@@ -208,7 +208,7 @@ impl<G: Game> Table<G> {
                 self.answer(request);
             }
         }
-        let known = Known { value: evaluation.value, priors: evaluation.priors.into() };
+        let known = Known { worth: evaluation.worth(), priors: evaluation.priors.into() };
         self.store.insert((self.generation.number, in_flight.position), known);
     }
 

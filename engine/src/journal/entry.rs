@@ -4,7 +4,12 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::replay::{SessionId, Stem, Target};
+use super::JournaledPly;
+use crate::{
+    evaluation::DrawChance,
+    game::Game,
+    replay::{PlyRecord, SessionId, Stem, Target},
+};
 
 /// How every journal begins: four letters and the number of this format.
 pub(super) const MAGIC: [u8; 8] = *b"SPJL\x01\0\0\0";
@@ -39,15 +44,7 @@ pub(super) enum Entry<T> {
         seed: u64,
         index: u64,
     },
-    Ply {
-        number: u64,
-        index: u32,
-        first_version: Option<i64>,
-        action: u16,
-        targets: T,
-        root_value: f32,
-        model_version: i64,
-    },
+    Ply(PlyEntry<T>),
     Staging {
         number: u64,
         stem: Stem,
@@ -66,6 +63,79 @@ pub(super) enum Entry<T> {
         index: u64,
         settings_hash: String,
     },
+    /// As `Ply`, of a network that says how likely a draw is: with that.
+    PlyWithDraw(PlyEntry<T>, f32),
+}
+
+/// One ply of a game.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PlyEntry<T> {
+    pub(super) number: u64,
+    pub(super) index: u32,
+    pub(super) first_version: Option<i64>,
+    pub(super) action: u16,
+    pub(super) targets: T,
+    pub(super) root_value: f32,
+    pub(super) model_version: i64,
+}
+
+/// Where a ply belongs: number of its game, number of the ply, version of the model that served when the game began.
+pub(super) type Place = (u64, usize, Option<i64>);
+
+impl<T> Entry<T> {
+    /// A ply; what is not known of it takes no room.
+    fn of_ply(ply: PlyEntry<T>, draw: DrawChance) -> Self {
+        match draw.known() {
+            Some(draw) => Self::PlyWithDraw(ply, draw),
+            None => Self::Ply(ply),
+        }
+    }
+}
+
+impl<'a> Entry<Targets<'a>> {
+    /// A ply that was played just now.
+    pub(super) fn played<G: Game>((number, index, first_version): Place, ply: &'a PlyRecord<G>) -> Self {
+        let entry = PlyEntry {
+            number,
+            index: index as u32,
+            first_version,
+            action: ply.action,
+            targets: Targets(&ply.targets),
+            root_value: ply.root_value,
+            model_version: ply.model_version,
+        };
+        Self::of_ply(entry, ply.root_draw)
+    }
+}
+
+impl<'a> Entry<&'a ReadTargets> {
+    /// A ply of another journal.
+    pub(super) fn taken((number, index, first_version): Place, ply: &'a JournaledPly) -> Self {
+        let entry = PlyEntry {
+            number,
+            index: index as u32,
+            first_version,
+            action: ply.action,
+            targets: &ply.targets,
+            root_value: ply.root_value,
+            model_version: ply.model_version,
+        };
+        Self::of_ply(entry, ply.root_draw)
+    }
+}
+
+impl Entry<ReadTargets> {
+    /// Where a ply belongs and what is kept of it, if it is a ply.
+    pub(super) fn into_ply(self) -> Option<(Place, JournaledPly)> {
+        let (ply, root_draw) = match self {
+            Self::Ply(ply) => (ply, DrawChance::UNKNOWN),
+            Self::PlyWithDraw(ply, draw) => (ply, DrawChance::new(draw)),
+            _ => return None,
+        };
+        let PlyEntry { number, index, first_version, action, targets, root_value, model_version } = ply;
+        let ply = JournaledPly { action, targets, root_value, root_draw, model_version };
+        Some(((number, index as usize, first_version), ply))
+    }
 }
 
 /// Action (network frame), visits, probability.

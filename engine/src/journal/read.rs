@@ -81,21 +81,23 @@ impl Contents {
             Entry::BegunWith { number, seed, index, settings_hash } => {
                 self.begin(number, seed, index, Some(settings_hash));
             }
-            Entry::Ply { number, index, first_version, action, targets, root_value, model_version } => {
-                let Some(game) = self.games.get_mut(&number) else { return };
-                let index = index as usize;
-                // A game that panicked goes back to its last complete ply; what it says then is what counts.
-                if index <= game.plies.len() {
-                    game.plies.truncate(index);
-                    game.plies.push(JournaledPly { action, targets, root_value, model_version });
-                    game.first_version = game.first_version.or(first_version);
-                }
-            }
+            Entry::Ply(_) | Entry::PlyWithDraw(..) => self.play(entry),
             Entry::Staging { number, stem } => self.stage(number, stem, false),
             Entry::Staged { number, stem } => self.stage(number, stem, true),
             Entry::End { number } => {
                 self.games.remove(&number);
             }
+        }
+    }
+
+    fn play(&mut self, entry: Entry<ReadTargets>) {
+        let Some(((number, index, first_version), ply)) = entry.into_ply() else { return };
+        let Some(game) = self.games.get_mut(&number) else { return };
+        // A game that panicked goes back to its last complete ply; what it says then is what counts.
+        if index <= game.plies.len() {
+            game.plies.truncate(index);
+            game.plies.push(ply);
+            game.first_version = game.first_version.or(first_version);
         }
     }
 

@@ -149,16 +149,7 @@ impl Taken {
         let &KnownGame { seed, index, first_version, .. } = game;
         encode(&Entry::<ReadTargets>::Begun { number, seed, index }, &mut frames);
         for (index, ply) in game.plies.iter().enumerate() {
-            let entry = Entry::Ply {
-                number,
-                index: index as u32,
-                first_version,
-                action: ply.action,
-                targets: &ply.targets,
-                root_value: ply.root_value,
-                model_version: ply.model_version,
-            };
-            encode(&entry, &mut frames);
+            encode(&Entry::taken((number, index, first_version), ply), &mut frames);
         }
         self.games.insert(number, frames);
         let (number, plies) = (JournalNumber(number), game.plies.clone());

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{
     JournaledPly,
-    entry::{Entry, Targets, decode, encode},
+    entry::{Entry, decode, encode},
 };
 use crate::{
     evaluation::Leaf,
@@ -40,22 +40,11 @@ pub enum RestoreError {
 pub(crate) fn journaled<G: Game>(plies: &[PlyRecord<G>]) -> Result<Vec<JournaledPly>, String> {
     let mut bytes = Vec::new();
     for (index, ply) in plies.iter().enumerate() {
-        let entry = Entry::Ply {
-            number: 0,
-            index: index as u32,
-            first_version: None,
-            action: ply.action,
-            targets: Targets(&ply.targets),
-            root_value: ply.root_value,
-            model_version: ply.model_version,
-        };
-        encode(&entry, &mut bytes);
+        encode(&Entry::played((0, index, None), ply), &mut bytes);
     }
     let (mut reader, mut buffer, mut read) = (&bytes[..], Vec::new(), Vec::new());
     while let Some((entry, _)) = decode(&mut reader, &mut buffer)? {
-        if let Entry::Ply { action, targets, root_value, model_version, .. } = entry {
-            read.push(JournaledPly { action, targets, root_value, model_version });
-        }
+        read.extend(entry.into_ply().map(|(_, ply)| ply));
     }
     Ok(read)
 }
@@ -87,6 +76,7 @@ pub fn restore_plies<G: Game>(game: &G, plies: &[JournaledPly]) -> Result<Vec<Pl
             action: ply.action,
             targets: targets.map(|&(action, visits, probability)| Target { action, visits, probability }).collect(),
             root_value: ply.root_value,
+            root_draw: ply.root_draw,
             model_version: ply.model_version,
         });
         game.play(&mut state, ply.action);

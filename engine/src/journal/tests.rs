@@ -18,6 +18,7 @@ use crate::{
 
 mod crashes;
 mod damage;
+mod draws;
 mod imports;
 mod sessions;
 mod upkeep;
@@ -143,6 +144,7 @@ fn journaled(ply: &PlyRecord<TicTacToe>) -> JournaledPly {
         action: ply.action,
         targets: ply.targets.iter().map(|target| (target.action, target.visits, target.probability)).collect(),
         root_value: ply.root_value,
+        root_draw: ply.root_draw,
         model_version: ply.model_version,
     }
 }

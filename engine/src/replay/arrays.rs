@@ -73,6 +73,14 @@ pub enum ReplayError {
         /// Which number.
         what: &'static str,
     },
+    /// A probability of a draw is none.
+    #[error("store ply {ply}: a draw with the probability {probability}, which is not from 0 to 1")]
+    DrawProbability {
+        /// Number of the ply, from 0.
+        ply: usize,
+        /// The probability on record.
+        probability: f32,
+    },
     /// A visit count does not fit the file's 32-bit integers.
     #[error("store ply {ply}: {visits} visits of action {action} do not fit 32 bits")]
     TooManyVisits {
@@ -118,6 +126,9 @@ pub struct GameArrays {
     pub visit_counts: Array2<i32>,
     /// Version of the newest model that had a say in the ply (T).
     pub model_versions: Array1<i64>,
+    /// Probability of a draw by the search (T), the same from either player's view; NaN for plies where the network did not say.
+    /// `None` where it never did.
+    pub root_draws: Option<Array1<f32>>,
 }
 
 impl GameArrays {
@@ -144,6 +155,7 @@ impl GameArrays {
             root_values: Array1::zeros(plies),
             visit_counts: Array2::zeros((plies, actions)),
             model_versions: Array1::zeros(plies),
+            root_draws: record.says_draws().then(|| record.plies.iter().map(|ply| ply.root_draw.or_nan()).collect()),
         };
         let mut planes = vec![0.0; input_shape[1..].iter().product()];
         for (row, ply) in record.plies.iter().enumerate() {
@@ -209,6 +221,7 @@ impl GameArrays {
         add(&mut archive, "root_values", &self.root_values)?;
         add(&mut archive, "visit_counts", &self.visit_counts)?;
         add(&mut archive, "model_versions", &self.model_versions)?;
+        self.root_draws.iter().try_for_each(|draws| add(&mut archive, "root_draws", draws))?;
         Ok(archive.finish().map_err(ReplayError::Archive)?.into_inner())
     }
 }
@@ -221,6 +234,9 @@ fn check_ply<G: Game>(row: usize, ply: &PlyRecord<G>, game: &G) -> Result<(), Re
     }
     if !ply.root_value.is_finite() {
         return Err(ReplayError::NonFinite { ply: row, what: "the root value" });
+    }
+    if let Some(probability) = ply.root_draw.known().filter(|draw| !(0.0..=1.0).contains(draw)) {
+        return Err(ReplayError::DrawProbability { ply: row, probability });
     }
     // Sets of actions may panic when asked for a policy index that does not exist.
     let exists = |action: Action| usize::from(action) < game.policy_size();
@@ -265,7 +281,10 @@ mod tests {
         super::table_game::{TableGame, small_game, target},
         *,
     };
-    use crate::game::{Draw, Outcome};
+    use crate::{
+        evaluation::DrawChance,
+        game::{Draw, Outcome},
+    };
 
     /// The error of a game whose ply 1 was changed by `damage`.
     fn error_of(damage: impl FnOnce(&mut PlyRecord<TableGame>)) -> ReplayError {
@@ -310,6 +329,41 @@ mod tests {
             let member = archive.by_index(number).unwrap();
             assert_eq!(member.last_modified(), Some(DateTime::DEFAULT));
             assert_eq!(member.compression(), CompressionMethod::Stored);
+        }
+    }
+
+    #[test]
+    fn draws_are_told_where_any_ply_knows_of_one() {
+        let (game, mut record) = small_game();
+        let before = GameArrays::new(&record, &game, ()).unwrap();
+        assert_eq!(before.root_draws, None);
+        record.plies[1].root_draw = DrawChance::new(0.25);
+        let arrays = GameArrays::new(&record, &game, ()).unwrap();
+        let draws: Vec<_> = arrays.root_draws.iter().flatten().map(|draw| draw.to_bits()).collect();
+        assert_eq!(draws, [f32::NAN, 0.25, f32::NAN].map(f32::to_bits));
+        // The new array comes after all that was there, which stays as it was.
+        let members = |arrays: &GameArrays| {
+            let mut archive = zip::ZipArchive::new(Cursor::new(arrays.to_npz().unwrap())).unwrap();
+            let count = archive.len();
+            let mut read = |number| {
+                let mut member = archive.by_index(number).unwrap();
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut member, &mut bytes).unwrap();
+                (member.name().unwrap().into_owned(), bytes)
+            };
+            (0..count).map(&mut read).collect::<Vec<_>>()
+        };
+        let (without, with) = (members(&before), members(&arrays));
+        assert_eq!(with[..without.len()], without);
+        assert_eq!((with.len(), with.last().unwrap().0.as_str()), (without.len() + 1, "root_draws.npy"));
+    }
+
+    #[test]
+    fn a_draw_that_is_no_probability_is_refused() {
+        for probability in [-0.1, 1.5, f32::INFINITY] {
+            let error = error_of(|ply| ply.root_draw = DrawChance::new(probability)).to_string();
+            let expected = format!("store ply 1: a draw with the probability {probability}, which is not from 0 to 1");
+            assert_eq!(error, expected);
         }
     }
 

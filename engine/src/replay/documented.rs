@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read as _};
 
 use super::{arrays::GameArrays, metadata::GameMetadata, table_game::small_game};
+use crate::evaluation::DrawChance;
 
 const FORMATS: &str = include_str!("../../../docs/formats.md");
 
@@ -19,7 +20,8 @@ fn quoted(text: &str) -> String {
 
 #[test]
 fn every_array_is_documented_with_its_type_and_number_of_axes() {
-    let (game, record) = small_game();
+    let (game, mut record) = small_game();
+    record.plies[0].root_draw = DrawChance::new(0.5);
     let npz = GameArrays::new(&record, &game, ()).unwrap().to_npz().unwrap();
     let mut archive = zip::ZipArchive::new(Cursor::new(npz)).unwrap();
     let mut written = Vec::new();

@@ -18,7 +18,7 @@ use super::{
     table_game::{Actions, TableGame, target},
 };
 use crate::{
-    evaluation::Leaf,
+    evaluation::{DrawChance, Leaf},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
     search::SearchEffort,
 };
@@ -90,6 +90,7 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
                 .map(|(action, &share)| target(action as Action, (share * simulations).round() as u32, share))
                 .collect(),
             root_value: 0.0,
+            root_draw: DrawChance::UNKNOWN,
             model_version: 7,
         }
     });

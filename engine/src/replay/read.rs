@@ -111,6 +111,16 @@ pub enum ReadError {
         /// The entry.
         value: f32,
     },
+    /// An entry is neither a probability nor NaN.
+    #[error("use array {name}: entry {value} of ply {ply} is neither from 0 to 1 nor NaN")]
+    NoProbability {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// Number of the ply, from 0.
+        ply: usize,
+        /// The entry.
+        value: f32,
+    },
     /// A mover is neither 0 nor 1, or an action is no policy index.
     #[error("use array {name}: entry {value} of ply {ply} is out of range")]
     Range {
@@ -125,7 +135,7 @@ pub enum ReadError {
 
 /// A game read back; T plies, policy size A. Row t is the position before ply t.
 ///
-/// The last four arrays are this daemon's additions: `None` in the files of other producers.
+/// The last five arrays are this daemon's additions: `None` in the files of other producers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadGame {
     /// The YAML file.
@@ -148,6 +158,8 @@ pub struct ReadGame {
     pub visit_counts: Option<Array2<i32>>,
     /// Version of the newest model that had a say in the ply (T).
     pub model_versions: Option<Array1<i64>>,
+    /// Probability of a draw by the search (T); NaN for plies where the network did not say. `None` where it never did.
+    pub root_draws: Option<Array1<f32>>,
 }
 
 impl ReadGame {
@@ -183,6 +195,7 @@ impl ReadGame {
             root_values: optional(&mut arrays, "root_values")?,
             visit_counts: optional(&mut arrays, "visit_counts")?,
             model_versions: optional(&mut arrays, "model_versions")?,
+            root_draws: optional(&mut arrays, "root_draws")?,
         };
         game.check()?;
         Ok(game)
@@ -216,10 +229,12 @@ impl ReadGame {
         self.root_values.iter().try_for_each(|array| shaped("root_values", &[plies], array))?;
         self.visit_counts.iter().try_for_each(|array| shaped("visit_counts", &[plies, actions], array))?;
         self.model_versions.iter().try_for_each(|array| shaped("model_versions", &[plies], array))?;
+        self.root_draws.iter().try_for_each(|array| shaped("root_draws", &[plies], array))?;
         finite("input_arrays", &self.input_arrays)?;
         finite("policies", &self.policies)?;
         finite("values", &self.values)?;
         self.root_values.iter().try_for_each(|array| finite("root_values", array))?;
+        self.root_draws.iter().try_for_each(|array| probable("root_draws", array))?;
         below("players", 2, &self.players)?;
         self.actions.iter().try_for_each(|array| below("actions", actions, array))
     }
@@ -276,6 +291,14 @@ fn finite<D: Dimension>(name: &'static str, array: &Array<f32, D>) -> Result<(),
     let row = array.len() / array.shape().first().copied().unwrap_or(1).max(1);
     let value = array.iter().nth(at).copied().unwrap_or(f32::NAN);
     Err(ReadError::NotFinite { name, ply: at / row.max(1), value })
+}
+
+/// Checks that all entries are probabilities, or NaN where there is none.
+fn probable(name: &'static str, array: &Array1<f32>) -> Result<(), ReadError> {
+    match array.iter().position(|value| !value.is_nan() && !(0.0..=1.0).contains(value)) {
+        Some(ply) => Err(ReadError::NoProbability { name, ply, value: array[ply] }),
+        None => Ok(()),
+    }
 }
 
 /// Checks that all entries are indices below `limit`.

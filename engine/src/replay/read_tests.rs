@@ -15,7 +15,7 @@ use super::{
     GameArrays, GameMetadata, ReadError, ReadGame, ReplayStore, SessionId, StemClock, Target,
     table_game::{TableGame, small_game, target},
 };
-use crate::game::Action;
+use crate::{evaluation::DrawChance, game::Action};
 
 const YAML: &str = "model_version: 1\ngame_length: 2\ncreator: '1'\n";
 
@@ -211,6 +211,20 @@ fn entries_that_are_no_numbers_are_named() {
 }
 
 #[test]
+fn draws_may_be_unknown_but_are_else_probabilities() {
+    let archive = Archive::python();
+    let draws = |draws: [f32; 2]| archive.clone().with("root_draws", npy(&Array1::from_vec(draws.to_vec())));
+    let read = draws([f32::NAN, 1.0]).read().unwrap().root_draws.unwrap();
+    assert!(read[0].is_nan() && read[1] == 1.0);
+    for wrong in [-0.5, 1.5, f32::INFINITY] {
+        let expected = format!("use array root_draws: entry {wrong} of ply 1 is neither from 0 to 1 nor NaN");
+        assert_eq!(draws([0.5, wrong]).error(), expected);
+    }
+    let error = archive.with("root_draws", npy(&Array1::<f32>::zeros(3))).error();
+    assert_eq!(error, "use array root_draws: its shape is [3], not [2]");
+}
+
+#[test]
 fn two_members_of_one_name_are_an_error() {
     // Written under a name of the same length, and then renamed in both places that hold it.
     let bytes = Archive::python().with("valuez", npy(&Array1::<f32>::zeros(2))).zipped(CompressionMethod::Stored);
@@ -393,10 +407,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_game_comes_back_as_it_was(plies in plies(70)) {
+    fn any_game_comes_back_as_it_was(plies in plies(70), draw in prop::option::of(0.0_f32..=1.0)) {
         let game = TableGame::counting(plies.len(), 70);
         let plies: Vec<_> = plies.iter().map(|ply| legal_and_targets(ply)).collect();
-        let record = game.record(&plies);
+        let mut record = game.record(&plies);
+        record.plies[0].root_draw = draw.map_or(DrawChance::UNKNOWN, DrawChance::new);
         let arrays = GameArrays::new(&record, &game, ()).unwrap();
         let metadata = GameMetadata::new(&record, 12, "f00", "0.1.0");
         let npz = arrays.to_npz().unwrap();
@@ -411,6 +426,8 @@ proptest! {
         prop_assert_eq!(read.root_values, Some(arrays.root_values));
         prop_assert_eq!(read.visit_counts, Some(arrays.visit_counts));
         prop_assert_eq!(read.model_versions, Some(arrays.model_versions));
+        let bits = |draws: &Array1<f32>| draws.mapv(f32::to_bits);
+        prop_assert_eq!(read.root_draws.as_ref().map(bits), arrays.root_draws.as_ref().map(bits));
         for (row, (legal, targets)) in plies.iter().enumerate() {
             for target in targets {
                 prop_assert_eq!(read.policies[[row, usize::from(target.action)]], target.probability);

@@ -1,7 +1,7 @@
 //! The record of one finished game.
 
 use crate::{
-    evaluation::Leaf,
+    evaluation::{DrawChance, Leaf},
     game::{Action, Game, Outcome, Player},
     search::SearchEffort,
 };
@@ -30,6 +30,8 @@ pub struct PlyRecord<G: Game> {
     pub targets: Vec<Target>,
     /// Value of the position by the search (or the network, or 0 for a random mover), from the mover's view.
     pub root_value: f32,
+    /// How likely a draw is: by the search, or the network, as the value; the same from either player's view.
+    pub root_draw: DrawChance,
     /// Version of the newest model whose evaluations chose the action.
     pub model_version: i64,
 }
@@ -79,4 +81,12 @@ pub struct GameRecord<G: Game> {
     pub outcome: Outcome,
     /// What its searches amounted to; after a resumption, since then.
     pub effort: SearchEffort,
+}
+
+impl<G: Game> GameRecord<G> {
+    /// Whether it is known of any ply how likely a draw was.
+    #[must_use]
+    pub fn says_draws(&self) -> bool {
+        self.plies.iter().any(|ply| ply.root_draw.known().is_some())
+    }
 }

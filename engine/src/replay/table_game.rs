@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::record::{GameRecord, PlyRecord, Target};
 use crate::{
-    evaluation::Leaf,
+    evaluation::{DrawChance, Leaf},
     game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
     search::SearchEffort,
 };
@@ -46,6 +46,7 @@ impl TableGame {
                 action: self.turn_action(player, targets[0].action),
                 targets: targets.clone(),
                 root_value: 0.25 - row as f32,
+                root_draw: DrawChance::UNKNOWN,
                 model_version: 40 + row as i64,
             }
         });

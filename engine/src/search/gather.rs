@@ -13,7 +13,7 @@ use super::{
     tree::{ROOT, Status, Step, Tree, TreeSize},
 };
 use crate::{
-    evaluation::{Evaluations, Leaf},
+    evaluation::{DrawChance, Evaluations, Leaf},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
 };
 
@@ -201,7 +201,9 @@ impl<G: Game> Search<G> {
             Outcome::Draw(Draw::StepLimit) => self.effort.leaves.limited += 1,
             Outcome::Draw(_) => self.effort.leaves.drawn += 1,
         }
-        self.tree.back_up(&self.steps[start..], f64::from(outcome.value_for(Player::First)), 0);
+        let path = &self.steps[start..];
+        self.tree.back_up(path, f64::from(outcome.value_for(Player::First)), 0);
+        self.tree.back_up_draw(path, || f64::from(u8::from(matches!(outcome, Outcome::Draw(_)))));
         self.steps.truncate(start);
     }
 
@@ -239,11 +241,16 @@ impl<G: Game> Search<G> {
             if node.status == Status::Pending {
                 self.tree.expand(&self.game, pending.node, evaluation.priors);
                 if pending.node == ROOT {
+                    if evaluation.draw.known().is_some() {
+                        self.tree.keep_draws();
+                    }
                     self.root.prepare(&mut self.tree, rng);
                 }
             }
             // The root's own expansion is a path without steps; its virtual losses were counted all the same.
-            self.tree.back_up(&self.steps[start..pending.end], value, self.params.virtual_loss);
+            let path = &self.steps[start..pending.end];
+            self.tree.back_up(path, value, self.params.virtual_loss);
+            self.tree.back_up_draw(path, || evaluation.draw.or_nan().into());
             start = pending.end;
         }
         self.pending.clear();
@@ -266,6 +273,13 @@ impl<G: Game> Search<G> {
     #[must_use]
     pub fn root_value(&self) -> f32 {
         self.tree.root_value() as f32
+    }
+
+    /// How likely a draw is: mean of the root's simulations, a finished game counted as what it is. Unknown where a network with a
+    /// say in it does not tell.
+    #[must_use]
+    pub fn root_draw(&self) -> DrawChance {
+        self.tree.root_draw()
     }
 
     /// Simulations by kind since the search was made.

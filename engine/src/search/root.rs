@@ -10,7 +10,10 @@ use super::{
     params::{RootNoise, SearchParams},
     tree::{ROOT, Tree},
 };
-use crate::game::{Action, ActionSet, Game};
+use crate::{
+    evaluation::DrawChance,
+    game::{Action, ActionSet, Game},
+};
 
 /// What the search of a move came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,8 @@ pub struct Decision {
     pub policy: Vec<Share>,
     /// Value of the root in [−1, 1], from the view of its mover.
     pub value: f32,
+    /// How likely a draw is.
+    pub draw: DrawChance,
 }
 
 /// What is said of one action.
@@ -76,6 +81,11 @@ impl RootRule for Puct {
         // A search of one simulation has visited nothing.
         let action = choose_action(&visits, temperature, rng).unwrap_or_else(|| tree.node(ROOT).legal.nth(0));
         let share = |(action, visits)| Share { action, visits, probability: visits as f32 / total as f32 };
-        Decision { action, policy: visits.into_iter().map(share).collect(), value: tree.root_value() as f32 }
+        Decision {
+            action,
+            policy: visits.into_iter().map(share).collect(),
+            value: tree.root_value() as f32,
+            draw: tree.root_draw(),
+        }
     }
 }

@@ -10,10 +10,14 @@ use std::collections::HashSet;
 
 use super::{
     arena::Arena,
+    draws::DrawSums,
     edges::{Block, Edge, Edges, NO_NODE},
     select::{best_score, first_max, places_of},
 };
-use crate::game::{Action, ActionSet, Draw, Game, Outcome, Player};
+use crate::{
+    evaluation::DrawChance,
+    game::{Action, ActionSet, Draw, Game, Outcome, Player},
+};
 
 /// The root is always the first node.
 pub(super) const ROOT: u32 = 0;
@@ -77,6 +81,7 @@ pub(super) struct Tree<G: Game> {
     pub(super) nodes: Arena<Node<G>>,
     priors: Arena<f32>,
     edges: Edges,
+    draws: DrawSums,
     /// Nodes with priors.
     expanded: usize,
     /// Simulations through the root, its own expansion included.
@@ -97,6 +102,7 @@ impl<G: Game> Tree<G> {
             nodes: Arena::default(),
             priors: Arena::default(),
             edges: Edges::default(),
+            draws: DrawSums::default(),
             expanded: 0,
             root_visits: 0,
             root_virtual_losses: 0,
@@ -111,6 +117,7 @@ impl<G: Game> Tree<G> {
         self.nodes.clear();
         self.priors.clear();
         self.edges.clear();
+        self.draws.clear();
         self.expanded = 0;
         self.root_visits = 0;
         self.root_virtual_losses = 0;
@@ -123,6 +130,7 @@ impl<G: Game> Tree<G> {
         self.nodes.refill(&[]);
         self.priors.refill(&[]);
         self.edges.restart();
+        self.draws.restart();
         self.clear();
     }
 
@@ -131,10 +139,12 @@ impl<G: Game> Tree<G> {
         self.nodes.shrink_to_fit();
         self.priors.shrink_to_fit();
         self.edges.shrink();
+        self.draws.shrink();
     }
 
     pub(super) fn size(&self) -> TreeSize {
-        let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>() + self.edges.bytes();
+        let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>();
+        let bytes = bytes + self.edges.bytes() + self.draws.bytes();
         TreeSize { nodes: self.nodes.len(), expanded: self.expanded, bytes }
     }
 
@@ -163,6 +173,7 @@ impl<G: Game> Tree<G> {
             status,
             ascending: true,
         });
+        self.draws.add_node();
         (self.nodes.len() - 1) as u32
     }
 
@@ -319,6 +330,30 @@ impl<G: Game> Tree<G> {
         }
     }
 
+    /// Keeps from now on how likely draws are: the root, which is all there is, was evaluated by a network that says so.
+    pub(super) fn keep_draws(&mut self) {
+        debug_assert_eq!(self.nodes.len(), 1);
+        self.draws.keep();
+    }
+
+    /// Adds to one simulation along `path`, which is backed up, how likely a draw is at its end.
+    pub(super) fn back_up_draw(&mut self, path: &[Step], probability: impl FnOnce() -> f64) {
+        if !self.draws.are_kept() {
+            return;
+        }
+        let probability = probability();
+        self.draws.add(ROOT, probability);
+        for step in path {
+            let child = self.edges.get(self.node(step.node).edges.at(step.slot)).child;
+            self.draws.add(child, probability);
+        }
+    }
+
+    /// Mean of how likely a draw is, over the simulations through the root.
+    pub(super) fn root_draw(&self) -> DrawChance {
+        self.draws.mean(ROOT, self.root_visits)
+    }
+
     /// Mean of the values backed up to the root, from its mover's view; 0 before the first.
     pub(super) fn root_value(&self) -> f64 {
         if self.root_visits == 0 {
@@ -391,6 +426,7 @@ impl<G: Game> Tree<G> {
         self.nodes.refill(&other.nodes);
         self.priors.refill(&other.priors);
         self.edges.refill(&other.edges);
+        self.draws.refill(&other.draws);
         self.expanded = other.expanded;
         self.root_visits = other.root_visits;
         self.root_virtual_losses = other.root_virtual_losses;
@@ -407,6 +443,7 @@ impl<G: Game> Tree<G> {
             self.priors.extend_from_slice(&from.priors[range]);
         }
         self.nodes.push(node);
+        self.draws.copy_node(&from.draws, index);
         (self.nodes.len() - 1) as u32
     }
 }

@@ -7,7 +7,7 @@ use super::{
     symmetric::Symmetric,
 };
 use crate::{
-    evaluation::{Evaluations, Leaf},
+    evaluation::{DrawChance, Evaluations, Leaf, Worth},
     game::{ActionSet, Draw, Game, Outcome},
     replay::{GameRecord, PlyRecord, Target},
     search::{
@@ -65,7 +65,7 @@ enum Ply {
     /// The raw agent's leaf was evaluated.
     Evaluated {
         /// Of the position, from the mover's view.
-        value: f32,
+        worth: Worth,
         /// Of its legal actions, network frame.
         priors: Vec<f32>,
     },
@@ -204,7 +204,7 @@ impl<G: Game> SelfPlayGame<G> {
             }
             Ply::Fresh | Ply::Searching | Ply::Evaluated { .. } => {
                 let evaluation = evaluations.get(0);
-                self.ply = Ply::Evaluated { value: evaluation.value, priors: evaluation.priors.to_vec() };
+                self.ply = Ply::Evaluated { worth: evaluation.worth(), priors: evaluation.priors.to_vec() };
             }
         }
         self.version = version;
@@ -286,18 +286,18 @@ impl<G: Game> SelfPlayGame<G> {
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
         let legal = self.game.legal_actions(&self.state);
-        let Ply::Evaluated { value, priors } = &mut self.ply else {
+        let Ply::Evaluated { worth, priors } = &mut self.ply else {
             leaves.push(Leaf::new(&self.game, &self.state, &legal));
             return None;
         };
-        let (value, mut priors) = (*value, std::mem::take(priors));
+        let (Worth { value, draw }, mut priors) = (*worth, std::mem::take(priors));
         self.game.turn_priors(self.game.side_to_move(&self.state), &legal, &mut priors);
         let share = |(action, probability)| Share { action, visits: 0, probability };
         let policy: Vec<_> = legal.iter().zip(priors).map(share).collect();
         let best =
             policy.iter().copied().reduce(|best, next| if next.probability > best.probability { next } else { best });
         let action = best.map_or_else(|| legal.nth(0), |best| best.action);
-        Some(self.record_ply(Decision { action, policy, value }))
+        Some(self.record_ply(Decision { action, policy, value, draw }))
     }
 
     fn random_ply(&self) -> PlyRecord<G> {
@@ -306,10 +306,10 @@ impl<G: Game> SelfPlayGame<G> {
         let mut rng = self.rng(Purpose::Choice);
         let action = choose_action(&evenly, 1.0, &mut rng).unwrap_or_else(|| legal.nth(0));
         let policy = vec![Share { action, visits: 0, probability: 1.0 }];
-        self.record_ply(Decision { action, policy, value: 0.0 })
+        self.record_ply(Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN })
     }
 
-    fn record_ply(&self, Decision { action, policy, value }: Decision) -> PlyRecord<G> {
+    fn record_ply(&self, Decision { action, policy, value, draw }: Decision) -> PlyRecord<G> {
         let player = self.game.side_to_move(&self.state);
         let target = |Share { action, visits, probability }| Target {
             action: self.game.turn_action(player, action),
@@ -322,6 +322,7 @@ impl<G: Game> SelfPlayGame<G> {
             action,
             targets: policy.into_iter().filter(|share| share.probability > 0.0).map(target).collect(),
             root_value: value,
+            root_draw: draw,
             model_version: self.version,
         }
     }

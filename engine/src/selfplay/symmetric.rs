@@ -41,7 +41,7 @@ impl<G: Game> Symmetric<G> {
         self.evaluations.clear();
         // The search checks that there are as many answers as leaves.
         for ((symmetry, legal), answer) in self.turned.iter().zip(answers.iter()) {
-            let priors = self.evaluations.push(answer.value, answer.priors.iter().copied());
+            let priors = self.evaluations.push(answer.worth(), answer.priors.iter().copied());
             if *symmetry != 0 {
                 game.transform_priors(*symmetry, legal, priors);
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    evaluation::{Evaluations, Evaluator, HashEvaluator, HashPriors},
+    evaluation::{DrawChance, Evaluations, Evaluator, HashEvaluator, HashPriors, Worth},
     game::{ActionSet, Game},
     games::{
         quoridor::{Quoridor, QuoridorEncoding},

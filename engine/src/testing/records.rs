@@ -90,6 +90,7 @@ fn check_journal<G: Game>(game: &G, plies: &[PlyRecord<G>]) -> Result<(), Broken
             && (one.player, one.action, one.model_version) == (other.player, other.action, other.model_version)
             && one.targets == other.targets
             && one.root_value == other.root_value
+            && one.root_draw == other.root_draw
     };
     let differs = (0..plies.len()).find(|&ply| restored.get(ply).is_none_or(|other| !same(&plies[ply], other)));
     hold(Law::Records, differs.is_none(), &played, || format!("ply {differs:?} comes otherwise from the journal"))

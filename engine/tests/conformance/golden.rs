@@ -65,6 +65,7 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
             action,
             targets: visits.iter().map(target).collect(),
             root_value: search.root_value(),
+            root_draw: search.root_draw(),
             model_version: 7,
         });
         limited.play(&mut state, action);

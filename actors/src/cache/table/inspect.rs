@@ -1,5 +1,7 @@
 //! A look inside the cache, for tests that drive it by hand.
 
+use selfplay_engine::evaluation::Worth;
+
 use super::*;
 use crate::cache::CacheActor;
 
@@ -11,7 +13,7 @@ impl<G: Game> CacheActor<G> {
 
     /// What it knows: model number, position, value, priors.
     pub(crate) fn for_each_known(&self, mut check: impl FnMut(u64, G::Position, f32, &[f32])) {
-        for ((generation, position), Known { value, priors }) in self.table.borrow().store.iter() {
+        for ((generation, position), Known { worth: Worth { value, .. }, priors }) in self.table.borrow().store.iter() {
             check(*generation, *position, *value, priors);
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     selfplay::{Purpose, ply_rng},
 };
 
+mod draws;
 mod examples;
 mod plain;
 

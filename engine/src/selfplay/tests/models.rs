@@ -125,3 +125,81 @@ fn a_resumed_game_remembers_the_model_of_its_last_ply() {
     let record = finish(&rules, SelfPlayGame::resume(rules, settings, 1, 3, plies, Some(10)), 2);
     assert_eq!((record.plies[2].model_version, record.model_version), (20, 10));
 }
+
+/// As [`evaluate`]; models of odd generations say how likely a draw is.
+fn evaluate_with_draws(generation: u64, leaves: &[crate::Leaf<TicTacToe>]) -> Evaluations {
+    let plain = evaluate(&TicTacToe, generation, leaves);
+    let mut evaluations = Evaluations::default();
+    for evaluation in plain.iter() {
+        let draw = if generation % 2 == 1 { DrawChance::new(0.25) } else { DrawChance::UNKNOWN };
+        evaluations.push(Worth { value: evaluation.value, draw }, evaluation.priors.iter().copied());
+    }
+    evaluations
+}
+
+/// A game in which the model changes at each of `changes`, given as plies, from generation 1 to 2 and so on: in the middle of the
+/// ply's search, or before it.
+fn play_with_draws(settings: PlaySettings, changes: &[usize], in_mid_search: bool) -> GameRecord<TicTacToe> {
+    let mut game = SelfPlayGame::new(TicTacToe, Arc::new(settings), 1, 3);
+    let (mut leaves, mut spare, mut asked) = (Vec::new(), SpareTree::default(), (0, 0));
+    loop {
+        leaves.clear();
+        match game.advance(&mut leaves, &mut spare) {
+            Progress::Finished(record) => return record,
+            Progress::Leaves => {
+                let ply = game.plies().len();
+                asked = (ply, if ply == asked.0 { asked.1 + 1 } else { 0 });
+                let begun = !in_mid_search || asked.1 > 2;
+                let passed = changes.iter().filter(|&&change| change < ply || change == ply && begun).count();
+                let generation = 1 + passed as u64;
+                game.apply(&evaluate_with_draws(generation, &leaves), generation, version(generation));
+            }
+        }
+    }
+}
+
+/// Of each ply whether it is known how likely a draw was.
+fn known(record: &GameRecord<TicTacToe>) -> Vec<bool> {
+    record.plies.iter().map(|ply| ply.root_draw.known().is_some()).collect()
+}
+
+#[test]
+fn plies_tell_how_likely_a_draw_is_where_all_their_evaluations_do() {
+    let settings = || PlaySettings { search: sequential(), ..settings() };
+    let all = play_with_draws(settings(), &[], false);
+    assert!(all.says_draws() && known(&all).iter().all(|&known| known));
+    assert!(all.plies.iter().all(|ply| ply.root_draw.known().is_some_and(|draw| (0.0..=1.0).contains(&draw))));
+    for tree_reuse in [false, true] {
+        let settings = || PlaySettings { tree_reuse, ..settings() };
+        // Plies 2 and 3 are those of a model without a word on draws.
+        let swapped = known(&play_with_draws(settings(), &[2, 4], false));
+        let expected: Vec<_> = (0..swapped.len()).map(|ply| ply != 2 && ply != 3).collect();
+        assert_eq!(swapped, expected);
+        // In the middle of plies 2 and 4 both have a say.
+        let swapped = known(&play_with_draws(settings(), &[2, 4], true));
+        let expected: Vec<_> = (0..swapped.len()).map(|ply| !(2..=4).contains(&ply)).collect();
+        assert_eq!(swapped, expected);
+    }
+    let none = finish(&TicTacToe, SelfPlayGame::new(TicTacToe, Arc::new(settings()), 1, 3), 1);
+    assert!(!none.says_draws());
+}
+
+#[test]
+fn draws_change_nothing_else_and_agents_without_search_say_what_they_know() {
+    let settings = |agents| PlaySettings { search: sequential(), agents, ..settings() };
+    let searching = settings([Agent::Search; 2]);
+    let with = play_with_draws(searching.clone(), &[], false);
+    let without = finish(&TicTacToe, SelfPlayGame::new(TicTacToe, Arc::new(searching), 1, 3), 1);
+    let silent = |record: &GameRecord<TicTacToe>| {
+        let mut plies = record.plies.clone();
+        plies.iter_mut().for_each(|ply| ply.root_draw = DrawChance::UNKNOWN);
+        text(&plies)
+    };
+    assert_eq!(silent(&with), silent(&without));
+
+    let others = play_with_draws(settings([Agent::Raw, Agent::Random]), &[], false);
+    for ply in &others.plies {
+        let expected = if ply.player == crate::Player::First { Some(0.25) } else { None };
+        assert_eq!(ply.root_draw.known(), expected);
+    }
+}
