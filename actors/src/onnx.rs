@@ -1,7 +1,7 @@
 //! Networks in ONNX files: finding ONNX Runtime, choosing a device, checking a model against the game, evaluating.
 //!
 //! Low to high: `device` (what was asked for, what it runs on), `choice` (which of two devices was faster), `runtime` (the shared library), `refusal` (what can be wrong
-//! with a model), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
+//! with a model), `ports` (which of its inputs and outputs are used), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
 //! `model` and `read` (the file), `graph` (a model as a graph, to be changed), `packed` (networks that expand packed
 //! positions), `batch` (networks with a batch size built in), `gpu` (providers and their options), `openvino` (the CPU through
 //! OpenVINO), `engines` (TensorRT's engines, kept), `session` (one loaded network on
@@ -26,6 +26,7 @@ mod model;
 mod network;
 mod openvino;
 mod packed;
+mod ports;
 mod precision;
 mod probe;
 mod probe_positions;
@@ -53,11 +54,12 @@ pub use self::{
     model::{Checksum, ModelFile},
     network::Network,
     packed::InputFormat,
+    ports::Head,
     precision::{Agreement, Precision, PrecisionOptions, PrecisionRequest},
     probe::probe_devices,
     read::FileLimits,
     refusal::ModelError,
-    report::{ModelReport, Step, StepOutcome, StepReport},
+    report::{ModelReport, PortReport, Step, StepOutcome, StepReport},
     runtime::{LibrarySearch, Runtime, RuntimeError},
     signature::GameDescription,
     throughput::{RawThroughput, raw_throughput},

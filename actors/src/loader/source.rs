@@ -14,7 +14,9 @@ use selfplay_engine::{
 use super::feed::Candidate;
 use crate::{
     error_text::with_sources,
-    onnx::{Device, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Placement, Runtime, Step, check_model},
+    onnx::{
+        Device, Head, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Placement, Runtime, Step, check_model,
+    },
 };
 
 /// A model that is checked and warm.
@@ -174,8 +176,16 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             tracing::info!(path = %model.path().display(), %agreement, "{what}");
         }
         let placement = Placement { devices: loaded.devices, precision: loaded.precision };
+        let outcome = match loaded.head {
+            Head::Scalar => String::new(),
+            head => format!(", outcome as {head}"),
+        };
+        let unused = match &loaded.unused[..] {
+            [] => String::new(),
+            unused => format!(", outputs not used: `{}`", unused.join("`, `")),
+        };
         let description = format!(
-            "{} ({} input of {} bytes a position, on {placement})",
+            "{} ({} input of {} bytes a position{outcome}{unused}, on {placement})",
             model.path().display(),
             self.game.encoding_name(loaded.encoding),
             loaded.position_bytes,

@@ -22,8 +22,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::{
     graph::{Attribute, Dimension, Graph, Model, Names, Node, Size, Tensor, ValueInfo},
     model::ModelFile,
+    ports::Ports,
     refusal::ModelError,
-    signature::{INPUT, POLICY, VALUE},
 };
 
 /// Larger sizes are not tried: nothing was exported with so large an example.
@@ -31,12 +31,12 @@ const LARGEST: i64 = 4096;
 
 /// Batch sizes that may be built into `model`, the most likely first: those that its ports declare, then those that its
 /// shapes begin with, then 1.
-pub(super) fn candidates(model: &ModelFile) -> Vec<usize> {
+pub(super) fn candidates(model: &ModelFile, used: &Ports) -> Vec<usize> {
     let Ok(model) = model.graph() else { return vec![1] };
     let Some(graph) = &model.graph else { return vec![1] };
-    let mut found: Vec<i64> = ports(graph).filter_map(declared_batch).collect();
+    let mut found: Vec<i64> = ports(graph, used).filter_map(declared_batch).collect();
     let constants = Constants::of(graph);
-    let carrying = carrying(graph);
+    let carrying = carrying(graph, used);
     let shapes = graph.nodes.iter().filter(|node| node.is("Reshape") && carrying.contains(node.input()));
     let leading = shapes.filter_map(|node| constants.of_input(node, 1)?.first().copied());
     found.extend(leading.collect::<BTreeSet<_>>());
@@ -51,10 +51,10 @@ pub(super) fn candidates(model: &ModelFile) -> Vec<usize> {
 ///
 /// # Errors
 /// With a sentence, when there is none that is understood, or the model cannot be changed.
-pub(super) fn opened(model: &ModelFile, batch: usize) -> Result<(ModelFile, usize), String> {
+pub(super) fn opened(model: &ModelFile, used: &Ports, batch: usize) -> Result<(ModelFile, usize), String> {
     let mut changed: Model = model.graph()?;
     let graph = changed.graph.as_mut().ok_or("it holds no graph")?;
-    let places = open(graph, batch as i64);
+    let places = open(graph, used, batch as i64);
     if places == 0 {
         return Err(format!("no place is known where {batch} stands for the batch"));
     }
@@ -62,10 +62,10 @@ pub(super) fn opened(model: &ModelFile, batch: usize) -> Result<(ModelFile, usiz
     Ok((changed, places))
 }
 
-fn open(graph: &mut Graph, batch: i64) -> usize {
+fn open(graph: &mut Graph, used: &Ports, batch: i64) -> usize {
     let mut names = Names::of(graph);
     let constants = Constants::of(graph);
-    let carrying = carrying(graph);
+    let carrying = carrying(graph, used);
     let mut places = 0;
     let mut new = Vec::new();
     for node in graph.nodes.iter_mut().filter(|node| carrying.contains(node.input())) {
@@ -79,8 +79,7 @@ fn open(graph: &mut Graph, batch: i64) -> usize {
         }
     }
     graph.initializers.extend(new);
-    let named = |port: &ValueInfo| matches!(port.name(), INPUT | POLICY | VALUE);
-    for port in graph.inputs.iter_mut().chain(&mut graph.outputs).filter(|port| named(port)) {
+    for port in graph.inputs.iter_mut().chain(&mut graph.outputs).filter(|port| used.contains(port.name())) {
         if declared_batch(port) == Some(batch)
             && let Some(first) = port.dims_mut().and_then(|dims| dims.first_mut())
         {
@@ -128,8 +127,8 @@ fn rewritten(node: &Node, constants: &Constants, batch: i64) -> Option<(usize, V
 }
 
 /// The values of `graph` that are computed from the network's input; all others are the same for every position.
-fn carrying(graph: &Graph) -> HashSet<String> {
-    let mut carrying = HashSet::from([INPUT.to_owned()]);
+fn carrying(graph: &Graph, used: &Ports) -> HashSet<String> {
+    let mut carrying = HashSet::from([used.input.clone()]);
     for node in &graph.nodes {
         let within = || node.attributes.iter().flat_map(Attribute::graphs).next().is_some();
         if node.inputs.iter().any(|input| carrying.contains(input)) || within() {
@@ -139,9 +138,8 @@ fn carrying(graph: &Graph) -> HashSet<String> {
     carrying
 }
 
-fn ports(graph: &Graph) -> impl Iterator<Item = &ValueInfo> {
-    let named = |port: &&ValueInfo| matches!(port.name(), INPUT | POLICY | VALUE);
-    graph.inputs.iter().chain(&graph.outputs).filter(named)
+fn ports<'a>(graph: &'a Graph, used: &Ports) -> impl Iterator<Item = &'a ValueInfo> {
+    graph.inputs.iter().chain(&graph.outputs).filter(|port| used.contains(port.name()))
 }
 
 fn declared_batch(port: &ValueInfo) -> Option<i64> {
@@ -193,7 +191,16 @@ fn short(tensor: &Tensor) -> Option<Vec<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::graph::Element;
+    use crate::onnx::{graph::Element, ports::Head};
+
+    const INPUT: &str = "x";
+    const POLICY: &str = "policy";
+    const VALUE: &str = "wdl";
+
+    fn used() -> Ports {
+        let [input, policy, value] = [INPUT, POLICY, VALUE].map(str::to_owned);
+        Ports { input, policy, value, head: Head::IN_ORDER }
+    }
 
     /// A network of `nodes`, whose shapes and the like are `constants`.
     fn graph(nodes: Vec<Node>, constants: &[(&str, &[i64])]) -> Graph {
@@ -213,7 +220,7 @@ mod tests {
         let inputs: Vec<&str> = std::iter::once(INPUT).chain(constants.iter().map(|(name, _)| *name)).collect();
         let node = Node::new(op, &inputs, &["out"]).with(Attribute::of_int("allowzero", 1));
         let mut graph = graph(vec![node], constants);
-        open(&mut graph, batch);
+        open(&mut graph, &used(), batch);
         let node = &graph.nodes[0];
         let changed = node.inputs[input] != inputs[input];
         assert_eq!(node.attribute("allowzero").is_none(), changed);
@@ -259,7 +266,7 @@ mod tests {
             Node::new("Add", &["flat", "row"], &[POLICY]),
         ];
         let mut graph = graph(nodes, &[("shape", &[1, 4])]);
-        assert_eq!(open(&mut graph, 1), 3, "one shape and two outputs");
+        assert_eq!(open(&mut graph, &used(), 1), 3, "one shape and two outputs");
         assert_eq!(graph.nodes[0].inputs[1], "shape");
         assert_eq!(graph.initializer("shape").unwrap().integers().unwrap(), [1, 4]);
         assert_eq!(graph.initializer(&graph.nodes[2].inputs[1]).unwrap().integers().unwrap(), [-1, 4]);
@@ -276,7 +283,7 @@ mod tests {
             Node::new("Reshape", &[INPUT, "cast"], &["y"]),
         ];
         let mut graph = graph(nodes, &[]);
-        open(&mut graph, 1);
+        open(&mut graph, &used(), 1);
         for node in &graph.nodes[2..] {
             assert_eq!(graph.initializer(&node.inputs[1]).unwrap().integers().unwrap(), [0, -1]);
         }

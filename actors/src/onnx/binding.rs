@@ -11,10 +11,7 @@ use ort::{
     value::{PrimitiveTensorElementType, Tensor},
 };
 
-use super::{
-    device::Device,
-    signature::{INPUT, POLICY, VALUE},
-};
+use super::{device::Device, ports::Ports};
 
 /// What is in a network's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,17 +133,17 @@ impl Tensors {
         Ok(Self { input, logits, values })
     }
 
-    fn bind(&mut self, binding: &mut IoBinding) -> ort::Result<()> {
-        self.bind_input(binding)?;
-        binding.bind_output(POLICY, &mut self.logits)?;
-        binding.bind_output(VALUE, &mut self.values)
+    fn bind(&mut self, binding: &mut IoBinding, ports: &Ports) -> ort::Result<()> {
+        self.bind_input(binding, ports)?;
+        binding.bind_output(ports.policy.as_str(), &mut self.logits)?;
+        binding.bind_output(ports.value.as_str(), &mut self.values)
     }
 
     /// Where session and input are on different devices, it is this that copies.
-    fn bind_input(&self, binding: &mut IoBinding) -> ort::Result<()> {
+    fn bind_input(&self, binding: &mut IoBinding, ports: &Ports) -> ort::Result<()> {
         match &self.input {
-            Input::Planes(tensor) => binding.bind_input(INPUT, tensor),
-            Input::Packed(tensor) => binding.bind_input(INPUT, tensor),
+            Input::Planes(tensor) => binding.bind_input(ports.input.as_str(), tensor),
+            Input::Packed(tensor) => binding.bind_input(ports.input.as_str(), tensor),
         }
     }
 
@@ -167,6 +164,7 @@ impl Tensors {
 /// The memory of one batch size, bound to its session.
 pub(super) struct Bound {
     batch: usize,
+    ports: Ports,
     // Dropped in this order: memory that a session gave before the binding, which keeps the session.
     near: Tensors,
     /// With captured launches: what the session works on, and the number of its capture.
@@ -189,8 +187,7 @@ impl Bound {
         session: &Session,
         memory: &Memory,
         (batch, number): (usize, usize),
-        row: &Row,
-        outputs: &OutputShapes,
+        (row, outputs, ports): (&Row, &OutputShapes, &Ports),
     ) -> ort::Result<Self> {
         let (to_device, from_device) =
             (memory.near(session, MemoryType::CPUInput), memory.near(session, MemoryType::CPUOutput));
@@ -199,15 +196,15 @@ impl Bound {
         let far = if memory.graphs {
             let allocator = memory.far(session)?;
             let mut far = Tensors::new(batch, row, outputs, &allocator, &allocator)?;
-            far.bind(&mut binding)?;
+            far.bind(&mut binding, ports)?;
             let mut options = RunOptions::new()?;
             options.set("gpu_graph_id", number.to_string())?;
             Some((far, options))
         } else {
-            near.bind(&mut binding)?;
+            near.bind(&mut binding, ports)?;
             None
         };
-        Ok(Self { batch, near, far, binding })
+        Ok(Self { batch, ports: ports.clone(), near, far, binding })
     }
 
     /// The batch size.
@@ -233,7 +230,7 @@ impl Bound {
     pub(super) fn run(&mut self, session: &mut Session) -> ort::Result<(&[f32], &[f32])> {
         match &mut self.far {
             None => {
-                self.near.bind_input(&mut self.binding)?;
+                self.near.bind_input(&mut self.binding, &self.ports)?;
                 session.run_binding(&self.binding)?;
             }
             Some((far, options)) => {

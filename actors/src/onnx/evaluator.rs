@@ -87,7 +87,7 @@ impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
     fn evaluate(&mut self, leaves: &[Leaf<G>], out: &mut Evaluations) -> Result<(), EvaluateError> {
         crate::faults::batch()?;
         out.clear();
-        let policy_len = self.network.policy_len();
+        let (policy_len, head) = (self.network.policy_len(), self.network.head());
         let mut effort = EvaluatorEffort::default();
         for part in leaves.chunks(self.network.max_batch()) {
             let begun = Instant::now();
@@ -96,8 +96,11 @@ impl<G: Game> Evaluator<G> for OnnxEvaluator<G> {
             effort.padding += self.network.padding(part.len());
             self.network.run(part.len(), |logits, values| {
                 let begun = Instant::now();
-                for (leaf, (logits, &value)) in part.iter().zip(logits.chunks_exact(policy_len).zip(values)) {
-                    out.push_logits(crate::faults::value(value), logits, &leaf.legal);
+                let rows = logits.chunks_exact(policy_len).zip(values.chunks_exact(head.len()));
+                for (leaf, (logits, numbers)) in part.iter().zip(rows) {
+                    let mut worth = head.worth(numbers);
+                    worth.value = crate::faults::value(worth.value);
+                    out.push_logits(worth, logits, &leaf.legal);
                 }
                 effort.decode += begun.elapsed();
             })?;

@@ -22,13 +22,14 @@ use super::{
     model::ModelFile,
     network::Network,
     packed::{InputFormat, with_packed_input},
+    ports::Head,
     precision::{Precision, PrecisionOptions, with_single_ports},
     read::FileLimits,
     refusal::ModelError,
-    report::{ModelReport, Step, StepOutcome, passed},
+    report::{ModelReport, PortReport, Step, StepOutcome, passed},
     runtime::Runtime,
     session::Site,
-    signature::{GameDescription, INPUT, Layout, Signature},
+    signature::{GameDescription, Layout, Signature},
     trial::{Differences, Trial},
 };
 
@@ -110,6 +111,10 @@ pub struct Loaded<G: Game> {
     pub precision: Precision,
     /// The layout of the input, chosen by the model's own input shape.
     pub encoding: G::Encoding,
+    /// What its numbers for the outcome mean.
+    pub head: Head,
+    /// Outputs that are not used.
+    pub unused: Vec<String>,
     /// Bytes of one position on its way to the network.
     pub position_bytes: usize,
     /// The only batch size the model takes; `None` when it takes any.
@@ -149,7 +154,7 @@ pub fn check_model<G: Game>(
     let placement = Loader::<G>::as_it_came(&options.devices);
     let loader = Loader { runtime, game, model: model.clone(), placement, options };
     let First { loader, mut evaluator, prepared } = loader.first_anywhere(report)?;
-    report.encoding = Some(game.encoding_name(prepared.layout.encoding).to_owned());
+    report.encoding = Some(prepared.layout.input_name(game));
     report.provider = Some(devices_name(&options.devices));
     let trial = report.step(Step::Finite, || loader.finite(&mut evaluator))?;
     report.step(Step::Steady, || loader.steady(&trial, &mut evaluator))?;
@@ -166,6 +171,8 @@ pub fn check_model<G: Game>(
         precision: *precision,
         evaluators,
         encoding: prepared.layout.encoding,
+        head: prepared.layout.ports.head,
+        unused: prepared.layout.unused.clone(),
         position_bytes: prepared.row.bytes(),
         fixed_batch: prepared.layout.fixed_batch,
         max_batch: trial.batch,
@@ -210,7 +217,7 @@ impl<G: Game> First<'_, G> {
     fn describe(&self) -> String {
         let layout = &self.prepared.layout;
         let batch = layout.fixed_batch.map_or_else(|| "any".to_owned(), |batch| batch.to_string());
-        let name = self.loader.game.encoding_name(layout.encoding);
+        let name = layout.input_name(self.loader.game);
         let packed = match self.prepared.row {
             Row::Planes(_) => String::new(),
             Row::Packed(bytes) => format!(", packed in {bytes} bytes"),
@@ -219,7 +226,11 @@ impl<G: Game> First<'_, G> {
             [] => String::new(),
             unused => format!(", outputs not used: `{}`", unused.join("`, `")),
         };
-        format!("{name} input{packed}, batch size {batch}{unused}")
+        let outcome = match layout.ports.head {
+            Head::Scalar => String::new(),
+            head => format!(", outcome as {head}"),
+        };
+        format!("{name} input{packed}, batch size {batch}{outcome}{unused}")
     }
 }
 
@@ -228,18 +239,22 @@ impl<'a, G: Game> Loader<'a, G> {
     /// fault is the model's, else the device's.
     fn first_anywhere(&self, report: &mut ModelReport) -> Result<First<'a, G>, LoadError> {
         let device = device_of_thread(&self.placement.devices, 0);
-        match report.step(Step::Structure, || self.first(device)) {
+        let mut ports = Vec::new();
+        let first = report.step(Step::Structure, || self.first(device, &mut ports));
+        report.ports = ports;
+        match first {
             Ok(first) => Ok(first),
             Err(error) if device == Device::Cpu => Err(error.into()),
             Err(error) => {
-                report.step(Step::Structure, || self.first(Device::Cpu))?;
+                report.step(Step::Structure, || self.first(Device::Cpu, &mut Vec::new()))?;
                 Err(DeviceError { device: device.to_string(), reason: error.into_reason() }.into())
             }
         }
     }
 
-    /// An evaluator that fits the game and has run a position alone and its largest batch.
-    fn first(&self, device: Device) -> Checked<First<'a, G>> {
+    /// An evaluator that fits the game and has run a position alone and its largest batch. Puts into `found` what inputs and outputs
+    /// there are.
+    fn first(&self, device: Device, found: &mut Vec<PortReport>) -> Checked<First<'a, G>> {
         // A model says everywhere what it takes. Where it is to be changed, or TensorRT would build an engine only to hear
         // that, it is asked on the CPU.
         let as_it_is = !self.options.input.is_packed_on(device) && !matches!(device, Device::TensorRt(_));
@@ -247,7 +262,10 @@ impl<'a, G: Game> Loader<'a, G> {
         let mut loader = self.clone();
         let mut session = loader.open_as_typed(asked)?;
         let mut signature = Signature::of(&session);
-        if signature.is_half() {
+        let ports = signature.ports(self.model.path());
+        *found = signature.report(ports.as_ref().ok());
+        let ports = ports?;
+        if signature.is_half(&ports) {
             let unsupported = |reason| ModelError::Unsupported { path: self.path(), reason };
             loader.model = with_single_ports(&loader.model).map_err(unsupported)?;
             session = loader.open(&loader.model, asked, &EnginePlan::default())?;
@@ -256,7 +274,7 @@ impl<'a, G: Game> Loader<'a, G> {
         let layout = signature.layout(self.model.path(), self.game, &self.options.description)?;
         let as_written = loader.running(as_it_is.then_some(session), layout.clone(), device);
         match as_written {
-            Ok(first) if !signature.declares_batch() => {
+            Ok(first) if !signature.declares_batch(&ports) => {
                 let outcome = passed(first.describe());
                 Ok((first, outcome))
             }
@@ -288,7 +306,7 @@ impl<'a, G: Game> Loader<'a, G> {
         let input = self.options.input;
         let packing = if input.is_packed_on(device) { self.game.packing(layout.encoding) } else { None };
         let packed = packing.map(|packing| {
-            let changed = with_packed_input(&self.model, &packing, &layout.input);
+            let changed = with_packed_input(&self.model, &layout.ports.input, &packing, &layout.input);
             changed.map(|model| (model, Row::Packed(packing.bytes)))
         });
         let (model, row) = match packed {
@@ -325,7 +343,7 @@ impl<'a, G: Game> Loader<'a, G> {
         EnginePlan {
             places,
             fp16: self.placement.precision == Precision::Fp16,
-            input: INPUT.to_owned(),
+            input: layout.ports.input.clone(),
             row: row.shape().to_vec(),
             batches,
         }
@@ -452,7 +470,8 @@ impl<'a, G: Game> Loader<'a, G> {
     ) -> Result<OnnxEvaluator<G>, EvaluateError> {
         let Prepared { layout, model, row, .. } = prepared;
         let (max_batch, buckets) = self.buckets(layout, device);
-        let mut network = Network::new(session, model, row.clone(), layout.policy, max_batch, buckets);
+        let mut network =
+            Network::new(session, model, row.clone(), (layout.ports.clone(), layout.policy), max_batch, buckets);
         if self.is_bound(device) {
             network.bind(&Memory { device, graphs: self.options.gpu.graphs })?;
         }

@@ -13,7 +13,7 @@ use super::{
     buckets::BatchBuckets,
     device::one_line,
     model::{ModelFile, WeightFile},
-    signature::{POLICY, VALUE},
+    ports::{Head, Ports},
 };
 
 /// One loaded network and the memory of its input. Positions are written into [`Network::rows_mut`] and read from there by
@@ -26,6 +26,7 @@ pub struct Network {
     /// ONNX Runtime may use this memory for as long as the session lives.
     _weights: Arc<[WeightFile]>,
     row: Row,
+    ports: Ports,
     policy_len: usize,
     max_batch: usize,
     buckets: BatchBuckets,
@@ -47,13 +48,13 @@ enum Numbers {
 }
 
 impl Network {
-    /// A network whose session, of `model`, takes rows as `row` says and gives `policy_len` logits for each. The largest
+    /// A network whose session, of `model`, takes rows as `row` says and gives `policy_len` logits for each, by the names of `ports`. The largest
     /// bucket, if there is one, replaces a smaller `max_batch` (0 counts as 1).
     pub(super) fn new(
         session: Session,
         model: &ModelFile,
         row: Row,
-        policy_len: usize,
+        (ports, policy_len): (Ports, usize),
         max_batch: usize,
         buckets: BatchBuckets,
     ) -> Self {
@@ -62,7 +63,7 @@ impl Network {
             Row::Planes(_) => Numbers::Planes(vec![0.0; max_batch * row.len()]),
             Row::Packed(_) => Numbers::Packed(vec![0; max_batch * row.len()]),
         });
-        Self { room, session, _weights: model.weights().clone(), row, policy_len, max_batch, buckets }
+        Self { room, session, _weights: model.weights().clone(), row, ports, policy_len, max_batch, buckets }
     }
 
     /// Binds memory for every bucket to the session, once and for all; where there is no bucket for the largest batch, it
@@ -75,7 +76,7 @@ impl Network {
         let outputs = self.output_shapes(memory)?;
         let numbered = self.buckets.sizes().iter().zip(1..);
         let bound = numbered.map(|(&batch, number)| {
-            Bound::new(&self.session, memory, (batch, number), &self.row, &outputs).map_err(backend)
+            Bound::new(&self.session, memory, (batch, number), (&self.row, &outputs, &self.ports)).map_err(backend)
         });
         self.room = Room::Bound(bound.collect::<Result<_, _>>()?);
         Ok(())
@@ -83,17 +84,17 @@ impl Network {
 
     /// Found by running the smallest bucket: a model may leave open what it gives.
     fn output_shapes(&mut self, memory: &Memory) -> Result<OutputShapes, EvaluateError> {
-        let (batch, policy_len) = (self.buckets.fit(1), self.policy_len);
+        let (batch, policy_len, ports) = (self.buckets.fit(1), self.policy_len, &self.ports);
         let mut options = RunOptions::new().map_err(backend)?;
         // Not to be captured where launches are, as its addresses do not stay.
         options.set("gpu_graph_id", "-1").map_err(backend)?;
         let options = memory.graphs.then_some(&options);
-        let outputs = self.run_plain(batch, options).map_err(backend)?;
-        let row = |name, len| {
+        let outputs = run_plain((&self.room, &self.row), &mut self.session, batch, options).map_err(backend)?;
+        let row = |name: &str, len| {
             let (shape, _) = output(&outputs, name, batch, len)?;
             Ok(shape.get(1..).unwrap_or_default().to_vec())
         };
-        Ok(OutputShapes { logits: row(POLICY, policy_len)?, value: row(VALUE, 1)? })
+        Ok(OutputShapes { logits: row(&ports.policy, policy_len)?, value: row(&ports.value, ports.head.len())? })
     }
 
     /// The largest batch of one run.
@@ -120,6 +121,17 @@ impl Network {
         self.policy_len
     }
 
+    /// What its numbers for the outcome mean.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.ports.head
+    }
+
+    /// The names of what is used of the model.
+    pub(super) const fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
     /// The input of the next run of `batch` positions: position `i` is at `i * row_len()`, C order. Keeps what was written
     /// before. Panics when `batch` is above [`Network::max_batch`].
     ///
@@ -140,38 +152,24 @@ impl Network {
     }
 
     /// Runs the network on the first `batch` rows of the input and hands `read` the logits (`batch` × [`Network::policy_len`],
-    /// network frame, softmax not taken) and the values (`batch`, view of the side to move) as the network gave them.
+    /// network frame, softmax not taken) and its numbers for the outcome (`batch` × 1 or 3 as [`Network::head`] says, view of the
+    /// side to move) as the network gave them.
     ///
     /// The batch is padded to its bucket with whatever rows follow. Panics when `batch` is above [`Network::max_batch`].
     ///
     /// # Errors
     /// When ONNX Runtime fails or gives outputs of another size.
     pub fn run<R>(&mut self, batch: usize, read: impl FnOnce(&[f32], &[f32]) -> R) -> Result<R, EvaluateError> {
-        let policy_len = self.policy_len;
+        let (policy_len, value_len) = (self.policy_len, self.ports.head.len());
         if let Room::Bound(bound) = &mut self.room {
             let (logits, values) = bound_for(bound, batch)?.run(&mut self.session).map_err(backend)?;
-            return Ok(read(&logits[..batch * policy_len], &values[..batch]));
+            return Ok(read(&logits[..batch * policy_len], &values[..batch * value_len]));
         }
         let run = self.buckets.fit(batch);
-        let outputs = self.run_plain(run, None).map_err(backend)?;
-        let (_, logits) = output(&outputs, POLICY, run, policy_len)?;
-        let (_, values) = output(&outputs, VALUE, run, 1)?;
-        Ok(read(&logits[..batch * policy_len], &values[..batch]))
-    }
-
-    fn run_plain<'a>(&'a mut self, batch: usize, options: Option<&'a RunOptions>) -> ort::Result<SessionOutputs<'a>> {
-        let (dims, len) = (self.row.dims(batch), batch * self.row.len());
-        let Room::Plain(numbers) = &self.room else {
-            return Err(ort::Error::new("the input is bound"));
-        };
-        let inputs = match numbers {
-            Numbers::Planes(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
-            Numbers::Packed(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
-        };
-        match options {
-            None => self.session.run(inputs),
-            Some(options) => self.session.run_with_options(inputs, options),
-        }
+        let outputs = run_plain((&self.room, &self.row), &mut self.session, run, None).map_err(backend)?;
+        let (_, logits) = output(&outputs, &self.ports.policy, run, policy_len)?;
+        let (_, values) = output(&outputs, &self.ports.value, run, value_len)?;
+        Ok(read(&logits[..batch * policy_len], &values[..batch * value_len]))
     }
 
     /// Runs every bucket once, a single position where there are none, so that the first real batch finds everything prepared.
@@ -181,6 +179,27 @@ impl Network {
     pub fn warm(&mut self) -> Result<(), EvaluateError> {
         let sizes = if self.buckets.sizes().is_empty() { vec![1] } else { self.buckets.sizes().to_vec() };
         sizes.into_iter().try_for_each(|size| self.run(size, |_, _| ()))
+    }
+}
+
+/// Runs `session` on the first `batch` rows of a room of ours.
+fn run_plain<'a>(
+    (room, row): (&'a Room, &Row),
+    session: &'a mut Session,
+    batch: usize,
+    options: Option<&'a RunOptions>,
+) -> ort::Result<SessionOutputs<'a>> {
+    let (dims, len) = (row.dims(batch), batch * row.len());
+    let Room::Plain(numbers) = room else {
+        return Err(ort::Error::new("the input is bound"));
+    };
+    let inputs = match numbers {
+        Numbers::Planes(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
+        Numbers::Packed(rows) => ort::inputs![TensorRef::from_array_view((&dims[..], &rows[..len]))?],
+    };
+    match options {
+        None => session.run(inputs),
+        Some(options) => session.run_with_options(inputs, options),
     }
 }
 

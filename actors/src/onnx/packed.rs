@@ -12,7 +12,6 @@ use super::{
     graph::{Attribute, Element, Graph, Model, Names, Node, Size, Tensor, ValueInfo},
     model::ModelFile,
     refusal::ModelError,
-    signature::INPUT,
 };
 
 /// How positions travel to the network.
@@ -37,29 +36,34 @@ impl InputFormat {
     }
 }
 
-/// `model` with packed bytes as its input, which its first nodes expand into what was its input: planes of shape `row`.
+/// `model` with packed bytes as its input `name`, which its first nodes expand into what was its input: planes of shape `row`.
 ///
 /// # Errors
 /// When it is no model that can be changed.
-pub(super) fn with_packed_input(model: &ModelFile, packing: &Packing, row: &[usize]) -> Result<ModelFile, ModelError> {
+pub(super) fn with_packed_input(
+    model: &ModelFile,
+    name: &str,
+    packing: &Packing,
+    row: &[usize],
+) -> Result<ModelFile, ModelError> {
     let cannot = |reason| ModelError::Unsupported { path: model.path().to_owned(), reason };
     let mut changed: Model = model.graph().map_err(cannot)?;
     let graph = changed.graph.as_mut().ok_or_else(|| cannot("it holds no graph".to_owned()))?;
-    expand_input(graph, packing, row).map_err(cannot)?;
+    expand_input(graph, name, packing, row).map_err(cannot)?;
     model.with_graph(&changed)
 }
 
-fn expand_input(graph: &mut Graph, packing: &Packing, row: &[usize]) -> Result<(), String> {
+fn expand_input(graph: &mut Graph, name: &str, packing: &Packing, row: &[usize]) -> Result<(), String> {
     let mut names = Names::of(graph);
     let planes = names.fresh("unpacked");
-    graph.rename_uses(INPUT, &planes);
-    let input = graph.input_mut(INPUT).ok_or_else(|| format!("it has no input `{INPUT}`"))?;
+    graph.rename_uses(name, &planes);
+    let input = graph.input_mut(name).ok_or_else(|| format!("it has no input `{name}`"))?;
     let batch = input.dims().and_then(|dims| dims.first()?.size.clone());
     let batch = batch.unwrap_or_else(|| Size::Name("batch".to_owned()));
-    *input = ValueInfo::of_tensor(INPUT, Element::U8, &[batch, Size::Value(packing.bytes as i64)]);
+    *input = ValueInfo::of_tensor(name, Element::U8, &[batch, Size::Value(packing.bytes as i64)]);
 
     let mut front = Front { names, nodes: Vec::new(), constants: Vec::new() };
-    let bytes = front.node("Cast", &[INPUT], &[Attribute::of_int("to", Element::F32.code().into())]);
+    let bytes = front.node("Cast", &[name], &[Attribute::of_int("to", Element::F32.code().into())]);
     let bits = front.bits(&bytes, packing.bytes);
     // All that a number of the planes can be: first the bits, then the bytes.
     let all = front.node("Concat", &[&bits, &bytes], &[Attribute::of_int("axis", 1)]);

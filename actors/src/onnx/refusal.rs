@@ -88,14 +88,14 @@ pub enum ModelError {
         reason: String,
     },
     /// Inputs or outputs are not the ones expected.
-    #[error(
-        "model {} has {found}; expected the input `input` and the outputs `policy_logits` and `value`", .path.display()
-    )]
+    #[error("model {} has {found}; expected {expected}", .path.display())]
     Names {
         /// The file.
         path: PathBuf,
         /// The model's inputs and outputs.
         found: String,
+        /// Names that are known.
+        expected: String,
     },
     /// An input or output holds something other than 32-bit floats.
     #[error("model {} has `{port}` of type {found}; expected f32", .path.display())]
@@ -125,7 +125,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// Name of the output.
-        port: &'static str,
+        port: String,
         /// Its shape.
         found: String,
         /// The caller's description of the game.

@@ -100,6 +100,22 @@ pub struct StepReport {
     pub seconds: f64,
 }
 
+/// An input or output of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PortReport {
+    /// `input` or `output`.
+    pub port: &'static str,
+    /// Its name.
+    pub name: String,
+    /// `[batch, 2, 3, 3]`.
+    pub shape: String,
+    /// What its numbers are, such as `f32`.
+    #[serde(rename = "type")]
+    pub element: String,
+    /// `positions`, `policy`, `value`, `win, draw, loss`, or `nothing`; `?` where it cannot be told.
+    pub used_as: String,
+}
+
 /// All steps of one model, and what is known of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ModelReport {
@@ -113,6 +129,8 @@ pub struct ModelReport {
     pub bytes: Option<u64>,
     /// The layout of its input, by the game's name for it.
     pub encoding: Option<String>,
+    /// Its inputs and outputs, once it is opened.
+    pub ports: Vec<PortReport>,
     /// What it ran on.
     pub provider: Option<String>,
     /// What it computes with there.

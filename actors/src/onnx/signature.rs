@@ -8,11 +8,11 @@ use ort::{
 };
 use selfplay_engine::game::Game;
 
-use super::refusal::ModelError;
-
-pub(super) const INPUT: &str = "input";
-pub(super) const POLICY: &str = "policy_logits";
-pub(super) const VALUE: &str = "value";
+use super::{
+    ports::{Head, POLICY_NAMES, Ports, VALUE_NAMES, find, find_win_draw_loss, names_text},
+    refusal::ModelError,
+    report::PortReport,
+};
 
 /// How the game of the settings is named in messages about models that do not fit it.
 #[derive(Clone, Debug)]
@@ -64,14 +64,25 @@ pub(super) struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout<E> {
     pub(super) encoding: E,
+    /// What is used of the model.
+    pub(super) ports: Ports,
     /// Shape of one position.
     pub(super) input: Vec<usize>,
+    /// Whether that is the encoding's own shape flattened.
+    pub(super) flat: bool,
     /// Length of one position's logits.
     pub(super) policy: usize,
     /// The only batch size the model takes; `None` when it takes any.
     pub(super) fixed_batch: Option<usize>,
     /// Outputs that the model has besides the two that are needed.
     pub(super) unused: Vec<String>,
+}
+
+impl<E: Copy> Layout<E> {
+    /// The game's name for its input, and in which form it comes.
+    pub(super) fn input_name<G: Game<Encoding = E>>(&self, game: &G) -> String {
+        format!("{}{}", if self.flat { "flat " } else { "" }, game.encoding_name(self.encoding))
+    }
 }
 
 impl Signature {
@@ -82,49 +93,73 @@ impl Signature {
         }
     }
 
-    /// The input's shape and the outputs' names and types, without a game.
+    /// What is used of the model, by names, and by the shape of its value; without a game.
     ///
     /// # Errors
-    /// When names or types are not as expected.
-    pub(super) fn input(&self, path: &Path) -> Result<&Port, ModelError> {
-        let names = |ports: &[Port]| ports.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
-        let find = |ports: &[Port], name: &str| ports.iter().any(|port| port.name == name);
-        let [input] = &self.inputs[..] else { return Err(self.wrong_names(path, names)) };
-        let outputs = find(&self.outputs, POLICY) && find(&self.outputs, VALUE);
-        if input.name != INPUT || !outputs {
-            return Err(self.wrong_names(path, names));
-        }
-        let expected = TensorElementType::Float32.to_string();
-        let used = self.outputs.iter().filter(|port| is_used(port));
-        match self.inputs.iter().chain(used).find(|port| port.kind != expected) {
-            Some(Port { name, kind, .. }) => {
-                Err(ModelError::ElementType { path: path.into(), port: name.clone(), found: kind.clone() })
+    /// When there is not one input, or an output is missing.
+    pub(super) fn ports(&self, path: &Path) -> Result<Ports, ModelError> {
+        let outputs = || self.outputs.iter().map(|port| port.name.as_str());
+        let policy = find(outputs(), &POLICY_NAMES);
+        let value = find(outputs(), &VALUE_NAMES).map(|name| (name, self.head(name)));
+        match (&self.inputs[..], policy, value.or_else(|| find_win_draw_loss(outputs()))) {
+            ([input], Some(policy), Some((value, head))) => {
+                Ok(Ports { input: input.name.clone(), policy: policy.to_owned(), value: value.to_owned(), head })
             }
-            None => Ok(input),
+            _ => {
+                let names =
+                    |ports: &[Port]| ports.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
+                let found = format!("inputs {} and outputs {}", names(&self.inputs), names(&self.outputs));
+                Err(ModelError::Names { path: path.into(), found, expected: names_text() })
+            }
         }
+    }
+
+    /// What the output `value` holds, by its shape.
+    fn head(&self, value: &str) -> Head {
+        match self.output(value).map_or(&[][..], |port| &port.dims) {
+            [_, Some(3)] => Head::IN_ORDER,
+            _ => Head::Scalar,
+        }
+    }
+
+    fn output(&self, name: &str) -> Option<&Port> {
+        self.outputs.iter().find(|port| port.name == name)
+    }
+
+    /// Inputs and outputs that are used.
+    fn used<'a>(&'a self, ports: &'a Ports) -> impl Iterator<Item = &'a Port> {
+        self.inputs.iter().chain(&self.outputs).filter(|port| ports.contains(&port.name))
     }
 
     /// Whether an input or output that is used is of half precision.
-    pub(super) fn is_half(&self) -> bool {
+    pub(super) fn is_half(&self, ports: &Ports) -> bool {
         let half = TensorElementType::Float16.to_string();
-        let used = self.outputs.iter().filter(|port| is_used(port));
-        self.inputs.iter().chain(used).any(|port| port.kind == half)
+        self.used(ports).any(|port| port.kind == half)
     }
 
     /// Whether the input or an output that is used says how many positions it holds.
-    pub(super) fn declares_batch(&self) -> bool {
-        let used = self.outputs.iter().filter(|port| is_used(port));
-        self.inputs.iter().chain(used).any(|port| matches!(port.dims.first(), Some(Some(_))))
+    pub(super) fn declares_batch(&self, ports: &Ports) -> bool {
+        self.used(ports).any(|port| matches!(port.dims.first(), Some(Some(_))))
     }
 
-    /// Outputs that are not used, such as those of further heads.
-    pub(super) fn unused(&self) -> Vec<String> {
-        self.outputs.iter().filter(|port| !is_used(port)).map(|port| port.name.clone()).collect()
-    }
-
-    fn wrong_names(&self, path: &Path, names: impl Fn(&[Port]) -> String) -> ModelError {
-        let found = format!("inputs {} and outputs {}", names(&self.inputs), names(&self.outputs));
-        ModelError::Names { path: path.into(), found }
+    /// Every input and output, and what it is used for as far as names tell.
+    pub(super) fn report(&self, ports: Option<&Ports>) -> Vec<PortReport> {
+        let used_as = |name: &str| match ports {
+            Some(Ports { input, .. }) if input == name => "positions".to_owned(),
+            Some(Ports { policy, .. }) if policy == name => "policy".to_owned(),
+            Some(Ports { value, head, .. }) if value == name => head.to_string(),
+            Some(_) => "nothing".to_owned(),
+            None => "?".to_owned(),
+        };
+        let report = |kind, port: &Port| PortReport {
+            port: kind,
+            name: port.name.clone(),
+            shape: shape_text(&port.dims),
+            element: port.kind.clone(),
+            used_as: used_as(&port.name),
+        };
+        let inputs = self.inputs.iter().map(|port| report("input", port));
+        inputs.chain(self.outputs.iter().map(|port| report("output", port))).collect()
     }
 
     /// Chooses the encoding by the model's own input shape and checks the outputs against the game.
@@ -137,74 +172,101 @@ impl Signature {
         game: &G,
         description: &GameDescription,
     ) -> Result<Layout<G::Encoding>, ModelError> {
-        let found = self.input(path)?;
-        let encodings: Vec<_> =
-            game.encodings().into_iter().map(|encoding| (encoding, game.input_shape(encoding))).collect();
-        let fitting = encodings.iter().find(|(_, shape)| fits(&found.dims, None, shape));
-        let Some((encoding, input)) = fitting else {
-            let expected = encodings.iter().map(|(encoding, shape)| {
-                format!("{} ({})", shape_text(&expected_dims(None, shape)), game.encoding_name(*encoding))
-            });
-            return Err(ModelError::InputShape {
-                path: path.into(),
-                found: shape_text(&found.dims) + &self.recognised(found, description),
-                settings: description.settings.clone(),
-                expected: expected.collect::<Vec<_>>().join(" or "),
-            });
-        };
+        let ports = self.ports(path)?;
+        let expected = TensorElementType::Float32.to_string();
+        if let Some(Port { name, kind, .. }) = self.used(&ports).find(|port| port.kind != expected) {
+            return Err(ModelError::ElementType { path: path.into(), port: name.clone(), found: kind.clone() });
+        }
+        let found = &self.inputs[0];
+        let (encoding, input, flat) = self.encoding(path, &ports.policy, (game, description))?;
         let (policy, batch) = (game.policy_size(), found.dims[0]);
-        self.check_output(path, POLICY, batch, &[&[policy]], description)
-            .map_err(|error| self.name_game(error, found, description))?;
-        self.check_output(path, VALUE, batch, &[&[1], &[]], description)?;
-        Ok(Layout { encoding: *encoding, input: input.clone(), policy, fixed_batch: batch, unused: self.unused() })
+        self.check_output(path, &ports.policy, batch, &[(&[policy], "")], description)
+            .map_err(|error| self.name_game(error, &ports, description))?;
+        let three = format!(" ({})", if ports.head == Head::Scalar { Head::IN_ORDER } else { ports.head });
+        let three = (&[3][..], three.as_str());
+        let rows = if VALUE_NAMES.iter().any(|name| name.eq_ignore_ascii_case(&ports.value)) {
+            &[(&[1][..], ""), (&[], ""), three][..]
+        } else {
+            &[three]
+        };
+        self.check_output(path, &ports.value, batch, rows, description)?;
+        let unused = self.outputs.iter().filter(|port| !ports.contains(&port.name)).map(|port| port.name.clone());
+        Ok(Layout { encoding, input, flat, policy, fixed_batch: batch, unused: unused.collect(), ports })
+    }
+
+    /// The first encoding of the game whose shape is that of the input, else the first that has as many numbers as a flat input;
+    /// the shape of one position, and whether it is flat.
+    fn encoding<G: Game>(
+        &self,
+        path: &Path,
+        policy: &str,
+        (game, description): (&G, &GameDescription),
+    ) -> Result<(G::Encoding, Vec<usize>, bool), ModelError> {
+        let found = &self.inputs[0];
+        let encodings = || game.encodings().into_iter().map(|encoding| (encoding, game.input_shape(encoding)));
+        let flat = |shape: &[usize]| vec![shape.iter().product()];
+        let fitting = encodings().find(|(_, shape)| fits(&found.dims, None, shape));
+        let fitting = fitting.map(|(encoding, shape)| (encoding, shape, false)).or_else(|| {
+            let flattened = encodings().find(|(_, shape)| fits(&found.dims, None, &flat(shape)));
+            flattened.map(|(encoding, shape)| (encoding, flat(&shape), true))
+        });
+        fitting.ok_or_else(|| {
+            let expected = encodings().map(|(encoding, shape)| {
+                let text = |shape: &[usize]| shape_text(&expected_dims(None, shape));
+                let flat = if shape.len() > 1 { format!(" or {}", text(&flat(&shape))) } else { String::new() };
+                format!("{}{flat} ({})", text(&shape), game.encoding_name(encoding))
+            });
+            ModelError::InputShape {
+                path: path.into(),
+                found: shape_text(&found.dims) + &self.recognised(found, policy, description),
+                settings: description.settings.clone(),
+                expected: expected.collect::<Vec<_>>().join(", or "),
+            }
+        })
     }
 
     /// What the model is of, to follow a shape; nothing where that cannot be told.
-    fn recognised(&self, input: &Port, description: &GameDescription) -> String {
+    fn recognised(&self, input: &Port, policy: &str, description: &GameDescription) -> String {
         let row: Option<Vec<usize>> = input.dims.iter().skip(1).copied().collect();
-        let policy = self.outputs.iter().find(|port| port.name == POLICY);
+        let policy = self.output(policy);
         let policy = policy.and_then(|port| port.dims.get(1).copied()).flatten();
         let known = row.and_then(|row| (description.recognise)(&row, policy));
         known.map_or_else(String::new, |known| format!(", which is {known}"))
     }
 
     /// Says which game a model is of whose input fits and whose policy does not.
-    fn name_game(&self, error: ModelError, input: &Port, description: &GameDescription) -> ModelError {
+    fn name_game(&self, error: ModelError, ports: &Ports, description: &GameDescription) -> ModelError {
         match error {
             ModelError::OutputShape { path, port, found, settings, expected } => {
-                let found = found + &self.recognised(input, description);
+                let found = found + &self.recognised(&self.inputs[0], &ports.policy, description);
                 ModelError::OutputShape { path, port, found, settings, expected }
             }
             other => other,
         }
     }
 
-    /// Outputs of unknown rank are left to the trial run.
+    /// `rows`: shapes allowed, each with what is said of it. Outputs of unknown rank are left to the trial run.
     fn check_output(
         &self,
         path: &Path,
-        port: &'static str,
+        port: &str,
         batch: Option<usize>,
-        rows: &[&[usize]],
+        rows: &[(&[usize], &str)],
         description: &GameDescription,
     ) -> Result<(), ModelError> {
-        let found = self.outputs.iter().find(|found| found.name == port).map_or(&[][..], |found| &found.dims);
-        if found.is_empty() || rows.iter().any(|row| fits(found, batch, row)) {
+        let found = self.output(port).map_or(&[][..], |found| &found.dims);
+        if found.is_empty() || rows.iter().any(|(row, _)| fits(found, batch, row)) {
             return Ok(());
         }
-        let expected: Vec<_> = rows.iter().map(|row| shape_text(&expected_dims(batch, row))).collect();
+        let expected: Vec<_> = rows.iter().map(|(row, what)| shape_text(&expected_dims(batch, row)) + what).collect();
         Err(ModelError::OutputShape {
             path: path.into(),
-            port,
+            port: port.to_owned(),
             found: shape_text(found),
             settings: description.settings.clone(),
             expected: expected.join(" or "),
         })
     }
-}
-
-fn is_used(output: &Port) -> bool {
-    matches!(output.name.as_str(), POLICY | VALUE)
 }
 
 /// Whether `dims`, of which some may be open, can be a batch of `row`s. An open `batch` fits every size.

@@ -1,14 +1,14 @@
 //! What a model answers on positions of the game, before it serves.
 
 use selfplay_engine::{
-    evaluation::{EvaluateError, Evaluations, Leaf},
+    evaluation::{EvaluateError, Evaluations, Leaf, Worth},
     game::Game,
 };
 
 use super::{
     evaluator::OnnxEvaluator,
+    ports::{Head, Ports},
     probe_positions::probe_positions,
-    signature::{POLICY, VALUE},
 };
 
 /// Most that rounding may change an answer by when the same batch is run again, as a share of it.
@@ -22,6 +22,7 @@ const SAME: f32 = 1e-6;
 pub(super) struct Trial<G: Game> {
     leaves: Vec<Leaf<G>>,
     policy_len: usize,
+    ports: Ports,
     /// Size of the largest batch.
     pub(super) batch: usize,
     /// In the largest batches that the network takes, filled up by repetition: of position `i % leaves` in row `i`.
@@ -32,16 +33,27 @@ pub(super) struct Trial<G: Game> {
 #[derive(Default)]
 pub(super) struct Answers {
     logits: Vec<f32>,
+    /// As they came: one or three of a row.
     values: Vec<f32>,
+    head: Head,
 }
 
 impl Answers {
-    /// Logits, of `policy_len` each, and value of every row.
-    pub(super) fn rows(&self, policy_len: usize) -> impl Iterator<Item = (&[f32], f32)> {
-        self.logits.chunks_exact(policy_len).zip(self.values.iter().copied())
+    /// Nothing yet of a network with this head.
+    pub(super) fn of(head: Head) -> Self {
+        Self { head, ..Self::default() }
     }
 
-    /// One more row, or several.
+    /// Logits, of `policy_len` each, and worth of every row.
+    pub(super) fn rows(&self, policy_len: usize) -> impl Iterator<Item = (&[f32], Worth)> {
+        self.logits.chunks_exact(policy_len).zip(self.worths())
+    }
+
+    fn worths(&self) -> impl Iterator<Item = Worth> {
+        self.values.chunks_exact(self.head.len()).map(|numbers| self.head.worth(numbers))
+    }
+
+    /// One more row, or several, `values` as the network gave them.
     pub(super) fn push(&mut self, logits: &[f32], values: &[f32]) {
         self.logits.extend_from_slice(logits);
         self.values.extend_from_slice(values);
@@ -51,7 +63,7 @@ impl Answers {
 /// Largest differences between two answers to one position, such as alone and in a large batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Differences {
-    /// Of values.
+    /// Of values, and of how likely draws are.
     pub(super) value: f32,
     /// Of priors of legal actions.
     pub(super) prior: f32,
@@ -68,7 +80,8 @@ impl<G: Game> Trial<G> {
         let rows = leaves.len().next_multiple_of(batch);
         let filled: Vec<_> = leaves.iter().cycle().take(rows).copied().collect();
         let together = answers(evaluator, &filled, batch)?;
-        Ok(Self { leaves, policy_len: game.policy_size(), batch, together })
+        let ports = evaluator.network_mut().ports().clone();
+        Ok(Self { leaves, policy_len: game.policy_size(), ports, batch, together })
     }
 
     /// Positions tried.
@@ -80,8 +93,8 @@ impl<G: Game> Trial<G> {
     pub(super) fn non_finite(&self) -> usize {
         let finite = |numbers: &[f32]| numbers.iter().all(|number| number.is_finite());
         let mut bad = vec![false; self.leaves.len()];
-        for (row, (logits, value)) in self.together.rows(self.policy_len).enumerate() {
-            bad[row % self.leaves.len()] |= !finite(logits) || !value.is_finite();
+        for (row, (logits, worth)) in self.together.rows(self.policy_len).enumerate() {
+            bad[row % self.leaves.len()] |= !finite(logits) || !worth.value.is_finite();
         }
         bad.into_iter().filter(|&bad| bad).count()
     }
@@ -91,16 +104,18 @@ impl<G: Game> Trial<G> {
         let near = |a: &f32, b: &f32| (a - b).abs() <= STEADY * a.abs().max(1.0);
         let mut changed = vec![false; self.leaves.len()];
         let (first, second) = (self.together.rows(self.policy_len), again.together.rows(self.policy_len));
-        for (row, ((logits, value), (logits_again, value_again))) in first.zip(second).enumerate() {
-            let same = logits.iter().zip(logits_again).all(|(a, b)| near(a, b)) && near(&value, &value_again);
-            changed[row % self.leaves.len()] |= !same;
+        for (row, ((logits, worth), (logits_again, worth_again))) in first.zip(second).enumerate() {
+            let same = logits.iter().zip(logits_again).all(|(a, b)| near(a, b));
+            let draws = [worth, worth_again].map(|worth| worth.draw.known().unwrap_or(0.0));
+            let same_worth = near(&worth.value, &worth_again.value) && near(&draws[0], &draws[1]);
+            changed[row % self.leaves.len()] |= !(same && same_worth);
         }
         changed.into_iter().filter(|&changed| changed).count()
     }
 
     /// The least and the largest value.
     pub(super) fn values(&self) -> (f32, f32) {
-        let values = self.together.values.iter().copied();
+        let values = self.together.worths().map(|worth| worth.value);
         values.fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), value| (least.min(value), most.max(value)))
     }
 
@@ -109,11 +124,12 @@ impl<G: Game> Trial<G> {
         let tried = self.leaves.len();
         let rows = || self.together.rows(self.policy_len).take(tried);
         let mut doubts = Vec::new();
-        let outside = rows().filter(|(_, value)| value.abs() > 1.0 + OFF_SCALE).count();
+        let Ports { policy, value, head, .. } = &self.ports;
+        let outside = rows().filter(|(_, worth)| worth.value.abs() > 1.0 + OFF_SCALE).count();
         if outside > 0 {
             let (least, most) = self.values();
             doubts.push(format!(
-                "`{VALUE}` of {outside} of {tried} positions is outside [-1, 1] (from {least:.1} to {most:.1}) and is cut off \
+                "`{value}` of {outside} of {tried} positions is outside [-1, 1] (from {least:.1} to {most:.1}) and is cut off \
                  there: export the expected result for the side to move, from -1 to 1, such as the output of a tanh"
             ));
         }
@@ -121,13 +137,21 @@ impl<G: Game> Trial<G> {
             |logits: &[f32]| logits.iter().all(|&p| p >= 0.0) && (logits.iter().sum::<f32>() - 1.0).abs() <= OFF_SCALE;
         if rows().all(|(logits, _)| distribution(logits)) {
             doubts.push(format!(
-                "`{POLICY}` is at least 0 and adds up to 1 in all {tried} positions, as probabilities do, and softmax is taken \
+                "`{policy}` is at least 0 and adds up to 1 in all {tried} positions, as probabilities do, and softmax is taken \
                  of it once more: export the logits, before softmax"
             ));
         }
-        let (first, value) = (&self.together.logits[..self.policy_len], self.together.values[0]);
+        let outcomes = || self.together.values.chunks_exact(head.len()).take(tried);
+        if *head != Head::Scalar && outcomes().all(distribution) {
+            doubts.push(format!(
+                "`{value}` is at least 0 and adds up to 1 in all {tried} positions, as probabilities do, and softmax is taken of it \
+                 once more: export the logits of {head}, before softmax"
+            ));
+        }
+        let (first, outcome) = (&self.together.logits[..self.policy_len], &self.together.values[..head.len()]);
         let near = |a: f32, b: f32| (a - b).abs() <= SAME * a.abs().max(1.0);
-        if rows().all(|(logits, v)| near(value, v) && first.iter().zip(logits).all(|(&a, &b)| near(a, b))) {
+        let alike = |one: &[f32], other: &[f32]| one.iter().zip(other).all(|(&a, &b)| near(a, b));
+        if rows().zip(outcomes()).all(|((logits, _), numbers)| alike(first, logits) && alike(outcome, numbers)) {
             doubts.push(format!(
                 "all {tried} positions get the same answer, as from a network whose weights are 0: check how the weights were \
                  saved and exported"
@@ -142,7 +166,8 @@ impl<G: Game> Trial<G> {
     /// When the network fails.
     pub(super) fn alone(&self, evaluator: &mut OnnxEvaluator<G>) -> Result<Self, EvaluateError> {
         let together = answers(evaluator, &self.leaves, 1)?;
-        Ok(Self { leaves: self.leaves.clone(), policy_len: self.policy_len, batch: 1, together })
+        let (leaves, ports) = (self.leaves.clone(), self.ports.clone());
+        Ok(Self { leaves, policy_len: self.policy_len, ports, batch: 1, together })
     }
 
     /// The largest differences from the first answer that `others` has for each position. NaN where one answer is.
@@ -152,6 +177,9 @@ impl<G: Game> Trial<G> {
         for (position, here) in self.rows() {
             let (other, here) = (others[position].get(0), here.get(0));
             most.value = larger(most.value, (other.value - here.value).abs());
+            if let (Some(other), Some(here)) = (other.draw.known(), here.draw.known()) {
+                most.value = larger(most.value, (other - here).abs());
+            }
             for (other, here) in other.priors.iter().zip(here.priors) {
                 most.prior = larger(most.prior, (other - here).abs());
             }
@@ -168,9 +196,9 @@ impl<G: Game> Trial<G> {
     }
 
     /// As games would use it.
-    fn evaluation(&self, (logits, value): (&[f32], f32), position: usize) -> Evaluations {
+    fn evaluation(&self, (logits, worth): (&[f32], Worth), position: usize) -> Evaluations {
         let mut evaluation = Evaluations::default();
-        evaluation.push_logits(value.clamp(-1.0, 1.0), logits, &self.leaves[position].legal);
+        evaluation.push_logits(worth, logits, &self.leaves[position].legal);
         evaluation
     }
 }
@@ -189,7 +217,7 @@ pub(super) fn answers<G: Game>(
     leaves: &[Leaf<G>],
     batch: usize,
 ) -> Result<Answers, EvaluateError> {
-    let mut answers = Answers::default();
+    let mut answers = Answers::of(evaluator.network_mut().head());
     for part in leaves.chunks(batch) {
         evaluator.encode(part)?;
         evaluator.network_mut().run(part.len(), |logits, values| answers.push(logits, values))?;

@@ -15,17 +15,17 @@ fn a_model_of_another_board_is_named_with_what_would_fit() {
     assert_eq!(
         refusal(&Shapes::board(9), "b5w3_resnet_2x32"),
         "model b5w3_resnet_2x32.onnx takes input [batch, 5, 13, 13], which is a 5x5 resnet; the settings say board 9: \
-         expected [batch, 5, 21, 21] (resnet) or [batch, 292] (mlp)"
+         expected [batch, 5, 21, 21] or [batch, 2205] (resnet), or [batch, 292] (mlp)"
     );
     assert_eq!(
         refusal(&BOARD_3, "b5w1_mlp"),
-        "model b5w1_mlp.onnx takes input [batch, 84]; the settings say board 3: expected [batch, 5, 9, 9] (resnet) or \
-         [batch, 28] (mlp)"
+        "model b5w1_mlp.onnx takes input [batch, 84]; the settings say board 3: expected [batch, 5, 9, 9] or \
+         [batch, 405] (resnet), or [batch, 28] (mlp)"
     );
     assert_eq!(
         refusal(&BOARD_3, "bad_rank_3"),
-        "model bad_rank_3.onnx takes input [batch, 45, 9]; the settings say board 3: expected [batch, 5, 9, 9] (resnet) \
-         or [batch, 28] (mlp)"
+        "model bad_rank_3.onnx takes input [batch, 45, 9]; the settings say board 3: expected [batch, 5, 9, 9] or \
+         [batch, 405] (resnet), or [batch, 28] (mlp)"
     );
 }
 
@@ -37,15 +37,19 @@ fn outputs_of_other_sizes_are_refused() {
     );
     assert_eq!(
         refusal(&BOARD_3, "bad_value_width"),
-        "model bad_value_width.onnx gives `value` [batch, 3]; the settings say board 3: expected [batch, 1] or [batch]"
+        "model bad_value_width.onnx gives `value` [batch, 2]; the settings say board 3: expected [batch, 1] or [batch] or \
+         [batch, 3] (win, draw, loss)"
     );
 }
 
 #[test]
 fn other_inputs_and_outputs_are_refused_by_name() {
-    let expected = "; expected the input `input` and the outputs `policy_logits` and `value`";
+    let expected = "; expected one input, an output for the policy (`policy_logits`, `policy`, `policy_output`, `output_policy`, \
+                    `policy_head`, `/output/policy`, `pi_logits`, `pi`, `p_logits`, `p`) and one for the value (`value`, \
+                    `value_output`, `output_value`, `value_head`, `/output/value`, `v`, or `wdl`, `ldw` and so on for win, draw and \
+                    loss)";
     for (name, found) in [
-        ("bad_output_name", "inputs `input` and outputs `policy`, `value`"),
+        ("bad_output_name", "inputs `input` and outputs `prediction`, `value`"),
         ("bad_no_value", "inputs `input` and outputs `policy_logits`"),
         ("bad_two_inputs", "inputs `input`, `extra` and outputs `policy_logits`, `value`, `ignored`"),
     ] {

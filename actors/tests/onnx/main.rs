@@ -6,6 +6,7 @@ mod checks;
 mod conformance;
 mod devices;
 mod exports;
+mod others;
 mod outputs;
 mod packed;
 mod precision;

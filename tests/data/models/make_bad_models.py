@@ -146,6 +146,54 @@ def main():
         ],
     )
 
+    # As other trainers write them: other names, logits of win, draw and loss for the value, planes in one row.
+    def names(nodes, _):
+        nodes[0].input[0] = "x"
+        rename("policy_logits", "Policy")(nodes, _)
+        rename("value", "v")(nodes, _)
+
+    nodes, weights = head()
+    names(nodes, weights)
+    outputs = [("v", F32, ["batch", 1]), ("Policy", F32, ["batch", POLICY])]
+    write("tiny_other_names", nodes, weights, [("x", F32, ["batch", *PLANES])], outputs)
+
+    def three(output="value", order=(0, 1, 2), offset=(0.0, 0.0, 0.0), more=()):
+        """Logits of win, draw and loss in this order, with something added to each."""
+
+        def edit(nodes, weights):
+            rows = np.random.default_rng(2).normal(size=(5, 3))
+            weights[1] = constant("wv", rows[:, order])
+            weights.append(constant("offset", offset))
+            rename("value", "rows")(nodes, weights)
+            last = "logits" if more else output
+            nodes.append(helper.make_node("Add", ["rows", "offset"], [last]))
+            nodes.extend(more)
+
+        return edit
+
+    def with_three(name, output="value", width=3, **of):
+        outputs = [("policy_logits", F32, ["batch", POLICY]), (output, F32, ["batch", width])]
+        standard(name, edit=three(output, **of), outputs=outputs)
+
+    with_three("tiny_win_draw_loss")
+    with_three("tiny_loss_draw_win", "ldw", order=(2, 1, 0))
+    softmax_of_three = helper.make_node("Softmax", ["logits"], ["value"], axis=1)
+    with_three("odd_win_draw_loss", more=[softmax_of_three])
+    with_three("bad_win_draw_loss_nan", offset=(0.0, np.nan, 0.0))
+    first_two = [helper.make_node("Gather", ["logits", "places"], ["wdl"], axis=1)]
+    nodes, weights = head()
+    three("wdl", more=first_two)(nodes, weights)
+    weights.append(constant("places", [0, 1], np.int64))
+    outputs = [("policy_logits", F32, ["batch", POLICY]), ("wdl", F32, ["batch", 2])]
+    write("bad_win_draw_loss_width", nodes, weights, [("input", F32, ["batch", *PLANES])], outputs)
+
+    nodes, weights = head()
+    nodes[0].input[0] = "planes"
+    nodes.insert(0, helper.make_node("Reshape", ["input", "shape"], ["planes"]))
+    weights.append(constant("shape", [-1, *PLANES], np.int64))
+    outputs = [("policy_logits", F32, ["batch", POLICY]), ("value", F32, ["batch", 1])]
+    write("tiny_flat", nodes, weights, [("input", F32, ["batch", int(np.prod(PLANES))])], outputs)
+
     # Doubtful: probabilities where logits belong, and weights that are all 0.
     def softmax(nodes, _):
         rename("policy_logits", "logits")(nodes, _)
@@ -172,16 +220,16 @@ def main():
     standard("bad_dropout", edit=drop)
     standard(
         "bad_output_name",
-        edit=rename("policy_logits", "policy"),
-        outputs=[("policy", F32, ["batch", POLICY]), ("value", F32, ["batch", 1])],
+        edit=rename("policy_logits", "prediction"),
+        outputs=[("prediction", F32, ["batch", POLICY]), ("value", F32, ["batch", 1])],
     )
     standard("bad_no_value", outputs=[("policy_logits", F32, ["batch", POLICY])])
     standard("bad_f64", kind=F64)
     standard("bad_policy_width", policy=57)
     standard(
         "bad_value_width",
-        edit=value_from(helper.make_node("Concat", ["value_in"] * 3, ["value"], axis=1)),
-        outputs=[("policy_logits", F32, ["batch", POLICY]), ("value", F32, ["batch", 3])],
+        edit=value_from(helper.make_node("Concat", ["value_in"] * 2, ["value"], axis=1)),
+        outputs=[("policy_logits", F32, ["batch", POLICY]), ("value", F32, ["batch", 2])],
     )
     standard(
         "bad_nan",

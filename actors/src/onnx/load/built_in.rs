@@ -30,10 +30,10 @@ impl<'a, G: Game> Loader<'a, G> {
         let mut first = match as_written {
             Ok(first) => first,
             Err(error) if layout.fixed_batch.is_some() => return Err(error),
-            Err(error) => candidates(&self.model).into_iter().find_map(of_one_size).ok_or(error)?,
+            Err(error) => candidates(&self.model, &layout.ports).into_iter().find_map(of_one_size).ok_or(error)?,
         };
         let built_in = first.prepared.layout.fixed_batch;
-        let batch = built_in.or_else(|| candidates(&self.model).first().copied()).unwrap_or(1);
+        let batch = built_in.or_else(|| candidates(&self.model, &layout.ports).first().copied()).unwrap_or(1);
         match (self.with_opened_batch(&mut first, batch, device), built_in) {
             (Ok((opened, places)), _) => {
                 let detail =
@@ -63,7 +63,7 @@ impl<'a, G: Game> Loader<'a, G> {
         batch: usize,
         device: Device,
     ) -> Result<(First<'a, G>, usize), String> {
-        let (model, places) = opened(&self.model, batch)?;
+        let (model, places) = opened(&self.model, &built.prepared.layout.ports, batch)?;
         let loader = Self { model, ..self.clone() };
         let layout = Layout { fixed_batch: None, ..built.prepared.layout.clone() };
         let mut first = loader.running(None, layout, device).map_err(|error| {

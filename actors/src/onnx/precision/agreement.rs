@@ -31,6 +31,12 @@ pub struct Agreement {
     pub value_error_mean: f64,
     /// The largest.
     pub value_error_max: f64,
+    /// Distance between the two probabilities of a draw, of networks that have one: mean of all positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw_error_mean: Option<f64>,
+    /// The largest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draw_error_max: Option<f64>,
 }
 
 impl fmt::Display for Agreement {
@@ -41,7 +47,11 @@ impl fmt::Display for Agreement {
             "{} against fp32 on {positions} positions: policy KL mean {policy_kl_mean:.1e}, max {policy_kl_max:.1e} \
              nats; value error mean {value_error_mean:.1e}, max {value_error_max:.1e}",
             self.name()
-        )
+        )?;
+        if let (Some(mean), Some(max)) = (self.draw_error_mean, self.draw_error_max) {
+            write!(f, "; draw error mean {mean:.1e}, max {max:.1e}")?;
+        }
+        Ok(())
     }
 }
 
@@ -52,10 +62,14 @@ pub(in crate::onnx) fn judge<G: Game>(
     policy_len: usize,
     [before, after]: [&Answers; 2],
 ) -> Agreement {
-    let (mut kl, mut error) = (Spread::default(), Spread::default());
+    let (mut kl, mut error, mut draws) = (Spread::default(), Spread::default(), Spread::default());
     for ((leaf, before), after) in leaves.iter().zip(before.rows(policy_len)).zip(after.rows(policy_len)) {
         kl.add(divergence(&log_policy(leaf, before.0), &log_policy(leaf, after.0)));
-        error.add(f64::from((before.1.clamp(-1.0, 1.0) - after.1.clamp(-1.0, 1.0)).abs()));
+        let values = [before.1, after.1].map(|worth| worth.value.clamp(-1.0, 1.0));
+        error.add(f64::from((values[0] - values[1]).abs()));
+        if let Some(draw) = before.1.draw.known() {
+            draws.add(f64::from((draw - after.1.draw.or_nan()).abs()));
+        }
     }
     Agreement {
         precision,
@@ -65,6 +79,8 @@ pub(in crate::onnx) fn judge<G: Game>(
         policy_kl_max: kl.max,
         value_error_mean: error.mean(),
         value_error_max: error.max,
+        draw_error_mean: (draws.count > 0).then(|| draws.mean()),
+        draw_error_max: (draws.count > 0).then_some(draws.max),
     }
 }
 
@@ -80,7 +96,8 @@ impl Agreement {
 
     /// Whether it is as good as `options` ask for. NaN is no agreement.
     pub(in crate::onnx) fn suffices(&self, options: &PrecisionOptions) -> bool {
-        self.policy_kl_max <= options.max_kl && self.value_error_max <= options.max_value_error
+        let near = |error: f64| error <= options.max_value_error;
+        self.policy_kl_max <= options.max_kl && near(self.value_error_max) && self.draw_error_max.is_none_or(near)
     }
 }
 

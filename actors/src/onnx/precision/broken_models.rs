@@ -113,7 +113,7 @@ fn edit(model: &mut Model, (what, place, how): Edit) -> Option<()> {
 fn change_in_every_way(bytes: Vec<u8>) -> Result<(), String> {
     let file = ModelFile::from_bytes("broken.onnx", bytes).map_err(|error| error.to_string())?;
     let packing = Packing { bytes: 1, sources: vec![Source::Bit(0), Source::Byte(0)] };
-    let packed = with_packed_input(&file, &packing, &[2, 1, 1]).map(drop).map_err(|error| error.to_string());
+    let packed = with_packed_input(&file, "input", &packing, &[2, 1, 1]).map(drop).map_err(|error| error.to_string());
     let half = file.graph().and_then(|mut graph| to_half(&mut graph));
     let int8 = file.graph().and_then(Quantiser::new).and_then(|quantiser| {
         let ranges = vec![Range::EMPTY.with(-1.0, 1.0); quantiser.calibration().watched.len()];

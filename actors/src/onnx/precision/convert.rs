@@ -11,7 +11,7 @@ use super::{
         refusal::ModelError,
         runtime::Runtime,
         session::open_on_cpu,
-        signature::{INPUT, Layout},
+        signature::Layout,
     },
     Precision,
     fp16::to_half,
@@ -83,7 +83,8 @@ impl<G: Game> Converter<'_, G> {
             }
         }
         // Of what goes in every number is known.
-        for (range, _) in ranges.iter_mut().zip(&calibration.watched).filter(|(_, watched)| watched.value == INPUT) {
+        let input = &self.layout.ports.input;
+        for (range, _) in ranges.iter_mut().zip(&calibration.watched).filter(|(_, watched)| watched.value == *input) {
             *range = Range::of(&rows);
         }
         Ok(ranges)

@@ -5,6 +5,9 @@ Needs numpy and onnx. The same numbers come out each time: weights are drawn fro
 One convolution of 3x3 with 8 channels and ReLU. The policy is a convolution of 1x1 with as many channels as there are actions a cell,
 cells first; Connect Four takes the sum of each column, and Othello gets the pass from the mean of the board. The value is the tanh of a
 weighted mean.
+
+In `../others/` it writes networks for Tic-tac-toe as other programs might: `win_draw_loss.onnx` with other names and logits of win, draw and
+loss, `flat.onnx` with its planes in one row, logits of loss, draw and win, and an output that is not used.
 """
 
 from pathlib import Path
@@ -25,7 +28,12 @@ GAMES = {
 }
 
 
-def network(name, planes, rows, columns, actions):
+def length(name, rows, columns, actions):
+    return {"connect_four": columns, "othello": rows * columns + 1}.get(name, rows * columns * actions)
+
+
+def network(name, planes, rows, columns, actions, names=("input", "policy_logits", "value"), flat=False):
+    board, logits, outcome = names
     random = np.random.default_rng(sum(name.encode()))
     weights, nodes = [], []
 
@@ -42,28 +50,32 @@ def network(name, planes, rows, columns, actions):
         return output
 
     first = weight("first", CHANNELS, planes, 3, 3, scale=0.5)
-    body = node("Relu", [node("Conv", ["input", first], "sums", pads=[1, 1, 1, 1])], "body")
+    seen = node("Reshape", [board, shape("shape", -1, planes, rows, columns)], "seen") if flat else board
+    body = node("Relu", [node("Conv", [seen, first], "sums", pads=[1, 1, 1, 1])], "body")
     mean = node("Flatten", [node("GlobalAveragePool", [body], "means")], "mean")
     by_cell = node("Conv", [body, weight("policy", actions, CHANNELS, 1, 1, scale=0.5)], "by_plane")
     by_cell = node("Transpose", [by_cell], "by_cell", perm=[0, 2, 3, 1])
     if name == "connect_four":
         by_cell = node("ReduceSum", [by_cell, shape("rows", 1)], "by_column", keepdims=0)
-    policy = "flat" if name == "othello" else "policy_logits"
+    policy = "flat" if name == "othello" else logits
     node("Flatten", [by_cell], policy)
     if name == "othello":
         node("Gemm", [mean, weight("pass", CHANNELS, 1, scale=0.5)], "pass_logit")
-        node("Concat", [policy, "pass_logit"], "policy_logits", axis=1)
-    node("Tanh", [node("Gemm", [mean, weight("worth", CHANNELS, 1, scale=0.5)], "score")], "value")
+        node("Concat", [policy, "pass_logit"], logits, axis=1)
+    if outcome == "value":
+        node("Tanh", [node("Gemm", [mean, weight("worth", CHANNELS, 1, scale=0.5)], "score")], outcome)
+    else:
+        node("Gemm", [mean, weight("worth", CHANNELS, 3, scale=2.0)], outcome)
+    outputs = [(logits, length(name, rows, columns, actions)), (outcome, 1 if outcome == "value" else 3)]
+    if flat:
+        outputs.append((node("Gemm", [mean, weight("length", CHANNELS, 1, scale=0.5)], "moves_left"), 1))
 
-    length = {"connect_four": columns, "othello": rows * columns + 1}.get(name, rows * columns * actions)
+    position = [planes * rows * columns] if flat else [planes, rows, columns]
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", planes, rows, columns])],
-        [
-            helper.make_tensor_value_info("policy_logits", TensorProto.FLOAT, ["batch", length]),
-            helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", 1]),
-        ],
+        [helper.make_tensor_value_info(board, TensorProto.FLOAT, ["batch", *position])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", size]) for output, size in outputs],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="make.py")
@@ -75,3 +87,7 @@ def network(name, planes, rows, columns, actions):
 if __name__ == "__main__":
     for name, shape in GAMES.items():
         onnx.save(network(name, *shape), Path(__file__).with_name(f"{name}.onnx"))
+    others = Path(__file__).parent.with_name("others")
+    others.mkdir(exist_ok=True)
+    onnx.save(network("tic_tac_toe", *GAMES["tic_tac_toe"], names=("board", "Policy", "wdl")), others / "win_draw_loss.onnx")
+    onnx.save(network("tic_tac_toe", *GAMES["tic_tac_toe"], names=("x", "pi", "ldw"), flat=True), others / "flat.onnx")
