@@ -1,6 +1,6 @@
 //! `selfplayd check-model`: everything a model is checked for before it may serve, without playing.
 
-use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, StepOutcome};
+use selfplay_actors::onnx::{self, Agreement, LoadError, ModelFile, ModelReport, PortReport, StepOutcome};
 
 use crate::{
     cli::CheckModelArgs,
@@ -40,6 +40,9 @@ pub(crate) fn table(report: &ModelReport) -> String {
     });
     let known = [("sha256", &report.sha256), ("input", &report.encoding), ("ran on", &ran_on)];
     lines.extend(known.into_iter().filter_map(|(name, value)| Some(format!("{name:<14} {}", value.as_ref()?))));
+    if !report.ports.is_empty() {
+        lines.extend([String::new(), ports_table(&report.ports)]);
+    }
     if let Some(agreement) = &report.precision {
         lines.extend([String::new(), agreement_table(agreement)]);
     }
@@ -64,15 +67,34 @@ pub(crate) fn table(report: &ModelReport) -> String {
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
+/// Inputs and outputs, and what they are used for.
+fn ports_table(ports: &[PortReport]) -> String {
+    let heading = ["port", "name", "shape", "type", "used as"];
+    let row = |port: &PortReport| {
+        let PortReport { port, name, shape, element, used_as } = port.clone();
+        [port.to_owned(), name, shape, element, used_as]
+    };
+    let rows: Vec<_> = std::iter::once(heading.map(str::to_owned)).chain(ports.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [14, width(1), width(2), width(3), 0];
+    let line = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join(" ")
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// How far a converted model is from the file.
 fn agreement_table(agreement: &Agreement) -> String {
     let Agreement { positions, .. } = agreement;
     let row = |name: &str, mean: f64, max: f64| format!("{name:<34} {mean:>10.2e} {max:>10.2e}");
-    [
+    let draws = agreement.draw_error_mean.zip(agreement.draw_error_max);
+    let mut lines = vec![
         format!("{:<34} {:>10} {:>10}", format!("{} against fp32", agreement.name()), "mean", "max"),
         row("policy KL, nats", agreement.policy_kl_mean, agreement.policy_kl_max),
         row("value error", agreement.value_error_mean, agreement.value_error_max),
-        format!("{:<34} {positions:>10}", "positions"),
-    ]
-    .join("\n")
+    ];
+    lines.extend(draws.map(|(mean, max)| row("draw error", mean, max)));
+    lines.push(format!("{:<34} {positions:>10}", "positions"));
+    lines.join("\n")
 }

@@ -29,13 +29,16 @@ def check(game, request):
         "visit_counts": ("<i4", (plies, actions)),
         "model_versions": ("<i8", (plies,)),
     }
+    if request["draws"]:
+        layout["root_draws"] = ("<f4", (plies,))
     assert set(game) == set(layout), f"arrays are {sorted(game)}"
     for name, (dtype, shape) in layout.items():
         array = game[name]
         assert array.dtype == np.dtype(dtype), f"{name} is {array.dtype}"
         assert array.shape == shape, f"{name} has shape {array.shape}, not {shape}"
         assert array.flags.c_contiguous, f"{name} is not in C order"
-        assert np.isfinite(array).all(), f"{name} is not finite"
+        finite = np.isfinite(array) | (np.isnan(array) if name == "root_draws" else False)
+        assert finite.all(), f"{name} is not finite"
 
     assert plies > 0, "no plies"
     masks, policies, visits = game["action_masks"], game["policies"], game["visit_counts"]
@@ -51,6 +54,12 @@ def check(game, request):
     assert (game["values"] == expected).all(), f"values {game['values']} of result {request['result']}"
 
     assert (np.abs(game["root_values"]) <= 1).all(), "a root value beyond a win"
+    if request["draws"]:
+        draws = game["root_draws"]
+        known = draws[~np.isnan(draws)]
+        assert known.size and (known >= 0).all() and (known <= 1).all(), f"draws {draws}"
+        # What is neither won nor lost is drawn; the value is what is to be expected of the rest.
+        assert (np.abs(game["root_values"]) <= 1 - draws + 1e-5)[~np.isnan(draws)].all(), "value and draw do not fit"
     assert (visits >= 0).all() and (visits[masks == 0] == 0).all(), "visits of illegal actions"
     searched = visits.sum(axis=1) > 0
     shares = visits[searched] / visits[searched].sum(axis=1, keepdims=True)

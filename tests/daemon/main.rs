@@ -33,6 +33,7 @@
 //! - [`streams`]: standard error and standard output that are gone
 //! - [`commands`]: `show`, `config` and `bench`
 //! - [`others`]: games other than Quoridor
+//! - [`draws`]: networks that say how likely a draw is
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
 
@@ -49,6 +50,7 @@ mod commands;
 mod config;
 mod continuous;
 mod daemon;
+mod draws;
 mod figures;
 mod games;
 mod handover;

@@ -58,7 +58,7 @@ impl Numpy {
         serde_json::from_str(&line).ok()
     }
 
-    /// Loads and checks the arrays of a game whose YAML file holds `metadata`.
+    /// Loads and checks the arrays of a game of Quoridor whose YAML file holds `metadata`.
     pub(crate) fn load(&mut self, npz: &Path, metadata: &GameMetadata, config: Config) -> Loaded {
         let n = config.board;
         let actions = n * n + 2 * (n - 1) * (n - 1);
@@ -66,10 +66,15 @@ impl Numpy {
             "mlp" => json!([actions + n * n + 2]),
             _ => json!([5, 2 * n + 3, 2 * n + 3]),
         };
-        let request = json!({
-            "npz": npz, "actions": actions, "input_shape": input_shape,
-            "game_length": metadata.game_length, "result": metadata.result,
-        });
+        self.load_as(npz, metadata, &json!({ "actions": actions, "input_shape": input_shape, "draws": false }))
+    }
+
+    /// Loads and checks the arrays of any game; `shapes`: `actions`, `input_shape` and whether there are `draws`.
+    pub(crate) fn load_as(&mut self, npz: &Path, metadata: &GameMetadata, shapes: &Value) -> Loaded {
+        let mut request = json!({ "npz": npz, "game_length": metadata.game_length, "result": metadata.result });
+        for (name, value) in shapes.as_object().unwrap() {
+            request[name] = value.clone();
+        }
         writeln!(self.requests, "{request}").unwrap();
         let answer = self.answer().expect("ingest.py lives on");
         assert_eq!(answer["error"], Value::Null, "{}", npz.display());

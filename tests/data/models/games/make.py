@@ -7,7 +7,8 @@ cells first; Connect Four takes the sum of each column, and Othello gets the pas
 weighted mean.
 
 In `../others/` it writes networks for Tic-tac-toe as other programs might: `win_draw_loss.onnx` with other names and logits of win, draw and
-loss, `flat.onnx` with its planes in one row, logits of loss, draw and win, and an output that is not used.
+loss, `flat.onnx` with its planes in one row, logits of loss, draw and win, and an output that is not used. `counts.onnx` gives chances that
+can be told by hand: with m stones of the mover and o of the opponent, win : draw : loss as 2^m : 1 : 2^o.
 """
 
 from pathlib import Path
@@ -84,6 +85,33 @@ def network(name, planes, rows, columns, actions, names=("input", "policy_logits
     return model
 
 
+def counts():
+    random = np.random.default_rng(4)
+    two = float(np.log(2.0))
+    weights = {
+        "axes": np.array([2, 3], dtype=np.int64),
+        "odds": np.array([[two, 0, 0], [0, 0, two]], dtype=np.float32),
+        "cells": random.standard_normal((18, 9)).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["input", "axes"], ["stones"], keepdims=0),
+        helper.make_node("MatMul", ["stones", "odds"], ["wdl"]),
+        helper.make_node("Flatten", ["input"], ["row"]),
+        helper.make_node("MatMul", ["row", "cells"], ["policy"]),
+    ]
+
+    def port(name, *dims):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *dims])
+
+    outputs = [port("policy", 9), port("wdl", 3)]
+    tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "counts", [port("input", 2, 3, 3)], outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="make.py")
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
 if __name__ == "__main__":
     for name, shape in GAMES.items():
         onnx.save(network(name, *shape), Path(__file__).with_name(f"{name}.onnx"))
@@ -91,3 +119,4 @@ if __name__ == "__main__":
     others.mkdir(exist_ok=True)
     onnx.save(network("tic_tac_toe", *GAMES["tic_tac_toe"], names=("board", "Policy", "wdl")), others / "win_draw_loss.onnx")
     onnx.save(network("tic_tac_toe", *GAMES["tic_tac_toe"], names=("x", "pi", "ldw"), flat=True), others / "flat.onnx")
+    onnx.save(counts(), others / "counts.onnx")
