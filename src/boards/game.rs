@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use selfplay_engine::{
     Action, ActionSet as _, Draw, Game, Outcome, Player,
+    evaluation::DrawChance,
     games::quoridor::Quoridor,
     replay::{GameMetadata, ReadGame, Target},
 };
@@ -111,6 +112,7 @@ fn plies_of(read: &ReadGame, game: &impl Game) -> anyhow::Result<Vec<Ply>> {
             action,
             model: read.model_versions.as_ref().map_or(read.metadata.model_version, |versions| versions[ply]),
             value: read.root_values.as_ref().map(|values| values[ply]),
+            draw: read.root_draws.as_ref().map_or(DrawChance::UNKNOWN, |draws| DrawChance::new(draws[ply])),
             top: top_moves(game, player, targets(read, ply)),
         });
         game.play(&mut state, action);

@@ -269,6 +269,7 @@ fn mark(text: &mut String, mark: &Mark, class: &str, opacity: f32) {
 mod tests {
     use selfplay_engine::{
         Outcome,
+        evaluation::DrawChance,
         games::{connect_four::ConnectFour, hex::Hex, othello::Othello, quoridor::Quoridor, tictactoe::TicTacToe},
         replay::{GameMetadata, Target},
     };
@@ -296,7 +297,14 @@ mod tests {
         while plies.len() < most && rules.outcome(&state).is_none() {
             let action = rules.legal_actions(&state).iter().next().unwrap();
             let top = Target { action, visits: 3, probability: 0.2 };
-            plies.push(Ply { player: rules.side_to_move(&state), action, model: 1, value: Some(0.1), top: [top; 5] });
+            plies.push(Ply {
+                player: rules.side_to_move(&state),
+                action,
+                model: 1,
+                value: Some(0.1),
+                draw: DrawChance::UNKNOWN,
+                top: [top; 5],
+            });
             rules.play(&mut state, action);
         }
         let metadata = GameMetadata::from_yaml("model_version: 1\ngame_length: 1\ncreator: '1'\n").unwrap();

@@ -3,6 +3,7 @@
 
 use selfplay_engine::{
     Action, Game, Outcome, Player,
+    evaluation::DrawChance,
     game::board::{Board, Mark, Pieces},
     replay::{PlyRecord, Target},
 };
@@ -13,7 +14,7 @@ use crate::{played::PlayedGame, words::as_text};
 /// How many of a ply's moves are kept, the most visited first.
 pub(crate) const TOP_MOVES: usize = 5;
 
-/// What is kept of one ply; 80 bytes, so that hundreds of games are no burden.
+/// What is kept of one ply; 88 bytes, so that hundreds of games are no burden.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ply {
     /// Who moved.
@@ -24,6 +25,8 @@ pub(crate) struct Ply {
     pub model: i64,
     /// Value of the position before it by the search, mover's view; `None` if the file does not have it.
     pub value: Option<f32>,
+    /// How likely a draw is from there, by the search.
+    pub draw: DrawChance,
     /// The moves with the largest shares of the policy, game frame; shares above 0 come first.
     pub top: [Target; TOP_MOVES],
 }
@@ -31,9 +34,9 @@ pub(crate) struct Ply {
 impl Ply {
     /// Of what self-play recorded.
     pub(crate) fn of<G: Game>(game: &G, ply: &PlyRecord<G>) -> Self {
-        let &PlyRecord { player, action, model_version, root_value, .. } = ply;
+        let &PlyRecord { player, action, model_version, root_value, root_draw, .. } = ply;
         let top = top_moves(game, player, ply.targets.iter().copied());
-        Self { player, action, model: model_version, value: Some(root_value), top }
+        Self { player, action, model: model_version, value: Some(root_value), draw: root_draw, top }
     }
 
     /// [`Self::value`] from the first player's view, so that it does not alternate from ply to ply.
@@ -230,6 +233,7 @@ mod tests {
                 action: action(&game, name),
                 model: 4,
                 value: Some(value),
+                draw: DrawChance::UNKNOWN,
                 top: top_moves(&game, player, [target].into_iter()),
             }
         };

@@ -70,6 +70,17 @@ fn values_and_draws_are_those_of_the_network() {
 }
 
 #[test]
+fn show_tells_how_likely_a_draw_was() {
+    let dir = TempDir::new().unwrap();
+    let raw = playing(dir.path(), "16").args("--num-games 1 --http-listen none --use-raw-onnx-agent");
+    raw.run().succeeded();
+    let shown =
+        Daemon::new().flag("show").option("--ply", "3").flag(dir.path().to_str().unwrap()).run().succeeded().out;
+    // One stone of the mover's and two of the opponent's: 2 : 1 : 4.
+    assert!(shown.contains("before ply 3, the mover's value -0.286, a draw 14%\n"), "{shown}");
+}
+
+#[test]
 fn a_search_averages_draws_and_other_networks_write_none() {
     let dir = TempDir::new().unwrap();
     playing(dir.path(), "40").args("--num-games 4 --http-listen none").run().succeeded();

@@ -44,7 +44,9 @@ fn position<G: Notation>(game: &ShownGame<G>, number: usize, out: &mut impl Writ
     let ply = game.plies.get(number);
     let value =
         ply.and_then(|ply| ply.value).map(|value| format!(", the mover's value {value:+.3}")).unwrap_or_default();
-    writeln!(out, "before ply {number}{value}")?;
+    let draw =
+        ply.and_then(|ply| ply.draw.known()).map(|draw| format!(", a draw {:.0}%", draw * 100.0)).unwrap_or_default();
+    writeln!(out, "before ply {number}{value}{draw}")?;
     write!(out, "{}", game.rules.draw(&game.state(number)))?;
     for top in ply.into_iter().flat_map(Ply::top) {
         let name = game.rules.action_name(top.action);
