@@ -221,7 +221,7 @@ pub enum ModelError {
         /// The file.
         path: PathBuf,
         /// How differently.
-        agreement: Agreement,
+        agreement: Box<Agreement>,
         /// The most allowed for the policy of a position.
         max_kl: f64,
         /// The most allowed for the value of a position.

@@ -131,9 +131,15 @@ fn models_answer_as_with_onnx_runtimes_own_kernels() {
         (3, 1, "external/model_1"),
         (3, 1, "tiny_three_heads"),
         (3, 1, "tiny_value_rank_1"),
+        (3, 1, "tiny_win_draw_loss"),
+        (3, 1, "tiny_loss_draw_win"),
+        (3, 1, "tiny_flat"),
+        (3, 1, "tiny_other_names"),
     ] {
         let (_, agreement) = served(&runtime, &quoridor(board, walls), &model(name), &options(Precision::Fp32));
         assert!(agreement.policy_kl_max < 1e-5 && agreement.value_error_max < 1e-4, "{name}: {agreement}");
+        assert!(agreement.draw_error_max.is_none_or(|error| error < 1e-4), "{name}: {agreement}");
+        assert_eq!(agreement.draw_error_max.is_some(), name.contains("draw"), "{name}");
         assert!(agreement.to_string().starts_with("fp32 through OpenVINO against fp32 on "), "{agreement}");
     }
 }

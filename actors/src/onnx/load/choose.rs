@@ -169,6 +169,7 @@ impl<'a, G: Game> Tried<'a, G> {
         let options = &came.options.precision;
         if !agreement.suffices(options) {
             let (max_kl, max_value_error) = (options.max_kl, options.max_value_error);
+            let agreement = Box::new(agreement);
             return Err(ModelError::Imprecise { path: path(), agreement, max_kl, max_value_error });
         }
         Ok(Some(Self { loader, prepared, evaluator, trial, agreement: Some(agreement) }))
