@@ -137,3 +137,61 @@ fn draws_outlive_a_kill() {
         assert!(draws.iter().all(|draw| (0.0..=1.0).contains(draw)), "game {index}: {draws}");
     }
 }
+
+#[test]
+fn models_with_and_without_draws_take_turns_in_one_game() {
+    let dir = TempDir::new().unwrap();
+    let (models, games) = (dir.path().join("models"), dir.path().join("games"));
+    fs::create_dir(&models).unwrap();
+    let publish = |version: i64| {
+        let hidden = models.join(".coming");
+        let network = if version % 2 == 0 { "others/counts.onnx" } else { "games/tic_tac_toe.onnx" };
+        fs::copy(model(network), &hidden).unwrap();
+        fs::rename(hidden, models.join(format!("model_{version}.onnx"))).unwrap();
+    };
+    publish(1);
+    let mut daemon = Daemon::new()
+        .option("--game", "tic_tac_toe")
+        .option("--model-source", &models)
+        .option("--output-dir", &games)
+        .env("SELFPLAYD__SEARCH__MCTS_N", "2000")
+        .args("--continuous --seed 3 --device cpu --games-per-process 8 --http-listen none --grace-seconds 600")
+        .start();
+    daemon.says("in service version=1 ");
+    let changed = |game: &ReadGame| game.metadata.first_model_version < game.metadata.last_model_version;
+    let mut version = 1;
+    wait::until("games that a new model found in play, of either kind", || {
+        version += 1;
+        publish(version);
+        daemon.says(&format!("in service version={version} "));
+        let read = games::archives(&games).into_iter().map(|npz| ReadGame::open(&npz).unwrap());
+        let changed: Vec<_> = read.filter(changed).collect();
+        let from = |kind| {
+            changed.iter().any(|game| game.metadata.first_model_version.map(|version| version % 2) == Some(kind))
+        };
+        (from(0) && from(1)).then_some(())
+    });
+    daemon.signal(Signal::TERM);
+    daemon.wait().succeeded();
+
+    let mut numpy = Numpy::start();
+    for npz in games::archives(&games) {
+        let game = ReadGame::open(&npz).unwrap();
+        let versions = game.model_versions.as_ref().unwrap();
+        let draws = game.root_draws.as_ref().map_or_else(
+            || vec![None; game.plies()],
+            |draws| draws.iter().map(|draw| (!draw.is_nan()).then_some(*draw)).collect(),
+        );
+        let shapes = json!({ "actions": 9, "input_shape": [2, 3, 3], "draws": game.root_draws.is_some() });
+        numpy.load_as(&npz, &strict_metadata(&npz.with_extension("yaml")), &shapes);
+        assert_eq!(game.root_draws.is_some(), draws.iter().any(Option::is_some), "{}", npz.display());
+        for (ply, draw) in draws.iter().enumerate() {
+            // In the ply that a new model found half searched the one before had a say as well.
+            let new = ply > 0 && versions[ply] != versions[ply - 1];
+            match versions[ply] % 2 {
+                1 => assert_eq!(*draw, None, "ply {ply} of {}", npz.display()),
+                _ => assert!(new || draw.is_some() || ply == 0, "ply {ply} of {}", npz.display()),
+            }
+        }
+    }
+}
