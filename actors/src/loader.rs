@@ -19,19 +19,19 @@
 //!   `unfinished::SAY_AFTER`.
 //! - What names the model may be *unreadable*, such as a `latest.yaml` with a typing error. That is said once per reason.
 //!
-//! The last finding is in [`Stats::findings`]. The model in service is in `Serving` until another takes its place, it is
-//! withdrawn, or, `released`, given up for a pause and brought back from memory.
+//! The last finding is in [`Stats::findings`]. Decisions are made by plain state, which the actor carries out: `candidates` says
+//! what is read, `service` what serves.
 
-mod consider;
+mod candidates;
 mod feed;
 mod latest;
-mod pause;
+mod loading;
 mod refusals;
+mod service;
 mod source;
 #[cfg(test)]
 mod tests;
 mod unfinished;
-mod withdrawal;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,20 +42,20 @@ use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
 #[doc(hidden)]
 pub use self::latest::read_any_latest_yaml;
-use self::refusals::Refusals;
 pub use self::source::{
     LoadFailure, LoadedModel, ModelSource, OnnxSource, Placed, SyntheticEvaluator, SyntheticSource,
 };
 use self::{
-    feed::{Feed, Seen, Sighting},
-    unfinished::{Overdue, Unfinished},
+    candidates::{Candidates, Next},
+    feed::{Feed, Seen},
+    service::{Service, Step, Withdrawn},
+    unfinished::Overdue,
 };
 use crate::{
     batcher::{ModelProven, ModelWithdrawn, SwapModel, UnloadModel},
-    control::Control,
+    control::{Control, PlayResumed},
     findings::{Found, LookOutcome},
     games::StartGames,
-    onnx::ModelFile,
     stats::Stats,
     ticket::Generation,
     writer::EncodingChosen,
@@ -63,12 +63,12 @@ use crate::{
 
 /// How often the log says that there is still no model.
 const REMINDER: Duration = Duration::from_secs(10);
-/// How long a model may be on its way to the inference threads before it is taken for lost and sent again.
-const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// How often a model that is the only one ever is looked at until it serves.
 const FIXED_POLL: Duration = Duration::from_secs(1);
-/// Times that the loader may panic over a file before it refuses it.
-const PANICS: u32 = 2;
+/// Time between the two looks that must agree when a look is asked for or a pause is over.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Looks that it takes to find a new model whose weights are in other files: at its own file, again, and at all.
+const MOST_LOOKS: u32 = 3;
 /// Niceness of the loader's thread: on a busy CPU it gets about a tenth of what an inference thread gets.
 const NICENESS: i32 = 10;
 
@@ -119,29 +119,13 @@ pub struct Fatal {
     pub reason: String,
 }
 
-/// Lets the calling thread run only where others leave time. To be called on the thread that a loader will live on; that
-/// play then suffers more from loading is all that comes of a failure.
+/// Lets the calling thread run only where others leave time. To be called on the thread that a loader will live on. If it
+/// fails, models are loaded at normal priority, which may slow down play.
 pub fn lower_priority() {
     // Without a process to name, Linux takes the calling thread.
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(%error, "models are loaded at normal priority");
     }
-}
-
-/// A model in memory, with the generation it serves or served as.
-#[derive(Clone)]
-struct Kept {
-    generation: Generation,
-    model: ModelFile,
-}
-
-/// The model that evaluates, or will as soon as the batcher hears of it.
-struct Serving {
-    kept: Kept,
-    /// Its probation is over.
-    proven: bool,
-    /// When it was sent to the batcher; `None` once it serves.
-    sent: Option<Instant>,
 }
 
 /// Finds, checks and serves models. Keeps the serving one and the last one proven before it.
@@ -154,22 +138,8 @@ pub struct ModelLoaderActor<G: Game> {
     control: Arc<Control>,
     stats: Arc<Stats>,
     feed: Option<Feed>,
-    /// Number of the last generation there was.
-    number: u64,
-    serving: Option<Serving>,
-    /// The serving model was taken from the threads for a pause.
-    released: bool,
-    /// When it was last tried to bring it back.
-    tried: Option<Instant>,
-    /// The last model before the serving one that passed its probation.
-    proven: Option<Kept>,
-    /// The file that the serving model was last seen in.
-    taken: Option<Sighting>,
-    /// The file that is being looked into, and how often that was begun.
-    begun: Option<(Sighting, u32)>,
-    refusals: Refusals,
-    /// The newest model, while it is not complete.
-    unfinished: Unfinished,
+    candidates: Candidates,
+    service: Service,
     /// What names the model could not be read at the last look.
     unreadable: bool,
     /// Waits for what is found.
@@ -200,15 +170,8 @@ impl<G: Game> ModelLoaderActor<G> {
             control,
             stats,
             feed,
-            number: 0,
-            serving: None,
-            released: false,
-            tried: None,
-            proven: None,
-            taken: None,
-            begun: None,
-            refusals: Refusals::default(),
-            unfinished: Unfinished::default(),
+            candidates: Candidates::default(),
+            service: Service::default(),
             unreadable: false,
             asked: None,
             encoding: None,
@@ -221,14 +184,15 @@ impl<G: Game> ModelLoaderActor<G> {
         let seen = self.glance();
         let rests = self.control.is_paused(); // The device is for others now.
         if !rests {
-            self.see_to_service();
+            let step = self.service.taken_up((self.addresses.in_service)(), Instant::now());
+            self.carry_out(step);
         }
         let found = match (self.origin.clone(), seen) {
             (ModelOrigin::Fixed { path, version }, _) => {
-                if self.number == 0 && !rests {
+                if self.service.never_served() && !rests {
                     self.load_fixed(Candidate { path: path.unwrap_or_default(), version, sha256: None });
                 }
-                self.serving.is_some().then(|| Found::of(LookOutcome::Unchanged, version))
+                self.service.model().is_some().then(|| Found::of(LookOutcome::Unchanged, version))
             }
             (ModelOrigin::Follow { followed, .. }, seen) => {
                 let found = seen.and_then(|seen| self.understand(seen, &followed, rests));
@@ -237,7 +201,8 @@ impl<G: Game> ModelLoaderActor<G> {
             }
         };
         if !rests {
-            self.bring_back();
+            let step = self.service.bring_back(Instant::now());
+            self.carry_out(step);
         }
         found
     }
@@ -250,27 +215,41 @@ impl<G: Game> ModelLoaderActor<G> {
 
     /// Finds out what it is that was seen, and takes it into service if it is a new model.
     fn understand(&mut self, seen: Seen, followed: &Followed, rests: bool) -> Option<Found> {
-        match seen {
-            Seen::Nothing => {
-                self.unfinished.over();
-                let reason = format!("there is no model {}", followed.describe());
-                Some(Found::because(LookOutcome::Nothing, None, reason))
+        match self.candidates.seen(seen, followed, rests, Instant::now()) {
+            Next::LookAgain => None,
+            Next::Found(found) => Some(found),
+            Next::Read(sighting) => Some(self.look_into(sighting)),
+        }
+    }
+
+    /// Looks until something is found, at most `left` times.
+    fn look_until_still(&mut self, ctx: &mut Context<Self>, left: u32) {
+        match self.look() {
+            None if left > 1 => {
+                ctx.run_later(LOOK_AGAIN, move |loader, ctx| loader.look_until_still(ctx, left - 1));
             }
-            Seen::Unreadable(reason) => Some(Found::because(LookOutcome::Unreadable, None, reason)),
-            Seen::Still(sighting) => Some(self.consider(sighting, rests)),
-            Seen::Changing(Some(candidate)) => {
-                self.unfinished.changes(&candidate);
-                None
+            found => {
+                let found = found.or_else(|| self.candidates.unfinished.found());
+                let changing = || "what is there is changing at the moment".to_owned();
+                tracing::info!("looked for a model: {}", found.as_ref().map_or_else(changing, Found::to_string));
+                found.iter().for_each(|found| self.answer(found));
+                self.asked = None;
             }
-            Seen::Changing(None) => None,
+        }
+    }
+
+    /// Tells who asked for the present look what it finds.
+    fn answer(&self, found: &Found) {
+        if let Some(asked) = &self.asked {
+            asked.send(found.clone()).ok(); // Who asked may have gone.
         }
     }
 
     /// Says what is worth a word, each once: what cannot be read, what is not complete after a while; and, now and then, that
     /// there is no model yet.
     fn say(&mut self, found: Option<&Found>, followed: &Followed) {
-        let goes_on = || match &self.serving {
-            Some(Serving { kept, .. }) => format!("play goes on with model {}", kept.generation.version),
+        let goes_on = || match self.service.model() {
+            Some(model) => format!("play goes on with model {}", model.generation.version),
             None => "play waits".to_owned(),
         };
         if let Some(found) = found {
@@ -284,111 +263,48 @@ impl<G: Game> ModelLoaderActor<G> {
                 tracing::info!(now = %found, "models can be found again");
             }
         }
-        if let Some(Overdue { version, reason }) = self.unfinished.overdue() {
+        if let Some(Overdue { version, reason }) = self.candidates.unfinished.overdue(Instant::now()) {
             let goes_on = goes_on();
             tracing::warn!(version, reason, "the model is not complete yet: {goes_on}, and it is taken once it is");
         }
-        if self.serving.is_none() && !self.control.is_paused() {
+        if self.service.model().is_none()
+            && !self.control.is_paused()
+            && self.reminded.is_none_or(|last| last.elapsed() >= REMINDER)
+        {
+            self.reminded = Some(Instant::now());
             let found = found.filter(|found| found.outcome != LookOutcome::Nothing);
             let found = found.map(|found| format!(": {found}")).unwrap_or_default();
-            self.remind(&format!("waiting for a model {}{found}", followed.describe()));
+            tracing::info!("waiting for a model {}{found}", followed.describe());
         }
     }
 
-    /// Sends the model again whose message was lost, as in a panic of the batcher.
-    fn see_to_service(&mut self) {
-        let Some(serving) = self.serving.as_mut().filter(|_| !self.released) else { return };
-        if (self.addresses.in_service)() >= serving.kept.generation.number {
-            serving.sent = None;
-        } else if serving.sent.is_some_and(|sent| sent.elapsed() >= ON_ITS_WAY) {
-            let (Kept { generation, model }, proven) = (serving.kept.clone(), serving.proven);
-            tracing::warn!(version = generation.version, "a model was lost on its way into service: it is sent again");
-            if let Err(failure) = self.loading(|loader| loader.bring(model, generation.version, proven)) {
-                tracing::error!(version = generation.version, reason = failure.reason(), "model lost");
-                self.serving = None;
-                self.taken = None;
+    /// A model broke down in play: it is not taken again, and if it serves, the one before it is.
+    fn withdraw(&mut self, generation: Generation, reason: &str) {
+        match self.service.withdrawn(generation, self.control.is_paused()) {
+            None => {}
+            Some(Withdrawn::Fallback(content)) => self.candidates.refusals.remember_for_good(content, reason),
+            Some(Withdrawn::InService(content, next)) => {
+                let Generation { number, version } = generation;
+                self.stats.rejections.note(version, true, reason);
+                self.stats.models_withdrawn.add(1);
+                tracing::error!(version, generation = number, reason, "model withdrawn");
+                self.candidates.withdrawn(content, reason);
+                self.carry_out(next);
             }
         }
     }
 
-    fn load_fixed(&mut self, candidate: Candidate) {
-        let version = candidate.version;
-        let brought =
-            self.loading(|loader| loader.read(&candidate).and_then(|model| loader.bring(model, version, false)));
-        if let Err(failure) = brought {
-            self.addresses.root.do_send(Fatal { reason: failure.reason().to_owned() });
+    fn carry_out(&mut self, step: Option<Step>) {
+        const NONE: &str = "the model was withdrawn, and there is none that proved itself before it";
+        match (step, &self.origin) {
+            (None, _) => {}
+            (Some(Step::Load(model, why)), _) => self.load_again(model, why),
+            (Some(Step::ReadAgain), _) => self.candidates.lost(),
+            (Some(Step::GoWithout), ModelOrigin::Fixed { .. }) => {
+                self.addresses.root.do_send(Fatal { reason: NONE.to_owned() });
+            }
+            (Some(Step::GoWithout), ModelOrigin::Follow { .. }) => tracing::error!("{NONE}: play waits for another"),
         }
-    }
-
-    /// Says why there is no model yet, now and then.
-    fn remind(&mut self, reason: &str) {
-        if self.reminded.is_none_or(|last| last.elapsed() >= REMINDER) {
-            self.reminded = Some(Instant::now());
-            tracing::info!("{reason}");
-        }
-    }
-
-    /// Does something that counts as loading.
-    fn loading<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let begun = Instant::now();
-        self.stats.loading.set(1);
-        let done = work(self);
-        self.stats.loading.set(0);
-        self.stats.loading_ns.add(begun.elapsed().as_nanos() as u64);
-        done
-    }
-
-    fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
-        let begun = Instant::now();
-        let model = self.source.read(candidate);
-        self.stats.reload_read_ns.add_time(begun.elapsed());
-        model
-    }
-
-    /// Checks a model and puts it into service.
-    fn bring(&mut self, model: ModelFile, version: i64, proven: bool) -> Result<(), LoadFailure> {
-        let begun = Instant::now();
-        let loaded = self.source.load(&model);
-        let warming = self.source.warming();
-        self.stats.reload_check_ns.add_time(begun.elapsed().saturating_sub(warming));
-        self.stats.reload_warm_ns.add_time(warming);
-        let loaded = loaded?;
-        if self.encoding.is_some_and(|encoding| encoding != loaded.encoding) {
-            let path = model.path().display();
-            return Err(LoadFailure::Refused(format!("use {path}: its input layout differs from the model before it")));
-        }
-        let (evaluators, threads) = (loaded.evaluators.len(), self.threads);
-        if evaluators != threads {
-            let reason = format!("share {evaluators} evaluators among {threads} inference threads");
-            return Err(LoadFailure::Refused(reason));
-        }
-        self.number += 1;
-        self.released = false;
-        self.tried = None;
-        let generation = Generation { number: self.number, version };
-        tracing::info!(
-            version,
-            generation = generation.number,
-            from = loaded.description,
-            content = %model.content(),
-            seconds = begun.elapsed().as_secs_f64(),
-            "model in service"
-        );
-        if self.encoding.is_none() {
-            self.encoding = Some(loaded.encoding);
-            self.addresses.writer.do_send(EncodingChosen(loaded.encoding));
-        }
-        self.addresses.batcher.do_send(SwapModel { generation, evaluators: loaded.evaluators });
-        self.addresses.games.do_send(StartGames);
-        let content = model.content();
-        let kept = Kept { generation, model };
-        let before = self.serving.replace(Serving { kept, proven, sent: Some(Instant::now()) });
-        if let Some(Serving { kept, proven: true, .. }) = before
-            && kept.model.content() != content
-        {
-            self.proven = Some(kept); // The same model once more is no better.
-        }
-        Ok(())
     }
 }
 
@@ -419,8 +335,7 @@ impl<G: Game> Handler<LookForModel> for ModelLoaderActor<G> {
         crate::faults::hit(crate::faults::Point::Loader);
         self.look();
         let fixed = matches!(self.origin, ModelOrigin::Fixed { .. });
-        let on_its_way = self.serving.as_ref().is_some_and(|serving| serving.sent.is_some());
-        if fixed && (on_its_way || self.released && !self.control.is_paused()) {
+        if fixed && self.service.is_unsettled(self.control.is_paused()) {
             ctx.notify_later(LookForModel, FIXED_POLL);
         }
     }
@@ -438,8 +353,47 @@ impl<G: Game> Handler<ModelProven> for ModelLoaderActor<G> {
     type Result = ();
 
     fn handle(&mut self, ModelProven { generation }: ModelProven, _: &mut Self::Context) {
-        if let Some(serving) = self.serving.as_mut().filter(|serving| serving.kept.generation == generation) {
-            serving.proven = true;
+        self.service.proven(generation);
+    }
+}
+
+impl<G: Game> Handler<LookNow> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, LookNow { tell }: LookNow, ctx: &mut Self::Context) {
+        self.asked = tell;
+        self.candidates.try_again(Instant::now());
+        self.service.hurry();
+        self.look_until_still(ctx, MOST_LOOKS);
+    }
+}
+
+impl<G: Game> Handler<ReleaseModel> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ReleaseModel { pause }: ReleaseModel, _: &mut Self::Context) {
+        if self.control.lasts(pause) {
+            self.service.released();
+            self.addresses.unload.do_send(UnloadModel { pause });
+        }
+    }
+}
+
+impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, ctx: &mut Self::Context) {
+        self.service.hurry();
+        match self.origin {
+            ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
+            ModelOrigin::Follow { .. } => {
+                // What came a moment ago is to be taken as well, rather than the old model and then this one.
+                self.glance();
+                ctx.run_later(LOOK_AGAIN, |loader, ctx| {
+                    loader.glance();
+                    ctx.run_later(LOOK_AGAIN, |loader, _| drop(loader.look()));
+                });
+            }
         }
     }
 }

@@ -38,9 +38,9 @@ struct PassedOver {
 
 impl Refusals {
     /// Why this file was refused, if it was and has not changed since.
-    pub(super) fn skip(&self, sighting: &Sighting) -> Option<&str> {
+    pub(super) fn skip(&self, sighting: &Sighting, now: Instant) -> Option<&str> {
         let last = self.last.as_ref().filter(|last| last.sighting == *sighting)?;
-        last.until.is_none_or(|until| Instant::now() < until).then_some(&last.reason)
+        last.until.is_none_or(|until| now < until).then_some(&last.reason)
     }
 
     /// Why a model of these contents was refused, if it was.
@@ -54,8 +54,8 @@ impl Refusals {
     }
 
     /// Passes over this file for a while: it may not be its fault.
-    pub(super) fn pass_over_for_now(&mut self, sighting: Sighting, reason: &str) {
-        let until = Some(Instant::now() + RETRY);
+    pub(super) fn pass_over_for_now(&mut self, sighting: Sighting, reason: &str, now: Instant) {
+        let until = Some(now + RETRY);
         self.last = Some(PassedOver { sighting, reason: reason.to_owned(), until });
     }
 
@@ -90,7 +90,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{loader::Candidate, testing::play};
+    use crate::loader::Candidate;
 
     fn sighting(version: i64) -> Sighting {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
@@ -112,18 +112,16 @@ mod tests {
 
     #[test]
     fn a_file_is_passed_over_until_it_changes_or_for_a_while() {
-        play(async {
-            let mut refusals = Refusals::default();
-            assert_eq!(refusals.skip(&sighting(1)), None);
-            refusals.pass_over(sighting(1), "bad");
-            tokio::time::sleep(100 * RETRY).await;
-            assert_eq!(refusals.skip(&sighting(1)), Some("bad"));
-            assert_eq!(refusals.skip(&sighting(2)), None);
-            refusals.pass_over_for_now(sighting(1), "no room");
-            assert_eq!(refusals.skip(&sighting(1)), Some("no room"));
-            tokio::time::sleep(RETRY).await;
-            assert_eq!(refusals.skip(&sighting(1)), None);
-        });
+        let mut refusals = Refusals::default();
+        let now = Instant::now();
+        let skip = |refusals: &Refusals, version, now| refusals.skip(&sighting(version), now).map(str::to_owned);
+        assert_eq!(skip(&refusals, 1, now), None);
+        refusals.pass_over(sighting(1), "bad");
+        assert_eq!(skip(&refusals, 1, now + 100 * RETRY).as_deref(), Some("bad"));
+        assert_eq!(skip(&refusals, 2, now), None);
+        refusals.pass_over_for_now(sighting(1), "no room", now);
+        assert_eq!(skip(&refusals, 1, now).as_deref(), Some("no room"));
+        assert_eq!(skip(&refusals, 1, now + RETRY), None);
     }
 
     #[test]
@@ -135,7 +133,7 @@ mod tests {
         refusals.remember(withdrawn, "bad");
         refusals.remember_for_good(withdrawn, "NaN in play");
         refusals.forget();
-        assert_eq!((refusals.skip(&sighting(1)), refusals.hold(refused)), (None, None));
+        assert_eq!((refusals.skip(&sighting(1), Instant::now()), refusals.hold(refused)), (None, None));
         assert_eq!(refusals.hold(withdrawn), Some("NaN in play"));
     }
 }

@@ -16,9 +16,9 @@ use std::{
 use actix::Addr;
 use tempfile::TempDir;
 
-use super::*;
+use super::{service::ON_ITS_WAY, *};
 use crate::{
-    onnx::Checksum,
+    onnx::{Checksum, ModelFile},
     supervision,
     testing::{Inbox, Model, Numbers, play},
 };

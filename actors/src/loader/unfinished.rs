@@ -51,22 +51,20 @@ pub(super) struct Overdue {
 
 impl Unfinished {
     /// The files of `candidate` are not as they were a moment ago.
-    pub(super) fn changes(&mut self, candidate: &Candidate) {
-        self.model(candidate, "its files are still changing").tried = None;
+    pub(super) fn changes(&mut self, candidate: &Candidate, now: Instant) {
+        self.model(candidate, "its files are still changing", now).tried = None;
     }
 
     /// A file of this model is missing or cannot be read. It is waited for as long as it takes.
-    pub(super) fn lacks(&mut self, sighting: &Sighting, reason: &str) {
-        let now = Instant::now();
-        let model = self.model(&sighting.candidate, reason);
+    pub(super) fn lacks(&mut self, sighting: &Sighting, reason: &str, now: Instant) {
+        let model = self.model(&sighting.candidate, reason, now);
         model.tried = Some(Tried { sighting: sighting.clone(), since: now, again: now + RETRY });
     }
 
     /// What was read is no model: it may be the part of one. Whether it is waited for: not when it has been like this for too
     /// long.
-    pub(super) fn may_grow(&mut self, sighting: &Sighting, reason: &str) -> bool {
-        let now = Instant::now();
-        let model = self.model(&sighting.candidate, reason);
+    pub(super) fn may_grow(&mut self, sighting: &Sighting, reason: &str, now: Instant) -> bool {
+        let model = self.model(&sighting.candidate, reason, now);
         let before = model.tried.take().filter(|tried| tried.sighting == *sighting);
         let since = before.map_or(now, |tried| tried.since);
         model.tried = Some(Tried { sighting: sighting.clone(), since, again: since + PATIENCE });
@@ -74,10 +72,10 @@ impl Unfinished {
     }
 
     /// Why this model need not be read again yet.
-    pub(super) fn rests(&self, sighting: &Sighting) -> Option<&str> {
+    pub(super) fn rests(&self, sighting: &Sighting, now: Instant) -> Option<&str> {
         let model = self.0.as_ref()?;
         let tried = model.tried.as_ref().filter(|tried| tried.sighting == *sighting)?;
-        (Instant::now() < tried.again).then_some(&model.reason)
+        (now < tried.again).then_some(&model.reason)
     }
 
     /// What is known of the model.
@@ -87,9 +85,9 @@ impl Unfinished {
     }
 
     /// Reads the files again at the next look, whether they changed or not.
-    pub(super) fn read_again(&mut self) {
+    pub(super) fn read_again(&mut self, now: Instant) {
         if let Some(tried) = self.0.as_mut().and_then(|model| model.tried.as_mut()) {
-            tried.again = Instant::now();
+            tried.again = now;
         }
     }
 
@@ -99,10 +97,10 @@ impl Unfinished {
     }
 
     /// What is to be said by now and was not said before. Asked once a look.
-    pub(super) fn overdue(&mut self) -> Option<Overdue> {
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         let model = self.0.as_mut().filter(|model| !model.said)?;
         model.looks += 1;
-        if model.begun.elapsed() < SAY_AFTER || model.looks < SAY_AFTER_LOOKS {
+        if now.duration_since(model.begun) < SAY_AFTER || model.looks < SAY_AFTER_LOOKS {
             return None;
         }
         model.said = true;
@@ -110,12 +108,12 @@ impl Unfinished {
     }
 
     /// This model, which has a new reason not to be complete.
-    fn model(&mut self, Candidate { version, path, .. }: &Candidate, reason: &str) -> &mut Model {
+    fn model(&mut self, Candidate { version, path, .. }: &Candidate, reason: &str, now: Instant) -> &mut Model {
         let same = self.0.take().filter(|model| model.version == *version && model.path == *path);
         let new = || Model {
             version: *version,
             path: path.clone(),
-            begun: Instant::now(),
+            begun: now,
             reason: String::new(),
             looks: 0,
             said: false,
@@ -130,7 +128,6 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::play;
 
     fn sighting(version: i64) -> Sighting {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
@@ -144,58 +141,52 @@ mod tests {
 
     #[test]
     fn it_is_said_once_and_again_of_the_next_model() {
-        play(async {
-            let mut unfinished = Unfinished::default();
-            for version in [1, 2] {
-                unfinished.changes(&sighting(version).candidate);
-                tokio::time::sleep(SAY_AFTER / 2).await;
-                for _ in 2..SAY_AFTER_LOOKS {
-                    assert_eq!(unfinished.overdue(), None, "it may only be on its way");
-                }
-                unfinished.lacks(&sighting(version), "no weights");
-                tokio::time::sleep(SAY_AFTER / 2).await;
-                assert_eq!(unfinished.overdue(), None, "it was looked at too seldom");
-                assert_eq!(unfinished.overdue(), Some(Overdue { version, reason: "no weights".to_owned() }));
-                unfinished.changes(&sighting(version).candidate);
-                tokio::time::sleep(10 * SAY_AFTER).await;
-                assert_eq!(unfinished.overdue(), None);
+        let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
+        for version in [1, 2] {
+            unfinished.changes(&sighting(version).candidate, now);
+            now += SAY_AFTER / 2;
+            for _ in 2..SAY_AFTER_LOOKS {
+                assert_eq!(unfinished.overdue(now), None, "it may only be on its way");
             }
-            unfinished.changes(&sighting(3).candidate);
-            unfinished.over();
-            tokio::time::sleep(10 * SAY_AFTER).await;
-            assert_eq!(unfinished.overdue(), None);
-        });
+            unfinished.lacks(&sighting(version), "no weights", now);
+            now += SAY_AFTER / 2;
+            assert_eq!(unfinished.overdue(now), None, "it was looked at too seldom");
+            assert_eq!(unfinished.overdue(now), Some(Overdue { version, reason: "no weights".to_owned() }));
+            unfinished.changes(&sighting(version).candidate, now);
+            now += 10 * SAY_AFTER;
+            assert_eq!(unfinished.overdue(now), None);
+        }
+        unfinished.changes(&sighting(3).candidate, now);
+        unfinished.over();
+        now += 10 * SAY_AFTER;
+        assert_eq!(unfinished.overdue(now), None);
     }
 
     #[test]
     fn what_is_missing_is_read_again_now_and_then_and_when_it_changes() {
-        play(async {
-            let mut unfinished = Unfinished::default();
-            assert_eq!(unfinished.rests(&sighting(1)), None);
-            unfinished.lacks(&sighting(1), "no weights");
-            assert_eq!(unfinished.rests(&sighting(1)), Some("no weights"));
-            assert_eq!((unfinished.rests(&grown(1)), unfinished.rests(&sighting(2))), (None, None));
-            tokio::time::sleep(RETRY).await;
-            assert_eq!(unfinished.rests(&sighting(1)), None);
-            unfinished.lacks(&sighting(1), "no weights");
-            unfinished.read_again();
-            assert_eq!(unfinished.rests(&sighting(1)), None);
-        });
+        let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
+        assert_eq!(unfinished.rests(&sighting(1), now), None);
+        unfinished.lacks(&sighting(1), "no weights", now);
+        assert_eq!(unfinished.rests(&sighting(1), now), Some("no weights"));
+        assert_eq!((unfinished.rests(&grown(1), now), unfinished.rests(&sighting(2), now)), (None, None));
+        now += RETRY;
+        assert_eq!(unfinished.rests(&sighting(1), now), None);
+        unfinished.lacks(&sighting(1), "no weights", now);
+        unfinished.read_again(now);
+        assert_eq!(unfinished.rests(&sighting(1), now), None);
     }
 
     #[test]
     fn patience_ends_for_what_does_not_grow() {
-        play(async {
-            let mut unfinished = Unfinished::default();
-            assert!(unfinished.may_grow(&sighting(1), "cut off"));
-            tokio::time::sleep(PATIENCE / 2).await;
-            assert!(unfinished.may_grow(&sighting(1), "cut off"), "as when somebody asks for another look");
-            assert!(unfinished.may_grow(&grown(1), "cut off"));
-            tokio::time::sleep(PATIENCE / 2).await;
-            assert_eq!(unfinished.rests(&grown(1)), Some("cut off"));
-            tokio::time::sleep(PATIENCE / 2).await;
-            assert_eq!(unfinished.rests(&grown(1)), None);
-            assert!(!unfinished.may_grow(&grown(1), "cut off"));
-        });
+        let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
+        assert!(unfinished.may_grow(&sighting(1), "cut off", now));
+        now += PATIENCE / 2;
+        assert!(unfinished.may_grow(&sighting(1), "cut off", now), "as when somebody asks for another look");
+        assert!(unfinished.may_grow(&grown(1), "cut off", now));
+        now += PATIENCE / 2;
+        assert_eq!(unfinished.rests(&grown(1), now), Some("cut off"));
+        now += PATIENCE / 2;
+        assert_eq!(unfinished.rests(&grown(1), now), None);
+        assert!(!unfinished.may_grow(&grown(1), "cut off", now));
     }
 }

@@ -1,10 +1,7 @@
 //! The loader in and after pauses.
 
 use super::*;
-use crate::{
-    control::PlayResumed,
-    loader::pause::{BRING_BACK, LOOK_AGAIN},
-};
+use crate::loader::service::BRING_BACK;
 
 impl Stage {
     pub(super) async fn pause(&self) -> u64 {
