@@ -18,7 +18,7 @@ use crate::{
     cache::GamesInPlay,
     control::Control,
     game::{GameActor, GameEnd, PlayGame, ResumedGame, Room, SlotFree, SlotParked, SlotStopped, StopGame, Terms},
-    health::ExitReason,
+    health::{Escalation, ExitReason},
     stats::Stats,
     supervision::ChildGaveUp,
     writer::{Credit, HoldStarts},
@@ -435,9 +435,11 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {
                 let reason = format!("play: {} games given up, the last: {last}", self.schedule.abandoned);
-                self.addresses
-                    .escalate
-                    .do_send(ChildGaveUp { child: "games".into(), reason: ExitReason::Failed(reason) });
+                self.addresses.escalate.do_send(ChildGaveUp {
+                    child: "games".into(),
+                    escalation: Escalation::Ends,
+                    reason: ExitReason::Failed(reason),
+                });
             }
         }
         self.go_on();

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use self::{
     beat::{Beat, Call, progress},
-    child::{Child, ExitReason, Hang, HangLimits, Limits, Restart, Setting},
+    child::{Child, Escalation, ExitReason, Hang, HangLimits, Limits, Restart, Setting},
 };
 use crate::stats::Stats;
 
@@ -275,7 +275,7 @@ impl Member {
             busy_seconds: self.beat.age().map(|age| age.as_secs_f64()),
             hang_seconds: self.hang_limit.map(|limit| limit.as_secs_f64()),
             cost,
-            escalation,
+            escalation: escalation.text(),
         }
     }
 }
@@ -344,7 +344,7 @@ mod tests {
         },
         hang: Hang::Pulse(Duration::from_secs(5)),
         cost: "nothing",
-        escalation: "none",
+        escalation: Escalation::Ends,
     };
 
     fn one(health: &Health) -> ChildStatus {

@@ -354,7 +354,7 @@ impl<G: Game> WorkerLoop<G> {
         let Some(wait) = self.budget.spend(tokio::time::Instant::now()) else {
             self.presence.stopped(&reason);
             tracing::error!(%child, %reason, "child has used up its restarts");
-            self.parent.do_send(ChildGaveUp { child, reason });
+            self.parent.do_send(ChildGaveUp { child, escalation: self.member.child().escalation, reason });
             return Err(GaveUp);
         };
         self.presence.restarting(&reason);

@@ -5,6 +5,7 @@ mod control;
 mod start;
 mod stop;
 mod supervisor;
+mod wires;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -25,7 +25,7 @@ use actix::{
 };
 
 pub use self::budget::{Budget, SharedBudget};
-use crate::health::{ExitReason, Hang, Member, Restart};
+use crate::health::{Child, Escalation, ExitReason, Hang, Member, Restart};
 
 thread_local! {
     /// Why the actor that is being polled ends itself.
@@ -39,6 +39,8 @@ thread_local! {
 pub struct ChildGaveUp {
     /// Name of the child.
     pub child: Cow<'static, str>,
+    /// What is to happen now.
+    pub escalation: Escalation,
     /// How its last run ended.
     pub reason: ExitReason,
 }
@@ -113,7 +115,8 @@ impl<A: Actor<Context = Context<A>> + Supervised> Mailbox<A> {
                 let Some(wait) = budget.spend() else {
                     presence.stopped(&reason);
                     tracing::error!(child = %name, %reason, "child has used up its restarts");
-                    parent.do_send(ChildGaveUp { child: name.clone(), reason });
+                    let Child { escalation, .. } = *member.child();
+                    parent.do_send(ChildGaveUp { child: name.clone(), escalation, reason });
                     break false;
                 };
                 presence.restarting(&reason);

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    health::{Child, Hang, Health, Limits, Restart},
+    health::{Child, Escalation, Hang, Health, Limits, Restart},
     inference::ThreadSpec,
     supervision::ChildSpec,
     ticket::{Answer, Generation},
@@ -32,7 +32,7 @@ pub(crate) static CHILD: Child = Child {
     },
     hang: Hang::Thread,
     cost: "nothing",
-    escalation: "none",
+    escalation: Escalation::Ends,
 };
 
 /// How a [`CHILD`] is supervised whose parent does not listen.

@@ -55,7 +55,8 @@ impl Watchdog {
                 for (member, limit) in watch.look(passed, &health.members()) {
                     member.hang(limit);
                     tracing::error!(child = %member.name(), limit_s = limit.as_secs_f64(), "hangs: ending the process");
-                    root.do_send(ChildGaveUp { child: member.name(), reason: ExitReason::Hung(limit) });
+                    let (child, escalation) = (member.name(), member.child().escalation);
+                    root.do_send(ChildGaveUp { child, escalation, reason: ExitReason::Hung(limit) });
                     if !std::mem::replace(&mut ending, true) {
                         see_to_the_end(&last_resort, END_WITHIN, LAST_RESORT_WITHIN);
                     }

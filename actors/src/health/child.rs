@@ -62,6 +62,29 @@ pub struct HangLimits {
     pub write: Option<Duration>,
 }
 
+/// What happens when a child's restarts are used up, or it hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escalation {
+    /// The process ends once finished games are written.
+    Ends,
+    /// The process ends at once: this child would have to write what is finished.
+    EndsUnwritten,
+    /// The process ends at once: this child would have to end it in order.
+    EndsAtOnce,
+}
+
+impl Escalation {
+    /// For people.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Ends => "the process ends with 70 once finished games are written",
+            Self::EndsUnwritten => "the process ends with 74; finished games that wait for the disk are lost",
+            Self::EndsAtOnce => "the process ends with 70; finished games that wait for the disk are lost",
+        }
+    }
+}
+
 /// A row of the table of children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Child {
@@ -76,7 +99,7 @@ pub struct Child {
     /// What one failure costs.
     pub cost: &'static str,
     /// What happens when the restarts are used up.
-    pub escalation: &'static str,
+    pub escalation: Escalation,
 }
 
 impl Child {

@@ -1,4 +1,4 @@
-//! The start of everything: addresses, threads, actors.
+//! The start of everything: threads first, then one actor after the other.
 
 use std::{
     rc::Rc,
@@ -6,31 +6,27 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter, Context, Supervised, System};
+use actix::{Addr, Arbiter, System};
 use selfplay_engine::Game;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{
-    CHILDREN, Controller, Ending, Options,
+    Controller, Ending, Options, children,
     stop::Tree,
     supervisor::{RootAddresses, RootSupervisor},
+    wires::{Seat, Seats, Threads, Wires},
 };
 use crate::{
-    account::{self, Role},
-    batcher::{BatcherActor, BatcherAddresses},
-    cache::{CacheActor, NearbyCache},
+    batcher::{BatchPolicy, BatcherActor, BatcherAddresses, ProbationLimits},
+    cache::{CacheActor, CacheLimits, NearbyCache},
     game::{GameActor, GameAddresses, GamePlan, GameThread, Room},
-    games::{GamesAddresses, GamesSupervisor, GamesToPlay},
-    health::{Child, Member},
+    games::{GamesAddresses, GamesSupervisor, GamesToPlay, NewSlot},
     inference::{InferencePool, ThreadSpec},
-    loader::{LoaderAddresses, ModelLoaderActor, lower_priority},
+    loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource, lower_priority},
     supervision::{ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
-    writer::{WriterActor, WriterAddresses},
+    writer::{Output, Provenance, WriterActor, WriterAddresses},
 };
-
-/// How often a thread of actors shows that it runs timers.
-const PULSE_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts everything on the current system. `started` hears when that is done.
 pub(super) async fn start<G: Game>(
@@ -38,183 +34,187 @@ pub(super) async fn start<G: Game>(
     ending: Arc<Mutex<Option<Ending>>>,
     started: impl FnOnce(Controller) + 'static,
 ) -> std::io::Result<Tree<G>> {
-    let Options { plan, games_at_once, game_threads, inference_threads, health, hang_limits, .. } = options;
-    let (stats, control) = (plan.stats.clone(), options.control);
+    let (wires, seats) = Wires::new(&options);
+    let Options { plan, quota, resumable, source, origin, output, provenance, .. } = options;
+    let Seats { root, loader, writer, batcher, cache, games, game } = seats;
+    let watchdog = Watchdog::start(wires.health.clone(), wires.escalate(), options.last_resort)?;
+    let pool = wires.inference(options.inference_threads)?;
+    let threads = Threads::start(&wires, options.game_threads)?;
 
-    // Every address exists before any actor: nothing has to be told of another afterwards.
-    let (root, root_mailbox) = mailbox::<RootSupervisor<G>>();
-    let (games, games_mailbox) = mailbox::<GamesSupervisor<G>>();
-    let (writer, writer_mailbox) = mailbox::<WriterActor<G>>();
-    let (cache, cache_mailbox) = mailbox::<CacheActor<G>>();
-    let (batcher, batcher_mailbox) = mailbox::<BatcherActor<G>>();
-    let (loader, loader_mailbox) = mailbox::<ModelLoaderActor<G>>();
-
-    let spec = |child: &'static Child| {
-        let member = health.join(child, child.name, child.hang_limit(&hang_limits));
-        ChildSpec::new(member, root.clone().recipient())
-    };
-    let [root_row, loader_row, writer_row, batcher_row, cache_row, games_row, game_row, inference, thread, blocking] =
-        &CHILDREN;
-    let actors = [root_row, loader_row, writer_row, batcher_row, cache_row, games_row, game_row];
-    let [root_spec, loader_spec, writer_spec, batcher_spec, cache_spec, games_spec, game_spec] = actors.map(spec);
-    let watchdog = Watchdog::start(health.clone(), root.clone().recipient(), options.last_resort)?;
-
-    let inference_spec = ThreadSpec {
-        child: inference,
-        hang_limit: inference.hang_limit(&hang_limits),
-        health: health.clone(),
-        parent: root.clone().recipient(),
-    };
-    let workers = batcher.clone().recipient();
-    let pool = Arc::new(InferencePool::start(inference_threads, &workers, &stats, inference_spec)?);
-    let watched = |child: &'static Child, role, name: String| {
-        let account = stats.accounts.open(role);
-        let arbiter = Arbiter::try_with_tokio_rt(move || account::runtime(account))?;
-        arbiter.spawn(pulse(health.join(child, name, child.hang_limit(&hang_limits))));
-        std::io::Result::Ok(arbiter)
-    };
-    actix::spawn(pulse(health.join(thread, "thread main", thread.hang_limit(&hang_limits))));
-    let game_threads = (0..game_threads.max(1)).map(|number| format!("thread games-{number}"));
-    let game_arbiters: Vec<_> =
-        game_threads.map(|name| watched(thread, Role::Games, name)).collect::<Result<_, _>>()?;
-    let mut arbiters = Vec::new();
-    let mut own_arbiter = |child, role, name: &str| {
-        let arbiter = watched(child, role, name.to_owned())?;
-        let handle = arbiter.handle();
-        arbiters.push(arbiter);
-        std::io::Result::Ok(handle)
-    };
-
-    stats.threads_games.set_count(game_arbiters.len());
-    stats.threads_evaluation.set_count(usize::from(game_arbiters.len() > 1));
-    stats.threads_writer.set(1);
-    stats.threads_loader.set(1);
-    // With one game thread its arbiter holds cache and batcher too: on few cores a hop between threads costs more than it
-    // gives.
-    let evaluation = match &game_arbiters[..] {
-        [only] => only.handle(),
-        _ => own_arbiter(thread, Role::Evaluation, "thread evaluation")?,
-    };
-    let start_cache = {
-        let limits = options.cache;
-        let (batcher, waiting) = (batcher.clone().recipient(), batcher.clone().recipient());
-        let (own, stats) = (cache.clone().recipient(), stats.clone());
-        move || {
-            let cache = CacheActor::new(limits, batcher, waiting, own, stats);
-            let nearby = cache.nearby();
-            actix::spawn(cache_mailbox.supervise(cache, cache_spec));
-            nearby
-        }
-    };
-    let mut start_nearby = None;
-    if game_arbiters.len() == 1 {
-        start_nearby = Some(start_cache);
-    } else {
-        evaluation.spawn_fn(move || drop(start_cache()));
-    }
-    let batcher_actor = {
-        let addresses = BatcherAddresses {
-            cache: cache.clone().recipient(),
-            proven: loader.clone().recipient(),
-            withdrawn: loader.clone().recipient(),
-        };
-        let (pool, policy, limits, stats) = (pool.clone(), options.batching, options.probation, stats.clone());
-        let control = control.clone();
-        move || BatcherActor::new(pool, policy, limits, addresses, control, stats)
-    };
-    launch(&evaluation, batcher_mailbox, batcher_actor, batcher_spec);
-
-    let writer_actor = {
-        let addresses = WriterAddresses {
-            credits: games.clone().recipient(),
-            holds: games.clone().recipient(),
-            flushed: root.clone().recipient(),
-            gave_up: root.clone().recipient(),
-        };
-        let (game, output, provenance) = (plan.game.clone(), options.output, options.provenance);
-        let stats = stats.clone();
-        move || WriterActor::new(game, output, provenance, addresses, stats)
-    };
-    launch(&own_arbiter(blocking, Role::Writer, "thread writer")?, writer_mailbox, writer_actor, writer_spec);
-
-    let room = Arc::new(Room::new(games_at_once));
-    let addresses = GameAddresses {
-        cache: cache.clone().recipient(),
-        writer: writer.clone().recipient(),
-        rejects: writer.clone().recipient(),
-        supervisor: games.clone().recipient(),
-        parked: games.clone().recipient(),
+    let cache = wires.cache(cache, options.cache, &threads);
+    wires.batcher(batcher, &threads, pool.clone(), options.batching, options.probation);
+    wires.writer(writer, &threads, plan.game.clone(), output, provenance);
+    let room = Arc::new(Room::new(options.games_at_once));
+    let to_play = GamesToPlay {
+        at_once: options.games_at_once,
+        threads: threads.games.len(),
+        quota,
+        resumable,
+        terms: plan.terms.clone(),
         room: room.clone(),
     };
-    let host = |arbiter| host(arbiter, &plan, &addresses, &game_spec, start_nearby.take());
-    let hosts: Vec<_> = game_arbiters.iter().map(host).collect();
-    let new_slot = Box::new(move |slot, thread: usize| {
-        let (own, mailbox) = mailbox();
-        // A thread that is gone has ended the process by then.
-        hosts[thread].send((slot, own.clone(), mailbox)).ok();
-        own
-    });
-    let addresses = GamesAddresses {
-        done: root.clone().recipient(),
-        stopped: root.clone().recipient(),
-        escalate: root.clone().recipient(),
-        in_play: cache.clone().recipient(),
-    };
-    let to_play = GamesToPlay {
-        at_once: games_at_once,
-        threads: game_arbiters.len(),
-        quota: options.quota,
-        resumable: options.resumable,
-        terms: plan.terms.clone(),
-        room,
-    };
-    let supervisor = GamesSupervisor::new(to_play, new_slot, control.clone(), addresses, stats.clone());
-    actix::spawn(games_mailbox.supervise(supervisor, games_spec));
-
-    let keeps = options.journal_keeps_games;
-    let addresses = RootAddresses {
-        games: games.clone(),
-        writer: writer.clone(),
-        batcher: batcher.clone(),
-        loader: loader.clone(),
-        cache: cache.clone(),
-    };
-    let root_actor =
-        RootSupervisor::new(addresses, control.clone(), options.unload_after, stats.clone(), ending, keeps);
-    actix::spawn(async move {
-        root_mailbox.supervise(root_actor, root_spec).await;
-        System::current().stop(); // Without a root nothing else would.
-    });
-
+    wires.games(games, to_play, wires.slots(&threads, &plan, room, &game, cache));
+    wires.root(root, ending, options.unload_after, options.journal_keeps_games);
     // The loader last: everything it may wake is there.
-    let serving = pool.clone();
-    let loader_addresses = LoaderAddresses {
-        batcher: batcher.clone().recipient(),
-        unload: batcher.recipient(),
-        in_service: Arc::new(move || serving.generation().number),
-        writer: writer.recipient(),
-        games: games.recipient(),
-        root: root.clone().recipient(),
-    };
-    let (source, origin, loader_stats) = (options.source, options.origin, stats.clone());
-    let loader_control = control.clone();
-    let loader_actor = move || {
-        lower_priority();
-        ModelLoaderActor::new(source, origin, inference_threads, loader_addresses, loader_control, loader_stats)
-    };
-    launch(&own_arbiter(blocking, Role::Loader, "thread loader")?, loader_mailbox, loader_actor, loader_spec);
+    wires.loader(loader, &threads, pool.clone(), (source, origin), options.inference_threads);
 
-    arbiters.extend(game_arbiters);
+    let Wires { root, control, health, loader, .. } = wires;
     started(Controller { drain: root.clone().recipient(), steer: root.recipient(), control });
-    Ok(Tree { pool, arbiters, health, watchdog, loader })
+    Ok(Tree { pool, arbiters: threads.into_arbiters(), health, watchdog, loader })
 }
 
 /// A slot whose actor is to start, its address and its mailbox.
 type Slot<G> = (usize, Addr<GameActor<G>>, Mailbox<GameActor<G>>);
 
-/// Starts game actors on an arbiter's thread, whenever they come, and before them the cache, if it is to live there.
+impl<G: Game> Wires<G> {
+    fn inference(&self, threads: usize) -> std::io::Result<Arc<InferencePool<G>>> {
+        let child = &children::INFERENCE;
+        let hang_limit = child.hang_limit(&self.hang_limits);
+        let spec = ThreadSpec { child, hang_limit, health: self.health.clone(), parent: self.escalate() };
+        let workers = self.batcher.clone().recipient();
+        Ok(Arc::new(InferencePool::start(threads, &workers, &self.stats, spec)?))
+    }
+
+    /// The cache is started here if it has a thread beside those of games; else on the one thread of games, by what is returned.
+    fn cache(
+        &self,
+        seat: Seat<CacheActor<G>>,
+        limits: CacheLimits,
+        threads: &Threads,
+    ) -> Option<impl FnOnce() -> NearbyCache<G> + Send + 'static> {
+        let (batcher, waiting) = (self.batcher.clone().recipient(), self.batcher.clone().recipient());
+        let (own, stats) = (self.cache.clone().recipient(), self.stats.clone());
+        let start = move || {
+            let cache = CacheActor::new(limits, batcher, waiting, own, stats);
+            let nearby = cache.nearby();
+            seat.start(cache);
+            nearby
+        };
+        match &threads.evaluation {
+            Some(thread) => {
+                thread.spawn_fn(move || drop(start()));
+                None
+            }
+            None => Some(start),
+        }
+    }
+
+    fn batcher(
+        &self,
+        seat: Seat<BatcherActor<G>>,
+        threads: &Threads,
+        pool: Arc<InferencePool<G>>,
+        policy: BatchPolicy,
+        limits: ProbationLimits,
+    ) {
+        let addresses = BatcherAddresses {
+            cache: self.cache.clone().recipient(),
+            proven: self.loader.clone().recipient(),
+            withdrawn: self.loader.clone().recipient(),
+        };
+        let (control, stats) = (self.control.clone(), self.stats.clone());
+        seat.start_on(&threads.evaluation(), move || {
+            BatcherActor::new(pool, policy, limits, addresses, control, stats)
+        });
+    }
+
+    fn writer(&self, seat: Seat<WriterActor<G>>, threads: &Threads, game: G, output: Output, provenance: Provenance) {
+        let addresses = WriterAddresses {
+            credits: self.games.clone().recipient(),
+            holds: self.games.clone().recipient(),
+            flushed: self.root.clone().recipient(),
+            gave_up: self.root.clone().recipient(),
+        };
+        let stats = self.stats.clone();
+        seat.start_on(&threads.writer.handle(), move || WriterActor::new(game, output, provenance, addresses, stats));
+    }
+
+    /// What starts the actor of a slot, on the thread that it is given.
+    fn slots(
+        &self,
+        threads: &Threads,
+        plan: &GamePlan<G>,
+        room: Arc<Room>,
+        spec: &ChildSpec,
+        mut cache: Option<impl FnOnce() -> NearbyCache<G> + Send + 'static>,
+    ) -> NewSlot<G> {
+        let addresses = GameAddresses {
+            cache: self.cache.clone().recipient(),
+            writer: self.writer.clone().recipient(),
+            rejects: self.writer.clone().recipient(),
+            supervisor: self.games.clone().recipient(),
+            parked: self.games.clone().recipient(),
+            room,
+        };
+        let host = |thread| host(thread, plan, &addresses, spec, cache.take());
+        let hosts: Vec<_> = threads.games.iter().map(host).collect();
+        Box::new(move |slot, thread: usize| {
+            let (own, mailbox) = mailbox();
+            // A thread that is gone has ended the process by then.
+            hosts[thread].send((slot, own.clone(), mailbox)).ok();
+            own
+        })
+    }
+
+    fn games(&self, seat: Seat<GamesSupervisor<G>>, to_play: GamesToPlay<G>, new_slot: NewSlot<G>) {
+        let addresses = GamesAddresses {
+            done: self.root.clone().recipient(),
+            stopped: self.root.clone().recipient(),
+            escalate: self.escalate(),
+            in_play: self.cache.clone().recipient(),
+        };
+        seat.start(GamesSupervisor::new(to_play, new_slot, self.control.clone(), addresses, self.stats.clone()));
+    }
+
+    fn root(
+        &self,
+        Seat { mailbox, spec }: Seat<RootSupervisor<G>>,
+        ending: Arc<Mutex<Option<Ending>>>,
+        unload_after: Option<Duration>,
+        journal_keeps_games: bool,
+    ) {
+        let addresses = RootAddresses {
+            games: self.games.clone(),
+            writer: self.writer.clone(),
+            batcher: self.batcher.clone(),
+            loader: self.loader.clone(),
+            cache: self.cache.clone(),
+        };
+        let (control, stats) = (self.control.clone(), self.stats.clone());
+        let actor = RootSupervisor::new(addresses, control, unload_after, stats, ending, journal_keeps_games);
+        actix::spawn(async move {
+            mailbox.supervise(actor, spec).await;
+            System::current().stop(); // Without a root nothing else would.
+        });
+    }
+
+    fn loader(
+        &self,
+        seat: Seat<ModelLoaderActor<G>>,
+        threads: &Threads,
+        pool: Arc<InferencePool<G>>,
+        (source, origin): (Box<dyn ModelSource<G>>, ModelOrigin),
+        evaluators: usize,
+    ) {
+        let addresses = LoaderAddresses {
+            batcher: self.batcher.clone().recipient(),
+            unload: self.batcher.clone().recipient(),
+            in_service: Arc::new(move || pool.generation().number),
+            writer: self.writer.clone().recipient(),
+            games: self.games.clone().recipient(),
+            root: self.root.clone().recipient(),
+        };
+        let (control, stats) = (self.control.clone(), self.stats.clone());
+        seat.start_on(&threads.loader.handle(), move || {
+            lower_priority();
+            ModelLoaderActor::new(source, origin, evaluators, addresses, control, stats)
+        });
+    }
+}
+
+/// Starts game actors on a thread, whenever they come, and before them the cache, if it is to live there.
 fn host<G: Game>(
-    arbiter: &Arbiter,
+    thread: &Arbiter,
     plan: &GamePlan<G>,
     addresses: &GameAddresses<G>,
     spec: &ChildSpec,
@@ -222,9 +222,8 @@ fn host<G: Game>(
 ) -> UnboundedSender<Slot<G>> {
     let (sender, mut slots) = unbounded_channel::<Slot<G>>();
     let (plan, addresses, spec) = (plan.clone(), addresses.clone(), spec.clone());
-    arbiter.spawn_fn(move || {
-        let cache = start_cache.map(|start| start());
-        let thread = Rc::new(GameThread::new(cache));
+    thread.spawn_fn(move || {
+        let thread = Rc::new(GameThread::new(start_cache.map(|start| start())));
         actix::spawn(async move {
             while let Some((slot, own, mailbox)) = slots.recv().await {
                 let actor = GameActor::new(slot, plan.clone(), addresses.clone(), thread.clone(), &own);
@@ -233,28 +232,4 @@ fn host<G: Game>(
         });
     });
     sender
-}
-
-/// Shows that this thread runs its timers, until the thread is stopped.
-async fn pulse(member: Arc<Member>) {
-    let mut presence = member.arrive();
-    presence.running();
-    loop {
-        member.beat().beat();
-        tokio::time::sleep(PULSE_EVERY).await;
-    }
-}
-
-/// Makes an actor on an arbiter's thread and runs it there.
-fn launch<A>(
-    arbiter: &actix::ArbiterHandle,
-    mailbox: Mailbox<A>,
-    make: impl FnOnce() -> A + Send + 'static,
-    spec: ChildSpec,
-) where
-    A: Actor<Context = Context<A>> + Supervised,
-{
-    arbiter.spawn_fn(move || {
-        actix::spawn(mailbox.supervise(make(), spec));
-    });
 }

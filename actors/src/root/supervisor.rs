@@ -14,6 +14,7 @@ use crate::{
     cache::CacheActor,
     control::Control,
     games::{DrainGames, GamesDone, GamesStopped, GamesSupervisor, StopGames},
+    health::Escalation,
     loader::{Fatal, ModelLoaderActor},
     stats::Stats,
     supervision::ChildGaveUp,
@@ -230,10 +231,9 @@ impl<G: Game> Handler<WritingFails> for RootSupervisor<G> {
 impl<G: Game> Handler<ChildGaveUp> for RootSupervisor<G> {
     type Result = ();
 
-    fn handle(&mut self, ChildGaveUp { child, reason }: ChildGaveUp, ctx: &mut Self::Context) {
+    fn handle(&mut self, ChildGaveUp { child, escalation, reason }: ChildGaveUp, ctx: &mut Self::Context) {
         let reason = format!("{child}: {reason}");
-        if child == "writer" {
-            // No writer is left to flush.
+        if escalation == Escalation::EndsUnwritten {
             let counts = self.stats.snapshot();
             let unwritten = counts.games_finished.saturating_sub(counts.games_written + counts.games_unfit);
             let (kept, lost) = if self.journal_keeps_games { (unwritten, 0) } else { (0, unwritten) };

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::health::{Child, Health, Limits, Restarts, State};
+use crate::health::{Child, Escalation, Health, Limits, Restarts, State};
 
 const LIMITS: Limits = Limits {
     restarts: 3,
@@ -20,7 +20,7 @@ const LIMITS: Limits = Limits {
 };
 
 const fn row(restart: Restart) -> Child {
-    Child { name: "adder", restart, limits: LIMITS, hang: Hang::Thread, cost: "the sum", escalation: "none" }
+    Child { name: "adder", restart, limits: LIMITS, hang: Hang::Thread, cost: "the sum", escalation: Escalation::Ends }
 }
 
 static PERMANENT: Child = row(Restart::Permanent);
