@@ -32,7 +32,7 @@ const MOST_DEAD: u64 = 4;
 pub(super) struct Kept {
     /// Taken once per ply; no thread waits for the disk while it holds it.
     state: Mutex<State>,
-    /// Held by the thread that waits for the disk. Taken before `state`.
+    /// Held by the thread that waits for the disk: see [`Upkeep`].
     upkeep: Mutex<()>,
     tmp: PathBuf,
     path: PathBuf,
@@ -41,6 +41,13 @@ pub(super) struct Kept {
     recording: bool,
     settings_hash: String,
     long_bytes: u64,
+}
+
+/// A journal that this thread may wait for the disk with. Only with it can the file be synchronised, replaced or closed, so that
+/// `upkeep` is locked before `state`, never the other way round.
+struct Upkeep<'a> {
+    kept: &'a Kept,
+    _held: MutexGuard<'a, ()>,
 }
 
 #[derive(Debug)]
@@ -103,7 +110,7 @@ impl Kept {
             settings_hash,
             long_bytes: LONG_BYTES,
         };
-        kept.rewrite()?;
+        kept.upkeep().rewrite()?;
         Ok(kept)
     }
 
@@ -131,33 +138,15 @@ impl Kept {
     }
 
     pub(super) fn sync(&self) -> Result<(), JournalError> {
-        let _upkeep = self.upkeep();
-        self.sync_file()
+        self.upkeep().sync_file()
     }
 
     pub(super) fn tend(&self) -> Result<(), JournalError> {
-        let _upkeep = self.upkeep();
-        let (file, due) = {
-            let state = self.state();
-            let Some(file) = state.file.clone() else { return Ok(()) };
-            let long = state.length > self.long_bytes && state.length > MOST_DEAD * state.live_bytes;
-            (file, long || state.failure.is_some())
-        };
-        let in_place = is_at(&file, &self.path);
-        if !in_place {
-            let session = self.state().header.session;
-            if let Some(by) = recovery::taken_over_by(&self.tmp, session) {
-                return Err(JournalError::TakenOver { by });
-            }
-            match fs::create_dir(&self.tmp) {
-                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    self.state().failure = Some(format!("{} is gone", self.path.display()));
-                    return Err(io_error("create directory", &self.tmp, source));
-                }
-                _ => {}
-            }
-        }
-        if due || !in_place { self.rewrite() } else { Ok(()) }
+        self.upkeep().tend()
+    }
+
+    pub(super) fn close(&self) -> Result<(), JournalError> {
+        self.upkeep().close()
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -176,12 +165,46 @@ impl Kept {
         self.state().failure.is_none()
     }
 
-    pub(super) fn close(&self) -> Result<(), JournalError> {
-        let _upkeep = self.upkeep();
+    /// A panic while it was held leaves at worst a whole entry in one place and not in the other.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn upkeep(&self) -> Upkeep<'_> {
+        Upkeep { kept: self, _held: self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+}
+
+impl Upkeep<'_> {
+    fn tend(&self) -> Result<(), JournalError> {
+        let (file, due) = {
+            let state = self.kept.state();
+            let Some(file) = state.file.clone() else { return Ok(()) };
+            let long = state.length > self.kept.long_bytes && state.length > MOST_DEAD * state.live_bytes;
+            (file, long || state.failure.is_some())
+        };
+        let in_place = is_at(&file, &self.kept.path);
+        if !in_place {
+            let session = self.kept.state().header.session;
+            if let Some(by) = recovery::taken_over_by(&self.kept.tmp, session) {
+                return Err(JournalError::TakenOver { by });
+            }
+            match fs::create_dir(&self.kept.tmp) {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    self.kept.state().failure = Some(format!("{} is gone", self.kept.path.display()));
+                    return Err(io_error("create directory", &self.kept.tmp, source));
+                }
+                _ => {}
+            }
+        }
+        if due || !in_place { self.rewrite() } else { Ok(()) }
+    }
+
+    fn close(&self) -> Result<(), JournalError> {
         let (complete, unfinished) = {
-            let state = self.state();
+            let state = self.kept.state();
             let Some(file) = &state.file else { return Ok(()) };
-            (state.failure.is_none() && is_at(file, &self.path), !state.games.is_empty())
+            (state.failure.is_none() && is_at(file, &self.kept.path), !state.games.is_empty())
         };
         if unfinished {
             if !complete {
@@ -189,21 +212,21 @@ impl Kept {
             }
             self.sync_file()?;
         } else {
-            match fs::remove_file(&self.path) {
+            match fs::remove_file(&self.kept.path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("remove", &self.path, source));
+                    return Err(io_error("remove", &self.kept.path, source));
                 }
                 _ => {}
             }
         }
         // Unlocked only now, so that no other process takes over what is not complete or not needed.
-        self.state().file = None;
+        self.kept.state().file = None;
         Ok(())
     }
 
     fn sync_file(&self) -> Result<(), JournalError> {
         let (file, name_dirty) = {
-            let mut state = self.state();
+            let mut state = self.kept.state();
             if let Some(reason) = &state.failure {
                 return Err(JournalError::Unhealthy { reason: reason.clone() });
             }
@@ -213,36 +236,39 @@ impl Kept {
         };
         if let Err(source) = file.sync_data() {
             // What the system could not write it may have forgotten: only a new file can be relied on.
-            self.state().failure = Some(format!("it cannot be synchronised: {source}"));
-            return Err(io_error("synchronise", &self.path, source));
+            self.kept.state().failure = Some(format!("it cannot be synchronised: {source}"));
+            return Err(io_error("synchronise", &self.kept.path, source));
         }
         if name_dirty { self.sync_name() } else { Ok(()) }
     }
 
     fn sync_name(&self) -> Result<(), JournalError> {
-        sync_directory(&self.tmp).map_err(|source| io_error("synchronise", &self.tmp, source))?;
-        self.state().name_dirty = false;
+        sync_directory(&self.kept.tmp).map_err(|source| io_error("synchronise", &self.kept.tmp, source))?;
+        self.kept.state().name_dirty = false;
         Ok(())
     }
 
     /// Writes all that is unfinished to a new file and puts it in the place of the old one. Games go on meanwhile.
     fn rewrite(&self) -> Result<(), JournalError> {
         let snapshot = {
-            let mut state = self.state();
+            let mut state = self.kept.state();
             state.tail = Some(Vec::new());
             state.snapshot()
         };
-        let made = create_locked(&self.new_path, &snapshot);
-        let mut state = self.state();
+        let made = create_locked(&self.kept.new_path, &snapshot);
+        let mut state = self.kept.state();
         let tail = state.tail.take().unwrap_or_default();
         let mut file = made?;
-        let placed =
-            file.write_all(&tail).map_err(|source| io_error("write file", &self.new_path, source)).and_then(|()| {
-                fs::rename(&self.new_path, &self.path).map_err(|source| io_error("rename", &self.new_path, source))
+        let placed = file
+            .write_all(&tail)
+            .map_err(|source| io_error("write file", &self.kept.new_path, source))
+            .and_then(|()| {
+                fs::rename(&self.kept.new_path, &self.kept.path)
+                    .map_err(|source| io_error("rename", &self.kept.new_path, source))
             });
         if let Err(error) = placed {
             // The error is the one to report; a leftover is emptied by the next attempt.
-            drop(fs::remove_file(&self.new_path));
+            drop(fs::remove_file(&self.kept.new_path));
             return Err(error);
         }
         state.file = Some(Arc::new(file));
@@ -253,15 +279,6 @@ impl Kept {
         state.name_dirty = true;
         drop(state);
         self.sync_name()
-    }
-
-    /// A panic while it was held leaves at worst a whole entry in one place and not in the other.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn upkeep(&self) -> MutexGuard<'_, ()> {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
