@@ -219,14 +219,20 @@ impl<G: Game> LeafBatch<G> {
         self.generation
     }
 
-    /// Takes over the first `count` leaves of `other`, and with them the duty to report on them. Both must report to the same
-    /// place.
-    pub fn take_from(&mut self, other: &mut Self, count: usize) {
+    /// Takes over the first leaves of `other`, at most `count`, and with them the duty to report on them; none where `other` is
+    /// keyed under another generation. How many.
+    pub fn take_from(&mut self, other: &mut Self, count: usize) -> usize {
+        debug_assert!(self.reply == other.reply, "leaves for another address");
+        if self.generation != other.generation {
+            return 0;
+        }
+        let count = count.min(other.len());
         self.ids.extend(other.ids.drain(..count));
         self.leaves.extend(other.leaves.drain(..count));
+        count
     }
 
-    /// An empty batch with the same destination.
+    /// An empty batch that may take leaves from this one.
     #[must_use]
     pub fn empty_like(&self) -> Self {
         Self { ids: Vec::new(), leaves: Vec::new(), generation: self.generation, reply: self.reply.clone() }
@@ -322,12 +328,28 @@ mod tests {
             let mut whole = LeafBatch::<Numbers>::new(1, inbox.address.clone());
             (0..5).for_each(|id| whole.push(id, leaf(id as u16)));
             let mut part = whole.empty_like();
-            part.take_from(&mut whole, 3);
+            assert_eq!(part.take_from(&mut whole, 3), 3);
             assert_eq!((part.len(), whole.len(), part.generation()), (3, 2, 1));
             drop(whole);
             assert_eq!(reports(&mut inbox).await, [(vec![3, 4], Err(TicketError::Lost))]);
             drop(part);
             assert_eq!(reports(&mut inbox).await, [(vec![0, 1, 2], Err(TicketError::Lost))]);
+        });
+    }
+
+    #[test]
+    fn leaves_of_another_generation_are_not_mixed_in() {
+        play(async {
+            let inbox = Inbox::new();
+            let batch = |generation| {
+                let mut batch = LeafBatch::<Numbers>::new(generation, inbox.address.clone());
+                batch.push(0, leaf(0));
+                batch
+            };
+            let mut whole = batch(1);
+            for (mut other, taken) in [(batch(1), 1), (batch(2), 0)] {
+                assert_eq!((whole.take_from(&mut other, 9), other.len()), (taken, 1 - taken));
+            }
         });
     }
 }

@@ -139,7 +139,9 @@ impl<G: Game> Queue<G> {
         let mut batch = self.requests.front()?.1.empty_like();
         while batch.len() < count {
             let Some((_, request)) = self.requests.front_mut() else { break };
-            batch.take_from(request, (count - batch.len()).min(request.len()));
+            if batch.take_from(request, count - batch.len()) == 0 {
+                break; // What follows is for another batch.
+            }
             if request.is_empty() {
                 self.requests.pop_front();
             }
