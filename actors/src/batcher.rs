@@ -6,7 +6,10 @@ mod pause;
 mod probation;
 mod queue;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle, Supervised};
 use selfplay_engine::{Evaluator, Game};
@@ -261,7 +264,7 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version);
         self.stats.model_generation.set_count(generation.number);
-        self.stats.model_served.set_now();
+        self.stats.model_served.set(SystemTime::now());
         self.stats.model_served_at.set(monotonic_ms());
         self.dispatch(ctx);
     }

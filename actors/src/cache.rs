@@ -106,7 +106,7 @@ impl<G: Game> Handler<BatchDone> for CacheActor<G> {
         let begun = Instant::now();
         crate::faults::hit(crate::faults::Point::Cache);
         self.work(|table| table.complete(done));
-        self.stats.post_processing_ns.add(begun.elapsed().as_nanos() as u64);
+        self.stats.post_processing_ns.add(begun.elapsed());
     }
 }
 

@@ -19,7 +19,7 @@ use std::{
         mpsc,
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use actix::Recipient;
@@ -332,7 +332,7 @@ impl<G: Game> WorkerLoop<G> {
                 let begun = Instant::now();
                 let old = self.model.replace((generation, evaluator));
                 let_go(old);
-                self.stats.reload_swap_ns.add_time(begun.elapsed());
+                self.stats.reload_swap_ns.add(begun.elapsed());
                 None
             }
             Command::Unload(unloaded) => {
@@ -386,7 +386,7 @@ impl<G: Game> WorkerLoop<G> {
             Ok(Err(error)) => error.to_string(),
             Err(payload) => format!("run the network: it panicked: {}", panic_text(payload.as_ref())),
         };
-        self.stats.infer_ns.add_time(spent);
+        self.stats.infer_ns.add(spent);
         self.stats.batch_errors.add(1);
         self.stats.evaluations_failed.add(batch.len() as u64);
         tracing::warn!(batch = batch.len(), error, "a batch failed");
@@ -403,10 +403,10 @@ impl Stats {
         self.evaluations_flawed.add(flawed);
         self.values_clamped.add(evaluations.clamped());
         self.padding_rows.add(effort.padding as u64);
-        self.encode_ns.add_time(effort.encode);
-        self.decode_ns.add_time(effort.decode);
-        self.infer_ns.add_time(spent.saturating_sub(effort.encode + effort.decode));
-        self.last_progress.set_now();
+        self.encode_ns.add(effort.encode);
+        self.decode_ns.add(effort.decode);
+        self.infer_ns.add(spent.saturating_sub(effort.encode + effort.decode));
+        self.last_progress.set(SystemTime::now());
     }
 }
 

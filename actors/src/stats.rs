@@ -25,7 +25,7 @@ mod tests;
 
 pub(crate) use self::sampler::Sampler;
 pub use self::{
-    cell::{Counter, Gauge, Share},
+    cell::{Counter, Elapsed, Gauge, Moment, Share},
     clock::monotonic_ms,
     histogram::{Bucket, Distribution, Histogram, MOST_BUCKETS},
     metric::{Kind, Metric, PREFIX, Row, Unit, Value},

@@ -1,6 +1,9 @@
 //! What is counted of a game in play: per step of its actor and per move.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use selfplay_engine::{
     Game, Outcome, Player,
@@ -88,7 +91,7 @@ impl Meter {
         let now = Instant::now();
         let begun = std::mem::replace(&mut self.begun, now);
         self.stats.moves.add(1);
-        self.stats.last_progress.set_now();
+        self.stats.last_progress.set(SystemTime::now());
         if ply.is_searched() {
             self.stats.search_duration.record((now - begun).as_secs_f64());
             self.stats.root_entropy.record(ply.policy_entropy());

@@ -93,14 +93,14 @@ impl<G: Game> ModelLoaderActor<G> {
         self.stats.loading.set(1);
         let done = work(self);
         self.stats.loading.set(0);
-        self.stats.loading_ns.add(begun.elapsed().as_nanos() as u64);
+        self.stats.loading_ns.add(begun.elapsed());
         done
     }
 
     fn read(&mut self, candidate: &Candidate) -> Result<ModelFile, LoadFailure> {
         let begun = Instant::now();
         let model = self.source.read(candidate);
-        self.stats.reload_read_ns.add_time(begun.elapsed());
+        self.stats.reload_read_ns.add(begun.elapsed());
         model
     }
 
@@ -132,8 +132,8 @@ impl<G: Game> ModelLoaderActor<G> {
         let begun = Instant::now();
         let loaded = self.source.load(&file);
         let warming = self.source.warming();
-        self.stats.reload_check_ns.add_time(begun.elapsed().saturating_sub(warming));
-        self.stats.reload_warm_ns.add_time(warming);
+        self.stats.reload_check_ns.add(begun.elapsed().saturating_sub(warming));
+        self.stats.reload_warm_ns.add(warming);
         let loaded = loaded?;
         if self.encoding.is_some_and(|encoding| encoding != loaded.encoding) {
             let path = file.path().display();

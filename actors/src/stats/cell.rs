@@ -24,7 +24,7 @@ pub(super) trait Cell {
     fn since(now: Self::Reading, earlier: Self::Reading) -> Self::Reading;
 }
 
-/// A number that only grows. Of seconds it counts nanoseconds.
+/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -39,11 +39,6 @@ impl Counter {
         if count > 0 {
             self.0.fetch_add(count, Relaxed);
         }
-    }
-
-    /// Adds a time to a counter of seconds.
-    pub fn add_time(&self, time: Duration) {
-        self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Replaces it by a number that is counted elsewhere, and must not be smaller.
@@ -74,7 +69,44 @@ impl Cell for Counter {
     }
 }
 
-/// A number that may fall. Of seconds (all are points in time) it holds milliseconds since 1970.
+/// A time that only grows, counted in nanoseconds.
+#[derive(Debug, Default)]
+pub struct Elapsed(Counter);
+
+impl Elapsed {
+    pub(super) const fn new() -> Self {
+        Self(Counter::new())
+    }
+
+    /// Adds to it.
+    pub fn add(&self, time: Duration) {
+        self.0.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Reads it, in nanoseconds.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl Cell for Elapsed {
+    const KIND: Kind = Kind::Counter;
+    type Reading = u64;
+
+    fn read(&self) -> u64 {
+        self.get()
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Counter(self.get())
+    }
+
+    fn since(now: u64, earlier: u64) -> u64 {
+        Counter::since(now, earlier)
+    }
+}
+
+/// A number that may fall.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicI64);
 
@@ -98,12 +130,6 @@ impl Gauge {
         self.set(count.try_into().unwrap_or(i64::MAX));
     }
 
-    /// Replaces it by the present time.
-    pub fn set_now(&self) {
-        // A clock before 1970 counts as 1970.
-        self.set_count(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
-    }
-
     /// Reads it.
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
@@ -120,6 +146,39 @@ impl Cell for Gauge {
 
     fn value(&self) -> Value<'_> {
         Value::Gauge(self.get())
+    }
+
+    fn since(now: i64, _: i64) -> i64 {
+        now
+    }
+}
+
+/// A point in time, in milliseconds since 1970; 0: never.
+#[derive(Debug, Default)]
+pub struct Moment(Gauge);
+
+impl Moment {
+    pub(super) const fn new() -> Self {
+        Self(Gauge::new())
+    }
+
+    /// Replaces it.
+    pub fn set(&self, time: SystemTime) {
+        // A clock before 1970 counts as 1970.
+        self.0.set_count(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis());
+    }
+}
+
+impl Cell for Moment {
+    const KIND: Kind = Kind::Gauge;
+    type Reading = i64;
+
+    fn read(&self) -> i64 {
+        self.0.get()
+    }
+
+    fn value(&self) -> Value<'_> {
+        Value::Gauge(self.read())
     }
 
     fn since(now: i64, _: i64) -> i64 {

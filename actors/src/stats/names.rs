@@ -2,7 +2,7 @@
 //! bring `docs/metrics.md` up to date.
 
 use super::{
-    cell::{Cell, Counter, Gauge},
+    cell::{Cell, Counter, Elapsed, Gauge, Moment},
     histogram::{Distribution, Histogram},
     metric::{Kind, Metric, Row, Unit},
     table::{bounds, cell, of_snapshot, of_stats, reading, sums, table, unit},
@@ -130,7 +130,7 @@ table! {
     Counter(Leaves) padding_rows_total { padding_rows; }
     /// Time that inference threads spent on batches, summed over threads: positions into planes, the network, its output into
     /// priors.
-    Counter(Seconds) inference_seconds_total {
+    Elapsed(Seconds) inference_seconds_total {
         encode_ns: stage = "encode";
         infer_ns: stage = "infer";
         decode_ns: stage = "decode";
@@ -163,7 +163,7 @@ table! {
     /// Models taken into service so far, those taken back into service among them.
     Gauge(Models) model_generation { model_generation; }
     /// When the model in service came into service; 0 before the first.
-    Gauge(Seconds) model_served_timestamp_seconds { model_served; }
+    Moment(Seconds) model_served_timestamp_seconds { model_served; }
     /// Models taken into service, refused by a check, or taken out of service because of what they answered.
     Counter(Models) model_reloads_total {
         models_loaded: outcome = "served";
@@ -182,7 +182,7 @@ table! {
         looks_unreadable: outcome = "unreadable";
     }
     /// Time spent on new models: reading, checking, warming up, and changing over (summed over inference threads).
-    Counter(Seconds) model_reload_seconds_total {
+    Elapsed(Seconds) model_reload_seconds_total {
         reload_read_ns: phase = "read";
         reload_check_ns: phase = "check";
         reload_warm_ns: phase = "warm";
@@ -234,7 +234,7 @@ table! {
         threads_loader: role = "loader";
     }
     /// When a batch was last evaluated or a move last played.
-    Gauge(Seconds) last_progress_timestamp_seconds { last_progress; }
+    Moment(Seconds) last_progress_timestamp_seconds { last_progress; }
     /// HTTP requests refused: they showed a wrong token, needed one and showed none, or wanted to control without a token from
     /// another machine or through a proxy.
     Counter(Requests) http_refused_total {
@@ -296,13 +296,13 @@ table! {
     }
     internal {
         /// Nanoseconds spent on gathering leaves, up to the next request or the end of the game; this and the next two by samples.
-        Counter(Seconds) gather_ns;
+        Elapsed(Seconds) gather_ns;
         /// Nanoseconds spent on taking evaluations into trees.
-        Counter(Seconds) apply_ns;
+        Elapsed(Seconds) apply_ns;
         /// Nanoseconds spent on looking up leaves in the cache.
-        Counter(Seconds) lookup_ns;
+        Elapsed(Seconds) lookup_ns;
         /// Nanoseconds spent on answering games from finished batches.
-        Counter(Seconds) post_processing_ns;
+        Elapsed(Seconds) post_processing_ns;
         /// Time from a request for evaluations to its answer, by samples.
         Histogram(Seconds, LATENCIES) ticket_latency;
         /// Nodes of the search trees of all games in play.
@@ -312,11 +312,11 @@ table! {
         /// Restarts of all children, failed batches included.
         Counter(Count) restarts;
         /// Milliseconds by [`monotonic_ms`](super::monotonic_ms) at which the model in service came into service; 0 before the first.
-        Gauge(Seconds) model_served_at;
+        Gauge(Count) model_served_at;
         /// 1 while a model is checked and made ready, else 0.
         Gauge(Switch) loading;
         /// Nanoseconds spent on that, for models refused at that point too.
-        Counter(Seconds) loading_ns;
+        Elapsed(Seconds) loading_ns;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use super::Counter;
+use super::Elapsed;
 
 /// Of so many passes one is timed, and counts for all of them: reading the clock at every message would cost as much as all other
 /// counting together.
@@ -33,12 +33,12 @@ impl Sampler {
     }
 }
 
-impl Counter {
+impl Elapsed {
     /// Adds the time since `begun`, if that pass is timed, for all that are not; returns the time, from which the next step of the
     /// same pass counts.
     pub(crate) fn add_sampled(&self, begun: Option<Instant>) -> Option<Instant> {
         let (begun, now) = (begun?, Instant::now());
-        self.add_time((now - begun) * EVERY);
+        self.add((now - begun) * EVERY);
         Some(now)
     }
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_timed_pass_counts_for_those_that_are_not() {
-        let counter = Counter::new();
+        let counter = Elapsed::new();
         assert_eq!((counter.add_sampled(None), counter.get()), (None, 0));
         let begun = Instant::now();
         let end = counter.add_sampled(Some(begun)).unwrap();

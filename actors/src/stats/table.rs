@@ -3,6 +3,9 @@
 
 /// Sums over the rows of counters that have several.
 macro_rules! sums {
+    (Elapsed $family:ident $($row:ident)+; $get:ident) => {
+        sums!(Counter $family $($row)+; $get);
+    };
     (Counter $family:ident $first:ident $($row:ident)+; $get:ident) => {
         #[doc = concat!("Sum of all rows of `", stringify!($family), "`; of seconds, in nanoseconds.")]
         #[must_use]
@@ -156,7 +159,13 @@ macro_rules! reading {
     (Counter) => {
         u64
     };
+    (Elapsed) => {
+        u64
+    };
     (Gauge) => {
+        i64
+    };
+    (Moment) => {
         i64
     };
     (Histogram) => {

@@ -34,13 +34,13 @@ fn what_is_counted_is_read_in_the_unit_of_its_metric() {
         let metric = CATALOGUE.iter().find(|metric| metric.name == name).unwrap();
         metric.rows.iter().map(|row| metric.number((row.read)(&stats))).collect()
     };
-    stats.encode_ns.add_time(std::time::Duration::from_millis(1_500));
-    stats.decode_ns.add(250_000_000);
+    stats.encode_ns.add(std::time::Duration::from_millis(1_500));
+    stats.decode_ns.add(std::time::Duration::from_millis(250));
     assert_eq!(read("selfplayd_inference_seconds_total"), [1.5, 0.0, 0.25]);
     assert_eq!(stats.inference_seconds_total(), 1_750_000_000);
     stats.model_version.set(-1);
     assert_eq!(read("selfplayd_model_version"), [-1.0]);
-    stats.model_served.set(1_500);
+    stats.model_served.set(std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_500));
     assert_eq!(read("selfplayd_model_served_timestamp_seconds"), [1.5]);
     stats.batch_size.record_many(3.0, 2);
     assert_eq!(read("selfplayd_batch_size"), [2.0]);
