@@ -3,7 +3,9 @@
 //!
 //! How many are played at once may change meanwhile: slots are added, or give their games back, which wait until there is room.
 
-mod change;
+mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -13,11 +15,14 @@ use std::{
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
+pub use self::schedule::Quota;
+use self::schedule::{CREDITS_PER_SLOT, Next, Schedule};
 use crate::{
-    account::Starts,
     cache::GamesInPlay,
-    control::Control,
-    game::{GameActor, GameEnd, PlayGame, ResumedGame, Room, SlotFree, SlotParked, SlotStopped, StopGame, Terms},
+    control::{Control, PlayResumed},
+    game::{
+        GameActor, GameEnd, ParkGame, PlayGame, ResumedGame, Room, SlotFree, SlotParked, SlotStopped, StopGame, Terms,
+    },
     health::{Escalation, ExitReason},
     stats::Stats,
     supervision::ChildGaveUp,
@@ -65,145 +70,6 @@ pub struct GamesDone {
     pub abandoned: u64,
     /// Games that were parked, and stay so.
     pub parked: u64,
-}
-
-/// Credits of the writer for each game that is played at once: as many games may be finished and wait for the disk.
-pub(crate) const CREDITS_PER_SLOT: u64 = 2;
-
-/// Which games to play, and who may play now. Plain state: no actor.
-#[derive(Debug)]
-pub(crate) struct Schedule {
-    /// Games that wait for a slot: of earlier processes, parked ones, and new ones that were given back.
-    waiting: usize,
-    next_index: u64,
-    /// New games still to start; `None` without end.
-    left: Option<u64>,
-    /// Below 0 while more games are in play than should be.
-    credits: i64,
-    /// Games at once: slots from this number on get no more games.
-    at_once: usize,
-    /// Free slots per thread that may get a game.
-    free: Vec<BTreeSet<usize>>,
-    /// Free slots that may not.
-    idle: BTreeSet<usize>,
-    active: u64,
-    abandoned: u64,
-    started: bool,
-    held: bool,
-    draining: bool,
-}
-
-/// What a slot is to play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The first of the games that wait.
-    Waiting,
-    /// The new game of this number.
-    New(u64),
-}
-
-/// How many games to play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// Number of the first new game: those below have been begun under this seed before.
-    pub first_index: u64,
-    /// Games in all, those of earlier processes among them, which are always played; `None` without end.
-    pub limit: Option<u64>,
-}
-
-impl Schedule {
-    /// `slots` games at once, spread evenly over `threads`; the writer may have `credits` games in play or in its queue. The
-    /// `resumable` games come first.
-    pub(crate) fn new(slots: usize, threads: usize, credits: u64, quota: Quota, resumable: usize) -> Self {
-        let mut free = vec![BTreeSet::new(); threads];
-        for slot in 0..slots {
-            free[slot % threads].insert(slot);
-        }
-        Self {
-            waiting: resumable,
-            next_index: quota.first_index,
-            left: quota.limit.map(|limit| limit.saturating_sub(resumable as u64)),
-            credits: credits.cast_signed(),
-            at_once: slots,
-            free,
-            idle: BTreeSet::new(),
-            active: 0,
-            abandoned: 0,
-            started: false,
-            held: false,
-            draining: false,
-        }
-    }
-
-    /// Threads that games are played on.
-    pub(crate) fn threads(&self) -> usize {
-        self.free.len()
-    }
-
-    /// The next game to start and its slot: on the thread with the fewest games in play.
-    pub(crate) fn next(&mut self) -> Option<(usize, Next)> {
-        if !self.started || self.held || self.draining || self.is_exhausted() || self.credits <= 0 {
-            return None;
-        }
-        let thread = self.free.iter_mut().max_by_key(|free| free.len())?;
-        let slot = thread.pop_first()?;
-        self.credits -= 1;
-        self.active += 1;
-        if self.waiting > 0 {
-            self.waiting -= 1;
-            return Some((slot, Next::Waiting));
-        }
-        self.left = self.left.map(|left| left - 1);
-        self.next_index += 1;
-        Some((slot, Next::New(self.next_index - 1)))
-    }
-
-    pub(crate) fn slot_free(&mut self, slot: usize, end: &GameEnd) {
-        self.put(slot);
-        self.active -= 1;
-        self.abandoned += u64::from(matches!(end, GameEnd::GivenUp(_)));
-        if *end != GameEnd::Finished {
-            self.credits += 1; // The writer will give none for it.
-        }
-    }
-
-    /// A game left its slot, to wait.
-    pub(crate) fn slot_parked(&mut self, slot: usize) {
-        self.put(slot);
-        self.active -= 1;
-        self.credits += 1;
-        self.waiting += 1;
-    }
-
-    /// Whether the writer keeps slots free that would play.
-    pub(crate) fn starts(&self) -> Starts {
-        let wanted =
-            self.started && !self.draining && !self.is_exhausted() && self.free.iter().any(|free| !free.is_empty());
-        match (wanted, self.held, self.credits) {
-            (true, true, _) => Starts::Held,
-            (true, false, ..=0) => Starts::NoCredits,
-            _ => Starts::Free,
-        }
-    }
-
-    /// A slot without a game.
-    fn put(&mut self, slot: usize) {
-        let threads = self.free.len();
-        if slot < self.at_once {
-            self.free[slot % threads].insert(slot)
-        } else {
-            self.idle.insert(slot)
-        };
-    }
-
-    fn is_exhausted(&self) -> bool {
-        self.waiting == 0 && self.left == Some(0)
-    }
-
-    /// Whether nothing is in play and nothing will be.
-    pub(crate) fn is_done(&self) -> bool {
-        self.active == 0 && (self.draining || self.is_exhausted())
-    }
 }
 
 /// Whom the games' supervisor tells.
@@ -338,6 +204,25 @@ impl<G: Game> GamesSupervisor<G> {
             self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned, parked: self.parked });
         }
     }
+
+    fn set_at_once(&mut self, slots: usize) {
+        let threads = self.schedule.threads();
+        self.schedule.set_at_once(slots);
+        for slot in self.actors.len()..slots {
+            self.actors.push((self.new_slot)(slot, slot % threads));
+            self.schedule.put(slot);
+        }
+        self.make_room();
+    }
+
+    /// Has slots give back what there is no room for: games that have not begun where none may, and games in play of which
+    /// there are too many.
+    fn make_room(&self) {
+        if self.stopping.is_none() {
+            self.room.set(self.schedule.at_once, !self.schedule.draining);
+            self.schedule.crowded(self.actors.len()).for_each(|slot| self.actors[slot].do_send(ParkGame));
+        }
+    }
 }
 
 impl<G: Game> Actor for GamesSupervisor<G> {
@@ -446,5 +331,25 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl<G: Game> Handler<PlayResumed> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, PlayResumed: PlayResumed, _: &mut Self::Context) {
+        self.go_on();
+    }
+}
+
+impl<G: Game> Handler<ChangeGames> for GamesSupervisor<G> {
+    type Result = ();
+
+    fn handle(&mut self, ChangeGames { at_once, terms }: ChangeGames, _: &mut Self::Context) {
+        if let Some(terms) = terms {
+            self.terms = terms;
+        }
+        // While it stops, a new slot would not be told to.
+        if let Some(slots) = at_once.filter(|_| self.stopping.is_none()) {
+            self.set_at_once(slots.max(1));
+        }
+        self.go_on();
+    }
+}

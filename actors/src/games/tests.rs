@@ -1,11 +1,14 @@
 //! The schedule by itself, and the supervisor with slots whose mail the tests read.
 
+mod change;
+
 use std::{cell::RefCell, rc::Rc};
 
 use selfplay_engine::selfplay::Agent;
 
 use super::*;
 use crate::{
+    account::Starts,
     supervision::{Mailbox, mailbox},
     testing::{Inbox, Numbers, play, play_settings},
 };
