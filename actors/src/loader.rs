@@ -48,7 +48,7 @@ pub use self::source::{
 use self::{
     candidates::{Candidates, Next},
     feed::{Feed, Seen},
-    service::{Service, Step, Withdrawn},
+    service::{Service, Task, Withdrawn},
     unfinished::Overdue,
 };
 use crate::{
@@ -184,8 +184,8 @@ impl<G: Game> ModelLoaderActor<G> {
         let seen = self.glance();
         let rests = self.control.is_paused(); // The device is for others now.
         if !rests {
-            let step = self.service.taken_up((self.addresses.in_service)(), Instant::now());
-            self.carry_out(step);
+            let task = self.service.taken_up((self.addresses.in_service)(), Instant::now());
+            self.carry_out(task);
         }
         let found = match (self.origin.clone(), seen) {
             (ModelOrigin::Fixed { path, version }, _) => {
@@ -201,8 +201,8 @@ impl<G: Game> ModelLoaderActor<G> {
             }
         };
         if !rests {
-            let step = self.service.bring_back(Instant::now());
-            self.carry_out(step);
+            let task = self.service.bring_back(Instant::now());
+            self.carry_out(task);
         }
         found
     }
@@ -218,7 +218,7 @@ impl<G: Game> ModelLoaderActor<G> {
         match self.candidates.seen(seen, followed, rests, Instant::now()) {
             Next::LookAgain => None,
             Next::Found(found) => Some(found),
-            Next::Read(sighting) => Some(self.look_into(sighting)),
+            Next::Read(files) => Some(self.look_into(files)),
         }
     }
 
@@ -294,16 +294,16 @@ impl<G: Game> ModelLoaderActor<G> {
         }
     }
 
-    fn carry_out(&mut self, step: Option<Step>) {
+    fn carry_out(&mut self, task: Option<Task>) {
         const NONE: &str = "the model was withdrawn, and there is none that proved itself before it";
-        match (step, &self.origin) {
+        match (task, &self.origin) {
             (None, _) => {}
-            (Some(Step::Load(model, why)), _) => self.load_again(model, why),
-            (Some(Step::ReadAgain), _) => self.candidates.lost(),
-            (Some(Step::GoWithout), ModelOrigin::Fixed { .. }) => {
+            (Some(Task::Load(model, why)), _) => self.load_again(model, why),
+            (Some(Task::ReadAgain), _) => self.candidates.lost(),
+            (Some(Task::GoWithout), ModelOrigin::Fixed { .. }) => {
                 self.addresses.root.do_send(Fatal { reason: NONE.to_owned() });
             }
-            (Some(Step::GoWithout), ModelOrigin::Follow { .. }) => tracing::error!("{NONE}: play waits for another"),
+            (Some(Task::GoWithout), ModelOrigin::Follow { .. }) => tracing::error!("{NONE}: play waits for another"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    feed::{Followed, Seen, Sighting},
+    feed::{Followed, Seen, SeenFiles},
     refusals::Refusals,
     source::LoadFailure,
     unfinished::Unfinished,
@@ -24,16 +24,16 @@ pub(super) enum Next {
     /// This, and nothing is to be done.
     Found(Found),
     /// A model to be read: [`Candidates::begin`], then [`Candidates::took`] or [`Candidates::failed`].
-    Read(Sighting),
+    Read(SeenFiles),
 }
 
 /// What is known of the models that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     /// The file that the model in service was last seen in.
-    taken: Option<Sighting>,
+    taken: Option<SeenFiles>,
     /// The file that is being looked into, and how often that was begun.
-    begun: Option<(Sighting, u32)>,
+    begun: Option<(SeenFiles, u32)>,
     pub(super) refusals: Refusals,
     /// The newest model, while it is not complete.
     pub(super) unfinished: Unfinished,
@@ -49,7 +49,7 @@ impl Candidates {
                 Next::Found(Found::because(LookOutcome::Nothing, None, reason))
             }
             Seen::Unreadable(reason) => Next::Found(Found::because(LookOutcome::Unreadable, None, reason)),
-            Seen::Still(sighting) => self.consider(sighting, rests, now),
+            Seen::Still(files) => self.consider(files, rests, now),
             Seen::Changing(candidate) => {
                 if let Some(candidate) = candidate {
                     self.unfinished.changes(&candidate, now);
@@ -61,31 +61,31 @@ impl Candidates {
 
     /// A model that is still is read, unless it is the one that serves, was refused, was read in vain a moment ago, or is to
     /// wait for the end of a pause.
-    fn consider(&mut self, sighting: Sighting, rests: bool, now: Instant) -> Next {
-        let version = sighting.candidate.version;
-        if self.taken.as_ref().is_some_and(|taken| sighting.is_the_one(taken)) {
+    fn consider(&mut self, files: SeenFiles, rests: bool, now: Instant) -> Next {
+        let version = files.candidate.version;
+        if self.taken.as_ref().is_some_and(|taken| files.belong_to(taken)) {
             self.unfinished.over();
             return Next::Found(Found::of(LookOutcome::Unchanged, version));
         }
-        if let Some(reason) = self.refusals.skip(&sighting, now) {
+        if let Some(reason) = self.refusals.skip(&files, now) {
             return Next::Found(Found::because(LookOutcome::Refused, Some(version), reason));
         }
-        if let Some(reason) = self.unfinished.rests(&sighting, now) {
+        if let Some(reason) = self.unfinished.rests(&files, now) {
             return Next::Found(Found::because(LookOutcome::Incomplete, Some(version), reason));
         }
-        if rests { Next::Found(Found::of(LookOutcome::OnResume, version)) } else { Next::Read(sighting) }
+        if rests { Next::Found(Found::of(LookOutcome::OnResume, version)) } else { Next::Read(files) }
     }
 
     /// A file is about to be read.
     ///
     /// # Errors
     /// When the loader has panicked over it too often.
-    pub(super) fn begin(&mut self, sighting: &Sighting) -> Result<(), LoadFailure> {
-        let times = self.begun.as_ref().filter(|(last, _)| last == sighting).map_or(0, |(_, times)| *times);
+    pub(super) fn begin(&mut self, files: &SeenFiles) -> Result<(), LoadFailure> {
+        let times = self.begun.as_ref().filter(|(last, _)| last == files).map_or(0, |(_, times)| *times);
         if times == PANICS {
             return Err(LoadFailure::Refused(format!("the loader panicked over it {times} times")));
         }
-        self.begun = Some((sighting.clone(), times + 1));
+        self.begun = Some((files.clone(), times + 1));
         Ok(())
     }
 
@@ -97,22 +97,22 @@ impl Candidates {
     }
 
     /// The model of this file serves.
-    pub(super) fn took(&mut self, sighting: Sighting) {
+    pub(super) fn took(&mut self, files: SeenFiles) {
         self.begun = None; // The loader did not panic.
-        self.taken = Some(sighting);
+        self.taken = Some(files);
         self.unfinished.over();
     }
 
     /// The model of this file cannot be used: whether it is waited for or refused.
-    pub(super) fn failed(&mut self, sighting: Sighting, failure: &LoadFailure, now: Instant) -> Found {
+    pub(super) fn failed(&mut self, files: SeenFiles, failure: &LoadFailure, now: Instant) -> Found {
         self.begun = None;
-        let (version, reason) = (sighting.candidate.version, failure.reason());
+        let (version, reason) = (files.candidate.version, failure.reason());
         let waits = match failure {
             LoadFailure::Unreadable(_) => {
-                self.unfinished.lacks(&sighting, reason, now);
+                self.unfinished.lacks(&files, reason, now);
                 true
             }
-            LoadFailure::Unfinished(_) => self.unfinished.may_grow(&sighting, reason, now),
+            LoadFailure::Unfinished(_) => self.unfinished.may_grow(&files, reason, now),
             LoadFailure::Refused(_) | LoadFailure::Impossible(_) => false,
         };
         if waits {
@@ -120,8 +120,8 @@ impl Candidates {
         }
         self.unfinished.over();
         match failure {
-            LoadFailure::Impossible(_) => self.refusals.pass_over_for_now(sighting, reason, now),
-            _ => self.refusals.pass_over(sighting, reason),
+            LoadFailure::Impossible(_) => self.refusals.pass_over_for_now(files, reason, now),
+            _ => self.refusals.pass_over(files, reason),
         }
         Found::because(LookOutcome::Refused, Some(version), reason)
     }
@@ -151,18 +151,18 @@ mod tests {
     use super::*;
     use crate::loader::{Candidate, NewestBy, unfinished::PATIENCE};
 
-    fn sighting(version: i64) -> Sighting {
+    fn files(version: i64) -> SeenFiles {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
-        Sighting { candidate, fingerprint: None, weights: Vec::new() }
+        SeenFiles { candidate, fingerprint: None, weights: Vec::new() }
     }
 
     /// How a look ends that sees a model that is still; `None`: it is to be read.
     fn look(candidates: &mut Candidates, version: i64, rests: bool, now: Instant) -> Option<LookOutcome> {
         let followed = Followed::of("models".as_ref(), NewestBy::Name);
-        match candidates.seen(Seen::Still(sighting(version)), &followed, rests, now) {
+        match candidates.seen(Seen::Still(files(version)), &followed, rests, now) {
             Next::Found(found) => Some(found.outcome),
             Next::Read(read) => {
-                assert_eq!(read, sighting(version));
+                assert_eq!(read, files(version));
                 None
             }
             Next::LookAgain => panic!("it is still"),
@@ -178,7 +178,7 @@ mod tests {
         let (mut candidates, now) = (Candidates::default(), Instant::now());
         assert_eq!(look(&mut candidates, 1, true, now), Some(LookOutcome::OnResume));
         assert_eq!(look(&mut candidates, 1, false, now), None);
-        candidates.took(sighting(1));
+        candidates.took(files(1));
         assert_eq!(look(&mut candidates, 1, true, now), Some(LookOutcome::Unchanged));
         assert_eq!(look(&mut candidates, 2, false, now), None);
         candidates.lost();
@@ -191,7 +191,7 @@ mod tests {
         let followed = Followed::of("models".as_ref(), NewestBy::Name);
         let mut seen = |seen| candidates.seen(seen, &followed, false, now);
         assert_eq!(seen(Seen::Changing(None)), Next::LookAgain);
-        assert_eq!(seen(Seen::Changing(Some(sighting(3).candidate))), Next::LookAgain);
+        assert_eq!(seen(Seen::Changing(Some(files(3).candidate))), Next::LookAgain);
         let Next::Found(found) = seen(Seen::Unreadable("no text".to_owned())) else { panic!() };
         assert_eq!((found.outcome, found.to_string().as_str()), (LookOutcome::Unreadable, "no text"));
         assert_eq!(candidates.unfinished.found().unwrap().version, Some(3));
@@ -206,7 +206,7 @@ mod tests {
         let content = Checksum::of(b"bad");
         candidates.check(content).unwrap();
         candidates.refusals.remember(content, "bad");
-        assert_eq!(candidates.failed(sighting(1), &refused(), now).outcome, LookOutcome::Refused);
+        assert_eq!(candidates.failed(files(1), &refused(), now).outcome, LookOutcome::Refused);
         assert_eq!(look(&mut candidates, 1, false, now + 100 * PATIENCE), Some(LookOutcome::Refused));
         let known = candidates.check(content).unwrap_err();
         assert_eq!(known.reason(), "the same model was refused before: bad");
@@ -215,7 +215,7 @@ mod tests {
         candidates.check(content).unwrap();
 
         let impossible = LoadFailure::Impossible("no GPU".to_owned());
-        assert_eq!(candidates.failed(sighting(1), &impossible, now).outcome, LookOutcome::Refused);
+        assert_eq!(candidates.failed(files(1), &impossible, now).outcome, LookOutcome::Refused);
         assert_eq!(look(&mut candidates, 1, false, now), Some(LookOutcome::Refused));
         assert_eq!(look(&mut candidates, 1, false, now + PATIENCE), None, "it may have passed");
     }
@@ -224,7 +224,7 @@ mod tests {
     fn what_was_withdrawn_stays_so() {
         let (mut candidates, now) = (Candidates::default(), Instant::now());
         let content = Checksum::of(b"good at first");
-        candidates.took(sighting(1));
+        candidates.took(files(1));
         candidates.withdrawn(content, "NaN");
         assert_eq!(look(&mut candidates, 1, false, now), Some(LookOutcome::Refused));
         candidates.try_again(now);
@@ -239,10 +239,10 @@ mod tests {
             (LoadFailure::Unfinished("half a model".to_owned()), LookOutcome::Refused),
         ] {
             let (mut candidates, now) = (Candidates::default(), Instant::now());
-            assert_eq!(candidates.failed(sighting(1), &failure, now).outcome, LookOutcome::Incomplete);
+            assert_eq!(candidates.failed(files(1), &failure, now).outcome, LookOutcome::Incomplete);
             assert_eq!(look(&mut candidates, 1, false, now), Some(LookOutcome::Incomplete));
             assert_eq!(look(&mut candidates, 1, false, now + PATIENCE), None);
-            assert_eq!(candidates.failed(sighting(1), &failure, now + PATIENCE).outcome, in_the_end);
+            assert_eq!(candidates.failed(files(1), &failure, now + PATIENCE).outcome, in_the_end);
         }
     }
 
@@ -250,17 +250,17 @@ mod tests {
     fn a_file_over_which_the_loader_panicked_twice_is_refused() {
         let (mut candidates, now) = (Candidates::default(), Instant::now());
         for _ in 0..2 {
-            candidates.begin(&sighting(1)).unwrap();
-            candidates.took(sighting(1));
+            candidates.begin(&files(1)).unwrap();
+            candidates.took(files(1));
         }
         // A panic: what was begun came to no end.
         for _ in 0..PANICS {
-            candidates.begin(&sighting(1)).unwrap();
+            candidates.begin(&files(1)).unwrap();
         }
-        let failure = candidates.begin(&sighting(1)).unwrap_err();
+        let failure = candidates.begin(&files(1)).unwrap_err();
         assert_eq!(failure.reason(), "the loader panicked over it 2 times");
-        candidates.failed(sighting(1), &failure, now);
-        candidates.begin(&sighting(2)).unwrap();
-        candidates.begin(&sighting(1)).unwrap();
+        candidates.failed(files(1), &failure, now);
+        candidates.begin(&files(2)).unwrap();
+        candidates.begin(&files(1)).unwrap();
     }
 }

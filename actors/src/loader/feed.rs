@@ -109,7 +109,7 @@ impl Fingerprint {
 
 /// A candidate as it was seen, with every file that it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sighting {
+pub(super) struct SeenFiles {
     pub(super) candidate: Candidate,
     /// Of its own file; `None`: it is not there.
     pub(super) fingerprint: Option<Fingerprint>,
@@ -117,7 +117,7 @@ pub(super) struct Sighting {
     pub(super) weights: Vec<(PathBuf, Option<Fingerprint>)>,
 }
 
-impl Sighting {
+impl SeenFiles {
     fn of(candidate: Candidate, weights: impl IntoIterator<Item = PathBuf>) -> Self {
         let fingerprint = Fingerprint::of(&candidate.path);
         let seen = |path: PathBuf| (path.clone(), Fingerprint::of(&path));
@@ -125,13 +125,13 @@ impl Sighting {
     }
 
     /// Whether the same files are now as they were seen.
-    pub(super) fn still_holds(&self) -> bool {
+    pub(super) fn are_unchanged(&self) -> bool {
         *self == Self::of(self.candidate.clone(), self.weights.iter().map(|(path, _)| path.clone()))
     }
 
-    /// Whether this is the model that was `taken`, none of its files changed. Some may be gone: trainers may remove what they
+    /// Whether they are of the model that was `taken`, none of them changed. Some may be gone: trainers may remove what they
     /// have handed over.
-    pub(super) fn is_the_one(&self, taken: &Self) -> bool {
+    pub(super) fn belong_to(&self, taken: &Self) -> bool {
         let own = self.fingerprint.is_none()
             || self.candidate.path == taken.candidate.path && self.fingerprint == taken.fingerprint;
         let unchanged = |file: &(PathBuf, Option<Fingerprint>)| file.1.is_none() || taken.weights.contains(file);
@@ -147,16 +147,16 @@ pub(super) enum Seen {
     /// Something that was not there at the look before, or not like this; the model, where one can be told.
     Changing(Option<Candidate>),
     /// A model whose files are all as they were at the look before.
-    Still(Sighting),
+    Still(SeenFiles),
     /// What cannot be understood, with a sentence that says why. The look before showed the same.
     Unreadable(String),
 }
 
-/// Looks again and again.
+/// Looks for models again and again.
 #[derive(Debug)]
 pub(super) struct Feed {
     followed: Followed,
-    last: Option<Result<Option<Sighting>, String>>,
+    last: Option<Result<Option<SeenFiles>, String>>,
     /// The last model's own file, and the files that it keeps weights in.
     weights: Option<(PathBuf, Fingerprint, Vec<PathBuf>)>,
 }
@@ -178,29 +178,29 @@ impl Feed {
             Followed::Directory(path, newest_by) => newest(path, *newest_by),
             Followed::File(path) => Ok(file(path)),
         };
-        let mut seen = candidate.map(|candidate| candidate.map(|candidate| self.sight(candidate)));
+        let mut seen = candidate.map(|candidate| candidate.map(|candidate| self.see(candidate)));
         if self.last.as_ref() == Some(&seen)
-            && let Ok(Some(Sighting { candidate, fingerprint: Some(fingerprint), .. })) = &seen
+            && let Ok(Some(SeenFiles { candidate, fingerprint: Some(fingerprint), .. })) = &seen
             && self.weights_of(&candidate.path, *fingerprint).is_none()
         {
             self.weights = Some((candidate.path.clone(), *fingerprint, weights(&candidate.path)));
-            seen = Ok(Some(self.sight(candidate.clone())));
+            seen = Ok(Some(self.see(candidate.clone())));
         }
         let is_still = self.last.as_ref() == Some(&seen);
         self.last = Some(seen.clone());
         match seen {
-            Ok(Some(sighting)) if is_still => Seen::Still(sighting),
-            Ok(sighting) if !is_still => Seen::Changing(sighting.map(|sighting| sighting.candidate)),
+            Ok(Some(files)) if is_still => Seen::Still(files),
+            Ok(files) if !is_still => Seen::Changing(files.map(|files| files.candidate)),
             Err(reason) if is_still => Seen::Unreadable(reason),
             Err(_) => Seen::Changing(None),
             Ok(_) => Seen::Nothing,
         }
     }
 
-    fn sight(&self, candidate: Candidate) -> Sighting {
+    fn see(&self, candidate: Candidate) -> SeenFiles {
         let known = Fingerprint::of(&candidate.path).and_then(|own| self.weights_of(&candidate.path, own));
         let weights = known.unwrap_or_default().to_vec();
-        Sighting::of(candidate, weights)
+        SeenFiles::of(candidate, weights)
     }
 
     /// Files that the model at `path` keeps weights in, if it has been asked while it was like this.
@@ -315,8 +315,8 @@ mod tests {
         Vec::new()
     }
 
-    fn still(seen: Seen) -> Sighting {
-        if let Seen::Still(sighting) = seen { sighting } else { panic!("{seen:?}") }
+    fn still(seen: Seen) -> SeenFiles {
+        if let Seen::Still(files) = seen { files } else { panic!("{seen:?}") }
     }
 
     fn model(name: &str, version: i64) -> Result<Option<(String, i64)>, String> {
@@ -385,7 +385,7 @@ mod tests {
         assert!(matches!(feed.look(alone), Seen::Changing(Some(_))));
         let second = still(feed.look(alone));
         assert_ne!(second.fingerprint, first.fingerprint);
-        assert!(!second.is_the_one(&first) && second.is_the_one(&second));
+        assert!(!second.belong_to(&first) && second.belong_to(&second));
     }
 
     #[test]
@@ -407,18 +407,18 @@ mod tests {
         let without = still(feed.look(weights));
         assert_eq!(without.weights.iter().map(|(_, seen)| seen.is_some()).collect::<Vec<_>>(), [false, true]);
         folder.write("w.bin", 1);
-        assert!(changing(feed.look(weights)) && !without.still_holds());
+        assert!(changing(feed.look(weights)) && !without.are_unchanged());
         let whole = still(feed.look(weights));
-        assert!(whole.still_holds() && !whole.is_the_one(&without));
+        assert!(whole.are_unchanged() && !whole.belong_to(&without));
         // As when space is allocated first and filled later: the same length at another time.
         folder.write("w.bin", 2);
         assert!(changing(feed.look(weights)));
         let filled = still(feed.look(weights));
-        assert!(!filled.is_the_one(&whole));
+        assert!(!filled.belong_to(&whole));
         assert_eq!(asked.get(), 1, "the model itself did not change");
         fs::remove_file(path("v.bin")).unwrap();
         assert!(changing(feed.look(weights)));
-        assert!(still(feed.look(weights)).is_the_one(&filled), "what serves may be removed");
+        assert!(still(feed.look(weights)).belong_to(&filled), "what serves may be removed");
         folder.write("model_1.onnx", 9);
         assert!(changing(feed.look(weights)) && changing(feed.look(weights)) && asked.get() == 2);
     }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     Candidate, Fatal, LoadFailure, ModelLoaderActor,
-    feed::Sighting,
+    feed::SeenFiles,
     service::{KeptModel, Why},
 };
 use crate::{
@@ -19,19 +19,19 @@ use crate::{
 
 impl<G: Game> ModelLoaderActor<G> {
     /// Reads a model and takes it into service.
-    pub(super) fn look_into(&mut self, sighting: Sighting) -> Found {
-        let version = sighting.candidate.version;
+    pub(super) fn look_into(&mut self, files: SeenFiles) -> Found {
+        let version = files.candidate.version;
         let coming = Found::of(LookOutcome::Coming, version);
         self.answer(&coming);
         self.stats.findings.note(coming);
-        let begun = self.candidates.begin(&sighting);
-        match begun.and_then(|()| self.loading(|loader| loader.read_and_bring(&sighting))) {
+        let begun = self.candidates.begin(&files);
+        match begun.and_then(|()| self.loading(|loader| loader.read_and_bring(&files))) {
             Ok(outcome) => {
-                self.candidates.took(sighting);
+                self.candidates.took(files);
                 Found::of(outcome, version)
             }
             Err(failure) => {
-                let found = self.candidates.failed(sighting, &failure, Instant::now());
+                let found = self.candidates.failed(files, &failure, Instant::now());
                 if found.outcome == LookOutcome::Refused {
                     self.refused(version, failure);
                 }
@@ -105,13 +105,13 @@ impl<G: Game> ModelLoaderActor<G> {
     }
 
     /// Whether it came into service, or serves already.
-    fn read_and_bring(&mut self, sighting: &Sighting) -> Result<LookOutcome, LoadFailure> {
-        let read = self.read(&sighting.candidate);
-        if !sighting.still_holds() {
+    fn read_and_bring(&mut self, files: &SeenFiles) -> Result<LookOutcome, LoadFailure> {
+        let read = self.read(&files.candidate);
+        if !files.are_unchanged() {
             return Err(LoadFailure::Unreadable("its files changed while they were read".to_owned()));
         }
         let file = read?;
-        let (content, version) = (file.content(), sighting.candidate.version);
+        let (content, version) = (file.content(), files.candidate.version);
         let before = self.service.model().map(|model| (model.generation.version, model.file.content()));
         if before == Some((version, content)) {
             return Ok(LookOutcome::Unchanged); // The file was only touched.

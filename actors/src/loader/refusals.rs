@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::time::{Duration, Instant};
 
-use super::feed::Sighting;
+use super::feed::SeenFiles;
 use crate::onnx::Checksum;
 
 /// Contents that are remembered; the oldest are forgotten.
@@ -30,7 +30,7 @@ struct Content {
 /// The last file refused.
 #[derive(Debug)]
 struct PassedOver {
-    sighting: Sighting,
+    files: SeenFiles,
     reason: String,
     /// Until when it is passed over without a look into it; `None`: until it changes.
     until: Option<Instant>,
@@ -38,8 +38,8 @@ struct PassedOver {
 
 impl Refusals {
     /// Why this file was refused, if it was and has not changed since.
-    pub(super) fn skip(&self, sighting: &Sighting, now: Instant) -> Option<&str> {
-        let last = self.last.as_ref().filter(|last| last.sighting == *sighting)?;
+    pub(super) fn skip(&self, files: &SeenFiles, now: Instant) -> Option<&str> {
+        let last = self.last.as_ref().filter(|last| last.files == *files)?;
         last.until.is_none_or(|until| now < until).then_some(&last.reason)
     }
 
@@ -49,14 +49,14 @@ impl Refusals {
     }
 
     /// Passes over this file until it changes.
-    pub(super) fn pass_over(&mut self, sighting: Sighting, reason: &str) {
-        self.last = Some(PassedOver { sighting, reason: reason.to_owned(), until: None });
+    pub(super) fn pass_over(&mut self, files: SeenFiles, reason: &str) {
+        self.last = Some(PassedOver { files, reason: reason.to_owned(), until: None });
     }
 
     /// Passes over this file for a while: it may not be its fault.
-    pub(super) fn pass_over_for_now(&mut self, sighting: Sighting, reason: &str, now: Instant) {
+    pub(super) fn pass_over_for_now(&mut self, files: SeenFiles, reason: &str, now: Instant) {
         let until = Some(now + RETRY);
-        self.last = Some(PassedOver { sighting, reason: reason.to_owned(), until });
+        self.last = Some(PassedOver { files, reason: reason.to_owned(), until });
     }
 
     /// Gives everything another chance that was refused. What was withdrawn stays so: it had its chance.
@@ -92,9 +92,9 @@ mod tests {
     use super::*;
     use crate::loader::Candidate;
 
-    fn sighting(version: i64) -> Sighting {
+    fn files(version: i64) -> SeenFiles {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
-        Sighting { candidate, fingerprint: None, weights: Vec::new() }
+        SeenFiles { candidate, fingerprint: None, weights: Vec::new() }
     }
 
     #[test]
@@ -114,12 +114,12 @@ mod tests {
     fn a_file_is_passed_over_until_it_changes_or_for_a_while() {
         let mut refusals = Refusals::default();
         let now = Instant::now();
-        let skip = |refusals: &Refusals, version, now| refusals.skip(&sighting(version), now).map(str::to_owned);
+        let skip = |refusals: &Refusals, version, now| refusals.skip(&files(version), now).map(str::to_owned);
         assert_eq!(skip(&refusals, 1, now), None);
-        refusals.pass_over(sighting(1), "bad");
+        refusals.pass_over(files(1), "bad");
         assert_eq!(skip(&refusals, 1, now + 100 * RETRY).as_deref(), Some("bad"));
         assert_eq!(skip(&refusals, 2, now), None);
-        refusals.pass_over_for_now(sighting(1), "no room", now);
+        refusals.pass_over_for_now(files(1), "no room", now);
         assert_eq!(skip(&refusals, 1, now).as_deref(), Some("no room"));
         assert_eq!(skip(&refusals, 1, now + RETRY), None);
     }
@@ -128,12 +128,12 @@ mod tests {
     fn what_was_refused_gets_another_chance_and_what_was_withdrawn_does_not() {
         let mut refusals = Refusals::default();
         let [refused, withdrawn] = [b"refused", b"without"].map(|bytes| Checksum::of(bytes));
-        refusals.pass_over(sighting(1), "bad");
+        refusals.pass_over(files(1), "bad");
         refusals.remember(refused, "bad");
         refusals.remember(withdrawn, "bad");
         refusals.remember_for_good(withdrawn, "NaN in play");
         refusals.forget();
-        assert_eq!((refusals.skip(&sighting(1), Instant::now()), refusals.hold(refused)), (None, None));
+        assert_eq!((refusals.skip(&files(1), Instant::now()), refusals.hold(refused)), (None, None));
         assert_eq!(refusals.hold(withdrawn), Some("NaN in play"));
     }
 }

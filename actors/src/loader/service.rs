@@ -45,7 +45,7 @@ enum State {
 
 /// What the loader is to do.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum Task {
     /// Load this model once more and send it to the batcher: [`Service::brought`] or [`Service::failed`] comes of it.
     Load(KeptModel, Why),
     /// The file that the lost model came from counts as new.
@@ -71,7 +71,7 @@ pub(super) enum Withdrawn {
     /// It would have taken the place of the one in service, should that be withdrawn.
     Fallback(Checksum),
     /// It was in service; what is to be done now.
-    InService(Checksum, Option<Step>),
+    InService(Checksum, Option<Task>),
 }
 
 /// The model in service and the one to fall back on.
@@ -98,7 +98,7 @@ impl Service {
         self.number == 0
     }
 
-    /// Whether time alone may bring a next step.
+    /// Whether time alone may bring something to do.
     pub(super) const fn is_unsettled(&self, paused: bool) -> bool {
         match self.state {
             State::OnItsWay { .. } => true,
@@ -108,25 +108,25 @@ impl Service {
     }
 
     /// New batches go to generation `newest` at present.
-    pub(super) fn taken_up(&mut self, newest: u64, now: Instant) -> Option<Step> {
+    pub(super) fn taken_up(&mut self, newest: u64, now: Instant) -> Option<Task> {
         match std::mem::take(&mut self.state) {
             State::OnItsWay { model, .. } if newest >= model.generation.number => self.state = State::Serving(model),
             other => self.state = other,
         }
         match &self.state {
             State::OnItsWay { model, sent } if now.duration_since(*sent) >= ON_ITS_WAY => {
-                Some(Step::Load(model.clone(), Why::Lost))
+                Some(Task::Load(model.clone(), Why::Lost))
             }
             _ => None,
         }
     }
 
     /// Play is not paused: what was released for a pause comes back.
-    pub(super) fn bring_back(&mut self, now: Instant) -> Option<Step> {
+    pub(super) fn bring_back(&mut self, now: Instant) -> Option<Task> {
         match &mut self.state {
             State::Released { model, tried } if tried.is_none_or(|last| now.duration_since(last) >= BRING_BACK) => {
                 *tried = Some(now);
-                Some(Step::Load(model.clone(), Why::PauseOver))
+                Some(Task::Load(model.clone(), Why::PauseOver))
             }
             _ => None,
         }
@@ -151,15 +151,15 @@ impl Service {
     }
 
     /// A model that was to be loaded once more cannot be.
-    pub(super) fn failed(&mut self, why: Why) -> Option<Step> {
+    pub(super) fn failed(&mut self, why: Why) -> Option<Task> {
         match why {
             Why::Lost => {
                 self.state = State::Empty;
-                Some(Step::ReadAgain)
+                Some(Task::ReadAgain)
             }
             // The program that had the device meanwhile may still hold it.
             Why::PauseOver => None,
-            Why::OtherWithdrawn => Some(Step::GoWithout),
+            Why::OtherWithdrawn => Some(Task::GoWithout),
         }
     }
 
@@ -196,8 +196,8 @@ impl Service {
                 self.state = State::Released { model, tried };
                 None
             }
-            Some(model) => Some(Step::Load(model, Why::OtherWithdrawn)),
-            None => Some(Step::GoWithout),
+            Some(model) => Some(Task::Load(model, Why::OtherWithdrawn)),
+            None => Some(Task::GoWithout),
         };
         Some(Withdrawn::InService(content, next))
     }
@@ -243,10 +243,10 @@ mod tests {
             generation
         }
 
-        /// What a step loads, is loaded; version and reason.
-        fn load(&mut self, step: Option<Step>) -> (i64, Why) {
-            let Some(Step::Load(KeptModel { generation: Generation { version, .. }, file, proven }, why)) = step else {
-                panic!("{step:?}")
+        /// What a task loads, is loaded; version and reason.
+        fn load(&mut self, task: Option<Task>) -> (i64, Why) {
+            let Some(Task::Load(KeptModel { generation: Generation { version, .. }, file, proven }, why)) = task else {
+                panic!("{task:?}")
             };
             self.0.brought(file, version, proven, self.1);
             (version, why)
@@ -285,14 +285,14 @@ mod tests {
         let mut stage = Stage::new();
         stage.bring_proven("a");
         stage.1 += ON_ITS_WAY;
-        let step = stage.0.taken_up(0, stage.1);
-        assert_eq!(stage.load(step), (1, Why::Lost));
+        let task = stage.0.taken_up(0, stage.1);
+        assert_eq!(stage.load(task), (1, Why::Lost));
         assert_eq!((stage.state(), stage.model()), ("on its way", Some((2, 1, true))));
         assert!(stage.0.fallback.is_none(), "it is the same model");
         assert!(stage.0.taken_up(1, stage.1).is_none(), "the former generation is another");
         stage.1 += ON_ITS_WAY;
         assert!(stage.0.taken_up(1, stage.1).is_some());
-        assert!(matches!(stage.0.failed(Why::Lost), Some(Step::ReadAgain)) && stage.state() == "empty");
+        assert!(matches!(stage.0.failed(Why::Lost), Some(Task::ReadAgain)) && stage.state() == "empty");
     }
 
     #[test]
@@ -313,9 +313,9 @@ mod tests {
             assert!(stage.0.bring_back(stage.1 + BRING_BACK / 2).is_none(), "it was released already");
             assert!(stage.0.bring_back(stage.1 + BRING_BACK).is_some());
             stage.0.hurry();
-            let step = stage.0.bring_back(stage.1 + BRING_BACK);
+            let task = stage.0.bring_back(stage.1 + BRING_BACK);
             let version = stage.model().unwrap().1;
-            assert_eq!(stage.load(step), (version, Why::PauseOver));
+            assert_eq!(stage.load(task), (version, Why::PauseOver));
             assert_eq!(stage.model(), Some((stage.0.number, version, true)), "what was proven is so still");
             assert!(stage.0.bring_back(stage.1 + 9 * BRING_BACK).is_none() && stage.0.fallback.is_none());
         }
@@ -342,17 +342,17 @@ mod tests {
         let mut stage = Stage::new();
         stage.bring_proven("a");
         let second = stage.bring("b");
-        let Some(Withdrawn::InService(gone, step)) = stage.0.withdrawn(second, false) else { panic!() };
+        let Some(Withdrawn::InService(gone, task)) = stage.0.withdrawn(second, false) else { panic!() };
         assert_eq!((gone, stage.state()), (content("b"), "empty"));
-        assert_eq!(stage.load(step), (1, Why::OtherWithdrawn));
+        assert_eq!(stage.load(task), (1, Why::OtherWithdrawn));
         assert_eq!((stage.state(), stage.model()), ("on its way", Some((3, 1, true))));
         assert!(stage.0.withdrawn(second, false).is_none(), "it is gone");
         let third = stage.0.model().unwrap().generation;
         assert!(matches!(
             stage.0.withdrawn(third, false),
-            Some(Withdrawn::InService(gone, Some(Step::GoWithout))) if gone == content("a")
+            Some(Withdrawn::InService(gone, Some(Task::GoWithout))) if gone == content("a")
         ));
-        assert!(matches!(stage.0.failed(Why::OtherWithdrawn), Some(Step::GoWithout)));
+        assert!(matches!(stage.0.failed(Why::OtherWithdrawn), Some(Task::GoWithout)));
     }
 
     #[test]
@@ -361,7 +361,7 @@ mod tests {
         stage.bring_proven("a");
         stage.bring("b");
         let third = stage.bring("a");
-        assert!(matches!(stage.0.withdrawn(third, false), Some(Withdrawn::InService(_, Some(Step::GoWithout)))));
+        assert!(matches!(stage.0.withdrawn(third, false), Some(Withdrawn::InService(_, Some(Task::GoWithout)))));
 
         let fourth = stage.bring_proven("c");
         let fifth = stage.bring("d");
@@ -370,7 +370,7 @@ mod tests {
             "it came late"
         );
         assert_eq!(stage.model(), Some((5, 5, false)));
-        assert!(matches!(stage.0.withdrawn(fifth, true), Some(Withdrawn::InService(_, Some(Step::GoWithout)))));
+        assert!(matches!(stage.0.withdrawn(fifth, true), Some(Withdrawn::InService(_, Some(Task::GoWithout)))));
         assert_eq!(stage.state(), "empty");
     }
 
@@ -388,8 +388,8 @@ mod tests {
             assert!(matches!(stage.0.withdrawn(second, !released), Some(Withdrawn::InService(_, None))));
             assert_eq!((stage.state(), stage.model()), ("released", Some((1, 1, true))));
             assert_eq!(stage.0.bring_back(stage.1).is_none(), released, "tried a moment ago");
-            let step = stage.0.bring_back(stage.1 + BRING_BACK);
-            assert_eq!(stage.load(step), (1, Why::PauseOver));
+            let task = stage.0.bring_back(stage.1 + BRING_BACK);
+            assert_eq!(stage.load(task), (1, Why::PauseOver));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::time::{Duration, Instant};
 
-use super::feed::{Candidate, Sighting};
+use super::feed::{Candidate, SeenFiles};
 use crate::findings::{Found, LookOutcome};
 
 /// How long a model may be incomplete before that is said, once.
@@ -35,7 +35,7 @@ struct Model {
 
 #[derive(Debug)]
 struct Tried {
-    sighting: Sighting,
+    files: SeenFiles,
     /// When it was first read.
     since: Instant,
     /// When it is read again without having changed.
@@ -56,25 +56,25 @@ impl Unfinished {
     }
 
     /// A file of this model is missing or cannot be read. It is waited for as long as it takes.
-    pub(super) fn lacks(&mut self, sighting: &Sighting, reason: &str, now: Instant) {
-        let model = self.model(&sighting.candidate, reason, now);
-        model.tried = Some(Tried { sighting: sighting.clone(), since: now, again: now + RETRY });
+    pub(super) fn lacks(&mut self, files: &SeenFiles, reason: &str, now: Instant) {
+        let model = self.model(&files.candidate, reason, now);
+        model.tried = Some(Tried { files: files.clone(), since: now, again: now + RETRY });
     }
 
     /// What was read is no model: it may be the part of one. Whether it is waited for: not when it has been like this for too
     /// long.
-    pub(super) fn may_grow(&mut self, sighting: &Sighting, reason: &str, now: Instant) -> bool {
-        let model = self.model(&sighting.candidate, reason, now);
-        let before = model.tried.take().filter(|tried| tried.sighting == *sighting);
+    pub(super) fn may_grow(&mut self, files: &SeenFiles, reason: &str, now: Instant) -> bool {
+        let model = self.model(&files.candidate, reason, now);
+        let before = model.tried.take().filter(|tried| tried.files == *files);
         let since = before.map_or(now, |tried| tried.since);
-        model.tried = Some(Tried { sighting: sighting.clone(), since, again: since + PATIENCE });
+        model.tried = Some(Tried { files: files.clone(), since, again: since + PATIENCE });
         now.duration_since(since) < PATIENCE
     }
 
     /// Why this model need not be read again yet.
-    pub(super) fn rests(&self, sighting: &Sighting, now: Instant) -> Option<&str> {
+    pub(super) fn rests(&self, files: &SeenFiles, now: Instant) -> Option<&str> {
         let model = self.0.as_ref()?;
-        let tried = model.tried.as_ref().filter(|tried| tried.sighting == *sighting)?;
+        let tried = model.tried.as_ref().filter(|tried| tried.files == *files)?;
         (now < tried.again).then_some(&model.reason)
     }
 
@@ -129,34 +129,34 @@ impl Unfinished {
 mod tests {
     use super::*;
 
-    fn sighting(version: i64) -> Sighting {
+    fn files(version: i64) -> SeenFiles {
         let candidate = Candidate { path: "model.onnx".into(), version, sha256: None };
-        Sighting { candidate, fingerprint: None, weights: Vec::new() }
+        SeenFiles { candidate, fingerprint: None, weights: Vec::new() }
     }
 
     /// The same with a file beside it.
-    fn grown(version: i64) -> Sighting {
-        Sighting { weights: vec![("w".into(), None)], ..sighting(version) }
+    fn grown(version: i64) -> SeenFiles {
+        SeenFiles { weights: vec![("w".into(), None)], ..files(version) }
     }
 
     #[test]
     fn it_is_said_once_and_again_of_the_next_model() {
         let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
         for version in [1, 2] {
-            unfinished.changes(&sighting(version).candidate, now);
+            unfinished.changes(&files(version).candidate, now);
             now += SAY_AFTER / 2;
             for _ in 2..SAY_AFTER_LOOKS {
                 assert_eq!(unfinished.overdue(now), None, "it may only be on its way");
             }
-            unfinished.lacks(&sighting(version), "no weights", now);
+            unfinished.lacks(&files(version), "no weights", now);
             now += SAY_AFTER / 2;
             assert_eq!(unfinished.overdue(now), None, "it was looked at too seldom");
             assert_eq!(unfinished.overdue(now), Some(Overdue { version, reason: "no weights".to_owned() }));
-            unfinished.changes(&sighting(version).candidate, now);
+            unfinished.changes(&files(version).candidate, now);
             now += 10 * SAY_AFTER;
             assert_eq!(unfinished.overdue(now), None);
         }
-        unfinished.changes(&sighting(3).candidate, now);
+        unfinished.changes(&files(3).candidate, now);
         unfinished.over();
         now += 10 * SAY_AFTER;
         assert_eq!(unfinished.overdue(now), None);
@@ -165,23 +165,23 @@ mod tests {
     #[test]
     fn what_is_missing_is_read_again_now_and_then_and_when_it_changes() {
         let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
-        assert_eq!(unfinished.rests(&sighting(1), now), None);
-        unfinished.lacks(&sighting(1), "no weights", now);
-        assert_eq!(unfinished.rests(&sighting(1), now), Some("no weights"));
-        assert_eq!((unfinished.rests(&grown(1), now), unfinished.rests(&sighting(2), now)), (None, None));
+        assert_eq!(unfinished.rests(&files(1), now), None);
+        unfinished.lacks(&files(1), "no weights", now);
+        assert_eq!(unfinished.rests(&files(1), now), Some("no weights"));
+        assert_eq!((unfinished.rests(&grown(1), now), unfinished.rests(&files(2), now)), (None, None));
         now += RETRY;
-        assert_eq!(unfinished.rests(&sighting(1), now), None);
-        unfinished.lacks(&sighting(1), "no weights", now);
+        assert_eq!(unfinished.rests(&files(1), now), None);
+        unfinished.lacks(&files(1), "no weights", now);
         unfinished.read_again(now);
-        assert_eq!(unfinished.rests(&sighting(1), now), None);
+        assert_eq!(unfinished.rests(&files(1), now), None);
     }
 
     #[test]
     fn patience_ends_for_what_does_not_grow() {
         let (mut unfinished, mut now) = (Unfinished::default(), Instant::now());
-        assert!(unfinished.may_grow(&sighting(1), "cut off", now));
+        assert!(unfinished.may_grow(&files(1), "cut off", now));
         now += PATIENCE / 2;
-        assert!(unfinished.may_grow(&sighting(1), "cut off", now), "as when somebody asks for another look");
+        assert!(unfinished.may_grow(&files(1), "cut off", now), "as when somebody asks for another look");
         assert!(unfinished.may_grow(&grown(1), "cut off", now));
         now += PATIENCE / 2;
         assert_eq!(unfinished.rests(&grown(1), now), Some("cut off"));
