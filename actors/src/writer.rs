@@ -6,9 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-mod metrics;
 mod queue;
 mod rejects;
+mod trainer_log;
 mod variety;
 
 use std::{
@@ -28,9 +28,9 @@ use tokio::time::Instant;
 
 pub use self::rejects::{GameRejected, Nonsense};
 use self::{
-    metrics::Metrics,
     queue::{Failure, Files, Queue, Rescued, Written},
     rejects::Rejects,
+    trainer_log::TrainerLog,
     variety::Variety,
 };
 use crate::{
@@ -148,23 +148,23 @@ pub struct WriterAddresses {
 
 /// Since when something is wrong, and when that was last said.
 #[derive(Debug)]
-struct Trouble {
+struct Reminder {
     since: Instant,
     said: Option<Instant>,
 }
 
-impl Trouble {
+impl Reminder {
     fn new() -> Self {
         Self { since: Instant::now(), said: None }
     }
 
     /// Whether it is time to say it (again).
-    fn is_news(&mut self) -> bool {
-        let news = self.said.is_none_or(|said| said.elapsed() >= REMINDER);
-        if news {
+    fn is_due(&mut self) -> bool {
+        let due = self.said.is_none_or(|said| said.elapsed() >= REMINDER);
+        if due {
             self.said = Some(Instant::now());
         }
-        news
+        due
     }
 }
 
@@ -176,20 +176,20 @@ pub struct WriterActor<G: Game> {
     stats: Arc<Stats>,
     queue: Queue<G>,
     rejects: Rejects,
-    metrics: Metrics,
+    trainer_log: TrainerLog,
     variety: Variety,
     /// A write is due: of a group, or again after a failure.
     scheduled: bool,
     flushing: bool,
-    failing: Option<Trouble>,
-    holding: Option<Trouble>,
+    failing: Option<Reminder>,
+    holding: Option<Reminder>,
     escalated: bool,
 }
 
 impl<G: Game> WriterActor<G> {
     /// A writer with an empty queue.
     pub fn new(game: G, output: Output, provenance: Provenance, addresses: WriterAddresses, stats: Arc<Stats>) -> Self {
-        let metrics = Metrics::new(provenance.metrics_dir.clone(), provenance.pid);
+        let trainer_log = TrainerLog::new(provenance.metrics_dir.clone(), provenance.pid);
         let rejects = Rejects::new(output.store.dir().join("rejected"), output.max_rejected);
         Self {
             files: Files { game, provenance, encoding: None },
@@ -198,7 +198,7 @@ impl<G: Game> WriterActor<G> {
             stats,
             queue: Queue::default(),
             rejects,
-            metrics,
+            trainer_log,
             variety: Variety::default(),
             scheduled: false,
             flushing: false,
@@ -209,7 +209,7 @@ impl<G: Game> WriterActor<G> {
     }
 
     fn enqueue(&mut self, GameFinished { number, record, settings_hash }: GameFinished<G>) {
-        self.metrics.add(&record);
+        self.trainer_log.add(&record);
         let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
         self.variety.add(record.model_version, &actions, &self.stats);
         let stem = self.output.stems.next(unix_ms(), record.index);
@@ -257,15 +257,15 @@ impl<G: Game> WriterActor<G> {
     fn note_failure(&mut self, Failure { reason, kind }: &Failure, ctx: &mut Context<Self>) {
         self.stats.write_errors(*kind).add(1);
         let deadline = self.output.deadline;
-        let trouble = self.failing.get_or_insert_with(Trouble::new);
-        if trouble.is_news() {
-            let left = deadline.saturating_sub(trouble.since.elapsed());
+        let failing = self.failing.get_or_insert_with(Reminder::new);
+        if failing.is_due() {
+            let left = deadline.saturating_sub(failing.since.elapsed());
             tracing::error!(waiting = self.queue.len(), reason, gives_up_in_s = left.as_secs(), "cannot write games");
         }
         if self.flushing {
             return; // The flush decides what becomes of them.
         }
-        if trouble.since.elapsed() >= deadline && !std::mem::replace(&mut self.escalated, true) {
+        if failing.since.elapsed() >= deadline && !std::mem::replace(&mut self.escalated, true) {
             let reason = format!("games could not be written for {} s: {reason}", deadline.as_secs_f64());
             self.addresses.gave_up.do_send(WritingFails { reason });
         }
@@ -275,7 +275,7 @@ impl<G: Game> WriterActor<G> {
     /// Writes what is queued for the last time, and reports what became of it.
     fn flush(&mut self, ctx: &mut Context<Self>) {
         self.flushing = true;
-        self.metrics.write();
+        self.trainer_log.write();
         let failure = self.write(ctx);
         let rescued = self.queue.rescue(&self.files, &self.output);
         self.stats.games_spooled.add(rescued.spooled);
@@ -319,7 +319,7 @@ impl<G: Game> WriterActor<G> {
                 }
             }
             Some(reason) => {
-                if self.holding.get_or_insert_with(Trouble::new).is_news() {
+                if self.holding.get_or_insert_with(Reminder::new).is_due() {
                     tracing::warn!(reason, "no new games start");
                 }
             }

@@ -84,7 +84,7 @@ impl<G: Game> Finished<G> {
 
 /// What came of an attempt to write.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct Committed {
     /// Games that are now visible to the trainer.
     pub(super) written: Vec<Written>,
     pub(super) unfit: Vec<(JournalNumber, Unfit)>,
@@ -155,22 +155,22 @@ impl<G: Game> Queue<G> {
     }
 
     /// Writes everything, group by group, up to the first failure.
-    pub(super) fn commit(&mut self, files: &Files<G>, output: &Output) -> Outcome {
-        let mut outcome = Outcome::default();
-        while !self.games.is_empty() && outcome.failure.is_none() {
+    pub(super) fn commit(&mut self, files: &Files<G>, output: &Output) -> Committed {
+        let mut committed = Committed::default();
+        while !self.games.is_empty() && committed.failure.is_none() {
             // Without its file this session would count as dead, and its files as leftovers.
             output.journal.tend().ok();
-            let staged = self.stage(files, output, &mut outcome);
+            let staged = self.stage(files, output, &mut committed);
             // Those before the one that failed may still be written.
-            if let Err(failure) = self.publish(staged, output, &mut outcome) {
-                outcome.failure.get_or_insert(failure);
+            if let Err(failure) = self.publish(staged, output, &mut committed) {
+                committed.failure.get_or_insert(failure);
             }
         }
-        outcome
+        committed
     }
 
     /// Brings the files of a group to `tmp/`; returns the number of games that are there, from the front of the queue.
-    fn stage(&mut self, files: &Files<G>, output: &Output, outcome: &mut Outcome) -> usize {
+    fn stage(&mut self, files: &Files<G>, output: &Output, committed: &mut Committed) -> usize {
         let mut place = 0;
         while place < self.games.len().min(LARGEST_GROUP) {
             if self.games[place].staged.is_some() {
@@ -186,7 +186,7 @@ impl<G: Game> Queue<G> {
             let (yaml, npz) = match bytes {
                 Ok(bytes) => bytes,
                 Err(reason) => {
-                    outcome.unfit.push((game.number, Unfit::new(&game.record, reason)));
+                    committed.unfit.push((game.number, Unfit::new(&game.record, reason)));
                     self.games.remove(place);
                     continue;
                 }
@@ -197,7 +197,7 @@ impl<G: Game> Queue<G> {
             match output.store.stage(&game.stem, yaml.as_bytes(), &npz) {
                 Ok(staged) => game.staged = Some(staged),
                 Err(error) => {
-                    outcome.failure = Some(Failure::of(&error));
+                    committed.failure = Some(Failure::of(&error));
                     break;
                 }
             }
@@ -207,7 +207,7 @@ impl<G: Game> Queue<G> {
     }
 
     /// Moves the first `count` games, which are staged, into place.
-    fn publish(&mut self, count: usize, output: &Output, outcome: &mut Outcome) -> Result<(), Failure> {
+    fn publish(&mut self, count: usize, output: &Output, committed: &mut Committed) -> Result<(), Failure> {
         let mut staged: Vec<_> = self.games.iter_mut().take(count).filter_map(|game| game.staged.take()).collect();
         if staged.is_empty() {
             return Ok(());
@@ -244,7 +244,7 @@ impl<G: Game> Queue<G> {
             let Some(Finished { number, stem, record, .. }) = self.games.remove(place) else { break };
             output.journal.end(number);
             let versions = record.plies.iter().map(|ply| ply.model_version).collect();
-            outcome.written.push(Written { bytes, versions });
+            committed.written.push(Written { bytes, versions });
             tracing::debug!(
                 game = record.index,
                 file = stem.as_str(),

@@ -78,13 +78,13 @@ impl Sums {
 
 /// All records of a process. Without a directory it does nothing.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(super) struct TrainerLog {
     dir: Option<PathBuf>,
     pid: u32,
     versions: BTreeMap<i64, Sums>,
 }
 
-impl Metrics {
+impl TrainerLog {
     pub(super) fn new(dir: Option<PathBuf>, pid: u32) -> Self {
         Self { dir, pid, versions: BTreeMap::new() }
     }
@@ -188,11 +188,11 @@ mod tests {
     #[test]
     fn a_version_s_record_adds_up_its_games_and_is_written_when_the_next_one_comes() {
         let dir = tempfile::tempdir().unwrap();
-        let mut metrics = Metrics::new(Some(dir.path().join("new")), 7);
+        let mut log = TrainerLog::new(Some(dir.path().join("new")), 7);
         let games = [game(50, 0, 3), game(50, 1, 3), game(50, 1, 3)];
-        games.iter().for_each(|game| metrics.add(game));
+        games.iter().for_each(|game| log.add(game));
         assert!(!dir.path().join("new").exists());
-        metrics.add(&game(50, 2, 4));
+        log.add(&game(50, 2, 4));
 
         let dir = dir.path().join("new");
         let record = read(&dir, 3);
@@ -214,25 +214,25 @@ mod tests {
         assert!(!dir.join("v4_pid7.json").exists(), "it is written when it ends");
 
         // A late game of the old version adds to its record.
-        metrics.add(&game(50, 3, 3));
-        metrics.write();
+        log.add(&game(50, 3, 3));
+        log.write();
         assert_eq!((&read(&dir, 3)["games_generated"], &read(&dir, 4)["games_generated"]), (&4.into(), &1.into()));
     }
 
     #[test]
     fn without_a_directory_nothing_is_kept() {
-        let mut metrics = Metrics::new(None, 7);
-        metrics.add(&game(10, 0, 0));
-        assert!(metrics.versions.is_empty());
+        let mut log = TrainerLog::new(None, 7);
+        log.add(&game(10, 0, 0));
+        assert!(log.versions.is_empty());
     }
 
     #[test]
     fn memory_is_bounded_in_versions() {
         let dir = tempfile::tempdir().unwrap();
-        let mut metrics = Metrics::new(Some(dir.path().to_owned()), 7);
-        (0..20).for_each(|version| metrics.add(&game(5, 0, version)));
-        metrics.add(&game(5, 0, 2));
-        assert_eq!(metrics.versions.len(), MOST_VERSIONS);
+        let mut log = TrainerLog::new(Some(dir.path().to_owned()), 7);
+        (0..20).for_each(|version| log.add(&game(5, 0, version)));
+        log.add(&game(5, 0, 2));
+        assert_eq!(log.versions.len(), MOST_VERSIONS);
         assert_eq!(read(dir.path(), 2)["games_generated"], 1);
     }
 }
