@@ -6,7 +6,7 @@
 
 use std::hint::black_box;
 
-use selfplay_actors::cache::{CacheLimits, CacheRehearsal};
+use selfplay_actors::cache::{CacheBench, CacheLimits};
 use selfplay_engine::{
     Action, ActionSet as _, Evaluations, Evaluator as _, Game as _, Leaf,
     evaluation::UniformEvaluator,
@@ -235,7 +235,7 @@ fn gathers(game: &Quoridor) -> Vec<Vec<Leaf<Quoridor>>> {
 
 fn cache_hit() -> usize {
     let gathers = gathers(&quoridor());
-    let mut cache = CacheRehearsal::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
+    let mut cache = CacheBench::new(CacheLimits { max_bytes: usize::MAX, max_entries: None });
     gathers.iter().cloned().for_each(|gather| cache.look_up(gather));
     cache.complete(&mut UniformEvaluator).expect("it cannot fail");
     let again = gathers.clone();
@@ -248,7 +248,7 @@ fn cache_hit() -> usize {
 /// In a full cache: each new entry costs an old one. The evaluator's share is that of the equal priors.
 fn cache_miss() -> usize {
     let gathers = gathers(&quoridor());
-    let mut cache = CacheRehearsal::new(CacheLimits { max_bytes: 1 << 20, max_entries: Some(500) });
+    let mut cache = CacheBench::new(CacheLimits { max_bytes: 1 << 20, max_entries: Some(500) });
     let (old, new) = gathers.split_at(gathers.len() / 2);
     for gather in old {
         cache.look_up(gather.clone());

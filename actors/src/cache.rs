@@ -1,7 +1,7 @@
 //! The cache actor: answers what it knows, sends on what it does not know, each position once even while it is waited for.
 
+mod bench;
 mod nearby;
-mod rehearsal;
 mod store;
 mod table;
 
@@ -11,7 +11,7 @@ use actix::{Actor, Context, Handler, Message, Recipient, Supervised};
 use selfplay_engine::Game;
 
 use self::table::Table;
-pub use self::{nearby::NearbyCache, rehearsal::CacheRehearsal, store::CacheLimits};
+pub use self::{bench::CacheBench, nearby::NearbyCache, store::CacheLimits};
 use crate::{
     batcher::{AllGamesWait, Evaluate, ModelChanged},
     stats::{Sampler, Stats},

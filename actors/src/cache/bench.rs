@@ -26,12 +26,12 @@ impl Handler<Evaluated> for Nobody {
 }
 
 /// A table whose requests come from no game: their answers are dropped.
-pub struct CacheRehearsal<G: Game> {
+pub struct CacheBench<G: Game> {
     table: Table<G>,
     nobody: actix::Recipient<Evaluated>,
 }
 
-impl<G: Game> CacheRehearsal<G> {
+impl<G: Game> CacheBench<G> {
     /// An empty table.
     #[must_use]
     pub fn new(limits: CacheLimits) -> Self {
