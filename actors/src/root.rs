@@ -17,7 +17,7 @@ use selfplay_engine::Game;
 
 pub use self::{
     children::CHILDREN,
-    control::{Controller, LiveSettings},
+    control::{Controller, SettingsChange},
 };
 use crate::{
     batcher::{BatchPolicy, ProbationLimits},

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use selfplay_actors::{
     bottleneck::Monitor,
-    root::{Controller, LiveSettings as Live},
+    root::{Controller, SettingsChange},
 };
 
 use crate::steering::live_settings::LiveSettings;
@@ -44,7 +44,8 @@ pub(crate) async fn watch(
                 tracing::info!(from = games, to = more, "more games at once: the device waits for positions");
                 (games, settled) = (more, 0);
                 monitor.set_games_at_once(games);
-                controller.set(Live { games_at_once: usize::try_from(games).ok(), ..Live::default() });
+                controller
+                    .set(SettingsChange { games_at_once: usize::try_from(games).ok(), ..SettingsChange::default() });
             }
             None => settled += 1,
         }

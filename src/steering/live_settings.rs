@@ -39,7 +39,7 @@ pub(crate) struct LiveSettings {
     /// Held while something changes, so that changes are passed on in their order.
     present: Mutex<Present>,
     /// Passes on what concerns games and batches.
-    set: Box<dyn Fn(root::LiveSettings) + Send + Sync>,
+    set: Box<dyn Fn(root::SettingsChange) + Send + Sync>,
 }
 
 struct Present {
@@ -52,7 +52,7 @@ impl LiveSettings {
     pub(crate) fn new(
         Origin { flags, resolved, parent: _ }: Origin,
         settings: Settings,
-        set: impl Fn(root::LiveSettings) + Send + Sync + 'static,
+        set: impl Fn(root::SettingsChange) + Send + Sync + 'static,
     ) -> Self {
         Self { flags, present: Mutex::new(Present { resolved, settings }), set: Box::new(set) }
     }
@@ -124,7 +124,7 @@ impl LiveSettings {
         if is_changed("play.games_per_process") {
             fitted.iter().for_each(|warning| tracing::warn!("{warning}"));
         }
-        (self.set)(root::LiveSettings {
+        (self.set)(root::SettingsChange {
             games_at_once: is_changed("play.games_per_process").then_some(settings.play.games() as usize),
             max_wait: is_changed("inference.eval_max_wait_ms").then(|| sizes::max_wait(&settings)),
             terms: (present.settings.games_hash() != settings.games_hash()).then(|| terms(&settings)),

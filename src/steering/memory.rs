@@ -7,7 +7,7 @@ use std::{
 };
 
 use selfplay_actors::{
-    root::{Controller, LiveSettings},
+    root::{Controller, SettingsChange},
     stats::Stats,
 };
 
@@ -95,7 +95,7 @@ impl Guard {
             let cached = stats.cache_bytes.get().max(0).cast_unsigned();
             let shed = shedder.look(memory.resident, cached);
             let (resident_mib, max_mib) = (memory.resident >> 20, max_bytes >> 20);
-            let none = LiveSettings::default();
+            let none = SettingsChange::default();
             match shed {
                 Some(Shed::Cache(bytes)) => {
                     tracing::warn!(
@@ -104,7 +104,7 @@ impl Guard {
                         cache_mib = bytes >> 20,
                         "too much memory: the cache is made smaller"
                     );
-                    controller.set(LiveSettings { cache_bytes: usize::try_from(bytes).ok(), ..none });
+                    controller.set(SettingsChange { cache_bytes: usize::try_from(bytes).ok(), ..none });
                 }
                 Some(Shed::Trees) => {
                     tracing::warn!(resident_mib, max_mib, "too much memory: trees give back what they do not need");
@@ -112,7 +112,7 @@ impl Guard {
                 }
                 Some(Shed::Games(games)) => {
                     tracing::warn!(resident_mib, max_mib, games, "too much memory: fewer games at once");
-                    controller.set(LiveSettings { games_at_once: usize::try_from(games).ok(), ..none });
+                    controller.set(SettingsChange { games_at_once: usize::try_from(games).ok(), ..none });
                 }
                 None if memory.resident > max_bytes && shedder.games <= 1 && !shedder.at_the_end => {
                     shedder.at_the_end = true;

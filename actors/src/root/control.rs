@@ -19,7 +19,7 @@ use crate::{
 
 /// Settings that hold from now on, without a restart; `None`: as before.
 #[derive(Clone, Debug, Default)]
-pub struct LiveSettings {
+pub struct SettingsChange {
     /// Games at once, from 1. Where there are more now, the others are parked: kept, and played on when there is room.
     pub games_at_once: Option<usize>,
     /// How long a free thread lets the oldest request wait for a fuller batch.
@@ -41,7 +41,7 @@ pub(super) enum Steer {
     /// Look for a model now, and tell what is found.
     Reload(Option<UnboundedSender<Found>>),
     /// Settings change.
-    Set(LiveSettings),
+    Set(SettingsChange),
 }
 
 /// A pause has lasted long enough for the model to be dropped. Sent by the root to itself.
@@ -88,7 +88,7 @@ impl Controller {
     }
 
     /// Changes settings. They are taken as they are: the caller has checked them.
-    pub fn set(&self, settings: LiveSettings) {
+    pub fn set(&self, settings: SettingsChange) {
         self.steer.do_send(Steer::Set(settings));
     }
 
@@ -128,7 +128,7 @@ impl<G: Game> RootSupervisor<G> {
         self.stats.paused.set(paused.into());
     }
 
-    fn change(&self, LiveSettings { games_at_once, max_wait, terms, cache_bytes }: LiveSettings) {
+    fn change(&self, SettingsChange { games_at_once, max_wait, terms, cache_bytes }: SettingsChange) {
         if let Some(bytes) = cache_bytes {
             self.addresses.cache.do_send(SetCacheBytes(bytes));
         }

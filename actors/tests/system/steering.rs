@@ -14,7 +14,7 @@ use selfplay_actors::{
     game::{GameHook, Terms, each_ply},
     loader::{LoadFailure, LoadedModel, ModelSource},
     onnx::ModelFile,
-    root::{Ending, LiveSettings},
+    root::{Ending, SettingsChange},
 };
 use selfplay_engine::{
     Evaluations, Evaluator, Leaf, evaluation::EvaluateError, games::quoridor::Quoridor, search::Simulations,
@@ -199,7 +199,7 @@ fn more_and_fewer_games_are_played_at_once_when_that_is_asked_for() {
         scenario.settings.search.simulations = Simulations::PerMove(16);
         let running = scenario.start();
         let in_play = || running.stats.snapshot().games_in_play();
-        let at_once = |games| LiveSettings { games_at_once: Some(games), ..LiveSettings::default() };
+        let at_once = |games| SettingsChange { games_at_once: Some(games), ..SettingsChange::default() };
         until("two games", || in_play() == 2);
         running.controller.set(at_once(7));
         until("seven games", || in_play() == 7);
@@ -232,7 +232,7 @@ fn a_cache_that_may_hold_less_lets_entries_go_at_once() {
     const FEW: i64 = 20_000;
     let running = endless().start();
     until("a cache that holds more", || running.stats.cache_bytes.get() > FEW);
-    running.controller.set(LiveSettings { cache_bytes: Some(FEW as usize), ..LiveSettings::default() });
+    running.controller.set(SettingsChange { cache_bytes: Some(FEW as usize), ..SettingsChange::default() });
     until("less room", || running.stats.cache_capacity.get() == FEW);
     let evicted = running.stats.cache_evicted_full.get();
     until("more to come and go", || running.stats.cache_evicted_full.get() > evicted + 100);
@@ -267,7 +267,7 @@ fn a_game_is_played_with_and_marked_by_the_settings_of_its_start() {
     });
     let running = Scenario { on_ply: Some(hook), ..scenario }.start();
     fifth.recv_timeout(DEADLINE).unwrap();
-    running.controller.set(LiveSettings { terms: Some(changed), ..LiveSettings::default() });
+    running.controller.set(SettingsChange { terms: Some(changed), ..SettingsChange::default() });
     go_on.send(()).unwrap();
     let played = running.finish();
     let mut by_hash: BTreeMap<String, Vec<u64>> = BTreeMap::new();

@@ -13,7 +13,7 @@ use crate::cli::{self, Cli};
 struct Stage {
     dir: TempDir,
     live: LiveSettings,
-    passed_on: Arc<Mutex<Vec<root::LiveSettings>>>,
+    passed_on: Arc<Mutex<Vec<root::SettingsChange>>>,
 }
 
 impl Stage {
@@ -44,7 +44,7 @@ impl Stage {
     }
 
     /// What was passed on since the last call.
-    fn passed_on(&self) -> Vec<root::LiveSettings> {
+    fn passed_on(&self) -> Vec<root::SettingsChange> {
         std::mem::take(&mut *self.passed_on.lock().unwrap())
     }
 
@@ -77,7 +77,7 @@ fn what_can_be_changed_is_changed_and_passed_on() {
         change("log.level", json!("info"), json!("debug")),
     ];
     assert_eq!(changes, Changes { changed: expected.to_vec(), refused: Vec::new() });
-    let [root::LiveSettings { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms), cache_bytes: None }] =
+    let [root::SettingsChange { games_at_once: Some(48), max_wait: Some(wait), terms: Some(terms), cache_bytes: None }] =
         &stage.passed_on()[..]
     else {
         panic!("passed on in one piece");
