@@ -15,8 +15,8 @@
 //! [`ReplayStore::publish`]: crate::replay::ReplayStore::publish
 
 mod entry;
+mod file;
 mod import;
-mod kept;
 mod leftovers;
 mod read;
 mod recovery;
@@ -40,7 +40,7 @@ use thiserror::Error;
 pub(crate) use self::restore::journaled;
 use self::{
     entry::{Entry, ReadTargets},
-    kept::Kept,
+    file::JournalFile,
 };
 pub use self::{
     import::Imported,
@@ -166,7 +166,7 @@ pub struct Recovered {
 pub struct Journal {
     /// The next game's number.
     numbers: Arc<AtomicU64>,
-    kept: Option<Arc<Kept>>,
+    file: Option<Arc<JournalFile>>,
 }
 
 impl Journal {
@@ -176,8 +176,8 @@ impl Journal {
         Self::new(None, 0)
     }
 
-    fn new(kept: Option<Arc<Kept>>, numbers: u64) -> Self {
-        Self { numbers: Arc::new(AtomicU64::new(numbers)), kept }
+    fn new(file: Option<Arc<JournalFile>>, numbers: u64) -> Self {
+        Self { numbers: Arc::new(AtomicU64::new(numbers)), file }
     }
 
     /// A game begins, with the settings of the session.
@@ -192,7 +192,7 @@ impl Journal {
     /// settings will go on with it.
     #[must_use]
     pub fn begin_with(&self, seed: u64, index: u64, settings_hash: &str) -> JournalNumber {
-        if self.kept.as_ref().is_none_or(|kept| kept.settings_hash() == settings_hash) {
+        if self.file.as_ref().is_none_or(|file| file.settings_hash() == settings_hash) {
             return self.begin(seed, index);
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -205,8 +205,8 @@ impl Journal {
     ///
     /// A game that goes back to an earlier ply, after a panic, gives that ply again, and those after it count no more.
     pub fn ply<G: Game>(&self, number: JournalNumber, index: usize, ply: &PlyRecord<G>, first_version: Option<i64>) {
-        let Some(kept) = &self.kept else { return };
-        kept.append(number.0, &Entry::played((number.0, index, first_version), ply));
+        let Some(file) = &self.file else { return };
+        file.append(number.0, &Entry::played((number.0, index, first_version), ply));
     }
 
     /// The game is over and will be staged as `stem`. To be called, and followed by a successful [`Journal::sync`], before
@@ -232,7 +232,7 @@ impl Journal {
     /// # Errors
     /// When that fails, or the journal has missed something since the last successful [`Journal::tend`].
     pub fn sync(&self) -> Result<(), JournalError> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.sync())
+        self.file.as_ref().map_or(Ok(()), |file| file.sync())
     }
 
     /// Keeps the file in order: writes it afresh when it missed something, was removed, or holds mostly what is over. To be
@@ -241,31 +241,31 @@ impl Journal {
     /// # Errors
     /// When it is needed and fails; or another session has taken over.
     pub fn tend(&self) -> Result<(), JournalError> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.tend())
+        self.file.as_ref().map_or(Ok(()), |file| file.tend())
     }
 
     /// Size of the file; 0 for a disabled journal.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |kept| kept.bytes())
+        self.file.as_ref().map_or(0, |file| file.bytes())
     }
 
     /// Whether games are kept at all.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept.is_recording())
+        self.file.as_ref().is_some_and(|file| file.is_recording())
     }
 
     /// Number of games that it keeps for the next start, as things stand.
     #[must_use]
     pub fn unfinished(&self) -> usize {
-        self.kept.as_ref().map_or(0, |kept| kept.unfinished())
+        self.file.as_ref().map_or(0, |file| file.unfinished())
     }
 
     /// Whether the file holds everything it was given.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.kept.as_ref().is_none_or(|kept| kept.is_healthy())
+        self.file.as_ref().is_none_or(|file| file.is_healthy())
     }
 
     /// Ends the session: removes the file when nothing is unfinished, else brings it to the disk. Nothing is kept afterwards,
@@ -274,12 +274,12 @@ impl Journal {
     /// # Errors
     /// When the file can neither be removed nor brought to the disk; the call may be made again.
     pub fn close(&self) -> Result<(), JournalError> {
-        self.kept.as_ref().map_or(Ok(()), |kept| kept.close())
+        self.file.as_ref().map_or(Ok(()), |file| file.close())
     }
 
     fn append(&self, number: JournalNumber, entry: &Entry<ReadTargets>) {
-        if let Some(kept) = &self.kept {
-            kept.append(number.0, entry);
+        if let Some(file) = &self.file {
+            file.append(number.0, entry);
         }
     }
 }

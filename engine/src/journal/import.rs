@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{JournalError, kept::io_error, recovery};
+use super::{JournalError, file::io_error, recovery};
 use crate::replay::{
     ReplayStore, Staged, Stem, StoreError, Written,
     store::{LOCK_WAIT, rename_once, sync_directory, write_file},

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     JournalError,
-    kept::io_error,
+    file::io_error,
     report::{RecoveryEvent, RecoveryReport},
 };
 use crate::replay::{

@@ -15,7 +15,7 @@ use std::{
 use super::{
     Journal, JournalError, JournalNumber, Recovered, SessionOptions, UnfinishedGame,
     entry::{Entry, Header, ReadTargets, encode},
-    kept::{Kept, io_error, is_at, journal_path},
+    file::{JournalFile, io_error, is_at, journal_path},
     leftovers::Leftovers,
     read::{Contents, KnownGame, note_begun, read, read_header},
     report::{RecoveryEvent, RecoveryReport},
@@ -97,12 +97,12 @@ pub fn open_session(dir: &Path, options: &SessionOptions) -> Result<Recovered, J
     let next_index = header.next_index.iter().find(|(seed, _)| *seed == options.seed).map_or(0, |&(_, next)| next);
     let not_before_ms = header.highest_ms.saturating_add(1);
     let numbers = taken.unfinished.len() as u64;
-    let kept = Kept::create(tmp, header, taken.games, options.journal)?;
+    let file = JournalFile::create(tmp, header, taken.games, options.journal)?;
 
     leftovers.finish(&store, &mut report)?;
     sessions.remove(tmp, &journals, options.session, &mut report)?;
     Ok(Recovered {
-        journal: Journal::new(Some(Arc::new(kept)), numbers),
+        journal: Journal::new(Some(Arc::new(file)), numbers),
         unfinished: taken.unfinished,
         next_index,
         not_before_ms,

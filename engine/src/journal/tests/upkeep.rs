@@ -4,8 +4,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 
-fn kept(journal: &Journal) -> &Kept {
-    journal.kept.as_deref().unwrap()
+fn file(journal: &Journal) -> &JournalFile {
+    journal.file.as_deref().unwrap()
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn what_a_full_disk_did_not_take_is_written_later() {
     let journal = stage.open(1).journal;
     let (number, record) = begin(&journal, 0, 2);
     journal.sync().unwrap();
-    kept(&journal).replace_file(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    file(&journal).replace_file(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     journal.ply(number, 2, &record.plies[2], Some(7));
     journal.ply(number, 3, &record.plies[3], Some(7));
     assert!(!journal.is_healthy());
@@ -38,7 +38,7 @@ fn what_a_full_disk_did_not_take_is_written_later() {
 fn a_journal_that_missed_something_is_completed_when_it_is_closed() {
     let stage = Stage::new();
     let journal = stage.open(1).journal;
-    kept(&journal).replace_file(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    file(&journal).replace_file(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let (_, record) = begin(&journal, 0, 3);
     journal.close().unwrap();
     drop(begin(&journal, 1, 1));
@@ -82,7 +82,7 @@ fn a_removed_directory_is_not_made_again() {
 fn a_long_journal_is_written_afresh_while_games_go_on() {
     let stage = Stage::new();
     let mut journal = stage.open(1).journal;
-    Arc::get_mut(journal.kept.as_mut().unwrap()).unwrap().set_long_bytes(2_000);
+    Arc::get_mut(journal.file.as_mut().unwrap()).unwrap().set_long_bytes(2_000);
     let stop = AtomicBool::new(false);
     let games = std::thread::scope(|scope| {
         let player = scope.spawn(|| {

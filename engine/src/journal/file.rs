@@ -27,9 +27,9 @@ use crate::replay::{Open, open_in_place, store::sync_directory};
 const LONG_BYTES: u64 = 16 << 20;
 const MOST_DEAD: u64 = 4;
 
-/// A journal with a file.
+/// The file of a journal, and what is needed to write it afresh.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct JournalFile {
     /// Taken once per ply; no thread waits for the disk while it holds it.
     state: Mutex<State>,
     /// Held by the thread that waits for the disk: see [`Upkeep`].
@@ -46,7 +46,7 @@ pub(super) struct Kept {
 /// A journal that this thread may wait for the disk with. Only with it can the file be synchronised, replaced or closed, so that
 /// `upkeep` is locked before `state`, never the other way round.
 struct Upkeep<'a> {
-    kept: &'a Kept,
+    journal: &'a JournalFile,
     _held: MutexGuard<'a, ()>,
 }
 
@@ -77,7 +77,7 @@ pub(super) fn journal_path(tmp: &Path, session: impl std::fmt::Display) -> PathB
     tmp.join(format!("session_{session}.journal"))
 }
 
-impl Kept {
+impl JournalFile {
     /// Makes the journal's file, locked, synchronised, and with `games` in it.
     pub(super) fn create(
         tmp: &Path,
@@ -100,7 +100,7 @@ impl Kept {
             failure: None,
             tail: None,
         };
-        let kept = Self {
+        let journal = Self {
             state: Mutex::new(state),
             upkeep: Mutex::new(()),
             tmp: tmp.to_owned(),
@@ -110,8 +110,8 @@ impl Kept {
             settings_hash,
             long_bytes: LONG_BYTES,
         };
-        kept.upkeep().rewrite()?;
-        Ok(kept)
+        journal.upkeep().rewrite()?;
+        Ok(journal)
     }
 
     #[cfg(test)]
@@ -171,28 +171,28 @@ impl Kept {
     }
 
     fn upkeep(&self) -> Upkeep<'_> {
-        Upkeep { kept: self, _held: self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) }
+        Upkeep { journal: self, _held: self.upkeep.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 
 impl Upkeep<'_> {
     fn tend(&self) -> Result<(), JournalError> {
         let (file, due) = {
-            let state = self.kept.state();
+            let state = self.journal.state();
             let Some(file) = state.file.clone() else { return Ok(()) };
-            let long = state.length > self.kept.long_bytes && state.length > MOST_DEAD * state.live_bytes;
+            let long = state.length > self.journal.long_bytes && state.length > MOST_DEAD * state.live_bytes;
             (file, long || state.failure.is_some())
         };
-        let in_place = is_at(&file, &self.kept.path);
+        let in_place = is_at(&file, &self.journal.path);
         if !in_place {
-            let session = self.kept.state().header.session;
-            if let Some(by) = recovery::taken_over_by(&self.kept.tmp, session) {
+            let session = self.journal.state().header.session;
+            if let Some(by) = recovery::taken_over_by(&self.journal.tmp, session) {
                 return Err(JournalError::TakenOver { by });
             }
-            match fs::create_dir(&self.kept.tmp) {
+            match fs::create_dir(&self.journal.tmp) {
                 Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                    self.kept.state().failure = Some(format!("{} is gone", self.kept.path.display()));
-                    return Err(io_error("create directory", &self.kept.tmp, source));
+                    self.journal.state().failure = Some(format!("{} is gone", self.journal.path.display()));
+                    return Err(io_error("create directory", &self.journal.tmp, source));
                 }
                 _ => {}
             }
@@ -202,9 +202,9 @@ impl Upkeep<'_> {
 
     fn close(&self) -> Result<(), JournalError> {
         let (complete, unfinished) = {
-            let state = self.kept.state();
+            let state = self.journal.state();
             let Some(file) = &state.file else { return Ok(()) };
-            (state.failure.is_none() && is_at(file, &self.kept.path), !state.games.is_empty())
+            (state.failure.is_none() && is_at(file, &self.journal.path), !state.games.is_empty())
         };
         if unfinished {
             if !complete {
@@ -212,21 +212,21 @@ impl Upkeep<'_> {
             }
             self.sync_file()?;
         } else {
-            match fs::remove_file(&self.kept.path) {
+            match fs::remove_file(&self.journal.path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(io_error("remove", &self.kept.path, source));
+                    return Err(io_error("remove", &self.journal.path, source));
                 }
                 _ => {}
             }
         }
         // Unlocked only now, so that no other process takes over what is not complete or not needed.
-        self.kept.state().file = None;
+        self.journal.state().file = None;
         Ok(())
     }
 
     fn sync_file(&self) -> Result<(), JournalError> {
         let (file, name_dirty) = {
-            let mut state = self.kept.state();
+            let mut state = self.journal.state();
             if let Some(reason) = &state.failure {
                 return Err(JournalError::Unhealthy { reason: reason.clone() });
             }
@@ -236,39 +236,39 @@ impl Upkeep<'_> {
         };
         if let Err(source) = file.sync_data() {
             // What the system could not write it may have forgotten: only a new file can be relied on.
-            self.kept.state().failure = Some(format!("it cannot be synchronised: {source}"));
-            return Err(io_error("synchronise", &self.kept.path, source));
+            self.journal.state().failure = Some(format!("it cannot be synchronised: {source}"));
+            return Err(io_error("synchronise", &self.journal.path, source));
         }
         if name_dirty { self.sync_name() } else { Ok(()) }
     }
 
     fn sync_name(&self) -> Result<(), JournalError> {
-        sync_directory(&self.kept.tmp).map_err(|source| io_error("synchronise", &self.kept.tmp, source))?;
-        self.kept.state().name_dirty = false;
+        sync_directory(&self.journal.tmp).map_err(|source| io_error("synchronise", &self.journal.tmp, source))?;
+        self.journal.state().name_dirty = false;
         Ok(())
     }
 
     /// Writes all that is unfinished to a new file and puts it in the place of the old one. Games go on meanwhile.
     fn rewrite(&self) -> Result<(), JournalError> {
         let snapshot = {
-            let mut state = self.kept.state();
+            let mut state = self.journal.state();
             state.tail = Some(Vec::new());
             state.snapshot()
         };
-        let made = create_locked(&self.kept.new_path, &snapshot);
-        let mut state = self.kept.state();
+        let made = create_locked(&self.journal.new_path, &snapshot);
+        let mut state = self.journal.state();
         let tail = state.tail.take().unwrap_or_default();
         let mut file = made?;
         let placed = file
             .write_all(&tail)
-            .map_err(|source| io_error("write file", &self.kept.new_path, source))
+            .map_err(|source| io_error("write file", &self.journal.new_path, source))
             .and_then(|()| {
-                fs::rename(&self.kept.new_path, &self.kept.path)
-                    .map_err(|source| io_error("rename", &self.kept.new_path, source))
+                fs::rename(&self.journal.new_path, &self.journal.path)
+                    .map_err(|source| io_error("rename", &self.journal.new_path, source))
             });
         if let Err(error) = placed {
             // The error is the one to report; a leftover is emptied by the next attempt.
-            drop(fs::remove_file(&self.kept.new_path));
+            drop(fs::remove_file(&self.journal.new_path));
             return Err(error);
         }
         state.file = Some(Arc::new(file));
