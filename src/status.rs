@@ -19,7 +19,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
-use selfplay_actors::findings::Found;
+use selfplay_actors::{control::ControlState, findings::Found};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -28,7 +28,6 @@ pub(crate) use self::{
 };
 use crate::{
     daemon::{device::DeviceStatus, progress::BatchStatus, run::RunStatus, siblings::Sibling},
-    steering::control::ControlState,
     streams::LostLines,
     words::as_text,
 };

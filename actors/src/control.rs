@@ -13,7 +13,7 @@ use std::{
 };
 
 use actix::Message;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A pause is over. Sent by the root to the actors that rest during one: batcher, games' supervisor and loader.
 #[derive(Debug, Message)]
@@ -21,7 +21,7 @@ use serde::Serialize;
 pub struct PlayResumed;
 
 /// How a process is steered, at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ControlState {
     /// No batch leaves and no game starts until play is resumed.
     pub paused: bool,
@@ -31,7 +31,8 @@ pub struct ControlState {
     pub draining: bool,
     /// The model was dropped during the pause: no inference thread holds a session.
     pub unloaded: bool,
-    /// A model is in service and answers as soon as play is not paused.
+    /// A model is in service and answers as soon as play is not paused. Not written down: the status says more of it.
+    #[serde(skip)]
     pub serving: bool,
 }
 

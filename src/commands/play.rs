@@ -41,8 +41,8 @@ use crate::{
     settings::{LogFormat, Settings},
     status::{self, Facts, Mode},
     steering::{
+        api::Steering,
         auto_games,
-        control::Steering,
         live_settings::{LiveSettings, Origin},
         memory::Guard,
         operator::Operator,

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     status::{Status, Verdict},
-    steering::control::{Control, Refusal},
+    steering::api::{Refusal, SteeringApi},
 };
 
 /// Largest body of a command, in bytes.
@@ -57,7 +57,7 @@ pub(super) struct Shared {
     /// True when the server stops.
     pub stopping: watch::Receiver<bool>,
     /// Steers the daemon.
-    pub control: Arc<dyn Control>,
+    pub control: Arc<dyn SteeringApi>,
     /// Knows the games.
     pub live: Arc<dyn LiveView>,
     /// Writes the metrics.
@@ -243,7 +243,7 @@ async fn command(
     State(shared): App,
     Extension(caller): Extension<Caller>,
     request: Request<Body>,
-    give: fn(&(dyn Control + 'static), &str) -> Result<(), Refusal>,
+    give: fn(&(dyn SteeringApi + 'static), &str) -> Result<(), Refusal>,
 ) -> Answer {
     let (by, path) = (Sender(caller, request.headers()).to_string(), request.uri().path().to_owned());
     without_arguments(&arguments(&shared, caller, request).await?)?;

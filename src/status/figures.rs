@@ -20,7 +20,7 @@ use crate::{
         run::RunStatus,
         siblings::Siblings,
     },
-    steering::control::Control,
+    steering::api::SteeringApi,
 };
 
 /// What is known of a daemon from its start on.
@@ -52,7 +52,7 @@ pub(crate) struct Sources {
     /// The supervision tree.
     pub health: Arc<Health>,
     /// What the daemon was told.
-    pub control: Arc<dyn Control>,
+    pub control: Arc<dyn SteeringApi>,
     /// Other daemons that play into the same output directory.
     pub siblings: Siblings,
     /// How far it is, where the last of its games ends it.

@@ -23,7 +23,7 @@ use crate::{
         siblings::Siblings,
     },
     steering::{
-        control::{Control, Refusal},
+        api::{Refusal, SteeringApi},
         live_settings::Changes,
         operator::Reload,
     },
@@ -32,7 +32,7 @@ use crate::{
 /// A control that has started and was told nothing.
 struct Started;
 
-impl Control for Started {
+impl SteeringApi for Started {
     fn drain(&self, _: &str) -> Result<(), Refusal> {
         Ok(())
     }

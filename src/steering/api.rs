@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use selfplay_actors::control;
-use serde::{Deserialize, Serialize};
+use selfplay_actors::control::ControlState;
 use serde_json::{Map, Value};
 
 use crate::steering::{
@@ -15,7 +14,7 @@ use crate::steering::{
 };
 
 /// Steers a daemon. Every command may be given again and again, from any thread; none waits for what it sets going.
-pub(crate) trait Control: Send + Sync {
+pub(crate) trait SteeringApi: Send + Sync {
     /// Starts no more games and ends when those in play are over, or after the grace period. `reason`: who said so, for the
     /// log.
     fn drain(&self, reason: &str) -> Result<(), Refusal>;
@@ -46,27 +45,7 @@ pub(crate) enum Refusal {
     Starting,
 }
 
-/// What a daemon was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ControlState {
-    /// To rest.
-    pub paused: bool,
-    /// For how long it has rested, in seconds; 0 if it does not.
-    pub paused_seconds: f64,
-    /// To end.
-    pub draining: bool,
-    /// While it rests: the device was given back.
-    pub unloaded: bool,
-}
-
-impl From<control::ControlState> for ControlState {
-    fn from(state: control::ControlState) -> Self {
-        let control::ControlState { paused, paused_seconds, draining, unloaded, .. } = state;
-        Self { paused, paused_seconds, draining, unloaded }
-    }
-}
-
-/// The control of a daemon that may not have started yet.
+/// Steers the daemon of this process, which may not have started yet.
 pub(crate) struct Steering {
     grace: Duration,
     first_hash: String,
@@ -90,7 +69,7 @@ impl Steering {
     }
 }
 
-impl Control for Steering {
+impl SteeringApi for Steering {
     fn drain(&self, reason: &str) -> Result<(), Refusal> {
         self.operator().map(|operator| operator.controller.drain(reason, self.grace))
     }
@@ -112,7 +91,7 @@ impl Control for Steering {
     }
 
     fn state(&self) -> Option<ControlState> {
-        self.operator.get().map(|operator| operator.controller.state().into())
+        self.operator.get().map(|operator| operator.controller.state())
     }
 
     fn settings_hash(&self) -> String {
