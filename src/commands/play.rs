@@ -29,7 +29,7 @@ use crate::{
         report::{Rates, Reporter, Shown, progress_bar},
         run::RunStatus,
         service::{Service, Watched},
-        siblings::{Card, Presence},
+        siblings::{Card, DaemonFile},
         signals::Signals,
         sizes::{Sizes, games_that_fit, memory, memory_limit},
         stop::Stopper,
@@ -72,7 +72,7 @@ struct Daemon<'a, G: PlayedGame> {
     steering: Arc<Steering>,
     live: Arc<LiveGames<G>>,
     listening: Option<http::Listening>,
-    presence: Presence,
+    daemon_file: DaemonFile,
     /// Games that earlier processes left unfinished.
     left_behind: u64,
 }
@@ -126,8 +126,8 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             started_unix,
             address: listening.as_ref().and_then(http::Listening::page),
         };
-        let presence = Presence::begin(dir, card);
-        presence.log();
+        let daemon_file = DaemonFile::begin(dir, card);
+        daemon_file.log();
         let mode = if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch };
         let device = evaluation.device_facts.clone();
         let options = evaluation.options(settings, plan, opened, model_origin(settings));
@@ -139,21 +139,21 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             stats,
             health: options.health.clone(),
             control: steering.clone(),
-            siblings: presence.siblings(),
+            siblings: daemon_file.siblings(),
             batch: batch_games.map(|games| Arc::new(Progress::new(games))),
         };
-        Ok(Self { settings, options, sizes, sources, steering, live, listening, presence, left_behind })
+        Ok(Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind })
     }
 
     /// Plays until there is nothing left to play or something stops it.
     fn run(self, origin: Origin, signals: Signals) -> anyhow::Result<Played> {
-        let Self { settings, options, sizes, sources, steering, live, listening, presence, left_behind } = self;
+        let Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind } = self;
         let status::Sources { stats, monitor, health, batch, .. } = sources.clone();
         let journal = options.plan.journal.clone();
         let summary = batch.is_some().then(|| settings.output.dir.clone()).flatten();
         let played = |ending, seconds, server| {
             let rates = Rates { counts: stats.snapshot(), seconds };
-            Played { ending, rates, journal, left_behind, summary, server, _presence: presence }
+            Played { ending, rates, journal, left_behind, summary, server, _daemon_file: daemon_file }
         };
         if signals.any() {
             tracing::info!("stopping: told so before the first game");

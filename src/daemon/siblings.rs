@@ -85,7 +85,7 @@ impl Siblings {
 }
 
 /// This daemon's file, and the look at those of others. Dropped, it ends and takes the file away.
-pub(crate) struct Presence {
+pub(crate) struct DaemonFile {
     place: Arc<Place>,
     /// Ends the thread when it is dropped; the thread may hang with the directory, and is not waited for.
     _stop: Option<mpsc::Sender<()>>,
@@ -108,7 +108,7 @@ enum Own {
     Ended,
 }
 
-impl Presence {
+impl DaemonFile {
     /// Leaves `card` in the `tmp` directory of `dir`, which must be there, and begins to look at those of others.
     pub(crate) fn begin(dir: &Path, card: Card) -> Self {
         let place = Place {
@@ -162,7 +162,7 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for DaemonFile {
     fn drop(&mut self) {
         if let Own::Kept(file) = std::mem::replace(&mut *self.place.own(), Own::Ended)
             && is_at(&file, &self.place.path())
@@ -270,17 +270,17 @@ mod tests {
         fs::read_dir(dir.path().join("tmp")).unwrap().count()
     }
 
-    fn pids(presence: &Presence) -> Vec<u32> {
-        presence.place.look().unwrap();
-        presence.siblings().all().iter().map(|sibling| sibling.pid).collect()
+    fn pids(daemon_file: &DaemonFile) -> Vec<u32> {
+        daemon_file.place.look().unwrap();
+        daemon_file.siblings().all().iter().map(|sibling| sibling.pid).collect()
     }
 
     #[test]
     fn daemons_of_a_directory_see_each_other_while_they_live() {
         let dir = directory();
-        let first = Presence::begin(dir.path(), card_of(1));
+        let first = DaemonFile::begin(dir.path(), card_of(1));
         assert_eq!(pids(&first), [0; 0]);
-        let (third, second) = (Presence::begin(dir.path(), card_of(3)), Presence::begin(dir.path(), card_of(2)));
+        let (third, second) = (DaemonFile::begin(dir.path(), card_of(3)), DaemonFile::begin(dir.path(), card_of(2)));
         assert_eq!((pids(&first), pids(&second), pids(&third)), (vec![2, 3], vec![1, 3], vec![1, 2]));
         assert_eq!(first.siblings().all()[0].url.as_deref(), Some("http://127.0.0.1:9466/"));
         drop(second);
@@ -298,8 +298,8 @@ mod tests {
             fs::write(tmp.join(other), "").unwrap();
         }
         std::os::unix::fs::symlink("/etc/passwd", tmp.join("daemon_8-0000002a.lock")).unwrap();
-        let presence = Presence::begin(dir.path(), card_of(1));
-        assert_eq!(pids(&presence), [0; 0]);
+        let daemon_file = DaemonFile::begin(dir.path(), card_of(1));
+        assert_eq!(pids(&daemon_file), [0; 0]);
         assert!(!tmp.join("daemon_7-0000002a.lock").exists());
         assert_eq!(files(&dir), 4, "our own, and what is not ours");
     }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn a_file_that_was_removed_comes_back() {
         let dir = directory();
-        let (first, second) = (Presence::begin(dir.path(), card_of(1)), Presence::begin(dir.path(), card_of(2)));
+        let (first, second) = (DaemonFile::begin(dir.path(), card_of(1)), DaemonFile::begin(dir.path(), card_of(2)));
         fs::remove_dir_all(dir.path().join("tmp")).unwrap();
         assert!(second.place.look().is_err(), "there is no directory");
         fs::create_dir(dir.path().join("tmp")).unwrap();

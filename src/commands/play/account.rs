@@ -6,7 +6,7 @@ use selfplay_actors::{root::Ending, stats::Snapshot};
 use selfplay_engine::journal::Journal;
 
 use crate::{
-    daemon::{report::Rates, siblings::Presence},
+    daemon::{report::Rates, siblings::DaemonFile},
     exit::{Exit, failed},
     http, streams,
 };
@@ -26,7 +26,7 @@ pub(super) struct Played {
     /// Stopped last, so that the end can be watched.
     pub server: Option<http::Server>,
     /// Others see this daemon until then.
-    pub _presence: Presence,
+    pub _daemon_file: DaemonFile,
 }
 
 impl Played {
