@@ -1,7 +1,7 @@
 //! `selfplayd bench`: how fast this machine plays, and what holds it back; everything in one process, in turn and repeated.
 //!
 //! - `process`: CPU time, switches and memory of this process, as the system counts them
-//! - `ground`: a directory and counters to play on
+//! - `daemon`: a directory and counters to play on
 //! - `measure`: plays for a while and says what happened meanwhile
 //! - `figures`: the table of what is reported; medians and spreads
 //! - `text`: numbers and tables for people
@@ -11,8 +11,8 @@
 //! - `speed` (`bench` itself), `outside`, `swap`: the measurements
 
 mod compare;
+mod daemon;
 mod figures;
-mod ground;
 mod measure;
 mod outside;
 mod process;
@@ -23,7 +23,7 @@ mod swap;
 pub(crate) mod text;
 
 #[cfg(test)]
-pub(crate) use self::ground::Ground;
+pub(crate) use self::daemon::BenchDaemon;
 pub(crate) use self::{
     measure::{Until, Window, measure},
     outside::outside,

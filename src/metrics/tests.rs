@@ -19,7 +19,7 @@ use selfplay_actors::{
 use self::exposition::Exposition;
 use super::*;
 use crate::{
-    commands::bench::Ground,
+    commands::bench::BenchDaemon,
     daemon::{
         device::{DeviceFacts, DeviceStatus, ThreadDevice},
         run::RunStatus,
@@ -80,9 +80,9 @@ fn played() -> (Exporter, Arc<Stats>) {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings();
     let AnyGame::Quoridor(game) = settings.chosen_game().unwrap() else { panic!("it is Quoridor") };
-    let ground = Ground::new(dir.path(), &settings, game, Some(GAMES)).unwrap();
-    let stats = ground.stats.clone();
-    let options = ground.options(&settings, ModelOrigin::Fixed { path: None, version: 7 });
+    let daemon = BenchDaemon::new(dir.path(), &settings, game, Some(GAMES)).unwrap();
+    let stats = daemon.stats.clone();
+    let options = daemon.options(&settings, ModelOrigin::Fixed { path: None, version: 7 });
     let monitor = Monitor::new(stats.clone(), SIZES, Box::new(|| None));
     let exporter = Exporter::new(stats.clone(), options.health.clone(), about()).with(time(&stats, monitor));
     assert_eq!(run(options, |_| ()).unwrap(), Ending::Clean);

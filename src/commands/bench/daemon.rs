@@ -27,14 +27,14 @@ use selfplay_actors::{
 };
 
 /// A directory, counters, and everything settled that does not depend on where models come from.
-pub(crate) struct Ground<G: PlayedGame> {
+pub(crate) struct BenchDaemon<G: PlayedGame> {
     opened: Opened<G>,
     pub(crate) stats: Arc<Stats>,
     plan: GamePlan<G>,
     pub(crate) evaluation: Evaluation<G>,
 }
 
-impl<G: PlayedGame> Ground<G> {
+impl<G: PlayedGame> BenchDaemon<G> {
     pub(crate) fn new(dir: &Path, settings: &Settings, game: G, games: Option<u64>) -> anyhow::Result<Self> {
         let stats = Arc::new(Stats::default());
         let seed = settings.play.seed.unwrap_or(0);

@@ -19,7 +19,7 @@ use selfplay_actors::{
 use selfplay_engine::Game;
 
 use super::{
-    ground::{Ground, check_ending, in_temporary_dir},
+    daemon::{BenchDaemon, check_ending, in_temporary_dir},
     process::{Resident, Threads, Usage, forget_peak},
 };
 use crate::{
@@ -159,12 +159,12 @@ impl Window {
 pub(crate) fn measure(game: &impl PlayedGame, settings: &Settings, until: Until) -> anyhow::Result<Window> {
     in_temporary_dir(|dir| {
         forget_peak();
-        let mut ground = Ground::new(dir, settings, game.clone(), until.games())?;
-        let (stats, sizes) = (ground.stats.clone(), ground.evaluation.sizes);
+        let mut daemon = BenchDaemon::new(dir, settings, game.clone(), until.games())?;
+        let (stats, sizes) = (daemon.stats.clone(), daemon.evaluation.sizes);
         let marks = Arc::new(Marks::default());
-        ground.watch(marks.clone().hook(stats.clone(), until.games()));
+        daemon.watch(marks.clone().hook(stats.clone(), until.games()));
         let origin = ModelOrigin::Fixed { path: settings.model.path.clone(), version: 0 };
-        let options = ground.options(settings, origin);
+        let options = daemon.options(settings, origin);
         let (samples, taken) = mpsc::channel();
         let (watched, noted) = (stats.clone(), marks.clone());
         let started = move |controller: Controller| {

@@ -16,7 +16,7 @@ use selfplay_actors::{
 use serde::Serialize;
 
 use super::{
-    ground::{Ground, check_ending, in_temporary_dir},
+    daemon::{BenchDaemon, check_ending, in_temporary_dir},
     progress::say,
 };
 use crate::{
@@ -104,14 +104,14 @@ fn measure(
     settings: &Settings,
     game: impl PlayedGame,
 ) -> anyhow::Result<Report> {
-    let ground = Ground::new(&dir.join("games"), settings, game, None)?;
+    let daemon = BenchDaemon::new(&dir.join("games"), settings, game, None)?;
     let model = model.canonicalize().with_context(|| format!("failed to find {}", model.display()))?;
     let publisher = Publisher { model: model.clone(), latest_yaml: dir.join("latest.yaml") };
     publisher.publish(0)?;
-    let stats = ground.stats.clone();
+    let stats = daemon.stats.clone();
     let followed = Followed::LatestYaml(publisher.latest_yaml.clone());
     let poll = Duration::from_millis(settings.model.poll_ms);
-    let options = ground.options(settings, ModelOrigin::Follow { followed, poll });
+    let options = daemon.options(settings, ModelOrigin::Follow { followed, poll });
     let (sender, buckets) = mpsc::channel();
     let (every, swaps, watched) = (Duration::from_secs_f64(args.every), args.swaps, stats.clone());
     let started = move |controller: Controller| {
