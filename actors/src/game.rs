@@ -38,7 +38,7 @@ use crate::{
     cache::NearbyCache,
     stats::Stats,
     ticket::{Evaluated, Lookup, Reply, Ticket, TicketError},
-    writer::{GameFinished, GameRejected},
+    writer::{KeepRejected, WriteGame},
 };
 
 /// How often a game may be resumed after a panic.
@@ -120,7 +120,7 @@ pub enum GameEnd {
 }
 
 /// Leave the game in play as it is. Sent by the games' supervisor; answered by [`SlotStopped`], which follows the game's
-/// [`GameFinished`] if it was over by then.
+/// [`WriteGame`] if it was over by then.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopGame {
@@ -175,9 +175,9 @@ pub struct GameAddresses<G: Game> {
     /// Evaluations.
     pub cache: Recipient<Lookup<G>>,
     /// Finished games.
-    pub writer: Recipient<GameFinished<G>>,
+    pub writer: Recipient<WriteGame<G>>,
     /// Games set aside.
-    pub rejects: Recipient<GameRejected<G>>,
+    pub rejects: Recipient<KeepRejected<G>>,
     /// Free slots.
     pub supervisor: Recipient<SlotFree>,
     /// Games given back.
@@ -358,7 +358,7 @@ impl<G: Game> GameActor<G> {
         if let Some(Assigned { number, begun, terms, .. }) = &self.assigned {
             self.plan.stats.count_finished(&record, *begun);
             let (number, settings_hash) = (*number, terms.hash.clone());
-            self.addresses.writer.do_send(GameFinished { number, record, settings_hash });
+            self.addresses.writer.do_send(WriteGame { number, record, settings_hash });
         }
         self.leave(GameEnd::Finished, Some(outcome));
     }

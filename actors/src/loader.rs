@@ -58,7 +58,7 @@ use crate::{
     games::StartGames,
     stats::Stats,
     ticket::Generation,
-    writer::EncodingChosen,
+    writer::UseEncoding,
 };
 
 /// How often the log says that there is still no model.
@@ -82,7 +82,7 @@ pub struct LoaderAddresses<G: Game> {
     /// Tells whether it did: the number of the generation that new batches go to, 0 before the first model.
     pub in_service: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Hears of its encoding.
-    pub writer: Recipient<EncodingChosen<G>>,
+    pub writer: Recipient<UseEncoding<G>>,
     /// May start games.
     pub games: Recipient<StartGames>,
     /// Hears when there can never be a model.

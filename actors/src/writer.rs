@@ -26,7 +26,7 @@ use selfplay_engine::{
 };
 use tokio::time::Instant;
 
-pub use self::rejects::{GameRejected, Nonsense};
+pub use self::rejects::{KeepRejected, Nonsense};
 use self::{
     queue::{Failure, Files, Queue, Rescued, Written},
     rejects::Rejects,
@@ -45,10 +45,10 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How often the log repeats that writing fails, or that there is too little room.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// A game is over. Sent by its game actor; answered by a [`Credit`] to the games' supervisor once the game is on disk.
+/// Write a game that is over. Sent by its game actor; answered by a [`Credit`] to the games' supervisor once the game is on disk.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct GameFinished<G: Game> {
+pub struct WriteGame<G: Game> {
     /// Its number in the journal.
     pub number: JournalNumber,
     /// The game.
@@ -67,10 +67,10 @@ pub struct Credit;
 #[rtype(result = "()")]
 pub struct HoldStarts(pub bool);
 
-/// How positions are laid out in the files: as the network takes them. Sent by the loader before the first game starts.
+/// Lay out positions in the files like this, as the network takes them. Sent by the loader before the first game starts.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct EncodingChosen<G: Game>(pub G::Encoding);
+pub struct UseEncoding<G: Game>(pub G::Encoding);
 
 /// Write what is queued, then report [`WriterFlushed`]. Sent by the root when no more games will come.
 #[derive(Debug, Message)]
@@ -208,7 +208,7 @@ impl<G: Game> WriterActor<G> {
         }
     }
 
-    fn enqueue(&mut self, GameFinished { number, record, settings_hash }: GameFinished<G>) {
+    fn enqueue(&mut self, WriteGame { number, record, settings_hash }: WriteGame<G>) {
         self.trainer_log.add(&record);
         let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
         self.variety.add(record.model_version, &actions, &self.stats);
@@ -400,28 +400,28 @@ impl<G: Game> Supervised for WriterActor<G> {
     }
 }
 
-impl<G: Game> Handler<EncodingChosen<G>> for WriterActor<G> {
+impl<G: Game> Handler<UseEncoding<G>> for WriterActor<G> {
     type Result = ();
 
-    fn handle(&mut self, EncodingChosen(encoding): EncodingChosen<G>, _: &mut Self::Context) {
+    fn handle(&mut self, UseEncoding(encoding): UseEncoding<G>, _: &mut Self::Context) {
         self.files.encoding = Some(encoding);
     }
 }
 
-impl<G: Game> Handler<GameFinished<G>> for WriterActor<G> {
+impl<G: Game> Handler<WriteGame<G>> for WriterActor<G> {
     type Result = ();
 
-    fn handle(&mut self, game: GameFinished<G>, ctx: &mut Self::Context) {
+    fn handle(&mut self, game: WriteGame<G>, ctx: &mut Self::Context) {
         self.enqueue(game);
         crate::faults::hit(crate::faults::Point::Writer);
         self.schedule(GROUP_WAIT, ctx);
     }
 }
 
-impl<G: Game> Handler<GameRejected<G>> for WriterActor<G> {
+impl<G: Game> Handler<KeepRejected<G>> for WriterActor<G> {
     type Result = ();
 
-    fn handle(&mut self, game: GameRejected<G>, _: &mut Self::Context) {
+    fn handle(&mut self, game: KeepRejected<G>, _: &mut Self::Context) {
         let version = game.nonsense.generation.version;
         tracing::error!(
             seed = game.seed,

@@ -8,7 +8,7 @@ use selfplay_engine::Game;
 use super::{GameActor, GameEnd};
 use crate::{
     ticket::{Flaw, TicketError},
-    writer::{GameRejected, Nonsense},
+    writer::{KeepRejected, Nonsense},
 };
 
 /// How often a request is asked again before its game is given up.
@@ -29,7 +29,7 @@ impl<G: Game> GameActor<G> {
         let nonsense = Nonsense { leaf, generation: flaw.generation, output: flaw.output };
         let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
         self.plan.stats.games_set_aside.add(1);
-        self.addresses.rejects.do_send(GameRejected { number: assigned.number, seed, index, plies, nonsense });
+        self.addresses.rejects.do_send(KeepRejected { number: assigned.number, seed, index, plies, nonsense });
         self.leave(GameEnd::Rejected, None);
     }
 

@@ -25,8 +25,8 @@ use crate::{
 struct Stage {
     slot: Addr<GameActor<TicTacToe>>,
     lookups: Inbox<Lookup<TicTacToe>>,
-    finished: Inbox<GameFinished<TicTacToe>>,
-    rejected: Inbox<GameRejected<TicTacToe>>,
+    finished: Inbox<WriteGame<TicTacToe>>,
+    rejected: Inbox<KeepRejected<TicTacToe>>,
     free: Inbox<SlotFree>,
     parked: Inbox<SlotParked<TicTacToe>>,
     room: Arc<Room>,

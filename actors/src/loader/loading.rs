@@ -14,7 +14,7 @@ use crate::{
     games::StartGames,
     onnx::ModelFile,
     ticket::Generation,
-    writer::EncodingChosen,
+    writer::UseEncoding,
 };
 
 impl<G: Game> ModelLoaderActor<G> {
@@ -156,7 +156,7 @@ impl<G: Game> ModelLoaderActor<G> {
         );
         if self.encoding.is_none() {
             self.encoding = Some(loaded.encoding);
-            self.addresses.writer.do_send(EncodingChosen(loaded.encoding));
+            self.addresses.writer.do_send(UseEncoding(loaded.encoding));
         }
         self.addresses.batcher.do_send(SwapModel { generation, evaluators: loaded.evaluators });
         self.addresses.games.do_send(StartGames);

@@ -102,7 +102,7 @@ struct Stage {
     batcher: Inbox<SwapModel<Numbers>>,
     unload: Inbox<UnloadModel>,
     control: Arc<Control>,
-    writer: Inbox<EncodingChosen<Numbers>>,
+    writer: Inbox<UseEncoding<Numbers>>,
     games: Inbox<StartGames>,
     root: Inbox<Fatal>,
     stats: Arc<Stats>,

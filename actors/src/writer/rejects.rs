@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::ticket::Generation;
 
-/// A game ends because the network answered one of its positions with nonsense twice. Sent by its game actor, which is free
-/// again; the writer keeps what happened.
+/// Keep what happened in a game that ends because the network answered one of its positions with nonsense twice. Sent by its
+/// game actor, which is free again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct GameRejected<G: Game> {
+pub struct KeepRejected<G: Game> {
     /// Its number in the journal.
     pub number: JournalNumber,
     /// The seed of the process that began it.
@@ -38,7 +38,7 @@ pub struct Nonsense<G: Game> {
     pub output: Arc<RawOutput>,
 }
 
-impl<G: Game> GameRejected<G> {
+impl<G: Game> KeepRejected<G> {
     /// Everything that is known, for people and scripts.
     pub(super) fn to_json(&self, game: &G, encoding: Option<G::Encoding>) -> Value {
         let Nonsense { leaf, generation, output } = &self.nonsense;
@@ -118,7 +118,7 @@ mod tests {
         let output = Arc::new(RawOutput { value: f32::NAN, logits: [1.5, f32::NEG_INFINITY].into() });
         let nonsense = Nonsense { leaf: leaf(7), generation: nth(3), output };
         let number = Journal::disabled().begin(5, 9);
-        let game = GameRejected::<Numbers> { number, seed: 5, index: 9, plies: Vec::new(), nonsense };
+        let game = KeepRejected::<Numbers> { number, seed: 5, index: 9, plies: Vec::new(), nonsense };
         let json = game.to_json(&Numbers, Some(()));
         for ms in 0..5 {
             rejects.keep(ms, game.seed, game.index, &json);

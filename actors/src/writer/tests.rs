@@ -71,7 +71,7 @@ impl Stage {
         let provenance = Provenance { pid: 77, daemon_version: "test".to_owned(), rules: None, metrics_dir: None };
         let stats = Arc::new(Stats::default());
         let writer = WriterActor::new(TicTacToe, output, provenance, addresses, stats.clone()).start();
-        writer.do_send(EncodingChosen(MarkPlanes));
+        writer.do_send(UseEncoding(MarkPlanes));
         Self { dir, ready, writer, journal, credits, holds, root, escalations, stats }
     }
 
@@ -81,7 +81,7 @@ impl Stage {
         for (index, ply) in record.plies.iter().enumerate() {
             self.journal.ply(number, index, ply, Some(record.model_version));
         }
-        self.writer.do_send(GameFinished { number, record, settings_hash: "5e77".into() });
+        self.writer.do_send(WriteGame { number, record, settings_hash: "5e77".into() });
     }
 
     /// Waits for as many games to be safe.
