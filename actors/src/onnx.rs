@@ -39,6 +39,7 @@ mod session;
 mod signature;
 mod throughput;
 mod trial;
+mod upon;
 
 pub use self::{
     binding::Rows,

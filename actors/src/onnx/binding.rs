@@ -11,7 +11,7 @@ use ort::{
     value::{PrimitiveTensorElementType, Tensor},
 };
 
-use super::{device::Device, ports::Ports};
+use super::{device::Device, ports::Ports, upon::Upon};
 
 /// What is in a network's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,16 +165,19 @@ impl Tensors {
 pub(super) struct Bound {
     batch: usize,
     ports: Ports,
-    // Dropped in this order: memory that a session gave before the binding, which keeps the session.
+    /// Memory that a session gave, and the binding, which keeps the session.
+    bound: Upon<Sides, IoBinding>,
+}
+
+struct Sides {
     near: Tensors,
     /// With captured launches: what the session works on, and the number of its capture.
     far: Option<(Tensors, RunOptions)>,
-    binding: IoBinding,
 }
 
 impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound").field("batch", &self.batch).field("near", &self.near).finish_non_exhaustive()
+        f.debug_struct("Bound").field("batch", &self.batch).field("near", &self.bound.top.near).finish_non_exhaustive()
     }
 }
 
@@ -204,7 +207,7 @@ impl Bound {
             near.bind(&mut binding, ports)?;
             None
         };
-        Ok(Self { batch, ports: ports.clone(), near, far, binding })
+        Ok(Self { batch, ports: ports.clone(), bound: Upon { top: Sides { near, far }, base: binding } })
     }
 
     /// The batch size.
@@ -217,7 +220,7 @@ impl Bound {
     /// # Errors
     /// When this process cannot reach it.
     pub(super) fn rows(&mut self) -> ort::Result<Rows<'_>> {
-        Ok(match &mut self.near.input {
+        Ok(match &mut self.bound.top.near.input {
             Input::Planes(tensor) => Rows::Planes(numbers_mut(tensor)?),
             Input::Packed(tensor) => Rows::Packed(numbers_mut(tensor)?),
         })
@@ -228,18 +231,19 @@ impl Bound {
     /// # Errors
     /// When ONNX Runtime fails.
     pub(super) fn run(&mut self, session: &mut Session) -> ort::Result<(&[f32], &[f32])> {
-        match &mut self.far {
+        let Upon { top: Sides { near, far }, base: binding } = &mut self.bound;
+        match far {
             None => {
-                self.near.bind_input(&mut self.binding, &self.ports)?;
-                session.run_binding(&self.binding)?;
+                near.bind_input(binding, &self.ports)?;
+                session.run_binding(binding)?;
             }
             Some((far, options)) => {
-                self.near.copy_input_to(far)?;
-                session.run_binding_with_options(&self.binding, options)?;
-                far.copy_outputs_to(&mut self.near)?;
+                near.copy_input_to(far)?;
+                session.run_binding_with_options(binding, options)?;
+                far.copy_outputs_to(near)?;
             }
         }
-        Ok((self.near.logits.try_extract_tensor()?.1, self.near.values.try_extract_tensor()?.1))
+        Ok((near.logits.try_extract_tensor()?.1, near.values.try_extract_tensor()?.1))
     }
 }
 

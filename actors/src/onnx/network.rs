@@ -14,17 +14,15 @@ use super::{
     device::one_line,
     model::{ModelFile, WeightFile},
     ports::{Head, Ports},
+    upon::Upon,
 };
 
 /// One loaded network and the memory of its input. Positions are written into [`Network::rows_mut`] and read from there by
 /// ONNX Runtime; outputs are read where ONNX Runtime has put them. Nothing is copied on a CPU.
 #[derive(Debug)]
 pub struct Network {
-    // Dropped in this order: memory that a session gave before the session.
-    room: Room,
-    session: Session,
-    /// ONNX Runtime may use this memory for as long as the session lives.
-    _weights: Arc<[WeightFile]>,
+    /// Memory that the session may have given, the session, and weights that it may use for as long as it lives.
+    loaded: Upon<Room, Upon<Session, Arc<[WeightFile]>>>,
     row: Row,
     ports: Ports,
     policy_len: usize,
@@ -63,7 +61,8 @@ impl Network {
             Row::Planes(_) => Numbers::Planes(vec![0.0; max_batch * row.len()]),
             Row::Packed(_) => Numbers::Packed(vec![0; max_batch * row.len()]),
         });
-        Self { room, session, _weights: model.weights().clone(), row, ports, policy_len, max_batch, buckets }
+        let loaded = Upon { top: room, base: Upon { top: session, base: model.weights().clone() } };
+        Self { loaded, row, ports, policy_len, max_batch, buckets }
     }
 
     /// Binds memory for every bucket to the session, once and for all; where there is no bucket for the largest batch, it
@@ -76,9 +75,10 @@ impl Network {
         let outputs = self.output_shapes(memory)?;
         let numbered = self.buckets.sizes().iter().zip(1..);
         let bound = numbered.map(|(&batch, number)| {
-            Bound::new(&self.session, memory, (batch, number), (&self.row, &outputs, &self.ports)).map_err(backend)
+            Bound::new(&self.loaded.base.top, memory, (batch, number), (&self.row, &outputs, &self.ports))
+                .map_err(backend)
         });
-        self.room = Room::Bound(bound.collect::<Result<_, _>>()?);
+        self.loaded.top = Room::Bound(bound.collect::<Result<_, _>>()?);
         Ok(())
     }
 
@@ -89,7 +89,8 @@ impl Network {
         // Not to be captured where launches are, as its addresses do not stay.
         options.set("gpu_graph_id", "-1").map_err(backend)?;
         let options = memory.graphs.then_some(&options);
-        let outputs = run_plain((&self.room, &self.row), &mut self.session, batch, options).map_err(backend)?;
+        let outputs =
+            run_plain((&self.loaded.top, &self.row), &mut self.loaded.base.top, batch, options).map_err(backend)?;
         let row = |name: &str, len| {
             let (shape, _) = output(&outputs, name, batch, len)?;
             Ok(shape.get(1..).unwrap_or_default().to_vec())
@@ -139,7 +140,7 @@ impl Network {
     /// When the memory of a device cannot be reached.
     pub fn rows_mut(&mut self, batch: usize) -> Result<Rows<'_>, EvaluateError> {
         assert!(batch <= self.max_batch, "a batch of {batch} positions, at most {} are allowed", self.max_batch);
-        match &mut self.room {
+        match &mut self.loaded.top {
             Room::Plain(Numbers::Planes(rows)) => Ok(Rows::Planes(rows)),
             Room::Plain(Numbers::Packed(rows)) => Ok(Rows::Packed(rows)),
             Room::Bound(bound) => bound_for(bound, batch)?.rows().map_err(backend),
@@ -148,7 +149,7 @@ impl Network {
 
     /// Whether [`Network::rows_mut`] is the same memory for all batches, in which stays what was written.
     pub(super) const fn keeps_rows(&self) -> bool {
-        matches!(self.room, Room::Plain(_))
+        matches!(self.loaded.top, Room::Plain(_))
     }
 
     /// Runs the network on the first `batch` rows of the input and hands `read` the logits (`batch` × [`Network::policy_len`],
@@ -161,12 +162,13 @@ impl Network {
     /// When ONNX Runtime fails or gives outputs of another size.
     pub fn run<R>(&mut self, batch: usize, read: impl FnOnce(&[f32], &[f32]) -> R) -> Result<R, EvaluateError> {
         let (policy_len, value_len) = (self.policy_len, self.ports.head.len());
-        if let Room::Bound(bound) = &mut self.room {
-            let (logits, values) = bound_for(bound, batch)?.run(&mut self.session).map_err(backend)?;
+        if let Room::Bound(bound) = &mut self.loaded.top {
+            let (logits, values) = bound_for(bound, batch)?.run(&mut self.loaded.base.top).map_err(backend)?;
             return Ok(read(&logits[..batch * policy_len], &values[..batch * value_len]));
         }
         let run = self.buckets.fit(batch);
-        let outputs = run_plain((&self.room, &self.row), &mut self.session, run, None).map_err(backend)?;
+        let outputs =
+            run_plain((&self.loaded.top, &self.row), &mut self.loaded.base.top, run, None).map_err(backend)?;
         let (_, logits) = output(&outputs, &self.ports.policy, run, policy_len)?;
         let (_, values) = output(&outputs, &self.ports.value, run, value_len)?;
         Ok(read(&logits[..batch * policy_len], &values[..batch * value_len]))
