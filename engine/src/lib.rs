@@ -15,7 +15,7 @@
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
 //! - [`journal`]: what survives the death of the process, and what the next start makes of it
 //! - [`selfplay`]: one game from its first ply to its record
-//! - [`matches`]: games between two players that choose their moves in ways of their own
+//! - [`matches`](mod@matches): games between two players that choose their moves in ways of their own
 //! - [`testing`]: whether a game keeps the laws of [`Game`]
 
 pub mod evaluation;
