@@ -4,6 +4,7 @@
 mod bench;
 mod client;
 mod flags;
+mod judge;
 mod matches;
 mod read;
 mod uses;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs},
     client::ClientArgs,
     flags::Flags,
+    judge::JudgeArgs,
     matches::{LadderArgs, MatchArgs},
 };
 use crate::exit::Exit;
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Match(Box<MatchArgs>),
     /// Rate the models of a directory by matches among them
     Ladder(Box<LadderArgs>),
+    /// Count the mistakes of a model, alone and with search, in positions that are solved
+    Judge(Box<JudgeArgs>),
     /// Say how a running daemon is doing
     Status(ClientArgs),
     /// List the games that a running daemon plays
@@ -184,10 +188,10 @@ pub(crate) struct FileFlags {
 /// The command with exit codes in its help, and each subcommand with the flags that it has a use for.
 pub(crate) fn command() -> clap::Command {
     let command = Cli::command().after_help(format!("{GUIDE}{}", Exit::table()));
-    let command =
-        ["check-model", "convert-model", "match", "ladder", "tune"].into_iter().fold(command, |command, name| {
-            command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
-        });
+    let with_settings = ["check-model", "convert-model", "match", "ladder", "judge", "tune"];
+    let command = with_settings.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
+    });
     command.mut_subcommand("bench", |bench| {
         let below: Vec<_> = bench.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let own = |command| flags::listing_its_own(command, scope("bench"));

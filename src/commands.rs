@@ -3,6 +3,7 @@
 //! - [`play`]: the daemon
 //! - [`show`]: finished games for people
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
+//! - [`judge`]: how often a network errs where the truth is known
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`matches`](mod@matches): which of two players is stronger, and how strong the models of a directory are
 //! - [`mod@bench`], [`tune`]: the yardstick, and what finds settings by it
@@ -13,6 +14,7 @@ pub(crate) mod check_model;
 pub(crate) mod client;
 pub(crate) mod convert_model;
 pub(crate) mod games;
+pub(crate) mod judge;
 pub(crate) mod matches;
 pub(crate) mod play;
 pub(crate) mod show;

@@ -67,6 +67,8 @@ use steering::live_settings::Origin;
 
 /// What measurements are made with under the user's settings.
 const BENCH: Preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
+/// `judge` says itself how many simulations there are; without a number the settings would miss it.
+const JUDGE: Preset = Preset { name: "preset judge", toml: "search.mcts_n = 100" };
 const TUNE: Preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
 
 /// Runs the command that this process was started with.
@@ -130,6 +132,7 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
             let (settings, resolved) = load(&args.flags, Purpose::Bench, None)?;
             games.of(&settings)?.play_ladder(args, &settings, &resolved)
         }
+        Some(Command::Judge(args)) => with_game(&args.flags, Some(JUDGE), &|game, settings| game.judge(args, settings)),
         Some(Command::Bench(args)) => match &args.what {
             None => with_game(&args.flags, Some(BENCH), &|game, settings| game.speed(args, settings)),
             Some(BenchWhat::Outside(args)) => {

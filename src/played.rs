@@ -1,9 +1,15 @@
 //! A game as the daemon plays it: what it says beside its rules, and the user's own one, where the process has one.
 
-use std::sync::OnceLock;
+use std::{ops::RangeInclusive, sync::OnceLock};
 
 use anyhow::ensure;
-use selfplay_engine::game::Notation;
+use selfplay_engine::{
+    game::Notation,
+    solve::{Exhaustive, Solver},
+};
+
+/// Positions that are looked at and kept to solve one: some seconds, and some hundred megabytes.
+pub(crate) const MOST_POSITIONS: u64 = 2_000_000;
 
 /// A game that the daemon can play: rules ([`Game`](selfplay_engine::Game)) and how people see them ([`Notation`]), and a name.
 ///
@@ -23,6 +29,18 @@ pub trait PlayedGame: Notation {
     /// all actions, as of a board that is filled.
     fn typical_actions(&self) -> f32 {
         self.policy_size() as f32 / 2.0
+    }
+
+    /// What finds out what its positions are worth under perfect play, for `selfplayd judge`; by default it looks at everything,
+    /// which small boards and endings allow.
+    fn solver(&self) -> Box<dyn Solver<Self>> {
+        Box::new(Exhaustive::new(self.clone(), MOST_POSITIONS))
+    }
+
+    /// The plies whose positions `selfplayd judge` draws unless it is told others: not too early for the solver, and not so late
+    /// that nothing is left to decide.
+    fn plies_to_solve(&self) -> RangeInclusive<u32> {
+        0..=u32::MAX
     }
 
     /// Name and parameters, such as `hex(size=11,swap=true)`.

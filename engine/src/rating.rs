@@ -29,3 +29,32 @@ fn elo_of(score: f64) -> f64 {
 fn score_of(elo: f64) -> f64 {
     1.0 / (1.0 + 10_f64.powf(-elo / 400.0))
 }
+
+/// The 95% interval of a probability, of which `count` in `of` trials were seen: Wilson's, which stays between 0 and 1. Without a
+/// trial it is all of that.
+#[must_use]
+pub fn share_interval(count: u64, of: u64) -> [f64; 2] {
+    if of == 0 {
+        return [0.0, 1.0];
+    }
+    let (share, trials) = (count as f64 / of as f64, of as f64);
+    let weight = Z * Z / trials;
+    let middle = share + weight / 2.0;
+    let spread = Z * (share * (1.0 - share) / trials + weight / (4.0 * trials)).sqrt();
+    [-spread, spread].map(|spread| ((middle + spread) / (1.0 + weight)).clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_have_wilsons_interval() {
+        for (count, of, interval) in
+            [(15, 50, [0.191, 0.438]), (0, 20, [0.0, 0.161]), (20, 20, [0.839, 1.0]), (0, 0, [0.0, 1.0])]
+        {
+            let found = share_interval(count, of);
+            assert!(found.iter().zip(interval).all(|(a, b)| (a - b).abs() < 5e-4), "{count} of {of}: {found:?}");
+        }
+    }
+}

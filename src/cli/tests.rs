@@ -45,6 +45,7 @@ fn commands_list_and_take_the_flags_that_they_use_and_no_others() {
     whole.build();
     for (name, args, uses, not) in [
         ("bench", &[][..], "--games-per-process", "--output-dir"),
+        ("judge", &[], "--leaf-parallelism", "--games-per-process"),
         ("tune", &[], "--leaf-parallelism", "--http-listen"),
         ("check-model", &["m.onnx"], "--device", "--seed"),
         ("convert-model", &["m.onnx", "n.onnx"], "--precision", "--games-per-process"),

@@ -7,6 +7,7 @@ use crate::settings::Scope;
 pub(super) fn scope(command: &str) -> Scope {
     match command {
         "check-model" | "convert-model" => Scope::Model,
+        "judge" => Scope::Search,
         "bench" | "ladder" | "match" | "tune" => Scope::Play,
         _ => Scope::Daemon,
     }
@@ -20,6 +21,7 @@ impl Cli {
             Command::ConvertModel(args) => ("convert-model", &args.flags),
             Command::Match(args) => ("match", &args.flags),
             Command::Ladder(args) => ("ladder", &args.flags),
+            Command::Judge(args) => ("judge", &args.flags),
             Command::Tune(args) => ("tune", &args.flags),
             Command::Bench(args) => match &args.what {
                 None => ("bench", &args.flags),

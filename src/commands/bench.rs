@@ -29,5 +29,5 @@ pub(crate) use self::{
     outside::outside,
     speed::speed,
     swap::swap,
-    text::{short, span},
+    text::{short, span, table},
 };

@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use selfplay_engine::replay::ReadGame;
 
-use super::{bench, check_model, convert_model, matches, play, show, tune};
+use super::{bench, check_model, convert_model, judge, matches, play, show, tune};
 use crate::{
     boards::game::game_of,
     cli::{
-        BenchArgs, CheckModelArgs, ConvertModelArgs, LadderArgs, MatchArgs, OutsideArgs, ShowArgs, SwapArgs, TuneArgs,
+        BenchArgs, CheckModelArgs, ConvertModelArgs, JudgeArgs, LadderArgs, MatchArgs, OutsideArgs, ShowArgs, SwapArgs,
+        TuneArgs,
     },
     daemon::signals::Signals,
     exit::Exit,
@@ -26,6 +27,7 @@ pub(crate) trait Commands: Send + Sync {
     fn convert_model(&self, args: &ConvertModelArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn play_match(&self, args: &MatchArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit>;
     fn play_ladder(&self, args: &LadderArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit>;
+    fn judge(&self, args: &JudgeArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn speed(&self, args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn outside(&self, args: &OutsideArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn swap(&self, args: &SwapArgs, settings: &Settings) -> anyhow::Result<Exit>;
@@ -54,6 +56,10 @@ impl<G: PlayedGame> Commands for G {
 
     fn play_ladder(&self, args: &LadderArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit> {
         matches::play_ladder(self, args, settings, resolved)
+    }
+
+    fn judge(&self, args: &JudgeArgs, settings: &Settings) -> anyhow::Result<Exit> {
+        judge::judge(self, args, settings)
     }
 
     fn speed(&self, args: &BenchArgs, settings: &Settings) -> anyhow::Result<Exit> {

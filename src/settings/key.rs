@@ -55,6 +55,8 @@ pub(crate) enum Scope {
     Daemon,
     /// What plays, measures or tunes.
     Play,
+    /// What searches single positions, too.
+    Search,
     /// What looks at a model by itself, too.
     Model,
 }

@@ -48,17 +48,20 @@ pub(crate) const KEYS: &[Key] = &[
         .open("none")
         .trainer(&["alphazero.drop_t_on_step", "self_play.alphazero.drop_t_on_step"]),
     key("search.penalize_visited_states", Kind::Flag).trainer(&["alphazero.penalize_visited_states"]),
-    key("search.leaf_parallelism", Kind::Int(1, 1024)).open("auto").trainer(&["self_play.leaf_parallelism"]).flag(
-        "--leaf-parallelism",
-        "K",
-        "Leaves gathered from one tree before waiting for their evaluations; more than 1 \
-         cost strength",
-    ),
-    key("search.virtual_loss", Kind::Int(0, 1000)).trainer(&["self_play.virtual_loss"]).flag(
-        "--virtual-loss",
-        "N",
-        "Losses counted along a gathered path until its evaluation arrives",
-    ),
+    key("search.leaf_parallelism", Kind::Int(1, 1024))
+        .open("auto")
+        .trainer(&["self_play.leaf_parallelism"])
+        .flag(
+            "--leaf-parallelism",
+            "K",
+            "Leaves gathered from one tree before waiting for their evaluations; more than 1 \
+             cost strength",
+        )
+        .of(Scope::Search),
+    key("search.virtual_loss", Kind::Int(0, 1000))
+        .trainer(&["self_play.virtual_loss"])
+        .flag("--virtual-loss", "N", "Losses counted along a gathered path until its evaluation arrives")
+        .of(Scope::Search),
     key("search.tree_reuse", Kind::Flag).trainer(&["self_play.enable_tree_reuse"]).switch(
         "--no-tree-reuse",
         "false",
@@ -78,11 +81,10 @@ pub(crate) const KEYS: &[Key] = &[
         "N",
         r#"Threads that advance games: a number or "auto""#,
     ),
-    key("play.seed", Kind::Int(0, i64::MAX)).open("random").flag(
-        "--seed",
-        "N",
-        "Seed of all random choices; with a seed, a game is the same from run to run",
-    ),
+    key("play.seed", Kind::Int(0, i64::MAX))
+        .open("random")
+        .flag("--seed", "N", "Seed of all random choices; with a seed, a game is the same from run to run")
+        .of(Scope::Search),
     key("play.p2", Kind::Choice(&["same", "random"])).flag(
         "--p2",
         "PLAYER",
@@ -94,11 +96,9 @@ pub(crate) const KEYS: &[Key] = &[
         "Play the most likely move of the network's policy without search, as a baseline",
     ),
     key("play.trace", Kind::Flag).switch("--trace", "true", "Log every move with its search").of(Scope::Daemon),
-    key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"])).flag(
-        "--evaluator",
-        "NAME",
-        "What evaluates positions: the model, or a deterministic evaluator for tests",
-    ),
+    key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"]))
+        .flag("--evaluator", "NAME", "What evaluates positions: the model, or a deterministic evaluator for tests")
+        .of(Scope::Search),
     key("inference.device", Kind::Device)
         .flag(
             "--device",
@@ -153,7 +153,11 @@ pub(crate) const KEYS: &[Key] = &[
         "Memory that the process keeps within: bytes, or a size such as \"8GiB\"; \"auto\": \
          four fifths of what there is",
     ),
-    key("model.path", Kind::Path).open("none").flag("--model-path", "FILE", "The ONNX model (batch mode)"),
+    key("model.path", Kind::Path)
+        .open("none")
+        .flag("--model-path", "FILE", "The ONNX model (batch mode)")
+        .alias("model")
+        .of(Scope::Search),
     key("model.version", Kind::Int(0, u32::MAX as i64))
         .flag("--model-version", "N", "Model version recorded with the games (batch mode)")
         .of(Scope::Daemon),

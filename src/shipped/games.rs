@@ -1,11 +1,19 @@
 //! What each of the games says beside its rules.
 
-use selfplay_engine::games::{
-    breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello, quoridor::Quoridor,
-    tictactoe::TicTacToe,
+use std::ops::RangeInclusive;
+
+use selfplay_engine::{
+    games::{
+        breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
+        quoridor::Quoridor, tictactoe::TicTacToe,
+    },
+    solve::{ConnectFourSolver, Solver},
 };
 
 use crate::played::PlayedGame;
+
+/// Positions of Connect Four that are looked at to solve one: a minute or less.
+const MOST_NODES: u64 = 300_000_000;
 
 impl PlayedGame for Quoridor {
     fn name(&self) -> &'static str {
@@ -49,6 +57,14 @@ impl PlayedGame for ConnectFour {
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let [rows, columns] = self.sides().map(|side| side.to_string());
         vec![("rows", rows), ("columns", columns), ("length", self.length().to_string())]
+    }
+    fn solver(&self) -> Box<dyn Solver<Self>> {
+        Box::new(ConnectFourSolver::new(*self, MOST_NODES))
+    }
+    /// On the usual board 12 to 30.
+    fn plies_to_solve(&self) -> RangeInclusive<u32> {
+        let cells = self.sides().map(u32::from).into_iter().product::<u32>();
+        cells.saturating_sub(30)..=cells.saturating_sub(12)
     }
     /// Columns fill late.
     fn typical_actions(&self) -> f32 {

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unit_arg, reason = "what is `()` for most games is a type of its own for one")]
 
+use std::ops::RangeInclusive;
+
 use selfplay_engine::{
     Action, ActionBits, Game, Outcome, Player,
     game::{
@@ -15,9 +17,10 @@ use selfplay_engine::{
         tictactoe::TicTacToe,
     },
     packing::Packing,
+    solve::{Class, Exhaustive, SolveError, Solver},
 };
 
-use crate::played::PlayedGame;
+use crate::played::{MOST_POSITIONS, PlayedGame};
 
 /// Words of the largest set of actions, which is that of Breakthrough.
 const WORDS: usize = 12;
@@ -254,6 +257,34 @@ impl PlayedGame for Other {
 
     fn typical_actions(&self) -> f32 {
         with!(self, game => game.typical_actions())
+    }
+
+    fn solver(&self) -> Box<dyn Solver<Self>> {
+        match self {
+            Self::ConnectFour(its) => Box::new(OfConnectFour { game: self.clone(), solver: its.solver() }),
+            _ => Box::new(Exhaustive::new(self.clone(), MOST_POSITIONS)),
+        }
+    }
+
+    fn plies_to_solve(&self) -> RangeInclusive<u32> {
+        with!(self, game => game.plies_to_solve())
+    }
+}
+
+/// The solver of Connect Four, for that game as one of all.
+struct OfConnectFour {
+    game: Other,
+    solver: Box<dyn Solver<ConnectFour>>,
+}
+
+impl Solver<Other> for OfConnectFour {
+    fn class(&mut self, state: &OtherState) -> Result<Class, SolveError> {
+        let OtherState::ConnectFour(state) = state else { unreachable!("a state of one game is given to another") };
+        self.solver.class(state)
+    }
+
+    fn game(&self) -> &Other {
+        &self.game
     }
 }
 

@@ -32,6 +32,7 @@
 //! - [`memory`]: with less memory than it would take
 //! - [`streams`]: standard error and standard output that are gone
 //! - [`commands`]: `show`, `config` and `bench`
+//! - [`judging`]: mistakes of a network, counted
 //! - [`others`]: games other than Quoridor
 //! - [`draws`]: networks that say how likely a draw is
 //!
@@ -56,6 +57,7 @@ mod games;
 mod handover;
 mod hostile;
 mod http;
+mod judging;
 mod matches;
 mod memory;
 mod models;
