@@ -29,25 +29,23 @@ pub struct ConnectFourSolver {
     most_nodes: u64,
 }
 
-/// What is known of one position. An entry that was never written has the key 0, which no position has.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    key: u64,
-    full: u8,
-    /// The score is in here.
-    low: i8,
-    high: i8,
-}
+/// What is known of one position: its key, and the least and the most that its score can be. The key 0 no position has.
+///
+/// A tuple, since a table of zeros is then taken from the system as it is used.
+type Entry = (Key, i8, i8);
+
+/// See [`ConnectFourSolver::key`].
+type Key = (u64, u8);
 
 /// Too many nodes.
 struct Stopped;
 
 impl ConnectFourSolver {
-    /// Entries of the table: 32 MiB, taken from the system only as they are used.
+    /// Entries of the table: 32 MiB.
     const TABLE: usize = 1 << 21;
 
     /// A solver of `game`, which gives up on a position after `most_nodes` nodes. Half of the positions at ply 12 of the usual
-    /// board are solved in 2 ms, one in ten takes more than 0.3 s; the empty board takes very long.
+    /// board are solved in 2 ms (on a busy core), one in ten takes more than 0.3 s; the empty board takes very long.
     #[must_use]
     pub fn new(game: ConnectFour, most_nodes: u64) -> Self {
         let [rows, columns] = game.sides().map(usize::from);
@@ -59,7 +57,7 @@ impl ConnectFourSolver {
             cells,
             count: (rows * columns) as i32,
             columns: order.into_iter().map(|column| FIRST_COLUMN << column).collect(),
-            table: vec![Entry::default(); Self::TABLE],
+            table: vec![((0, 0), 0, 0); Self::TABLE],
             nodes: 0,
             most_nodes,
         }
@@ -151,11 +149,11 @@ impl ConnectFourSolver {
         if left <= 2 {
             return Ok(0);
         }
-        let (key, full) = self.key(mine, all);
-        let place = (mix(key ^ u64::from(full)) as usize) % self.table.len();
-        let known = Some(self.table[place]).filter(|entry| entry.key == key && entry.full == full);
+        let key = self.key(mine, all);
+        let place = (mix(key.0 ^ u64::from(key.1)) as usize) % self.table.len();
+        let (its, low, high) = self.table[place];
         // Neither side wins with its next stone.
-        let bounds = known.map_or((-((left - 2) / 2), (left - 1) / 2), |entry| (entry.low.into(), entry.high.into()));
+        let bounds = if its == key { (low.into(), high.into()) } else { (-((left - 2) / 2), (left - 1) / 2) };
         (alpha, beta) = (alpha.max(bounds.0), beta.min(bounds.1));
         if alpha >= beta {
             return Ok(if bounds.0 >= beta { bounds.0 } else { bounds.1 });
@@ -172,7 +170,7 @@ impl ConnectFourSolver {
         // `best` bounds the score from above unless it was cut off, and from below unless no move reached the window.
         let low = if best > start { best.max(bounds.0) } else { bounds.0 };
         let high = if best < beta { best.min(bounds.1) } else { bounds.1 };
-        self.table[place] = Entry { key, full, low: low as i8, high: high as i8 };
+        self.table[place] = (key, low as i8, high as i8);
         Ok(best)
     }
 
@@ -228,7 +226,7 @@ impl ConnectFourSolver {
 
     /// What tells a position from all others of this board: the mover's stones with the open cell of every column on top, and
     /// the columns that have none.
-    const fn key(&self, mine: u64, all: u64) -> (u64, u8) {
+    const fn key(&self, mine: u64, all: u64) -> Key {
         let top = ROW * (self.game.sides()[0] as u32 - 1);
         (mine | self.open_cells(all), (all >> top) as u8)
     }

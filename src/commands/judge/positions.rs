@@ -175,7 +175,7 @@ fn solve<G: PlayedGame>(
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|_| Err(anyhow!("a thread that solved positions panicked")))
         };
-        threads.into_iter().map(join).collect::<anyhow::Result<()>>()
+        threads.into_iter().try_for_each(join)
     })?;
     let solved = |place: Mutex<Unsolved>| {
         let (moves, classes) = place.into_inner().ok()?;

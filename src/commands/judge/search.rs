@@ -170,7 +170,7 @@ impl<G: Game> Questions<'_, G> {
             let join = |thread: thread::ScopedJoinHandle<'_, _>| {
                 thread.join().unwrap_or_else(|_| Err(anyhow!("a thread that searched panicked")))
             };
-            threads.into_iter().map(join).collect::<anyhow::Result<()>>()
+            threads.into_iter().try_for_each(join)
         })?;
         let mut found = found.into_inner().map_err(|_| anyhow!("a thread that searched panicked"))?;
         found.sort_unstable_by_key(|&(position, _)| position);
