@@ -37,7 +37,7 @@ fn a_daemon_tells_how_it_is_and_ends_when_it_is_told_to() {
     let json: Value = serde_json::from_str(&run("status --json").succeeded().out).unwrap();
     assert_eq!((&json["schema"], &json["pid"]), (&2.into(), &daemon.id().into()));
 
-    assert!(run("games").succeeded().out.contains("games in play on 5x5 with 3 walls each"));
+    assert!(run("games").succeeded().out.contains("games of quoridor(board_size=5,max_walls=3,max_steps=50) in play"));
     let json: Value = serde_json::from_str(&run("games --json").succeeded().out).unwrap();
     assert!(json["games"].is_array(), "{json}");
 

@@ -206,7 +206,7 @@ fn a_benchmark_reports_itself_and_is_compared_with_an_earlier_one() {
 #[test]
 fn everything_but_the_network_is_measured() {
     let dir = TempDir::new().unwrap();
-    let report = bench(&dir, "--json --rounds 1 --seconds 0.3 --evaluator hash").succeeded().out;
+    let report = bench(&dir, "--json --rounds 1 --games 4 --evaluator hash").succeeded().out;
     let report: Value = serde_json::from_str(&report).unwrap();
     assert!(medians(&report, &["pipeline.evaluations_per_s"])[0] > 0.0);
     assert_eq!(report["figures"]["efficiency"], Value::Null, "{report}");

@@ -15,11 +15,8 @@ const NAMES: usize = 12;
 /// The games in play, as far as they are drawn here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Games {
-    /// Of Quoridor.
-    board_size: Option<u32>,
-    max_walls: Option<u32>,
-    /// Of any other game.
-    rules: Option<String>,
+    /// Which game it is, with its parameters.
+    rules: String,
     games: Vec<Game>,
 }
 
@@ -213,11 +210,7 @@ fn disk(status: &Status) -> String {
 /// The games in play, a line each.
 pub(super) fn games(games: &Games) -> String {
     let count = games.games.len();
-    let rules = match (games.board_size, games.max_walls, &games.rules) {
-        (Some(side), Some(walls), _) => format!("on {side}x{side} with {walls} walls each"),
-        (_, _, rules) => format!("of {}", rules.as_deref().unwrap_or("a game that is not named")),
-    };
-    let mut lines = vec![format!("{count} games in play {rules}")];
+    let mut lines = vec![format!("{count} games of {} in play", games.rules)];
     if count > 0 {
         lines.push(format!("{:>6} {:>8} {:>5} {:>8} {:>7} {:>7}", "slot", "game", "ply", "to move", "value", "model"));
     }
@@ -263,12 +256,12 @@ mod tests {
 
     #[test]
     fn games_for_people() {
-        let json = serde_json::json!({"board_size": 5, "max_walls": 3, "games": [
+        let json = serde_json::json!({"rules": "quoridor(board_size=5,max_walls=3)", "games": [
             {"slot": 0, "game": 12, "seed": "1", "ply": 14, "to_move": 0, "value": 0.1, "model": 3},
             {"slot": 1, "game": 13, "seed": "1", "ply": 0, "to_move": 1, "value": null, "model": null},
         ]});
         insta::assert_snapshot!(games(&serde_json::from_value(json).unwrap()));
-        let none = serde_json::json!({"board_size": 9, "max_walls": 10, "games": []});
-        assert_eq!(games(&serde_json::from_value(none).unwrap()), "0 games in play on 9x9 with 10 walls each");
+        let none = serde_json::json!({"rules": "othello(size=8)", "games": []});
+        assert_eq!(games(&serde_json::from_value(none).unwrap()), "0 games of othello(size=8) in play");
     }
 }
