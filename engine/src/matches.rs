@@ -3,7 +3,7 @@
 //! Games come in pairs of one opening, with the players' sides exchanged, so that what an opening gives to one side it gives to each
 //! player once. Nothing in a match is noisy: after the opening every player plays its best move. So a game follows from its
 //! opening and what the players' evaluators answer, and a player against itself gets exactly one point out of each pair.
-//! The one exception is [`Agent::Random`], whose choices follow from the seed.
+//! The one exception is [`Mover::Random`], whose choices follow from the seed.
 
 use rand::RngExt as _;
 
@@ -11,17 +11,30 @@ use crate::{
     evaluation::{Evaluations, Leaf},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
     search::{Gathered, Search, SearchParams, SpareTree},
-    selfplay::{Agent, Purpose, ply_rng},
+    selfplay::{Purpose, ply_rng},
 };
 
 /// A game that is longer is a draw: some games of random players would never end.
 pub const MOST_PLIES: u32 = 10_000;
 
+/// How a player chooses its moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mover {
+    /// By a search.
+    Search,
+    /// By the network alone: its most likely action.
+    Raw,
+    /// Evenly among the legal actions.
+    Random,
+    /// By a solver, which is asked outside of the game.
+    Solver,
+}
+
 /// A player of a match.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Seat {
     /// How it chooses moves.
-    pub agent: Agent,
+    pub mover: Mover,
     /// Its search, if it searches; never with noise.
     pub search: SearchParams,
     /// Whether it keeps the subtree of the moves played.
@@ -35,6 +48,8 @@ pub struct Seat {
 pub enum Step {
     /// The evaluations of the leaves that were appended, by the evaluator of this player.
     Leaves(Player),
+    /// A move of [`MatchGame::state`], for [`MatchGame::choose`].
+    Choice,
     /// Nothing: it is over.
     Over(Outcome),
 }
@@ -84,32 +99,43 @@ impl<G: Game> MatchGame<G> {
         &self.actions
     }
 
-    /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or the game is over. After [`Step::Leaves`] the next
-    /// call must be [`MatchGame::apply`].
+    /// The position at hand.
+    #[must_use]
+    pub const fn state(&self) -> &G::State {
+        &self.state
+    }
+
+    /// Plays one of `actions`, which are equally good: legal ones, at least one.
+    pub fn choose(&mut self, actions: &[Action], spare: &mut SpareTree<G>) {
+        let mut rng = ply_rng(self.seed, self.pair, self.game.ply(&self.state), Purpose::Choice);
+        self.play(actions[rng.random_range(0..actions.len())], spare);
+    }
+
+    /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or a move, or the game is over. After [`Step::Leaves`] the
+    /// next call must be [`MatchGame::apply`], after [`Step::Choice`] [`MatchGame::choose`].
     pub fn advance(&mut self, leaves: &mut Vec<Leaf<G>>, spare: &mut SpareTree<G>) -> Step {
         loop {
             if let Some(outcome) = self.ended() {
                 return Step::Over(outcome);
             }
             let mover = self.game.side_to_move(&self.state);
-            let action = match self.seats[mover.index()].agent {
-                Agent::Random => {
-                    let legal = self.game.legal_actions(&self.state);
-                    let mut rng = ply_rng(self.seed, self.pair, self.game.ply(&self.state), Purpose::Choice);
-                    legal.nth(rng.random_range(0..legal.len()))
+            match self.seats[mover.index()].mover {
+                Mover::Random => {
+                    let legal: Vec<_> = self.game.legal_actions(&self.state).iter().collect();
+                    self.choose(&legal, spare);
                 }
-                Agent::Raw => {
+                Mover::Solver => return Step::Choice,
+                Mover::Raw => {
                     let legal = self.game.legal_actions(&self.state);
                     leaves.push(Leaf::new(&self.game, &self.state, &legal));
                     self.waiting = Waiting::Raw;
                     return Step::Leaves(mover);
                 }
-                Agent::Search => match self.search(mover, leaves) {
-                    Some(action) => action,
+                Mover::Search => match self.search(mover, leaves) {
+                    Some(action) => self.play(action, spare),
                     None => return Step::Leaves(mover),
                 },
-            };
-            self.play(action, spare);
+            }
         }
     }
 
@@ -189,7 +215,7 @@ mod tests {
         search::Simulations,
     };
 
-    const fn seat(agent: Agent, simulations: u32) -> Seat {
+    const fn seat(mover: Mover, simulations: u32) -> Seat {
         let search = SearchParams {
             simulations: Simulations::PerMove(simulations),
             c_puct: 1.4,
@@ -197,7 +223,7 @@ mod tests {
             virtual_loss: 3,
             noise: None,
         };
-        Seat { agent, search, tree_reuse: true, penalize_visited_states: false }
+        Seat { mover, search, tree_reuse: true, penalize_visited_states: false }
     }
 
     /// Plays a game; `evaluators`: the first player's and the second's.
@@ -210,6 +236,7 @@ mod tests {
                     evaluators[player.index()].evaluate(&leaves, &mut evaluations).unwrap();
                     game.apply(&evaluations, &mut spare);
                 }
+                Step::Choice => unreachable!("no solver plays"),
                 Step::Over(outcome) => return (outcome, game.actions().to_vec()),
             }
         }
@@ -219,10 +246,10 @@ mod tests {
     fn a_player_against_itself_plays_the_same_game_on_either_side() {
         let game = ConnectFour::default();
         let mut hash = HashEvaluator::new(game, (), HashPriors::Softmax, 5);
-        for (agent, simulations) in [(Agent::Search, 30), (Agent::Raw, 0)] {
+        for (mover, simulations) in [(Mover::Search, 30), (Mover::Raw, 0)] {
             for pair in 0..3 {
                 let opening = opening(&game, 9, pair, 0, 4).unwrap();
-                let seats = [seat(agent, simulations); 2];
+                let seats = [seat(mover, simulations); 2];
                 let mut play = || {
                     let mut other = hash.clone();
                     played(MatchGame::new(game, seats, &opening, 9, pair), &mut [&mut hash, &mut other])
@@ -236,7 +263,7 @@ mod tests {
 
     #[test]
     fn search_beats_random_moves_from_either_side_of_most_openings() {
-        let seats = [seat(Agent::Search, 200), seat(Agent::Random, 0)];
+        let seats = [seat(Mover::Search, 200), seat(Mover::Random, 0)];
         let mut points = 0;
         for pair in 0..10 {
             let opening = opening(&TicTacToe, 1, pair, 0, 1).unwrap();
@@ -255,7 +282,7 @@ mod tests {
     fn trees_are_kept_through_the_moves_of_both_players() {
         let game = ConnectFour::default();
         let mut spare = SpareTree::default();
-        let mut plays = MatchGame::new(game, [seat(Agent::Search, 200); 2], &[], 1, 0);
+        let mut plays = MatchGame::new(game, [seat(Mover::Search, 200); 2], &[], 1, 0);
         let (mut leaves, mut evaluations) = (Vec::new(), Evaluations::default());
         while plays.actions().len() < 2 {
             leaves.clear();

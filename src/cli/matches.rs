@@ -9,8 +9,8 @@ use super::{Flags, read::whole};
 /// Arguments of `match`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MatchArgs {
-    /// A player: MODEL.onnx, raw:MODEL.onnx (its policy without search), uniform (search without a network) or random. Settings of
-    /// its own follow a colon: new.onnx:mcts_n=200,c_puct=1.4
+    /// A player: MODEL.onnx, raw:MODEL.onnx (its policy without search), uniform (search without a network), random, or
+    /// solver, where the game can be solved. Settings of its own follow a colon: new.onnx:mcts_n=200,c_puct=1.4
     pub a: String,
     /// The other
     pub b: String,

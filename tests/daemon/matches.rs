@@ -75,12 +75,23 @@ fn a_test_ends_a_match_as_soon_as_it_is_clear() {
 }
 
 #[test]
+fn nothing_beats_the_solver() {
+    let args = "--game connect_four --games 6 --opening-plies 22 --json";
+    let json = a_match("solver", "solver").args(args).run().succeeded().out;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["pairs"], serde_json::json!([0, 0, 3, 0, 0]), "{json}");
+    let json = a_match("solver", "random").args(args).run().succeeded().out;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["pairs"][0], &report["pairs"][1]), (&0.into(), &0.into()), "{json}");
+}
+
+#[test]
 fn players_that_cannot_play_are_refused() {
     let hex = model("games/hex.onnx");
     let ended = a_match(hex.to_str().unwrap(), "random").args("--game connect_four").run().exited_with(78);
     ended.said(&["hex.onnx", "one of hex", "connect_four(rows=6"]);
     let ended = a_match("nobody.onnx", "random").args("--game connect_four").run().exited_with(78);
-    ended.said(&["there is no file nobody.onnx; a player is MODEL.onnx, raw:MODEL.onnx, uniform or random"]);
+    ended.said(&["there is no file nobody.onnx; a player is MODEL.onnx, raw:MODEL.onnx, uniform, random or solver"]);
 }
 
 #[test]

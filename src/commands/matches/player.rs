@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use selfplay_engine::{matches::Seat, selfplay::Agent};
+use selfplay_engine::matches::{Mover, Seat};
 
 use crate::{
     daemon::agents::terms,
@@ -48,30 +48,31 @@ impl Player {
         });
         let own = own.collect::<anyhow::Result<Vec<_>>>()?;
         let settings = common.with_search(&own, &format!("player {text}"))?.into_settings()?;
-        let (agent, source) = match kind {
-            "random" => (Agent::Random, None),
-            "uniform" => (Agent::Search, Some(Source::Uniform)),
+        let (mover, source) = match kind {
+            "random" => (Mover::Random, None),
+            "solver" => (Mover::Solver, None),
+            "uniform" => (Mover::Search, Some(Source::Uniform)),
             _ => match kind.strip_prefix("raw:") {
-                Some(model) => (Agent::Raw, Some(Source::Model(model.into()))),
-                None => (Agent::Search, Some(Source::Model(kind.into()))),
+                Some(model) => (Mover::Raw, Some(Source::Model(model.into()))),
+                None => (Mover::Search, Some(Source::Model(kind.into()))),
             },
         };
         if let Some(Source::Model(path)) = &source
             && !path.is_file()
         {
             bail!(
-                "player {text:?}: there is no file {}; a player is MODEL.onnx, raw:MODEL.onnx, uniform or random",
+                "player {text:?}: there is no file {}; a player is MODEL.onnx, raw:MODEL.onnx, uniform, random or solver",
                 path.display()
             );
         }
-        Ok(Self { name: text.to_owned(), source, seat: seat(agent, &settings), settings_hash: settings.games_hash() })
+        Ok(Self { name: text.to_owned(), source, seat: seat(mover, &settings), settings_hash: settings.games_hash() })
     }
 }
 
-fn seat(agent: Agent, settings: &Settings) -> Seat {
+fn seat(mover: Mover, settings: &Settings) -> Seat {
     let play = terms(settings).settings;
     Seat {
-        agent,
+        mover,
         search: play.search,
         tree_reuse: play.tree_reuse,
         penalize_visited_states: play.penalize_visited_states,
@@ -102,10 +103,10 @@ mod tests {
         let model = model.to_str().unwrap();
         let read = |text: &str| Player::parse(text, &common()).unwrap();
         let searching = read(model);
-        assert_eq!((searching.source, searching.seat.agent), (Some(Source::Model(model.into())), Agent::Search));
+        assert_eq!((searching.source, searching.seat.mover), (Some(Source::Model(model.into())), Mover::Search));
         assert_eq!(searching.seat.search.simulations, Simulations::PerMove(50));
         let raw = read(&format!("raw:{model}"));
-        assert_eq!((raw.source, raw.seat.agent), (Some(Source::Model(model.into())), Agent::Raw));
+        assert_eq!((raw.source, raw.seat.mover), (Some(Source::Model(model.into())), Mover::Raw));
         let own = read("uniform:mcts_n=9,c_puct=2,tree_reuse=false");
         assert_eq!((own.source, own.seat.search.simulations), (Some(Source::Uniform), Simulations::PerMove(9)));
         assert_eq!((own.seat.search.c_puct, own.seat.tree_reuse), (2.0, false));

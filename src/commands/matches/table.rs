@@ -5,12 +5,15 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use selfplay_engine::{
     Action, Evaluations, Evaluator, Game, Leaf, Outcome,
     matches::{MatchGame, Seat, Step},
     search::SpareTree,
+    solve::Solver,
 };
+
+use crate::played::PlayedGame;
 
 /// Games in play at once on one thread.
 const AT_ONCE: usize = 128;
@@ -53,6 +56,8 @@ struct Known {
 pub(super) struct Table<G: Game> {
     evaluators: Vec<Box<dyn Evaluator<G>>>,
     known: Vec<HashMap<G::Position, Known>>,
+    /// Made when it is first asked.
+    solver: Option<Box<dyn Solver<G>>>,
     /// Positions that evaluators were asked.
     pub evaluated: u64,
 }
@@ -67,11 +72,11 @@ struct Seated<G: Game> {
     asked: Option<(usize, Vec<Leaf<G>>)>,
 }
 
-impl<G: Game> Table<G> {
+impl<G: PlayedGame> Table<G> {
     /// With these evaluators, by number.
     pub(super) fn new(evaluators: Vec<Box<dyn Evaluator<G>>>) -> Self {
         let known = evaluators.iter().map(|_| HashMap::new()).collect();
-        Self { evaluators, known, evaluated: 0 }
+        Self { evaluators, known, solver: None, evaluated: 0 }
     }
 
     /// Plays pairs until there are none left, and tells each as it ends.
@@ -106,7 +111,14 @@ impl<G: Game> Table<G> {
             for (place, seat) in seated.iter_mut().enumerate() {
                 let mut leaves = seat.asked.take().map(|(_, leaves)| leaves).unwrap_or_default();
                 leaves.clear();
-                match seat.game.advance(&mut leaves, &mut spare) {
+                let step = loop {
+                    match seat.game.advance(&mut leaves, &mut spare) {
+                        Step::Choice => seat.game.choose(&self.solved(fixture.game, seat.game.state())?, &mut spare),
+                        step => break step,
+                    }
+                };
+                match step {
+                    Step::Choice => {}
                     Step::Over(outcome) => over.push((place, outcome)),
                     Step::Leaves(player) => {
                         let contestant = (player.index() + seat.number) % 2;
@@ -135,6 +147,15 @@ impl<G: Game> Table<G> {
                 seat.game.apply(&evaluations, &mut spare);
             }
         }
+    }
+
+    /// The best moves of a position.
+    fn solved(&mut self, game: &G, state: &G::State) -> anyhow::Result<Vec<Action>> {
+        let moves = self.solver.get_or_insert_with(|| game.solver()).moves(state);
+        let ply = game.ply(state);
+        let moves = moves.with_context(|| format!("the solver cannot play at ply {ply}: give more --opening-plies"))?;
+        let best = moves.iter().map(|(_, class)| *class).max();
+        Ok(moves.into_iter().filter(|(_, class)| Some(*class) == best).map(|(action, _)| action).collect())
     }
 
     /// Asks each evaluator all that it was not asked before.
@@ -183,11 +204,11 @@ impl<G: Game> Table<G> {
 #[cfg(test)]
 mod tests {
     use selfplay_engine::{
+        Player,
         evaluation::{HashEvaluator, HashPriors},
         games::connect_four::ConnectFour,
-        matches::opening,
+        matches::{Mover, opening},
         search::{SearchParams, Simulations},
-        selfplay::Agent,
     };
 
     use super::*;
@@ -200,10 +221,10 @@ mod tests {
         noise: None,
     };
 
-    fn play(seats: [Agent; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {
+    fn play(seats: [Mover; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {
         let game = ConnectFour::default();
         let openings: Vec<_> = (0..pairs).filter_map(|pair| opening(&game, 3, pair, 0, 3)).collect();
-        let seat = |agent| Seat { agent, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
+        let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
         let fixture = Fixture {
             game: &game,
             seats: seats.map(seat),
@@ -223,8 +244,8 @@ mod tests {
     #[test]
     fn every_pair_is_played_whatever_is_beside_it() {
         let (few, many) = (
-            play([Agent::Search, Agent::Raw], [Some(0), Some(1)], 3),
-            play([Agent::Search, Agent::Raw], [Some(0), Some(1)], 80),
+            play([Mover::Search, Mover::Raw], [Some(0), Some(1)], 3),
+            play([Mover::Search, Mover::Raw], [Some(0), Some(1)], 80),
         );
         assert_eq!(many.len(), 80);
         assert_eq!(few[..], many[..3]);
@@ -233,13 +254,35 @@ mod tests {
 
     #[test]
     fn a_player_against_itself_plays_each_game_twice() {
-        for (_, [first, second]) in play([Agent::Search; 2], [Some(1); 2], 70) {
+        for (_, [first, second]) in play([Mover::Search; 2], [Some(1); 2], 70) {
             assert_eq!(first, second);
         }
     }
 
     #[test]
     fn random_players_ask_nothing() {
-        assert_eq!(play([Agent::Random; 2], [None; 2], 5).len(), 5);
+        assert_eq!(play([Mover::Random; 2], [None; 2], 5).len(), 5);
+    }
+
+    #[test]
+    fn a_solver_never_loses_what_it_could_hold() {
+        use selfplay_engine::games::tictactoe::TicTacToe;
+        let openings = [vec![0], vec![4], vec![1]];
+        let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
+        let fixture = Fixture {
+            game: &TicTacToe,
+            seats: [Mover::Solver, Mover::Random].map(seat),
+            asks: [None; 2],
+            openings: &openings,
+            seed: 3,
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        };
+        let mut table = Table::new(Vec::new());
+        table
+            .play(&fixture, |_, [first, second]| {
+                assert!(first.outcome != Outcome::Win(Player::Second) && second.outcome != Outcome::Win(Player::First));
+            })
+            .unwrap();
     }
 }
