@@ -162,10 +162,22 @@ pub(crate) struct SearchSettings {
     pub penalize_visited_states: bool,
     /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`; `None`: [`Settings::leaf_parallelism`] says.
     pub leaf_parallelism: Option<u32>,
-    /// Losses counted along a gathered path, 0..=1000.
+    /// What gathered paths count for until their evaluations arrive.
+    pub in_flight: InFlight,
+    /// Losses counted along a gathered path, 0..=1000; only where paths in flight count for losses.
     pub virtual_loss: u32,
     /// Keep the chosen move's subtree.
     pub tree_reuse: bool,
+}
+
+/// What a gathered path counts for until its evaluation arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InFlight {
+    /// For a visit.
+    Visits,
+    /// For `virtual_loss` lost games.
+    Loss,
 }
 
 /// `[play]`: how many games are played, and by whom.

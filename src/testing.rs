@@ -6,7 +6,7 @@ use selfplay_engine::{
     evaluation::{Evaluations, Evaluator as _, HashEvaluator, HashPriors},
     games::quoridor::{Quoridor, QuoridorEncoding},
     replay::{GameArrays, GameMetadata, GameRecord},
-    search::{SearchParams, Simulations, SpareTree},
+    search::{InFlight, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         simulations: Simulations::PerMove(16),
         c_puct: 1.0,
         leaf_parallelism: 1,
-        virtual_loss: 0,
+        in_flight: InFlight::Losses(0),
         noise: None,
     };
     let settings = PlaySettings {

@@ -11,7 +11,7 @@ use selfplay_engine::{
     Action, ActionSet as _, Evaluations, Evaluator as _, Game as _, Leaf,
     evaluation::UniformEvaluator,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    search::{Search, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Search, SearchParams, Simulations, SpareTree},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -163,8 +163,13 @@ impl Mover {
 
     fn new() -> Self {
         let simulations = Simulations::PerMove(Self::SIMULATIONS);
-        let params =
-            SearchParams { simulations, c_puct: 1.4, leaf_parallelism: K as u32, virtual_loss: 3, noise: None };
+        let params = SearchParams {
+            simulations,
+            c_puct: 1.4,
+            leaf_parallelism: K as u32,
+            in_flight: InFlight::Losses(3),
+            noise: None,
+        };
         let search = Search::new(quoridor(), params, false);
         Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }
     }

@@ -4,7 +4,7 @@ use actix::{Actor, Context, Handler, Message, Recipient};
 use selfplay_engine::{
     Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome,
     evaluation::EvaluateError,
-    search::{SearchParams, Simulations},
+    search::{InFlight, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 use tokio::{
@@ -62,7 +62,7 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         simulations: Simulations::PerMove(simulations),
         c_puct: 1.0,
         leaf_parallelism: 2,
-        virtual_loss: 1,
+        in_flight: InFlight::Losses(1),
         noise: None,
     };
     PlaySettings {

@@ -16,7 +16,7 @@ use selfplay_engine::{
         breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
         tictactoe::TicTacToe,
     },
-    search::{Search, SearchParams, Simulations},
+    search::{InFlight, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -85,7 +85,7 @@ fn search_of<G: Game>(criterion: &mut Criterion, name: &str, game: &G) -> f64 {
         simulations: Simulations::PerMove(SIMULATIONS),
         c_puct: 1.4,
         leaf_parallelism: 1,
-        virtual_loss: 3,
+        in_flight: InFlight::Losses(3),
         noise: None,
     };
     let mut search = Search::new(game.clone(), params, false);

@@ -212,7 +212,7 @@ mod tests {
     use crate::{
         evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
         games::{connect_four::ConnectFour, tictactoe::TicTacToe},
-        search::Simulations,
+        search::{InFlight, Simulations},
     };
 
     const fn seat(mover: Mover, simulations: u32) -> Seat {
@@ -220,7 +220,7 @@ mod tests {
             simulations: Simulations::PerMove(simulations),
             c_puct: 1.4,
             leaf_parallelism: 1,
-            virtual_loss: 3,
+            in_flight: InFlight::Visits,
             noise: None,
         };
         Seat { mover, search, tree_reuse: true, penalize_visited_states: false }

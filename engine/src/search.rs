@@ -23,6 +23,6 @@ mod tree;
 
 pub(crate) use choose::choose_action;
 pub use gather::{Gathered, LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
-pub use params::{RootNoise, SearchParams, Simulations};
+pub use params::{InFlight, RootNoise, SearchParams, Simulations};
 pub use root::{Decision, Share};
 pub use tree::TreeSize;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
-    search::{RootNoise, SearchParams, Simulations},
+    search::{InFlight, RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 
@@ -35,7 +35,10 @@ fn play_settings(settings: &Settings) -> PlaySettings {
             simulations: search.mcts_n.map_or(Simulations::PerLegalAction(search.mcts_k), Simulations::PerMove),
             c_puct: search.c_puct,
             leaf_parallelism: settings.leaf_parallelism(),
-            virtual_loss: search.virtual_loss,
+            in_flight: match search.in_flight {
+                settings::InFlight::Visits => InFlight::Visits,
+                settings::InFlight::Loss => InFlight::Losses(search.virtual_loss),
+            },
             noise: (noise.epsilon > 0.0).then_some(noise),
         },
         temperature: search.temperature,

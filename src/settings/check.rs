@@ -10,7 +10,7 @@ use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::{Entries, PRESET};
-use super::{Agent, EvaluatorKind, Purpose, Settings};
+use super::{Agent, EvaluatorKind, InFlight, Purpose, Settings};
 use crate::shipped;
 use crate::token::Token;
 
@@ -263,10 +263,14 @@ fn warn_of_many_leaves(settings: &Settings, entries: &Entries, found: &mut Found
         return;
     }
     let source = entries.get("search.leaf_parallelism").map_or("", |entry| entry.source.as_str());
+    let (lost, instead) = match search.in_flight {
+        InFlight::Visits => ("86 Elo to 1, 16 lost 184", ""),
+        InFlight::Loss => ("102 Elo to 1, 16 lost 275", "; or set search.in_flight to \"visits\", which costs less"),
+    };
     found.warnings.push(format!(
         "search.leaf_parallelism = {leaves} ({source}) costs strength: of the {} simulations of a move up to {leaves} at a time are \
-         chosen before their results are known, and policy targets become flatter (at 100 simulations 8 lost 102 Elo to 1, 16 lost \
-         275): leave it out, or set it to \"auto\", and let more games fill the batches",
+         chosen before their results are known, and policy targets become flatter (at 100 simulations 8 lost {lost}): leave it out, \
+         or set it to \"auto\", and let more games fill the batches{instead}",
         search.usual_simulations()
     ));
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{SearchSettings, Settings};
+use super::{InFlight, SearchSettings, Settings};
 use crate::{
     played::{self, Facts},
     shipped::AnyGame,
@@ -150,8 +150,15 @@ impl Settings {
             "p2": self.play.p2,
             "evaluator": self.inference.evaluator,
         });
+        // Only where games depend on it: with one leaf at a time nothing is selected while a path is in flight. And lost games are
+        // what paths in flight counted for before there was such a setting.
+        if (self.leaf_parallelism() == 1 || self.search.in_flight == InFlight::Loss)
+            && let Some(search) = determining["search"].as_object_mut()
+        {
+            search.remove("in_flight");
+        }
         if self.cache.symmetry {
-            // Only then, so that other games keep the hash that they had before there was such a setting.
+            // Likewise.
             determining["symmetry"] = true.into();
         }
         // "auto" changes numbers no more than the device does, and belongs to no other games than fp32.

@@ -58,9 +58,20 @@ pub(crate) const KEYS: &[Key] = &[
              cost strength",
         )
         .of(Scope::Search),
+    key("search.in_flight", Kind::Choice(&["visits", "loss"]))
+        .flag(
+            "--in-flight",
+            "NAME",
+            "What a gathered path counts for until its evaluation arrives: a visit, or lost games",
+        )
+        .of(Scope::Search),
     key("search.virtual_loss", Kind::Int(0, 1000))
         .trainer(&["self_play.virtual_loss"])
-        .flag("--virtual-loss", "N", "Losses counted along a gathered path until its evaluation arrives")
+        .flag(
+            "--virtual-loss",
+            "N",
+            "Losses counted along a gathered path until its evaluation arrives, with --in-flight loss",
+        )
         .of(Scope::Search),
     key("search.tree_reuse", Kind::Flag).trainer(&["self_play.enable_tree_reuse"]).switch(
         "--no-tree-reuse",

@@ -184,6 +184,7 @@ self_play:
     assert_eq!((settings.play.processes, settings.play.games(), settings.play.threads), (1, 128, None));
     let search = &settings.search;
     assert_eq!((search.leaf_parallelism, search.virtual_loss, search.tree_reuse), (Some(16), 1, false));
+    assert_eq!(search.in_flight, InFlight::Visits);
     assert_eq!((settings.inference.eval_batch_size, settings.inference.eval_max_wait_ms), (Some(2048), 0.5));
     assert_eq!((settings.cache.max_entries, settings.cache.enabled()), (Some(0), false));
     assert_eq!(search.c_puct, 2.0);
@@ -321,7 +322,13 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     assert!(plain.len() == 16 && plain.chars().all(|digit| digit.is_ascii_hexdigit()), "{plain}");
     let stored = "stored with games, so it must stay the same from version to version";
     assert_eq!(plain, "d105116b10705e98", "{stored}");
-    assert_eq!(hash(given().env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "8")), "c39347ecc0c7ea62", "{stored}");
+    let in_flight = |k: &str, what: &str| {
+        hash(given().env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", k).env("SELFPLAYD__SEARCH__IN_FLIGHT", what))
+    };
+    // Games in which nothing is selected while a path is in flight are the same, whatever such a path counts for.
+    assert_eq!([in_flight("1", "visits"), in_flight("1", "loss")], [plain.clone(), plain.clone()]);
+    assert_eq!(in_flight("8", "loss"), "c39347ecc0c7ea62", "{stored}");
+    assert_eq!(in_flight("8", "visits"), "92068ba1f2d2e32b", "{stored}");
     for (name, value) in [
         ("PLAY__SEED", "3"),
         ("CACHE__MAX_BYTES", "0"),
@@ -344,6 +351,22 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     ] {
         assert_ne!(hash(given().env(&format!("SELFPLAYD__{name}"), value)), plain, "{name}");
     }
+}
+
+#[test]
+fn what_many_leaves_cost_is_said_of_what_they_count_for() {
+    let said = |what: &str| {
+        let given = given().playable().trainer(TRAINER).env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "8");
+        let given = given.env("SELFPLAYD__SEARCH__IN_FLIGHT", what);
+        let [warning] = &given.warnings()[..] else { panic!("{:?}", given.warnings()) };
+        warning.clone()
+    };
+    let (visits, losses) = (said("visits"), said("loss"));
+    assert!(visits.contains("8 lost 86 Elo to 1") && !visits.contains("search.in_flight"), "{visits}");
+    assert!(
+        losses.contains("8 lost 102 Elo to 1") && losses.contains("set search.in_flight to \"visits\""),
+        "{losses}"
+    );
 }
 
 /// Names of the keys of a TOML text, also of those that are commented out.

@@ -8,7 +8,7 @@ use selfplay_actors::onnx::{GameDescription, LoadOptions, ModelFile, OnnxEvaluat
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorState},
-    search::{Search, SearchParams, Simulations},
+    search::{InFlight, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 use serde::Deserialize;
@@ -58,7 +58,13 @@ fn search(
     evaluator: &mut OnnxEvaluator<Quoridor>,
 ) -> Search<Quoridor> {
     let simulations = Simulations::PerMove(line.n);
-    let params = SearchParams { simulations, c_puct: line.c_puct, leaf_parallelism: 1, virtual_loss: 3, noise: None };
+    let params = SearchParams {
+        simulations,
+        c_puct: line.c_puct,
+        leaf_parallelism: 1,
+        in_flight: InFlight::Losses(3),
+        noise: None,
+    };
     let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
     let mut search = Search::new(*game, params, false);
     search.begin(state, &mut rng);

@@ -24,7 +24,7 @@ use selfplay_engine::{
     games::quoridor::{Quoridor, QuoridorEncoding},
     journal::{SessionOptions, open_session},
     replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
-    search::{RootNoise, SearchParams, Simulations},
+    search::{InFlight, RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                     simulations: Simulations::PerMove(24),
                     c_puct: 1.5,
                     leaf_parallelism: 4,
-                    virtual_loss: 1,
+                    in_flight: InFlight::Losses(1),
                     noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
                 },
                 temperature: 1.0,

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     games::tictactoe::TicTacToe,
     replay::{GameRecord, ReplayStore, StemClock, lock::LOCK_FILE},
-    search::{RootNoise, SearchParams, Simulations, SpareTree},
+    search::{InFlight, RootNoise, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 
@@ -113,7 +113,7 @@ fn settings() -> Arc<PlaySettings> {
             simulations: Simulations::PerMove(2),
             c_puct: 1.4,
             leaf_parallelism: 1,
-            virtual_loss: 1,
+            in_flight: InFlight::Losses(1),
             noise: None::<RootNoise>,
         },
         temperature: 1.0,

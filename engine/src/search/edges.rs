@@ -12,12 +12,12 @@ pub(super) const NO_NODE: u32 = u32::MAX;
 /// One open action of a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Edge {
-    /// Sum of backed-up values from the view of the node's mover, virtual losses left out.
+    /// Sum of backed-up values from the view of the node's mover, without what is in flight.
     pub(super) value_sum: f64,
     /// Simulations backed up through this edge.
     pub(super) visits: u32,
-    /// Virtual losses of gathered paths whose evaluation is still to come. Kept apart, so that removing them is exact.
-    pub(super) virtual_losses: u32,
+    /// What gathered paths whose evaluation is still to come count for. Kept apart, so that removing them is exact.
+    pub(super) in_flight: u32,
     /// The node behind it.
     pub(super) child: u32,
     /// Prior of the action; at the root with noise.
@@ -31,16 +31,17 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    /// Visits with virtual losses counted in.
+    /// Visits with those in flight counted in.
     pub(super) fn effective_visits(&self) -> u32 {
-        self.visits + self.virtual_losses
+        self.visits + self.in_flight
     }
 
-    /// Mean value, each virtual loss counted as a lost game; 0 while there are neither. Less the penalty.
-    fn q(&self) -> f64 {
-        let visits = self.effective_visits();
-        let mean =
-            if visits == 0 { 0.0 } else { (self.value_sum - f64::from(self.virtual_losses)) / f64::from(visits) };
+    /// Mean value, with what is in flight as lost games where `losses` has all bits set and without it where it has none; 0 while
+    /// there is nothing to take the mean of. Less the penalty.
+    fn q(&self, losses: u32) -> f64 {
+        let lost = self.in_flight & losses;
+        let visits = self.visits + lost;
+        let mean = if visits == 0 { 0.0 } else { (self.value_sum - f64::from(lost)) / f64::from(visits) };
         mean - f64::from(self.penalty)
     }
 
@@ -80,11 +81,18 @@ pub(super) struct Edges {
     edges: Arena<Edge>,
     /// Starts of outgrown blocks by the binary logarithm of their capacity.
     free: Vec<Vec<u32>>,
+    /// See [`Edge::q`]: a mask, so that the innermost loop has no branch for it.
+    losses: u32,
 }
 
 const SMALLEST_BLOCK: u16 = 2;
 
 impl Edges {
+    /// `losses`: what is in flight counts as lost games; otherwise it leaves mean values alone.
+    pub(super) fn new(losses: bool) -> Self {
+        Self { losses: if losses { u32::MAX } else { 0 }, ..Self::default() }
+    }
+
     pub(super) fn clear(&mut self) {
         self.q.clear();
         self.u.clear();
@@ -135,7 +143,7 @@ impl Edges {
     pub(super) fn update(&mut self, index: usize, change: impl FnOnce(&mut Edge)) {
         let edge = &mut self.edges[index];
         change(edge);
-        self.q[index] = edge.q();
+        self.q[index] = edge.q(self.losses);
         self.u[index] = edge.u();
     }
 
@@ -199,7 +207,7 @@ impl Edges {
         const UNUSED: Edge = Edge {
             value_sum: 0.0,
             visits: 0,
-            virtual_losses: 0,
+            in_flight: 0,
             child: NO_NODE,
             prior: 0.0,
             action: 0,
@@ -220,16 +228,7 @@ mod tests {
     use super::*;
 
     fn edge(action: Action) -> Edge {
-        Edge {
-            value_sum: 0.0,
-            visits: 0,
-            virtual_losses: 0,
-            child: NO_NODE,
-            prior: 0.5,
-            action,
-            rank: action,
-            penalty: 0.0,
-        }
+        Edge { value_sum: 0.0, visits: 0, in_flight: 0, child: NO_NODE, prior: 0.5, action, rank: action, penalty: 0.0 }
     }
 
     #[test]
@@ -250,19 +249,29 @@ mod tests {
     }
 
     #[test]
-    fn virtual_losses_count_as_lost_games_and_leave_no_trace() {
-        let mut edges = Edges::default();
-        let mut block = Block::default();
-        let slot = edges.push(&mut block, edge(0));
-        edges.update(block.at(slot), |edge| {
-            edge.value_sum = 0.1 + 0.2;
-            edge.visits = 2;
-        });
-        let before = (edges.q[0], edges.u[0], edges.edges[0]);
-        edges.update(0, |edge| edge.virtual_losses += 3);
-        assert_eq!(edges.q[0], (0.1 + 0.2 - 3.0) / 5.0);
-        assert_eq!(edges.u[0], 0.5 / 6.0);
-        edges.update(0, |edge| edge.virtual_losses -= 3);
-        assert_eq!((edges.q[0], edges.u[0], edges.edges[0]), before);
+    fn what_is_in_flight_counts_as_losses_or_as_visits_and_leaves_no_trace() {
+        for (losses, q) in [(true, (0.1 + 0.2 - 3.0) / 5.0), (false, (0.1 + 0.2) / 2.0)] {
+            let mut edges = Edges::new(losses);
+            let mut block = Block::default();
+            let slot = edges.push(&mut block, edge(0));
+            edges.update(block.at(slot), |edge| {
+                edge.value_sum = 0.1 + 0.2;
+                edge.visits = 2;
+            });
+            let before = (edges.q[0], edges.u[0], edges.edges[0]);
+            edges.update(0, |edge| edge.in_flight += 3);
+            assert_eq!((edges.q[0], edges.u[0]), (q, 0.5 / 6.0));
+            edges.update(0, |edge| edge.in_flight -= 3);
+            assert_eq!((edges.q[0], edges.u[0], edges.edges[0]), before);
+        }
+    }
+
+    #[test]
+    fn an_edge_that_is_only_in_flight_has_lost_or_the_value_of_an_untried_one() {
+        for (losses, q) in [(true, -1.0), (false, 0.0)] {
+            let mut edges = Edges::new(losses);
+            edges.push(&mut Block::default(), Edge { in_flight: 1, ..edge(0) });
+            assert_eq!((edges.q[0], edges.u[0]), (q, 0.5 / 2.0));
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rand::Rng;
 
 use super::{
-    params::SearchParams,
+    params::{InFlight, SearchParams},
     root::{Decision, Puct, RootRule},
     tree::{ROOT, Status, Step, Tree, TreeSize},
 };
@@ -80,6 +80,8 @@ struct Pending {
     leaf: usize,
     /// Its steps end here in `Search::steps` and begin where the one before ends.
     end: usize,
+    /// The visits that it counts for until then.
+    in_flight: u32,
 }
 
 /// The search of one game, kept from move to move.
@@ -101,7 +103,7 @@ impl<G: Game> Search<G> {
     /// A search without a root yet; `penalize_visited`: subtract 1 from the score of actions that lead to a position this game
     /// has visited.
     pub fn new(game: G, params: SearchParams, penalize_visited: bool) -> Self {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)));
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
         Self {
@@ -186,8 +188,13 @@ impl<G: Game> Search<G> {
                 leaves.push(Leaf::new(&self.game, &node.state, &node.legal));
                 leaves.len() - 1 - first
             });
-            self.tree.add_virtual_losses(&self.steps[start..], self.params.virtual_loss);
-            self.pending.push(Pending { node, leaf, end: self.steps.len() });
+            // After the last leaf of a gather nothing is selected until all are answered.
+            let last = self.left == 0 || self.pending.len() + 1 == k;
+            let in_flight = if last { 0 } else { self.params.in_flight.visits() };
+            if in_flight > 0 {
+                self.tree.add_in_flight(&self.steps[start..], in_flight);
+            }
+            self.pending.push(Pending { node, leaf, end: self.steps.len(), in_flight });
             if node == ROOT {
                 break; // Nothing can be selected below a root without priors.
             }
@@ -223,8 +230,8 @@ impl<G: Game> Search<G> {
         }
     }
 
-    /// Takes the evaluations of the leaves of the last gather, in their order: expands each new position once, takes virtual
-    /// losses off and backs up every path in the order of selection. `rng` is drawn from only when the root gets its priors.
+    /// Takes the evaluations of the leaves of the last gather, in their order: expands each new position once and
+    /// backs up every path, which no longer counts as in flight, in the order of selection. `rng` is drawn from only when the root gets its priors.
     ///
     /// Panics when the number of evaluations is not the number of leaves asked.
     pub fn apply(&mut self, _: Gathered, evaluations: &Evaluations, rng: &mut impl Rng) {
@@ -247,9 +254,9 @@ impl<G: Game> Search<G> {
                     self.root.prepare(&mut self.tree, rng);
                 }
             }
-            // The root's own expansion is a path without steps; its virtual losses were counted all the same.
+            // The root's own expansion is a path without steps; it counted as in flight all the same.
             let path = &self.steps[start..pending.end];
-            self.tree.back_up(path, value, self.params.virtual_loss);
+            self.tree.back_up(path, value, pending.in_flight);
             self.tree.back_up_draw(path, || evaluation.draw.or_nan().into());
             start = pending.end;
         }
@@ -344,6 +351,6 @@ pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {
     fn default() -> Self {
-        Self(Tree::new())
+        Self(Tree::new(false))
     }
 }

@@ -1,5 +1,7 @@
 //! What can be set about a search.
 
+use std::fmt;
+
 /// How many simulations a move gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Simulations {
@@ -31,6 +33,36 @@ pub struct RootNoise {
     pub alpha: f32,
 }
 
+/// What a path that was gathered counts for until its evaluation arrives: it keeps the leaves of one gather apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFlight {
+    /// For one visit of each of its edges, whose mean value stays what it is; that of an edge without any other visit is what an
+    /// untried action has (Liu et al. 2020, "Watch the unobserved", in PUCT's form; Leela Chess Zero's way).
+    Visits,
+    /// For this many lost games of each of its edges.
+    Losses(u32),
+}
+
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Visits => f.write_str("visits"),
+            Self::Losses(1) => f.write_str("1 loss"),
+            Self::Losses(losses) => write!(f, "{losses} losses"),
+        }
+    }
+}
+
+impl InFlight {
+    /// Visits that one path adds.
+    pub(super) fn visits(self) -> u32 {
+        match self {
+            Self::Visits => 1,
+            Self::Losses(losses) => losses,
+        }
+    }
+}
+
 /// The settings of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchParams {
@@ -41,8 +73,8 @@ pub struct SearchParams {
     pub c_puct: f32,
     /// K: most leaves gathered before waiting for their evaluations. 1 is the sequential search.
     pub leaf_parallelism: u32,
-    /// Losses counted along a gathered path until its evaluation arrives; keeps the leaves of one gather apart.
-    pub virtual_loss: u32,
+    /// What gathered paths count for until their evaluations arrive.
+    pub in_flight: InFlight,
     /// Noise at the root; `None` for a deterministic search.
     pub noise: Option<RootNoise>,
 }

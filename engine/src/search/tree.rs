@@ -86,8 +86,8 @@ pub(super) struct Tree<G: Game> {
     expanded: usize,
     /// Simulations through the root, its own expansion included.
     pub(super) root_visits: u32,
-    /// Virtual losses of all gathered paths.
-    root_virtual_losses: u32,
+    /// What gathered paths count for at the root until their evaluations arrive.
+    root_in_flight: u32,
     /// Sum of values backed up to the root, from the first player's view.
     root_value_sum: f64,
     /// The root's priors without noise; empty until noise was added.
@@ -97,15 +97,16 @@ pub(super) struct Tree<G: Game> {
 }
 
 impl<G: Game> Tree<G> {
-    pub(super) fn new() -> Self {
+    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone.
+    pub(super) fn new(losses: bool) -> Self {
         Self {
             nodes: Arena::default(),
             priors: Arena::default(),
-            edges: Edges::default(),
+            edges: Edges::new(losses),
             draws: DrawSums::default(),
             expanded: 0,
             root_visits: 0,
-            root_virtual_losses: 0,
+            root_in_flight: 0,
             root_value_sum: 0.0,
             root_clean_priors: Vec::new(),
             visited: None,
@@ -120,7 +121,7 @@ impl<G: Game> Tree<G> {
         self.draws.clear();
         self.expanded = 0;
         self.root_visits = 0;
-        self.root_virtual_losses = 0;
+        self.root_in_flight = 0;
         self.root_value_sum = 0.0;
         self.root_clean_priors.clear();
     }
@@ -228,7 +229,7 @@ impl<G: Game> Tree<G> {
         let edge = Edge {
             value_sum: 0.0,
             visits: 0,
-            virtual_losses: 0,
+            in_flight: 0,
             child: NO_NODE,
             prior: *prior,
             action: node.legal.nth(usize::from(rank)),
@@ -242,7 +243,7 @@ impl<G: Game> Tree<G> {
 
     /// The slot with the highest PUCT score, lowest action first among equals; opens it if it is untried.
     ///
-    /// `visits` is the node's own count with virtual losses. `None` when no action has a prior above 0.
+    /// `visits` is the node's own count with what is in flight. `None` when no action has a prior above 0.
     pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f32) -> Option<u16> {
         let exploration = f64::from(c_puct) * f64::from(visits.max(1)).sqrt();
         if self.node(index).best_untried_rank == NOT_SOUGHT {
@@ -286,7 +287,7 @@ impl<G: Game> Tree<G> {
         Some((best, slot as u16))
     }
 
-    /// The node behind an edge, made when there is none yet, and the visits of the edge with virtual losses.
+    /// The node behind an edge, made when there is none yet, and the visits of the edge with those in flight.
     pub(super) fn descend(&mut self, game: &G, step: Step) -> (u32, u32) {
         let parent = self.node(step.node);
         let index = parent.edges.at(step.slot);
@@ -302,20 +303,21 @@ impl<G: Game> Tree<G> {
     }
 
     pub(super) fn root_effective_visits(&self) -> u32 {
-        self.root_visits + self.root_virtual_losses
+        self.root_visits + self.root_in_flight
     }
 
-    pub(super) fn add_virtual_losses(&mut self, path: &[Step], losses: u32) {
-        self.root_virtual_losses += losses;
+    /// Counts a gathered path as `visits` in flight.
+    pub(super) fn add_in_flight(&mut self, path: &[Step], visits: u32) {
+        self.root_in_flight += visits;
         for step in path {
             let index = self.node(step.node).edges.at(step.slot);
-            self.edges.update(index, |edge| edge.virtual_losses += losses);
+            self.edges.update(index, |edge| edge.in_flight += visits);
         }
     }
 
-    /// Counts one simulation along `path` and takes its virtual losses off. `value` is from the first player's view.
-    pub(super) fn back_up(&mut self, path: &[Step], value: f64, losses: u32) {
-        self.root_virtual_losses -= losses;
+    /// Counts one simulation along `path`, which counted as `in_flight` visits until now. `value` is from the first player's view.
+    pub(super) fn back_up(&mut self, path: &[Step], value: f64, in_flight: u32) {
+        self.root_in_flight -= in_flight;
         self.root_visits += 1;
         self.root_value_sum += value;
         for step in path {
@@ -323,7 +325,7 @@ impl<G: Game> Tree<G> {
             let index = node.edges.at(step.slot);
             let value = seen_by(node.mover, value);
             self.edges.update(index, |edge| {
-                edge.virtual_losses -= losses;
+                edge.in_flight -= in_flight;
                 edge.visits += 1;
                 edge.value_sum += value;
             });
@@ -429,7 +431,7 @@ impl<G: Game> Tree<G> {
         self.draws.refill(&other.draws);
         self.expanded = other.expanded;
         self.root_visits = other.root_visits;
-        self.root_virtual_losses = other.root_virtual_losses;
+        self.root_in_flight = other.root_in_flight;
         self.root_value_sum = other.root_value_sum;
         self.root_clean_priors.clone_from(&other.root_clean_priors);
     }

@@ -11,7 +11,7 @@ use crate::{
         tictactoe::TicTacToe,
     },
     replay::{GameArrays, GameRecord, PlyRecord},
-    search::{RootNoise, SearchParams, Simulations, SpareTree},
+    search::{InFlight, RootNoise, SearchParams, Simulations, SpareTree},
 };
 
 mod agents;
@@ -30,7 +30,7 @@ fn settings() -> PlaySettings {
             simulations: Simulations::PerMove(N),
             c_puct: 1.4,
             leaf_parallelism: 4,
-            virtual_loss: 3,
+            in_flight: InFlight::Losses(3),
             noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
         },
         temperature: 1.0,

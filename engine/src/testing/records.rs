@@ -10,7 +10,7 @@ use crate::{
     game::{Action, ActionSet, Game},
     journal::{journaled, restore_plies},
     replay::{GameArrays, GameMetadata, GameRecord, PlyRecord, ReadGame},
-    search::{SearchParams, Simulations, SpareTree},
+    search::{InFlight, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 
@@ -25,7 +25,7 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
             simulations: Simulations::PerMove(6),
             c_puct: 1.4,
             leaf_parallelism: 1,
-            virtual_loss: 1,
+            in_flight: InFlight::Losses(1),
             noise: None,
         },
         temperature: 1.0,

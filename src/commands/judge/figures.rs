@@ -39,7 +39,7 @@ pub(super) struct Positions {
 pub(super) struct SearchSettings {
     pub c_puct: f32,
     pub leaf_parallelism: u32,
-    pub virtual_loss: u32,
+    pub in_flight: String,
     pub symmetry: bool,
 }
 
@@ -114,7 +114,7 @@ impl SearchSettings {
         Self {
             c_puct: params.c_puct,
             leaf_parallelism: params.leaf_parallelism,
-            virtual_loss: params.virtual_loss,
+            in_flight: params.in_flight.to_string(),
             symmetry,
         }
     }

@@ -19,7 +19,7 @@ fn params(simulations: u32) -> SearchParams {
         simulations: Simulations::PerMove(simulations),
         c_puct: 1.4,
         leaf_parallelism: 1,
-        virtual_loss: 0,
+        in_flight: selfplay_engine::search::InFlight::Visits,
         noise: None,
     }
 }

@@ -208,7 +208,7 @@ mod tests {
         evaluation::{HashEvaluator, HashPriors},
         games::connect_four::ConnectFour,
         matches::{Mover, opening},
-        search::{SearchParams, Simulations},
+        search::{InFlight, SearchParams, Simulations},
     };
 
     use super::*;
@@ -217,7 +217,7 @@ mod tests {
         simulations: Simulations::PerMove(20),
         c_puct: 1.4,
         leaf_parallelism: 2,
-        virtual_loss: 3,
+        in_flight: InFlight::Visits,
         noise: None,
     };
 

@@ -8,7 +8,7 @@ use super::{super::tree::ROOT, *};
 use crate::{
     evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
     games::{quoridor::Quoridor, tictactoe::TicTacToe},
-    search::{RootNoise, Simulations},
+    search::{InFlight, RootNoise, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -26,7 +26,7 @@ fn quoridor(board_size: u32, max_walls: u32, max_steps: Option<u32>) -> Quoridor
 
 fn params(n: u32) -> SearchParams {
     let simulations = Simulations::PerMove(n);
-    SearchParams { simulations, c_puct: 1.4, leaf_parallelism: 1, virtual_loss: 3, noise: None }
+    SearchParams { simulations, c_puct: 1.4, leaf_parallelism: 1, in_flight: InFlight::Losses(3), noise: None }
 }
 
 /// The generator of noise. The search must not depend on what else was drawn from it.
@@ -53,7 +53,7 @@ fn finish<G: Game>(search: &mut Search<G>, evaluator: &mut impl Evaluator<G>, rn
         assert!(search.pending.len() <= k);
         evaluator.evaluate(&leaves, &mut evaluations).unwrap();
         search.apply(gathered, &evaluations, rng);
-        assert!(!search.tree.has_virtual_losses());
+        assert_eq!(search.tree.in_flight(), (0, 0));
         leaves.clear();
     }
     assert!(leaves.is_empty());
@@ -71,7 +71,15 @@ fn check_gathered<G: Game>(search: &Search<G>, leaves: &[Leaf<G>]) {
         let expected = Leaf::new(&search.game, &node.state, &search.game.legal_actions(&node.state));
         assert_eq!((leaves[place].position, leaves[place].legal), (expected.position, expected.legal));
     }
-    assert_eq!(search.tree.has_virtual_losses(), search.params.virtual_loss > 0);
+    let (mut paths, mut steps, mut start) = (0, 0, 0);
+    for pending in &search.pending {
+        paths += pending.in_flight;
+        steps += pending.in_flight * (pending.end - start) as u32;
+        start = pending.end;
+    }
+    assert_eq!(search.tree.in_flight(), (paths, steps));
+    let (_, before_the_last) = search.pending.split_last().unwrap();
+    assert!(before_the_last.iter().all(|pending| pending.in_flight == search.params.in_flight.visits()));
 }
 
 /// Checks the sums of visits and values of every node, given the sum of duplicates since the tree was fresh.
@@ -216,8 +224,9 @@ fn any_params() -> impl Strategy<Value = SearchParams> {
         Just(None),
         (0.05f32..1.0, 0.05f32..3.0).prop_map(|(epsilon, alpha)| Some(RootNoise { epsilon, alpha }))
     ];
-    (2u32..80, 0.2f32..4.0, 1u32..20, 0u32..5, noise).prop_map(|(n, c_puct, leaf_parallelism, virtual_loss, noise)| {
-        SearchParams { simulations: Simulations::PerMove(n), c_puct, leaf_parallelism, virtual_loss, noise }
+    let in_flight = prop_oneof![Just(InFlight::Visits), (0u32..5).prop_map(InFlight::Losses)];
+    (2u32..80, 0.2f32..4.0, 1u32..20, in_flight, noise).prop_map(|(n, c_puct, leaf_parallelism, in_flight, noise)| {
+        SearchParams { simulations: Simulations::PerMove(n), c_puct, leaf_parallelism, in_flight, noise }
     })
 }
 
@@ -249,14 +258,15 @@ proptest! {
     }
 
     #[test]
-    fn virtual_loss_means_nothing_to_a_sequential_search(params in any_params()) {
+    fn what_counts_in_flight_means_nothing_to_a_sequential_search(params in any_params()) {
         let game = quoridor(5, 2, None);
-        let portraits = |virtual_loss| {
-            let mut search = Search::new(game, SearchParams { leaf_parallelism: 1, virtual_loss, ..params }, false);
+        let portraits = |in_flight| {
+            let mut search = Search::new(game, SearchParams { leaf_parallelism: 1, in_flight, ..params }, false);
             search.begin(&game.start(), &mut noise_rng(0));
             finish(&mut search, &mut hash(&game), &mut noise_rng(0));
             (search.root_value(), search.tree.portraits(None))
         };
-        prop_assert_eq!(portraits(0), portraits(params.virtual_loss + 1));
+        prop_assert_eq!(portraits(params.in_flight), portraits(InFlight::Losses(7)));
+        prop_assert_eq!(portraits(params.in_flight), portraits(InFlight::Visits));
     }
 }

@@ -29,10 +29,10 @@ impl<G: Game> Tree<G> {
         [self.nodes.capacity(), self.priors.capacity(), self.edges.room()]
     }
 
-    /// Whether any virtual loss is left; none may be once all gathered leaves are answered.
-    pub(crate) fn has_virtual_losses(&self) -> bool {
-        self.root_virtual_losses > 0
-            || self.nodes.iter().any(|node| self.edges.iter(node.edges).any(|edge| edge.virtual_losses > 0))
+    /// What is in flight at the root, and in all edges together; nothing may be once all gathered leaves are answered.
+    pub(crate) fn in_flight(&self) -> (u32, u32) {
+        let edges = self.nodes.iter().flat_map(|node| self.edges.iter(node.edges));
+        (self.root_in_flight, edges.map(|edge| edge.in_flight).sum())
     }
 
     /// What was backed up, node by node.

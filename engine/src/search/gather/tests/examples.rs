@@ -15,19 +15,30 @@ fn searched<G: Game>(
 }
 
 #[test]
-fn without_virtual_loss_a_gather_asks_the_same_leaf_once() {
-    let params = SearchParams { leaf_parallelism: 8, virtual_loss: 0, ..params(17) };
+fn without_anything_in_flight_a_gather_asks_the_same_leaf_once() {
+    let params = SearchParams { leaf_parallelism: 8, in_flight: InFlight::Losses(0), ..params(17) };
     let search = searched(&quoridor(5, 3, None), &[], params, &mut UniformEvaluator);
     // The root alone, then two gathers of eight that see the same tree eight times each.
     assert_eq!(search.counts(), LeafCounts { evaluated: 3, duplicate: 14, ..LeafCounts::default() });
 }
 
 #[test]
-fn virtual_loss_keeps_leaves_apart() {
-    let params = SearchParams { leaf_parallelism: 8, virtual_loss: 3, ..params(17) };
+fn lost_games_in_flight_keep_leaves_apart() {
+    let params = SearchParams { leaf_parallelism: 8, in_flight: InFlight::Losses(3), ..params(17) };
     let search = searched(&quoridor(5, 3, None), &[], params, &mut UniformEvaluator);
     assert_eq!(search.counts(), LeafCounts { evaluated: 17, ..LeafCounts::default() });
     assert!(search.visits().iter().all(|&(_, visits)| visits == 1));
+}
+
+#[test]
+fn visits_in_flight_leave_the_better_move_better() {
+    // o must take 2; losses in flight drive every second leaf away from it, visits do not.
+    let visits_of_it = |in_flight| {
+        let params = SearchParams { leaf_parallelism: 4, in_flight, ..params(100) };
+        let search = searched(&TicTacToe, &[0, 3, 1], params, &mut hash(&TicTacToe));
+        search.visits().into_iter().find(|&(action, _)| action == 2).map(|(_, visits)| visits)
+    };
+    assert!(visits_of_it(InFlight::Visits) > visits_of_it(InFlight::Losses(3)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{evaluation::EvaluateError, search::noise::with_noise};
 #[derive(Clone, Copy, Default)]
 struct Counts {
     visits: u32,
-    losses: u32,
+    in_flight: u32,
     value: f64,
 }
 
@@ -37,14 +37,17 @@ impl<G: Game> Plain<G> {
         let state = self.state(path);
         let sign = Outcome::Win(self.game.side_to_move(&state)).value_for(Player::First);
         let own = self.counts(path);
-        let exploration = f64::from(self.params.c_puct) * f64::from(own.visits + own.losses).sqrt();
+        let exploration = f64::from(self.params.c_puct) * f64::from(own.visits + own.in_flight).sqrt();
         let mut best = (f64::NEG_INFINITY, 0);
         for (action, &prior) in self.game.legal_actions(&state).iter().zip(&self.priors[path]) {
             let child = self.counts(&[path, &[action]].concat());
-            let visits = f64::from(child.visits + child.losses);
-            let won = f64::from(sign) * child.value - f64::from(child.losses);
-            let q = if visits == 0.0 { 0.0 } else { won / visits };
-            let score = q + exploration * (f64::from(prior) / (1.0 + visits));
+            let lost = match self.params.in_flight {
+                InFlight::Visits => 0,
+                InFlight::Losses(_) => child.in_flight,
+            };
+            let won = f64::from(sign) * child.value - f64::from(lost);
+            let q = if child.visits + lost == 0 { 0.0 } else { won / f64::from(child.visits + lost) };
+            let score = q + exploration * (f64::from(prior) / (1.0 + f64::from(child.visits + child.in_flight)));
             if score > best.0 {
                 best = (score, action);
             }
@@ -78,8 +81,8 @@ impl<G: Game> Plain<G> {
                     self.back_up(&path, outcome.value_for(Player::First));
                     continue;
                 }
-                let losses = self.params.virtual_loss;
-                self.change(&path, |counts| counts.losses += losses);
+                let in_flight = self.params.in_flight.visits();
+                self.change(&path, |counts| counts.in_flight += in_flight);
                 waiting.push(path);
                 if self.priors.is_empty() {
                     break;
@@ -97,8 +100,8 @@ impl<G: Game> Plain<G> {
                     priors = with_noise(&priors, noise, &mut noise_rng(0));
                 }
                 self.priors.insert(path.clone(), priors);
-                let losses = self.params.virtual_loss;
-                self.change(&path, |counts| counts.losses -= losses);
+                let in_flight = self.params.in_flight.visits();
+                self.change(&path, |counts| counts.in_flight -= in_flight);
                 self.back_up(&path, evaluations.get(0).value * Outcome::Win(mover).value_for(Player::First));
             }
         }
