@@ -148,8 +148,20 @@ pub(crate) struct SearchSettings {
     pub mcts_n: Option<u32>,
     /// Simulations per move for each legal action at the root, ≥ 1; used while `mcts_n` is `None`.
     pub mcts_k: u32,
-    /// Weight of priors against values, > 0.
+    /// How a search selects, and what becomes its policy.
+    pub root: Root,
+    /// Weight of priors against values in PUCT, > 0.
     pub c_puct: f32,
+    /// Most actions that Gumbel's rule draws, 1..=1024.
+    pub gumbel_m: u32,
+    /// Visits that values weigh as if the most visited action had them besides, ≥ 0.
+    pub gumbel_c_visit: f32,
+    /// Weight of values against logits, > 0.
+    pub gumbel_c_scale: f32,
+    /// Stretch the values of a node's actions over their whole range.
+    pub gumbel_rescale: bool,
+    /// Scale of the Gumbel draws, 0..=10.
+    pub gumbel_scale: f32,
     /// Share of noise in the root's priors, 0..=1.
     pub noise_epsilon: f32,
     /// Concentration of that noise, > 0; `None`: from the board (contract §4).
@@ -168,6 +180,16 @@ pub(crate) struct SearchSettings {
     pub virtual_loss: u32,
     /// Keep the chosen move's subtree.
     pub tree_reuse: bool,
+}
+
+/// How a search selects, and what becomes its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Root {
+    /// PUCT throughout; visits.
+    Puct,
+    /// Sequential halving, and improved policies below it; the improved policy.
+    Gumbel,
 }
 
 /// What a gathered path counts for until its evaluation arrives.

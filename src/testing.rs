@@ -6,7 +6,7 @@ use selfplay_engine::{
     evaluation::{Evaluations, Evaluator as _, HashEvaluator, HashPriors},
     games::quoridor::{Quoridor, QuoridorEncoding},
     replay::{GameArrays, GameMetadata, GameRecord},
-    search::{InFlight, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 use tempfile::TempDir;
@@ -27,6 +27,7 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(0),
         noise: None,
+        root: Root::Puct,
     };
     let settings = PlaySettings {
         search,

@@ -11,7 +11,7 @@ use selfplay_engine::{
     Action, ActionSet as _, Evaluations, Evaluator as _, Game as _, Leaf,
     evaluation::UniformEvaluator,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    search::{InFlight, Search, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, Search, SearchParams, Simulations, SpareTree},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -169,6 +169,7 @@ impl Mover {
             leaf_parallelism: K as u32,
             in_flight: InFlight::Losses(3),
             noise: None,
+            root: Root::Puct,
         };
         let search = Search::new(quoridor(), params, false);
         Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }

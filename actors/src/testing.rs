@@ -4,7 +4,7 @@ use actix::{Actor, Context, Handler, Message, Recipient};
 use selfplay_engine::{
     Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome,
     evaluation::EvaluateError,
-    search::{InFlight, SearchParams, Simulations},
+    search::{InFlight, Root, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 use tokio::{
@@ -64,6 +64,7 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         leaf_parallelism: 2,
         in_flight: InFlight::Losses(1),
         noise: None,
+        root: Root::Puct,
     };
     PlaySettings {
         search,

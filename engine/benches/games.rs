@@ -16,7 +16,7 @@ use selfplay_engine::{
         breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
         tictactoe::TicTacToe,
     },
-    search::{InFlight, Search, SearchParams, Simulations},
+    search::{InFlight, Root, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -87,6 +87,7 @@ fn search_of<G: Game>(criterion: &mut Criterion, name: &str, game: &G) -> f64 {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
+        root: Root::Puct,
     };
     let mut search = Search::new(game.clone(), params, false);
     let (start, mut leaves, mut evaluations) = (game.start(), Vec::new(), Evaluations::default());

@@ -6,7 +6,7 @@ use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Leaf,
     evaluation::UniformEvaluator,
     games::quoridor::Quoridor,
-    search::{InFlight, Search, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, Search, SearchParams, Simulations, SpareTree},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -18,7 +18,14 @@ const N: u32 = 1000;
 
 fn params(n: u32, leaf_parallelism: u32) -> SearchParams {
     let simulations = Simulations::PerMove(n);
-    SearchParams { simulations, c_puct: 1.4, leaf_parallelism, in_flight: InFlight::Losses(3), noise: None }
+    SearchParams {
+        simulations,
+        c_puct: 1.4,
+        leaf_parallelism,
+        in_flight: InFlight::Losses(3),
+        noise: None,
+        root: Root::Puct,
+    }
 }
 
 fn uniform(leaves: &[Leaf<Quoridor>], out: &mut Evaluations) {

@@ -212,7 +212,7 @@ mod tests {
     use crate::{
         evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
         games::{connect_four::ConnectFour, tictactoe::TicTacToe},
-        search::{InFlight, Simulations},
+        search::{InFlight, Root, Simulations},
     };
 
     const fn seat(mover: Mover, simulations: u32) -> Seat {
@@ -222,6 +222,7 @@ mod tests {
             leaf_parallelism: 1,
             in_flight: InFlight::Visits,
             noise: None,
+            root: Root::Puct,
         };
         Seat { mover, search, tree_reuse: true, penalize_visited_states: false }
     }

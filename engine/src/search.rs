@@ -1,4 +1,4 @@
-//! Leaf-parallel PUCT search, split at the evaluation: *gather* picks leaves, *apply* takes their evaluations.
+//! Leaf-parallel tree search, by PUCT or by Gumbel's rule, split at the evaluation: *gather* picks leaves, *apply* takes their evaluations.
 //!
 //! No thread, channel or clock lives here. A caller alternates:
 //!
@@ -7,22 +7,27 @@
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
-//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to play), `root` (what
-//! search variants differ in), `gather` ([`Search`] itself).
+//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to
+//! play), `improved` (policies improved by values), `halving` (a schedule), `root` (what search variants differ in), `gather`
+//! ([`Search`] itself).
 
 mod arena;
 mod choose;
 mod draws;
 mod edges;
 mod gather;
+mod halving;
+mod improved;
 mod noise;
 pub mod params;
 mod root;
 mod select;
 mod tree;
+#[cfg(test)]
+mod vectors;
 
 pub(crate) use choose::choose_action;
 pub use gather::{Gathered, LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
-pub use params::{InFlight, RootNoise, SearchParams, Simulations};
+pub use params::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations};
 pub use root::{Decision, Share};
 pub use tree::TreeSize;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
-    search::{InFlight, RootNoise, SearchParams, Simulations},
+    search::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 
@@ -40,9 +40,23 @@ fn play_settings(settings: &Settings) -> PlaySettings {
                 settings::InFlight::Loss => InFlight::Losses(search.virtual_loss),
             },
             noise: (noise.epsilon > 0.0).then_some(noise),
+            root: match search.root {
+                settings::Root::Puct => Root::Puct,
+                settings::Root::Gumbel => Root::Gumbel(Gumbel {
+                    actions: search.gumbel_m,
+                    c_visit: search.gumbel_c_visit,
+                    c_scale: search.gumbel_c_scale,
+                    stretch: search.gumbel_rescale,
+                    scale: search.gumbel_scale,
+                }),
+            },
         },
         temperature: search.temperature,
-        drop_t_on_step: search.drop_t_on_step,
+        // Gumbel's rule plays the best of the most visited: visits choose only as long as that is asked for.
+        drop_t_on_step: match search.root {
+            settings::Root::Puct => search.drop_t_on_step,
+            settings::Root::Gumbel => search.drop_t_on_step.or(Some(0)),
+        },
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
         symmetry: settings.cache.symmetry,

@@ -10,7 +10,7 @@ use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::{Entries, PRESET};
-use super::{Agent, EvaluatorKind, InFlight, Purpose, Settings};
+use super::{Agent, EvaluatorKind, InFlight, Purpose, Root, Settings};
 use crate::shipped;
 use crate::token::Token;
 
@@ -253,6 +253,29 @@ fn warn_of_surprises(settings: &Settings, entries: &Entries, purpose: Purpose, f
         ));
     }
     warn_of_many_leaves(settings, entries, found);
+    warn_of_gumbel(settings, entries, found);
+}
+
+/// What is stated and has no effect with Gumbel's rule, and a number of actions that leaves nothing to halve.
+fn warn_of_gumbel(settings: &Settings, entries: &Entries, found: &mut Found) {
+    let search = &settings.search;
+    if search.root != Root::Gumbel || settings.play.agent != Agent::Search {
+        return;
+    }
+    for (key, asked, instead) in [
+        ("search.tree_reuse", search.tree_reuse, "each move is searched from a fresh tree"),
+        ("search.noise_epsilon", search.noise_epsilon > 0.0, "Gumbel draws take the place of noise"),
+    ] {
+        let Some(entry) = entries.get(key).filter(|entry| asked && entry.source != DEFAULT) else { continue };
+        found.warnings.push(format!("{key} ({}) has no effect with search.root = \"gumbel\": {instead}", entry.source));
+    }
+    let (simulations, drawn) = (search.usual_simulations(), search.gumbel_m);
+    if simulations < 2 * drawn {
+        found.warnings.push(format!(
+            "search.gumbel_m = {drawn} leaves little to halve of {simulations} simulations: set it to {} at most",
+            (simulations / 2).max(1)
+        ));
+    }
 }
 
 /// A number of leaves that is stated is obeyed; but what it costs is said.

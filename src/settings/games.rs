@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{InFlight, SearchSettings, Settings};
+use super::{InFlight, Root, SearchSettings, Settings};
 use crate::{
     played::{self, Facts},
     shipped::AnyGame,
@@ -150,12 +150,18 @@ impl Settings {
             "p2": self.play.p2,
             "evaluator": self.inference.evaluator,
         });
-        // Only where games depend on it: with one leaf at a time nothing is selected while a path is in flight. And lost games are
-        // what paths in flight counted for before there was such a setting.
-        if (self.leaf_parallelism() == 1 || self.search.in_flight == InFlight::Loss)
-            && let Some(search) = determining["search"].as_object_mut()
-        {
-            search.remove("in_flight");
+        if let Some(search) = determining["search"].as_object_mut() {
+            // Only where games depend on it: with one leaf at a time nothing is selected while a path is in flight. And lost games are
+            // what paths in flight counted for before there was such a setting.
+            if self.leaf_parallelism() == 1
+                || self.search.in_flight == InFlight::Loss
+                || self.search.root == Root::Gumbel
+            {
+                search.remove("in_flight");
+            }
+            if self.search.root == Root::Puct {
+                search.retain(|key, _| key != "root" && !key.starts_with("gumbel_"));
+            }
         }
         if self.cache.symmetry {
             // Likewise.

@@ -33,6 +33,24 @@ pub(crate) const KEYS: &[Key] = &[
     // More simulations than these would overflow the indices of a search tree.
     key("search.mcts_n", Kind::Int(0, 10_000_000)).open("none").trainer(&["alphazero.mcts_n"]),
     key("search.mcts_k", Kind::Int(1, 40_000)).trainer(&["alphazero.mcts_k"]),
+    key("search.root", Kind::Choice(&["puct", "gumbel"]))
+        .flag(
+            "--root",
+            "NAME",
+            "How moves are searched: PUCT with visits as policy, or Gumbel's sequential halving with improved policies",
+        )
+        .of(Scope::Search),
+    key("search.gumbel_m", Kind::Int(1, 1024))
+        .flag(
+            "--gumbel-m",
+            "M",
+            "Most actions that --root gumbel draws; half as many as simulations at most lets halving begin",
+        )
+        .of(Scope::Search),
+    key("search.gumbel_c_visit", Kind::Real(0.0, 10_000.0)),
+    key("search.gumbel_c_scale", Kind::Positive(1000.0)),
+    key("search.gumbel_rescale", Kind::Flag),
+    key("search.gumbel_scale", Kind::Real(0.0, 10.0)),
     key("search.c_puct", Kind::Positive(1000.0)).trainer(&["alphazero.mcts_c_puct"]),
     key("search.noise_epsilon", Kind::Real(0.0, 1.0))
         .trainer(&["alphazero.mcts_noise_epsilon", "self_play.alphazero.mcts_noise_epsilon"])

@@ -329,6 +329,11 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     assert_eq!([in_flight("1", "visits"), in_flight("1", "loss")], [plain.clone(), plain.clone()]);
     assert_eq!(in_flight("8", "loss"), "c39347ecc0c7ea62", "{stored}");
     assert_eq!(in_flight("8", "visits"), "92068ba1f2d2e32b", "{stored}");
+    let root =
+        |root: &str, m: &str| hash(given().env("SELFPLAYD__SEARCH__ROOT", root).env("SELFPLAYD__SEARCH__GUMBEL_M", m));
+    assert_eq!(root("puct", "4"), plain, "what is not searched by says nothing about the games");
+    let gumbel = root("gumbel", "16");
+    assert!(gumbel != plain && gumbel != root("gumbel", "4"), "{gumbel}");
     for (name, value) in [
         ("PLAY__SEED", "3"),
         ("CACHE__MAX_BYTES", "0"),
@@ -367,6 +372,23 @@ fn what_many_leaves_cost_is_said_of_what_they_count_for() {
         losses.contains("8 lost 102 Elo to 1") && losses.contains("set search.in_flight to \"visits\""),
         "{losses}"
     );
+}
+
+#[test]
+fn what_gumbels_rule_has_no_use_for_is_said_only_where_it_is_stated() {
+    let yaml = "quoridor: {board_size: 5, max_walls: 1, max_steps: 50}\nalphazero: {mcts_n: 300}";
+    let gumbel = || given().playable().trainer(yaml).flag("--root", "search.root", "gumbel");
+    assert_eq!(gumbel().warnings(), [""; 0]);
+    let stated = gumbel()
+        .env("SELFPLAYD__SEARCH__TREE_REUSE", "true")
+        .env("SELFPLAYD__SEARCH__NOISE_EPSILON", "0.25")
+        .env("SELFPLAYD__SEARCH__MCTS_N", "20");
+    let [tree, noise, halving] = &stated.warnings()[..] else { panic!("{:?}", stated.warnings()) };
+    assert!(tree.starts_with("search.tree_reuse (env SELFPLAYD__SEARCH__TREE_REUSE) has no effect with"), "{tree}");
+    assert!(noise.starts_with("search.noise_epsilon (env"), "{noise}");
+    assert!(halving.contains("search.gumbel_m = 16 leaves little to halve of 20 simulations"), "{halving}");
+    let without = gumbel().env("SELFPLAYD__SEARCH__TREE_REUSE", "false").env("SELFPLAYD__SEARCH__NOISE_EPSILON", "0");
+    assert_eq!(without.warnings(), [""; 0]);
 }
 
 /// Names of the keys of a TOML text, also of those that are commented out.

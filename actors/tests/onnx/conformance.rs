@@ -8,7 +8,7 @@ use selfplay_actors::onnx::{GameDescription, LoadOptions, ModelFile, OnnxEvaluat
 use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorState},
-    search::{InFlight, Search, SearchParams, Simulations},
+    search::{InFlight, Root, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 use serde::Deserialize;
@@ -64,6 +64,7 @@ fn search(
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
+        root: Root::Puct,
     };
     let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
     let mut search = Search::new(*game, params, false);

@@ -24,7 +24,7 @@ use selfplay_engine::{
     games::quoridor::{Quoridor, QuoridorEncoding},
     journal::{SessionOptions, open_session},
     replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
-    search::{InFlight, RootNoise, SearchParams, Simulations},
+    search::{InFlight, Root, RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings},
 };
 use tempfile::TempDir;
@@ -101,6 +101,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                     leaf_parallelism: 4,
                     in_flight: InFlight::Losses(1),
                     noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
+                    root: Root::Puct,
                 },
                 temperature: 1.0,
                 drop_t_on_step: Some(20),

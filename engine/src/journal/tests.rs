@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     games::tictactoe::TicTacToe,
     replay::{GameRecord, ReplayStore, StemClock, lock::LOCK_FILE},
-    search::{InFlight, RootNoise, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, RootNoise, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 
@@ -115,6 +115,7 @@ fn settings() -> Arc<PlaySettings> {
             leaf_parallelism: 1,
             in_flight: InFlight::Losses(1),
             noise: None::<RootNoise>,
+            root: Root::Puct,
         },
         temperature: 1.0,
         drop_t_on_step: None,

@@ -26,7 +26,7 @@ pub struct PlyRecord<G: Game> {
     pub player: Player,
     /// The action played, game frame.
     pub action: Action,
-    /// The training policy: actions with a probability above 0, in any order.
+    /// The training policy: actions with a probability above 0 or visits, in any order.
     pub targets: Vec<Target>,
     /// Value of the position by the search (or the network, or 0 for a random mover), from the mover's view.
     pub root_value: f32,
@@ -52,7 +52,7 @@ impl<G: Game> PlyRecord<G> {
     /// Entropy of the training policy, in nats.
     #[must_use]
     pub fn policy_entropy(&self) -> f64 {
-        -self.shares().map(|share| share * share.ln()).sum::<f64>()
+        -self.shares().filter(|&share| share > 0.0).map(|share| share * share.ln()).sum::<f64>()
     }
 
     /// Largest share of the training policy.

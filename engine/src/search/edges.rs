@@ -130,6 +130,11 @@ impl Edges {
         &self.edges[index]
     }
 
+    /// Mean value as selection sees it.
+    pub(super) fn q(&self, index: usize) -> f64 {
+        self.q[index]
+    }
+
     /// What selection sees of a block: mean values and priors / (1 + visits), slot by slot.
     pub(super) fn scores(&self, block: Block) -> (&[f64], &[f64]) {
         (&self.q[block.range()], &self.u[block.range()])

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use rand::Rng;
 
 use super::{
-    params::{InFlight, SearchParams},
-    root::{Decision, Puct, RootRule},
+    params::{InFlight, Root, SearchParams},
+    root::{Decision, RootRule, Rule},
     tree::{ROOT, Status, Step, Tree, TreeSize},
 };
 use crate::{
@@ -88,7 +88,7 @@ struct Pending {
 pub struct Search<G: Game> {
     game: G,
     params: SearchParams,
-    root: Puct,
+    rule: Rule,
     tree: Tree<G>,
     /// Simulations still to start for this move.
     left: u32,
@@ -102,14 +102,17 @@ pub struct Search<G: Game> {
 impl<G: Game> Search<G> {
     /// A search without a root yet; `penalize_visited`: subtract 1 from the score of actions that lead to a position this game
     /// has visited.
-    pub fn new(game: G, params: SearchParams, penalize_visited: bool) -> Self {
-        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)));
+    pub fn new(game: G, mut params: SearchParams, penalize_visited: bool) -> Self {
+        if matches!(params.root, Root::Gumbel(_)) {
+            params.in_flight = InFlight::Visits; // Its schedule counts paths.
+        }
+        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size());
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
         Self {
             game,
             params,
-            root: Puct::new(&params),
+            rule: Rule::new(&params),
             tree,
             left: 0,
             pending: Vec::new(),
@@ -120,14 +123,14 @@ impl<G: Game> Search<G> {
     }
 
     /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. The root is
-    /// prepared anew in either case, with noise from `rng`.
+    /// prepared anew in either case, with draws from `rng`.
     ///
     /// `state` must not be a finished game.
     pub fn begin(&mut self, state: &G::State, rng: &mut impl Rng) {
         debug_assert!(self.pending.is_empty());
         self.note_visited(state);
-        if self.tree.visited.is_some() {
-            // A kept subtree was opened before this position counted as visited.
+        // A kept subtree was opened before this position counted as visited.
+        if self.tree.visited.is_some() || !self.rule.keeps_tree() {
             self.tree.restart();
         }
         let same = |kept: &G::State| {
@@ -139,10 +142,16 @@ impl<G: Game> Search<G> {
         if self.tree.nodes.is_empty() {
             self.tree.add_node(&self.game, state.clone());
         } else {
-            self.root.prepare(&mut self.tree, rng);
+            self.rule.prepare(&mut self.tree, rng);
         }
         self.left = self.params.simulations.at_root(self.root_legal_len());
         self.begun = (self.effort, self.tree.root_visits);
+    }
+
+    /// Whether a move may begin with what the one before left, and go on when another network answers than before.
+    #[must_use]
+    pub const fn keeps_tree(&self) -> bool {
+        self.rule.keeps_tree()
     }
 
     /// Counts `state` as visited by the game, where such positions are penalised. [`Search::begin`] does so by itself.
@@ -219,14 +228,10 @@ impl<G: Game> Search<G> {
         if self.tree.node(ROOT).status != Status::Expanded {
             return Some(ROOT);
         }
-        let mut step = Step { node: ROOT, slot: self.root.select(&mut self.tree)? };
-        loop {
-            self.steps.push(step);
-            let (node, visits) = self.tree.descend(&self.game, step);
-            if self.tree.node(node).status != Status::Expanded {
-                return Some(node);
-            }
-            step = Step { node, slot: self.tree.select(node, visits, self.params.c_puct)? };
+        let Self { rule, game, tree, steps, .. } = self;
+        match rule {
+            Rule::Puct(rule) => walk(rule, game, tree, steps),
+            Rule::Gumbel(rule) => walk(rule, game, tree, steps),
         }
     }
 
@@ -246,12 +251,12 @@ impl<G: Game> Search<G> {
                 Player::Second => -f64::from(evaluation.value),
             };
             if node.status == Status::Pending {
-                self.tree.expand(&self.game, pending.node, evaluation.priors);
+                self.tree.expand(&self.game, pending.node, evaluation);
                 if pending.node == ROOT {
                     if evaluation.draw.known().is_some() {
                         self.tree.keep_draws();
                     }
-                    self.root.prepare(&mut self.tree, rng);
+                    self.rule.prepare(&mut self.tree, rng);
                 }
             }
             // The root's own expansion is a path without steps; it counted as in flight all the same.
@@ -266,7 +271,7 @@ impl<G: Game> Search<G> {
 
     /// What the search of this move came to; `rng` chooses among its actions unless `temperature` is 0 and one is the best.
     pub fn decide(&self, temperature: f32, rng: &mut impl Rng) -> Decision {
-        self.root.decide(&self.tree, temperature, rng)
+        self.rule.decide(&self.tree, temperature, rng)
     }
 
     /// Visits of the root's children in ascending order of actions (game frame), children without visits left out. On a fresh
@@ -328,9 +333,13 @@ impl<G: Game> Search<G> {
     }
 
     /// Makes the child behind `action` the root and keeps its subtree, copied by way of `spare` into the memory of the tree that
-    /// it was part of. An action that was never evaluated leaves no tree, and without a tree there is nothing to keep.
+    /// it was part of. An action that was never evaluated leaves no tree, and without a tree there is nothing to keep; nor does
+    /// a search keep anything that has no use for it.
     pub fn advance(&mut self, action: Action, spare: &mut SpareTree<G>) {
         debug_assert!(self.pending.is_empty(), "apply answers a gather before the root moves on");
+        if !self.keeps_tree() {
+            return self.forget();
+        }
         self.left = 0;
         self.tree.copy_subtree(action, &mut spare.0);
         self.tree.refill(&spare.0);
@@ -346,11 +355,31 @@ impl<G: Game> Search<G> {
     }
 }
 
+#[cfg(test)]
+impl<G: Game> Search<G> {
+    pub(super) fn tree(&mut self) -> &mut Tree<G> {
+        &mut self.tree
+    }
+}
+
+/// See [`Search::select_leaf`]: made for each rule, so that no step asks which it is.
+fn walk<G: Game>(rule: &mut impl RootRule, game: &G, tree: &mut Tree<G>, steps: &mut Vec<Step>) -> Option<u32> {
+    let mut step = Step { node: ROOT, slot: rule.select(tree)? };
+    loop {
+        steps.push(step);
+        let (node, visits) = tree.descend(game, step);
+        if tree.node(node).status != Status::Expanded {
+            return Some(node);
+        }
+        step = Step { node, slot: rule.select_below(tree, node, visits)? };
+    }
+}
+
 /// Memory for one more tree, through which tree reuse copies what it keeps. One is enough for all games of a thread.
 pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {
     fn default() -> Self {
-        Self(Tree::new(false))
+        Self(Tree::new(false, 0))
     }
 }

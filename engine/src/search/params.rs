@@ -63,18 +63,51 @@ impl InFlight {
     }
 }
 
+/// How a search selects, and what it makes of what it found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Root {
+    /// AlphaZero's: PUCT throughout, noise on the root's priors, visits as policy.
+    Puct,
+    /// Gumbel's: sequential halving at the root, improved policies below it and as policy.
+    Gumbel(Gumbel),
+}
+
+/// The settings of Gumbel's rule (Danihelka et al. 2022, "Policy improvement by planning with Gumbel").
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gumbel {
+    /// m ≥ 1: most actions that are drawn at the root. At most half as many as simulations lets halving begin.
+    pub actions: u32,
+    /// c_visit ≥ 0: visits of the most visited action that values weigh as if it had besides.
+    pub c_visit: f32,
+    /// c_scale > 0: weight of values against logits. Values are taken from [−1, 1] to [0, 1].
+    pub c_scale: f32,
+    /// Stretch the values of a node's actions over all of [0, 1], so that small differences count as large ones do.
+    pub stretch: bool,
+    /// Scale of the Gumbel draws, ≥ 0: 1 for self-play, 0 for the same search every time.
+    pub scale: f32,
+}
+
+impl Default for Gumbel {
+    /// The paper's for board games.
+    fn default() -> Self {
+        Self { actions: 16, c_visit: 50.0, c_scale: 1.0, stretch: false, scale: 1.0 }
+    }
+}
+
 /// The settings of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchParams {
     /// Simulations per move. On a fresh root the root's own evaluation is the first of them, so its children's visits sum to
     /// n − 1. On a root kept by tree reuse all n are new: its children's visits sum to n plus the visits kept.
     pub simulations: Simulations,
-    /// c in Q + c P √N / (1 + n): the weight of priors against values. Above 0; 1 to 5 are usual.
+    /// c in Q + c P √N / (1 + n): the weight of priors against values. Above 0; 1 to 5 are usual. Of [`Root::Puct`].
     pub c_puct: f32,
     /// K: most leaves gathered before waiting for their evaluations. 1 is the sequential search.
     pub leaf_parallelism: u32,
-    /// What gathered paths count for until their evaluations arrive.
+    /// What gathered paths count for until their evaluations arrive: for visits with [`Root::Gumbel`], whatever stands here.
     pub in_flight: InFlight,
-    /// Noise at the root; `None` for a deterministic search.
+    /// Noise at the root; `None` for a deterministic search. Not with [`Root::Gumbel`], which draws by itself.
     pub noise: Option<RootNoise>,
+    /// How it selects, and what comes out.
+    pub root: Root,
 }

@@ -1,13 +1,16 @@
-//! The root of a search: how it is prepared, which of its actions is simulated next, and what move and policy come out.
+//! What search variants differ in: how the root is prepared, which action is simulated next, and what move and policy come out.
 //!
-//! Only here do search variants differ; below the root every search selects by PUCT. A variant is a [`RootRule`].
+//! A variant is a [`RootRule`]. AlphaZero's stands here, Gumbel's in `gumbel`.
+
+mod gumbel;
 
 use rand::Rng;
 
+use self::gumbel::Halving;
 use super::{
     choose::choose_action,
     noise::with_noise,
-    params::{RootNoise, SearchParams},
+    params::{Root, RootNoise, SearchParams},
     tree::{ROOT, Tree},
 };
 use crate::{
@@ -39,17 +42,62 @@ pub struct Share {
     pub probability: f32,
 }
 
-/// What a search does at its root. For each move: `prepare` as soon as the root has its priors, `select` for every simulation that
-/// goes through it, `decide` at the end.
+/// What a search does at its root, and how it selects. For each move: `prepare` as soon as the root has its priors, `select` for
+/// every simulation that goes through it, `select_below` for each further step, `decide` at the end.
 pub(super) trait RootRule {
+    /// Whether a move may begin with what the one before left, and go on with values of another model.
+    const KEEPS_TREE: bool;
+
     /// Makes ready a root that was evaluated just now, or kept with its subtree from the move before.
     fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng);
 
-    /// The slot of the root's edge that the next simulation takes. `None` when there is none to take.
+    /// The slot of the root's edge that the next simulation takes. `None` when there is none to take before what is in flight
+    /// has arrived, or none at all.
     fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16>;
+
+    /// The same for an expanded node below, whose visits with those in flight are `visits`.
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32) -> Option<u16>;
 
     /// What the simulations came to. `temperature`: 0 plays the best action, larger values others as well.
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision;
+}
+
+/// The rule of a search.
+pub(super) enum Rule {
+    Puct(Puct),
+    Gumbel(Halving),
+}
+
+impl Rule {
+    pub(super) fn new(params: &SearchParams) -> Self {
+        match params.root {
+            Root::Puct => Self::Puct(Puct { c_puct: params.c_puct, noise: params.noise }),
+            Root::Gumbel(gumbel) => Self::Gumbel(Halving::new(gumbel, params.simulations)),
+        }
+    }
+
+    pub(super) const fn keeps_tree(&self) -> bool {
+        match self {
+            Self::Puct(_) => Puct::KEEPS_TREE,
+            Self::Gumbel(_) => Halving::KEEPS_TREE,
+        }
+    }
+
+    /// See [`RootRule::prepare`].
+    pub(super) fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng) {
+        match self {
+            Self::Puct(rule) => rule.prepare(tree, rng),
+            Self::Gumbel(rule) => rule.prepare(tree, rng),
+        }
+    }
+
+    /// See [`RootRule::decide`].
+    pub(super) fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {
+        match self {
+            Self::Puct(rule) => rule.decide(tree, temperature, rng),
+            Self::Gumbel(rule) => rule.decide(tree, temperature, rng),
+        }
+    }
 }
 
 /// The rule of AlphaZero: noise on the priors, PUCT as below the root, visits as policy.
@@ -58,13 +106,9 @@ pub(super) struct Puct {
     noise: Option<RootNoise>,
 }
 
-impl Puct {
-    pub(super) fn new(params: &SearchParams) -> Self {
-        Self { c_puct: params.c_puct, noise: params.noise }
-    }
-}
-
 impl RootRule for Puct {
+    const KEEPS_TREE: bool = true;
+
     fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng) {
         if let Some(noise) = self.noise {
             tree.set_root_priors(|clean| with_noise(clean, noise, rng));
@@ -73,6 +117,10 @@ impl RootRule for Puct {
 
     fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16> {
         tree.select(ROOT, tree.root_effective_visits(), self.c_puct)
+    }
+
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32) -> Option<u16> {
+        tree.select(node, visits, self.c_puct)
     }
 
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {

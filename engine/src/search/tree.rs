@@ -3,6 +3,7 @@
 //! An unvisited action costs four bytes, its prior. A node keeps the best of its untried priors at hand: all untried actions
 //! have Q = 0 and no visits, so among them only that one can win the selection.
 
+mod improved;
 #[cfg(test)]
 mod inspect;
 
@@ -15,7 +16,7 @@ use super::{
     select::{best_score, first_max, places_of},
 };
 use crate::{
-    evaluation::DrawChance,
+    evaluation::{DrawChance, Evaluation},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
 };
 
@@ -51,6 +52,8 @@ pub(super) struct Node<G: Game> {
     /// Start of the node's priors, one per legal action in ascending order; `OPENED` for actions that have an edge.
     priors: u32,
     best_untried: f32,
+    /// What the network said of it, from the mover's view; 0 before it has.
+    value: f32,
     best_untried_rank: u16,
     legal_len: u16,
     pub(super) mover: Player,
@@ -82,6 +85,8 @@ pub(super) struct Tree<G: Game> {
     priors: Arena<f32>,
     edges: Edges,
     draws: DrawSums,
+    /// Actions of the game, legal or not.
+    policy_size: usize,
     /// Nodes with priors.
     expanded: usize,
     /// Simulations through the root, its own expansion included.
@@ -98,12 +103,13 @@ pub(super) struct Tree<G: Game> {
 
 impl<G: Game> Tree<G> {
     /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone.
-    pub(super) fn new(losses: bool) -> Self {
+    pub(super) fn new(losses: bool, policy_size: usize) -> Self {
         Self {
             nodes: Arena::default(),
             priors: Arena::default(),
             edges: Edges::new(losses),
             draws: DrawSums::default(),
+            policy_size,
             expanded: 0,
             root_visits: 0,
             root_in_flight: 0,
@@ -168,6 +174,7 @@ impl<G: Game> Tree<G> {
             edges: Block::default(),
             priors: 0,
             best_untried: 0.0,
+            value: 0.0,
             best_untried_rank: NOT_SOUGHT,
             legal_len: legal.len() as u16,
             mover,
@@ -182,15 +189,16 @@ impl<G: Game> Tree<G> {
         &self.nodes[node as usize]
     }
 
-    /// Gives a pending node its priors (ascending network-frame order).
-    pub(super) fn expand(&mut self, game: &G, index: u32, network_priors: &[f32]) {
+    /// Gives a pending node its value and priors.
+    pub(super) fn expand(&mut self, game: &G, index: u32, evaluation: Evaluation<'_>) {
         let node = &mut self.nodes[index as usize];
         debug_assert_eq!(node.status, Status::Pending);
-        debug_assert_eq!(network_priors.len(), usize::from(node.legal_len));
+        debug_assert_eq!(evaluation.priors.len(), usize::from(node.legal_len));
         self.expanded += 1;
         node.status = Status::Expanded;
         node.priors = self.priors.len() as u32;
-        self.priors.extend_from_slice(network_priors);
+        node.value = evaluation.value;
+        self.priors.extend_from_slice(evaluation.priors);
         game.turn_priors(node.mover, &node.legal, &mut self.priors[node.priors as usize..]);
         if self.visited.is_some() {
             self.open_visited(game, index);
@@ -300,6 +308,32 @@ impl<G: Game> Tree<G> {
         let child = self.add_node(game, state);
         self.edges.set_child(index, child);
         (child, edge.effective_visits())
+    }
+
+    /// The slot of the root's action of this rank, which is opened if it is not open yet.
+    pub(super) fn open_root(&mut self, rank: u16) -> u16 {
+        let open = self.edges.iter(self.node(ROOT).edges).position(|edge| edge.rank == rank);
+        open.map_or_else(|| self.open(ROOT, rank, 0.0), |slot| slot as u16)
+    }
+
+    /// The edge in this slot of the root.
+    pub(super) fn root_edge(&self, slot: u16) -> &Edge {
+        self.edges.get(self.node(ROOT).edges.at(slot))
+    }
+
+    /// Simulations that went on from the root, those in flight included, and paths in flight at the root.
+    pub(super) fn root_simulations(&self) -> (u32, u32) {
+        let edges = self.edges.iter(self.node(ROOT).edges);
+        (edges.map(Edge::effective_visits).sum(), self.root_in_flight)
+    }
+
+    /// The priors of an expanded node, actions ascending; at the root with noise.
+    pub(super) fn priors_of(&self, node: u32) -> Vec<f32> {
+        let mut priors = self.priors[self.prior_range(node)].to_vec();
+        for edge in self.edges.iter(self.node(node).edges) {
+            priors[usize::from(edge.rank)] = edge.prior;
+        }
+        priors
     }
 
     pub(super) fn root_effective_visits(&self) -> u32 {

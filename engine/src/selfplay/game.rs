@@ -11,7 +11,8 @@ use crate::{
     game::{ActionSet, Draw, Game, Outcome},
     replay::{GameRecord, PlyRecord, Target},
     search::{
-        Decision, Gathered, LeafCounts, MoveEffort, Search, SearchParams, Share, SpareTree, TreeSize, choose_action,
+        Decision, Gathered, LeafCounts, MoveEffort, Root, Search, SearchParams, Share, SpareTree, TreeSize,
+        choose_action,
     },
 };
 
@@ -35,7 +36,7 @@ pub struct PlaySettings {
     pub temperature: f32,
     /// From this ply on the temperature is 0.
     pub drop_t_on_step: Option<u32>,
-    /// Keep the chosen action's subtree for the next move.
+    /// Keep the chosen action's subtree for the next move, where the search has a use for it.
     pub tree_reuse: bool,
     /// Subtract 1 from the score of actions that lead to a position this game has visited. Turns tree reuse off.
     pub penalize_visited_states: bool,
@@ -175,7 +176,8 @@ impl<G: Game> SelfPlayGame<G> {
     /// model for all of them, another `generation` than before for another model.
     ///
     /// A model change takes effect at once: the search goes on with the new model's evaluations, and its tree, which holds values
-    /// of both, is dropped at the next move. A tree kept from an earlier move is not mixed at all: the move starts afresh.
+    /// of both, is dropped at the next move. A tree kept from an earlier move is not mixed at all, and none is where the search
+    /// does not allow it ([`Search::keeps_tree`]): the move starts afresh.
     pub fn apply(&mut self, evaluations: &Evaluations, generation: u64, version: i64) {
         // Taken out for a moment, so that the game can be lent to the search.
         let Some(mut symmetric) = self.symmetric.take() else { return self.take(evaluations, generation, version) };
@@ -184,7 +186,11 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn take(&mut self, evaluations: &Evaluations, generation: u64, version: i64) {
-        let outdated = matches!(self.values, Values::Kept(model) if model != generation);
+        let outdated = match self.values {
+            Values::Kept(model) => model != generation,
+            Values::OneModel(model) => model != generation && !self.search.keeps_tree(),
+            Values::Nothing | Values::Mixed => false,
+        };
         if outdated {
             self.search.forget();
             self.values = Values::Nothing;
@@ -193,7 +199,7 @@ impl<G: Game> SelfPlayGame<G> {
             // It was gathered from the tree that is gone: the move starts afresh and asks again.
             Ply::Waiting(_) if outdated => return,
             Ply::Waiting(gathered) => {
-                let mut rng = self.rng(Purpose::Noise);
+                let mut rng = self.root_rng();
                 self.search.apply(gathered, evaluations, &mut rng);
                 self.values = match self.values {
                     Values::Nothing | Values::Kept(_) => Values::OneModel(generation),
@@ -256,6 +262,14 @@ impl<G: Game> SelfPlayGame<G> {
         ply_rng(self.seed, self.index, self.game.ply(&self.state), purpose)
     }
 
+    /// For what the search draws at its root.
+    fn root_rng(&self) -> rand_chacha::ChaCha8Rng {
+        self.rng(match self.settings.search.root {
+            Root::Puct => Purpose::Noise,
+            Root::Gumbel(_) => Purpose::Gumbel,
+        })
+    }
+
     fn agent(&self) -> Agent {
         self.settings.agents[self.game.side_to_move(&self.state).index()]
     }
@@ -268,7 +282,7 @@ impl<G: Game> SelfPlayGame<G> {
     /// One step of the search; the finished ply once no leaf is needed.
     fn search_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
         if matches!(self.ply, Ply::Fresh) {
-            let mut rng = self.rng(Purpose::Noise);
+            let mut rng = self.root_rng();
             self.search.begin(&self.state, &mut rng);
             self.ply = Ply::Searching;
         }
@@ -320,7 +334,11 @@ impl<G: Game> SelfPlayGame<G> {
             leaf: Leaf::new(&self.game, &self.state, &self.game.legal_actions(&self.state)),
             player,
             action,
-            targets: policy.into_iter().filter(|share| share.probability > 0.0).map(target).collect(),
+            targets: policy
+                .into_iter()
+                .filter(|share| share.visits > 0 || share.probability > 0.0)
+                .map(target)
+                .collect(),
             root_value: value,
             root_draw: draw,
             model_version: self.version,

@@ -12,18 +12,24 @@ pub enum Purpose {
     Noise,
     /// The choice of the action to play.
     Choice,
+    /// Gumbel draws at the root.
+    Gumbel,
 }
 
 /// The generator for one purpose at one ply of one game.
 #[must_use]
 pub fn ply_rng(seed: u64, game_index: u64, ply: u32, purpose: Purpose) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(mix(mix(seed) ^ game_index));
-    rng.set_stream(u64::from(ply) << 1 | purpose as u64);
+    // The first two are numbered as they were when there were no more.
+    let purpose = purpose as u64;
+    rng.set_stream((purpose >> 1) << 40 | u64::from(ply) << 1 | purpose & 1);
     rng
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use rand::RngExt;
 
     use super::*;
@@ -38,7 +44,12 @@ mod tests {
             draw(1, 3, 3, Purpose::Noise),
             draw(1, 2, 4, Purpose::Noise),
             draw(1, 2, 3, Purpose::Choice),
+            draw(1, 2, 3, Purpose::Gumbel),
         ];
         assert!(others.iter().all(|&other| other != base));
+        let of_plies: HashSet<u64> = (0..8)
+            .flat_map(|ply| [Purpose::Noise, Purpose::Choice, Purpose::Gumbel].map(|purpose| draw(1, 2, ply, purpose)))
+            .collect();
+        assert_eq!(of_plies.len(), 3 * 8);
     }
 }

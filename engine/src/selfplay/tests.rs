@@ -11,10 +11,11 @@ use crate::{
         tictactoe::TicTacToe,
     },
     replay::{GameArrays, GameRecord, PlyRecord},
-    search::{InFlight, RootNoise, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, RootNoise, SearchParams, Simulations, SpareTree},
 };
 
 mod agents;
+mod gumbel;
 mod models;
 mod symmetric;
 
@@ -32,6 +33,7 @@ fn settings() -> PlaySettings {
             leaf_parallelism: 4,
             in_flight: InFlight::Losses(3),
             noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
+            root: Root::Puct,
         },
         temperature: 1.0,
         drop_t_on_step: None,

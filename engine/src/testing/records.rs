@@ -10,7 +10,7 @@ use crate::{
     game::{Action, ActionSet, Game},
     journal::{journaled, restore_plies},
     replay::{GameArrays, GameMetadata, GameRecord, PlyRecord, ReadGame},
-    search::{InFlight, SearchParams, Simulations, SpareTree},
+    search::{InFlight, Root, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
 };
 
@@ -27,6 +27,7 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
             leaf_parallelism: 1,
             in_flight: InFlight::Losses(1),
             noise: None,
+            root: Root::Puct,
         },
         temperature: 1.0,
         drop_t_on_step: None,

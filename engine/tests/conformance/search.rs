@@ -6,7 +6,7 @@ use selfplay_engine::{
     Action, ActionSet, Evaluations, Evaluator, Game,
     evaluation::{HashEvaluator, HashPriors, UniformEvaluator},
     games::quoridor::{Quoridor, QuoridorEncoding, QuoridorState},
-    search::{InFlight, Search, SearchParams, Simulations},
+    search::{InFlight, Root, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 use serde::Deserialize;
@@ -43,7 +43,14 @@ pub(crate) fn evaluator(name: &str, game: &Quoridor) -> Box<dyn Evaluator<Quorid
 /// The settings of the reference's search: one leaf at a time, no noise.
 pub(crate) fn sequential(n: u32, c_puct: f32) -> SearchParams {
     let simulations = Simulations::PerMove(n);
-    SearchParams { simulations, c_puct, leaf_parallelism: 1, in_flight: InFlight::Losses(3), noise: None }
+    SearchParams {
+        simulations,
+        c_puct,
+        leaf_parallelism: 1,
+        in_flight: InFlight::Losses(3),
+        noise: None,
+        root: Root::Puct,
+    }
 }
 
 /// Searches one position from scratch. The search must not draw random numbers: it gets the same ones every time.

@@ -208,7 +208,7 @@ mod tests {
         evaluation::{HashEvaluator, HashPriors},
         games::connect_four::ConnectFour,
         matches::{Mover, opening},
-        search::{InFlight, SearchParams, Simulations},
+        search::{InFlight, Root, SearchParams, Simulations},
     };
 
     use super::*;
@@ -219,6 +219,7 @@ mod tests {
         leaf_parallelism: 2,
         in_flight: InFlight::Visits,
         noise: None,
+        root: Root::Puct,
     };
 
     fn play(seats: [Mover; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {

@@ -8,7 +8,7 @@ use super::{super::tree::ROOT, *};
 use crate::{
     evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
     games::{quoridor::Quoridor, tictactoe::TicTacToe},
-    search::{InFlight, RootNoise, Simulations},
+    search::{Gumbel, InFlight, Root, RootNoise, Simulations},
     selfplay::{Purpose, ply_rng},
 };
 
@@ -26,7 +26,14 @@ fn quoridor(board_size: u32, max_walls: u32, max_steps: Option<u32>) -> Quoridor
 
 fn params(n: u32) -> SearchParams {
     let simulations = Simulations::PerMove(n);
-    SearchParams { simulations, c_puct: 1.4, leaf_parallelism: 1, in_flight: InFlight::Losses(3), noise: None }
+    SearchParams {
+        simulations,
+        c_puct: 1.4,
+        leaf_parallelism: 1,
+        in_flight: InFlight::Losses(3),
+        noise: None,
+        root: Root::Puct,
+    }
 }
 
 /// The generator of noise. The search must not depend on what else was drawn from it.
@@ -159,15 +166,15 @@ fn check_game<G: Game>(game: &G, params: SearchParams) {
         let children: u32 = visits.iter().map(|&(_, visits)| visits).sum();
         assert_eq!(children, if kept == 0 { n - 1 } else { children_before + n });
         assert!(search.root_value().abs() <= 1.0);
-        check_noise(&search.tree.root_priors(), &clean, params.noise);
+        check_noise(&search.tree.root_priors(), &clean, params.noise.filter(|_| params.root == Root::Puct));
 
         let (action, most) = visits.iter().copied().max_by_key(|&(_, visits)| visits).unwrap();
         game.play(&mut state, action);
         let below = search.tree.portraits(Some(action));
         search.advance(action, &mut spare);
-        let ended = game.outcome(&state).is_some();
-        kept = if ended { 0 } else { most };
-        assert_eq!(search.tree.portraits(None), if ended { Vec::new() } else { below });
+        let nothing = game.outcome(&state).is_some() || !search.keeps_tree();
+        kept = if nothing { 0 } else { most };
+        assert_eq!(search.tree.portraits(None), if nothing { Vec::new() } else { below });
     }
 }
 
@@ -226,25 +233,40 @@ fn any_params() -> impl Strategy<Value = SearchParams> {
     ];
     let in_flight = prop_oneof![Just(InFlight::Visits), (0u32..5).prop_map(InFlight::Losses)];
     (2u32..80, 0.2f32..4.0, 1u32..20, in_flight, noise).prop_map(|(n, c_puct, leaf_parallelism, in_flight, noise)| {
-        SearchParams { simulations: Simulations::PerMove(n), c_puct, leaf_parallelism, in_flight, noise }
+        SearchParams {
+            simulations: Simulations::PerMove(n),
+            c_puct,
+            leaf_parallelism,
+            in_flight,
+            noise,
+            root: Root::Puct,
+        }
     })
+}
+
+/// With either rule.
+fn any_search() -> impl Strategy<Value = SearchParams> {
+    let gumbel =
+        (1u32..20, any::<bool>()).prop_map(|(actions, stretch)| Gumbel { actions, stretch, ..Gumbel::default() });
+    (any_params(), prop_oneof![Just(Root::Puct), gumbel.prop_map(Root::Gumbel)])
+        .prop_map(|(params, root)| SearchParams { root, ..params })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
-    fn games_of_tic_tac_toe_keep_every_count(params in any_params()) {
+    fn games_of_tic_tac_toe_keep_every_count(params in any_search()) {
         check_game(&TicTacToe, params);
     }
 
     #[test]
-    fn games_of_quoridor_keep_every_count(params in any_params(), size in prop_oneof![Just(3), Just(5)], walls in 0u32..4) {
+    fn games_of_quoridor_keep_every_count(params in any_search(), size in prop_oneof![Just(3), Just(5)], walls in 0u32..4) {
         check_game(&quoridor(size, walls, Some(14)), params);
     }
 
     #[test]
-    fn every_visit_and_value_of_a_fresh_tree_is_accounted_for(params in any_params(), walls in 0u32..3) {
+    fn every_visit_and_value_of_a_fresh_tree_is_accounted_for(params in any_search(), walls in 0u32..3) {
         let game = quoridor(3, walls, Some(8));
         let mut evaluator = hash(&game);
         let mut search = Search::new(game, params, false);
@@ -258,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn what_counts_in_flight_means_nothing_to_a_sequential_search(params in any_params()) {
+    fn what_counts_in_flight_means_nothing_to_a_sequential_search(params in any_search()) {
         let game = quoridor(5, 2, None);
         let portraits = |in_flight| {
             let mut search = Search::new(game, SearchParams { leaf_parallelism: 1, in_flight, ..params }, false);

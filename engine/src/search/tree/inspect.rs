@@ -24,6 +24,17 @@ pub(crate) struct Portrait {
 }
 
 impl<G: Game> Tree<G> {
+    /// The edge in this slot of this node.
+    pub(crate) fn edge_in(&self, node: u32, slot: u16) -> &Edge {
+        self.edges.get(self.node(node).edges.at(slot))
+    }
+
+    /// Mean values of the root's actions with visits.
+    pub(crate) fn root_values(&self) -> Vec<(Action, f64)> {
+        let edges = self.edges.iter(self.node(ROOT).edges).filter(|edge| edge.visits > 0);
+        edges.map(|edge| (edge.action, edge.value_sum / f64::from(edge.visits))).collect()
+    }
+
     /// Nodes, priors and edges that there is memory for.
     pub(crate) fn room(&self) -> [usize; 3] {
         [self.nodes.capacity(), self.priors.capacity(), self.edges.room()]
@@ -64,15 +75,8 @@ impl<G: Game> Tree<G> {
         self.priors_of(ROOT)
     }
 
-    fn priors_of(&self, node: u32) -> Vec<f32> {
-        if self.node(node).status != Status::Expanded {
-            return Vec::new();
-        }
-        let mut priors = self.priors[self.prior_range(node)].to_vec();
-        for edge in self.edges.iter(self.node(node).edges) {
-            priors[usize::from(edge.rank)] = edge.prior;
-        }
-        priors
+    fn known_priors_of(&self, node: u32) -> Vec<f32> {
+        if self.node(node).status == Status::Expanded { self.priors_of(node) } else { Vec::new() }
     }
 
     /// Portraits of the root or its child behind `action`, and of the nodes below; none without that node.
@@ -94,7 +98,7 @@ impl<G: Game> Tree<G> {
             portraits.push(Portrait {
                 path,
                 status: self.node(node).status,
-                priors: self.priors_of(node),
+                priors: self.known_priors_of(node),
                 edges: edges.into_iter().map(|edge| (edge.action, edge.visits, edge.value_sum)).collect(),
             });
         }

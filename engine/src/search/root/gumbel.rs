@@ -1,0 +1,134 @@
+//! Gumbel's rule: sequential halving at the root, deterministic selection by improved policies below it.
+//!
+//! Danihelka et al. 2022, "Policy improvement by planning with Gumbel" (ICLR), algorithm 2. A few actions are drawn without
+//! replacement by priors (the largest of Gumbel draw + logit); simulations halve them round by round, and the best of the most
+//! visited is played. The policy target is what priors and values say together, not how visits fell.
+//!
+//! The actions of a round are independent of each other, so leaves gathered within a round cost nothing at the root. A gather
+//! never crosses rounds.
+
+#[cfg(test)]
+mod tests;
+
+use rand::Rng;
+use rand_distr::{Distribution, Gumbel as Draw};
+
+use super::{Decision, RootRule, Share};
+use crate::{
+    game::{ActionSet, Game},
+    search::{
+        choose::choose_action,
+        halving::schedule,
+        improved::LEAST_PRIOR,
+        params::{Gumbel, Simulations},
+        tree::{ROOT, Tree},
+    },
+};
+
+/// One of the actions drawn.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// Of its edge at the root.
+    slot: u16,
+    /// Gumbel draw + logit.
+    bias: f64,
+}
+
+/// The rule, with what belongs to the move at hand.
+pub(in crate::search) struct Halving {
+    params: Gumbel,
+    simulations: Simulations,
+    /// Actions drawn, ascending.
+    candidates: Vec<Candidate>,
+    /// See [`schedule`].
+    schedule: Vec<u32>,
+    /// Visits that the actions of the present round had before it.
+    round: u32,
+    /// Memory of selections below the root.
+    weights: Vec<f64>,
+}
+
+impl Halving {
+    pub(in crate::search) fn new(params: Gumbel, simulations: Simulations) -> Self {
+        Self { params, simulations, candidates: Vec::new(), schedule: Vec::new(), round: 0, weights: Vec::new() }
+    }
+
+    /// Takes the actions whose draw, one for each legal action, and logit are the largest together, and divides the simulations.
+    fn begin<G: Game>(&mut self, tree: &mut Tree<G>, mut draw: impl FnMut() -> f64) {
+        let priors = tree.priors_of(ROOT);
+        let bias = |&prior: &f32| draw() + f64::from(prior).max(LEAST_PRIOR).ln();
+        let mut drawn: Vec<(f64, u16)> = priors.iter().map(bias).zip(0..).collect();
+        drawn.sort_by(|one, other| other.0.total_cmp(&one.0));
+        drawn.truncate(self.params.actions.max(1) as usize);
+        drawn.sort_unstable_by_key(|&(_, rank)| rank);
+        self.candidates.clear();
+        self.candidates.extend(drawn.into_iter().map(|(bias, rank)| Candidate { slot: tree.open_root(rank), bias }));
+        let simulations = self.simulations.at_root(priors.len()).saturating_sub(1);
+        self.schedule = schedule(self.candidates.len(), simulations as usize);
+    }
+}
+
+impl RootRule for Halving {
+    /// The schedule counts visits from 0.
+    const KEEPS_TREE: bool = false;
+
+    fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng) {
+        let gumbel = Draw::new(0.0, f64::from(self.params.scale)).ok().filter(|_| self.params.scale > 0.0);
+        self.begin(tree, || gumbel.map_or(0.0, |gumbel| gumbel.sample(rng)));
+    }
+
+    fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16> {
+        let (begun, in_flight) = tree.root_simulations();
+        let round = *self.schedule.get(begun as usize)?;
+        if in_flight > 0 && round != self.round {
+            return None; // The actions of the next round depend on what is in flight.
+        }
+        self.round = round;
+        let completed = tree.completed(ROOT, &self.params);
+        let mut best = None;
+        for candidate in &self.candidates {
+            let edge = tree.root_edge(candidate.slot);
+            if edge.effective_visits() != round {
+                continue;
+            }
+            let score = candidate.bias + completed.sigma(tree.completed_value(ROOT, candidate.slot, &completed));
+            if best.is_none_or(|(best, _)| score > best) {
+                best = Some((score, candidate.slot));
+            }
+        }
+        best.map(|(_, slot)| slot)
+    }
+
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, _: u32) -> Option<u16> {
+        tree.select_improved(node, &self.params, &mut self.weights)
+    }
+
+    /// With a temperature, visits choose among the actions, as in AlphaZero.
+    fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {
+        let (value, draw) = (tree.root_value() as f32, tree.root_draw());
+        let Some(policy) = tree.improved_policy(ROOT, &self.params) else {
+            return Decision { action: tree.node(ROOT).legal.nth(0), policy: Vec::new(), value, draw };
+        };
+        let by_visits = if temperature > 0.0 { choose_action(&tree.root_children(), temperature, rng) } else { None };
+        let completed = tree.completed(ROOT, &self.params);
+        let score = |candidate: &Candidate| {
+            let q = tree.completed_value(ROOT, candidate.slot, &completed);
+            (tree.root_edge(candidate.slot).visits, candidate.bias + completed.sigma(q))
+        };
+        // The first of equals, which is the lowest action.
+        let better = |best: Option<(Candidate, (u32, f64))>, candidate: &Candidate| {
+            let (visits, value) = score(candidate);
+            let first = best.is_none_or(|(_, best)| visits > best.0 || visits == best.0 && value > best.1);
+            if first { Some((*candidate, (visits, value))) } else { best }
+        };
+        let best = self.candidates.iter().fold(None, better);
+        let action = by_visits.or_else(|| best.map(|(best, _)| tree.root_edge(best.slot).action));
+        let share = |(action, visits, share): (_, _, f64)| Share { action, visits, probability: share as f32 };
+        Decision {
+            action: action.unwrap_or_else(|| tree.node(ROOT).legal.nth(0)),
+            policy: policy.into_iter().map(share).collect(),
+            value,
+            draw,
+        }
+    }
+}

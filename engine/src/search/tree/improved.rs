@@ -1,0 +1,115 @@
+//! What the tree tells of improved policies: see [`crate::search::improved`].
+
+use super::{Edge, NOT_SOUGHT, Node, Status, Tree};
+use crate::{
+    game::{Action, ActionSet, Game},
+    search::{
+        improved::{Completed, Visited, weight},
+        params::Gumbel,
+    },
+};
+
+impl<G: Game> Tree<G> {
+    /// What follows for an expanded node from the actions visited there.
+    pub(in crate::search) fn completed(&self, index: u32, params: &Gumbel) -> Completed {
+        let node = self.node(index);
+        let (q, _) = self.edges.scores(node.edges);
+        let visited = || self.edges.iter(node.edges).zip(q).filter(|(edge, _)| edge.visits > 0);
+        let others = usize::from(node.legal_len) < self.policy_size || visited().count() < self.policy_size;
+        let known = visited().map(|(edge, &q)| Visited { prior: f64::from(edge.prior), q, visits: edge.visits });
+        Completed::new(params, f64::from(node.value), known, others)
+    }
+
+    /// The value of an open action, its own where it has visits.
+    pub(in crate::search) fn completed_value(&self, index: u32, slot: u16, completed: &Completed) -> f64 {
+        let place = self.node(index).edges.at(slot);
+        value_of(self.edges.get(place), self.edges.q(place), completed)
+    }
+
+    /// The slot of the action whose share of visits is furthest behind its share of the improved policy, lowest action first
+    /// among equals (eq. 14 of the paper); opens it if it is untried. `None` when no action has a prior above 0.
+    pub(in crate::search) fn select_improved(
+        &mut self,
+        index: u32,
+        params: &Gumbel,
+        weights: &mut Vec<f64>,
+    ) -> Option<u16> {
+        if self.node(index).best_untried_rank == NOT_SOUGHT {
+            self.find_best_untried(index);
+        }
+        let completed = self.completed(index, params);
+        let node = self.node(index);
+        let untried = completed.sigma(completed.unvisited);
+        weights.clear();
+        weights.extend(self.sigmas(node, &completed));
+        let largest = weights.iter().copied().fold(untried, f64::max);
+        // Among untried actions only the one with the largest prior can be it.
+        let mut total = self.untried_priors(index) * (untried - largest).exp();
+        let mut begun = 1.0;
+        for (weight_of, edge) in weights.iter_mut().zip(self.edges.iter(node.edges)) {
+            *weight_of = weight(f64::from(edge.prior), *weight_of, largest);
+            total += *weight_of;
+            begun += f64::from(edge.effective_visits());
+        }
+        let mut best = None;
+        for (slot, (weight, edge)) in weights.iter().zip(self.edges.iter(node.edges)).enumerate() {
+            let behind = weight / total - f64::from(edge.effective_visits()) / begun;
+            let better = best.is_none_or(|(most, rank, _)| behind > most || behind == most && edge.rank < rank);
+            if better {
+                best = Some((behind, edge.rank, slot as u16));
+            }
+        }
+        let (rank, prior) = (node.best_untried_rank, node.best_untried);
+        if prior <= 0.0 {
+            return best.map(|(_, _, slot)| slot);
+        }
+        let behind = weight(f64::from(prior), untried, largest) / total;
+        match best {
+            Some((most, lower, slot)) if most > behind || most == behind && lower < rank => Some(slot),
+            _ => Some(self.open(index, rank, 0.0)),
+        }
+    }
+
+    /// The improved policy of a node, actions ascending, each with its visits; `None` before the node has priors.
+    pub(in crate::search) fn improved_policy(&self, index: u32, params: &Gumbel) -> Option<Vec<(Action, u32, f64)>> {
+        let node = self.node(index);
+        if node.status != Status::Expanded {
+            return None;
+        }
+        let completed = self.completed(index, params);
+        let unvisited = completed.sigma(completed.unvisited);
+        let largest = self.sigmas(node, &completed).fold(unvisited, f64::max);
+        let of_untried = |(action, &prior): (Action, &f32)| (action, 0, weight(f64::from(prior), unvisited, largest));
+        let priors = &self.priors[self.prior_range(index)];
+        let mut policy: Vec<_> = node.legal.iter().zip(priors).map(of_untried).collect();
+        for (edge, sigma) in self.edges.iter(node.edges).zip(self.sigmas(node, &completed)) {
+            policy[usize::from(edge.rank)] = (edge.action, edge.visits, weight(f64::from(edge.prior), sigma, largest));
+        }
+        let total: f64 = policy.iter().map(|&(_, _, weight)| weight).sum();
+        policy.iter_mut().for_each(|(_, _, share)| *share /= total);
+        Some(policy)
+    }
+
+    /// σ of every open action's value, slot by slot.
+    fn sigmas(&self, node: &Node<G>, completed: &Completed) -> impl Iterator<Item = f64> {
+        let (q, _) = self.edges.scores(node.edges);
+        let edges = self.edges.iter(node.edges).zip(q);
+        edges.map(|(edge, &q)| completed.sigma(value_of(edge, q, completed)))
+    }
+
+    /// Sum of the priors of actions that are not open.
+    fn untried_priors(&self, index: u32) -> f64 {
+        // Those of open ones stand below 0. One after the other they would wait for each other.
+        let (mut lanes, priors) = ([0.0; 8], &self.priors[self.prior_range(index)]);
+        let (chunks, rest) = priors.as_chunks::<8>();
+        for chunk in chunks {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, prior)| *lane += f64::from(prior.max(0.0)));
+        }
+        lanes.iter().sum::<f64>() + rest.iter().map(|prior| f64::from(prior.max(0.0))).sum::<f64>()
+    }
+}
+
+/// The value of an open action whose mean is `q`.
+fn value_of(edge: &Edge, q: f64, completed: &Completed) -> f64 {
+    if edge.visits > 0 { q } else { completed.unvisited - f64::from(edge.penalty) }
+}
