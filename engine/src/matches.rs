@@ -35,7 +35,7 @@ pub enum Mover {
 pub struct Seat {
     /// How it chooses moves.
     pub mover: Mover,
-    /// Its search, if it searches; never with noise.
+    /// Its search, if it searches; never with noise or Gumbel draws.
     pub search: SearchParams,
     /// Whether it keeps the subtree of the moves played.
     pub tree_reuse: bool,
@@ -79,10 +79,7 @@ impl<G: Game> MatchGame<G> {
     /// A game after `opening`, whose actions must be legal one after the other. `seats`: the first player's and the second's.
     /// `seed` and `pair` fix the choices of random players, and among moves that are equally good.
     pub fn new(game: G, seats: [Seat; 2], opening: &[Action], seed: u64, pair: u64) -> Self {
-        let search = |seat: Seat| {
-            let params = SearchParams { noise: None, ..seat.search };
-            Search::new(game.clone(), params, seat.penalize_visited_states)
-        };
+        let search = |seat: Seat| Search::new(game.clone(), seat.search.without_chance(), seat.penalize_visited_states);
         let mut searches = seats.map(search);
         let mut state = game.start();
         for &action in opening {

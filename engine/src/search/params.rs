@@ -111,3 +111,15 @@ pub struct SearchParams {
     /// How it selects, and what comes out.
     pub root: Root,
 }
+
+impl SearchParams {
+    /// The same search with nothing left to chance, as strong as it can be: for matches.
+    #[must_use]
+    pub const fn without_chance(self) -> Self {
+        let root = match self.root {
+            Root::Gumbel(gumbel) => Root::Gumbel(Gumbel { scale: 0.0, ..gumbel }),
+            Root::Puct => Root::Puct,
+        };
+        Self { noise: None, root, ..self }
+    }
+}
