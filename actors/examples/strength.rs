@@ -7,7 +7,7 @@
 //! strength mistakes N SEARCH…                      share of solved positions of Connect Four that are played worse
 //! ```
 //!
-//! A search is a list of words: `k=8`, `visits` or `loss=3`, `gumbel=7` (m), `scale=1` (c_scale), `rescale`, `c=1.4`.
+//! A search is a list of words, and is matched with one leaf at a time unless another follows after a `/`: `k=8`, `visits` or `loss=3`, `gumbel=7` (m), `scale=1` (c_scale), `rescale`, `c=1.4`.
 //!
 //! The evaluator of Connect Four stands for a network that has learned half of the game: it counts lines that are still open to one side
 //! alone, and blurs what it says with noise that depends on nothing but the position.
@@ -78,7 +78,7 @@ fn search_of(words: &str, n: u32) -> Result<SearchParams, Failure> {
     Ok(params)
 }
 
-/// Matches of each search against one leaf at a time.
+/// Matches of each search against one leaf at a time, or against the search after a `/`.
 fn compare<G: Game>(
     game: &G,
     plies: u32,
@@ -88,22 +88,25 @@ fn compare<G: Game>(
     evaluator: &mut impl Evaluator<G>,
 ) -> Result<(), Failure> {
     let (n, pairs) = (n.parse()?, pairs.parse()?);
-    let alone = search_of("k=1", n)?;
     println!(
-        "| search | against | n | pairs | Elo | wins, draws, losses | different games |\n|---|---|---|---|---|---|---|"
+        "| search | against | n | pairs | Elo | wins, draws, losses | different games | leaves a gather |\n|---|---|---|---|---|---|---|---|"
     );
     for words in searches {
-        let (search, other) = match words.split_once("/") {
-            Some((search, other)) => (search_of(search, n)?, search_of(other, n)?),
-            None => (search_of(words, n)?, alone),
+        let (search, other) = words.split_once('/').unwrap_or((words, "k=1"));
+        let seat = |words| -> Result<Seat, Failure> {
+            let search = search_of(words, n)?;
+            Ok(Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false })
         };
-        let seat = |search| Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false };
-        let result = play(game, [seat(search), seat(other)], plies, pairs, evaluator)?;
+        let result = play(game, [seat(search)?, seat(other)?], plies, pairs, evaluator)?;
         let elo = result.pairs.elo().ok_or("no pairs were played")?;
         let [losses, draws, wins] = result.games;
         println!(
-            "| {words} | | {n} | {pairs} | {:+.0} [{:+.0}, {:+.0}] | {wins}, {draws}, {losses} | {} |",
-            elo.value, elo.low, elo.high, result.different
+            "| {search} | {other} | {n} | {pairs} | {:+.0} [{:+.0}, {:+.0}] | {wins}, {draws}, {losses} | {} | {:.1} |",
+            elo.value,
+            elo.low,
+            elo.high,
+            result.different,
+            result.leaves as f64 / result.gathers as f64
         );
     }
     Ok(())
@@ -113,6 +116,9 @@ struct Played {
     pairs: Pairs,
     games: [u64; 3],
     different: usize,
+    /// Of the first player.
+    gathers: u64,
+    leaves: u64,
 }
 
 /// A game of a pair, and which player moves first in it.
@@ -147,12 +153,19 @@ fn play<G: Game>(
         }
     }
     let (mut leaves, mut evaluations, mut spare) = (Vec::new(), Evaluations::default(), SpareTree::default());
+    let (mut gathers, mut asked) = (0, 0);
     loop {
         leaves.clear();
         for playing in games.iter_mut().filter(|playing| playing.result.is_none()) {
             let before = leaves.len();
-            if let Step::Over(outcome) = playing.game.advance(&mut leaves, &mut spare) {
-                playing.result = Some(class_of(outcome, if playing.swapped { Player::Second } else { Player::First }));
+            let first = if playing.swapped { Player::Second } else { Player::First };
+            match playing.game.advance(&mut leaves, &mut spare) {
+                Step::Over(outcome) => playing.result = Some(class_of(outcome, first)),
+                Step::Leaves(player) if player == first => {
+                    gathers += 1;
+                    asked += (leaves.len() - before) as u64;
+                }
+                Step::Leaves(_) | Step::Choice => {}
             }
             playing.asked = before..leaves.len();
         }
@@ -168,7 +181,7 @@ fn play<G: Game>(
             playing.game.apply(&playing.evaluations, &mut spare);
         }
     }
-    let mut result = Played { pairs: Pairs::default(), games: [0; 3], different: 0 };
+    let mut result = Played { pairs: Pairs::default(), games: [0; 3], different: 0, gathers, leaves: asked };
     let different: HashSet<&[Action]> = games.iter().map(|playing| playing.game.actions()).collect();
     result.different = different.len();
     for pair in games.chunks_exact(2) {
@@ -220,11 +233,11 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
         }
     }
     println!(
-        "| search | n | mistakes, % | duplicates, % |\n|---|---|---|---|\n| policy alone | | {:.2} | |",
+        "| search | n | mistakes, % | leaves a gather |\n|---|---|---|---|\n| policy alone | | {:.2} | |",
         share(wrong)
     );
     for words in searches {
-        let (mut wrong, mut duplicates, mut all) = (0, 0, 0);
+        let (mut wrong, mut asked, mut gathers) = (0, 0, 0);
         for salt in 0..SALTS {
             let mut evaluator = Noisy { salt, ..Noisy::new() };
             for (number, solved) in positions.iter().enumerate() {
@@ -235,14 +248,14 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
                 while let Some(gathered) = search.gather(&mut leaves) {
                     evaluator.evaluate(&leaves, &mut evaluations)?;
                     search.apply(gathered, &evaluations, &mut rng);
+                    asked += leaves.len();
+                    gathers += 1;
                     leaves.clear();
                 }
                 wrong += usize::from(is_mistake(solved, search.decide(0.0, &mut rng).action));
-                duplicates += search.counts().duplicate;
-                all += search.counts().total();
             }
         }
-        println!("| {words} | {n} | {:.2} | {:.1} |", share(wrong), 100.0 * duplicates as f64 / all as f64);
+        println!("| {words} | {n} | {:.2} | {:.1} |", share(wrong), asked as f64 / f64::from(gathers));
     }
     Ok(())
 }

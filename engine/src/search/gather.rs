@@ -22,7 +22,7 @@ use crate::{
 pub struct LeafCounts {
     /// A new position, which the answer to the leaves evaluates.
     pub evaluated: u64,
-    /// A position already gathered and waiting: it shares that evaluation.
+    /// A position already gathered and waiting: it shares that evaluation. Only where paths in flight count for lost games.
     pub duplicate: u64,
     /// A finished game with a winner.
     pub won: u64,
@@ -165,8 +165,9 @@ impl<G: Game> Search<G> {
         self.tree.node(ROOT).legal.len()
     }
 
-    /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time, and two of them may end in the
-    /// same new position, which is asked once. Simulations that end in a finished game are counted at once and ask nothing.
+    /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time. Two of them may end in the same new
+    /// position, which is asked once, where paths in flight count for lost games ([`InFlight`]); otherwise the gather ends there.
+    /// Simulations that end in a finished game are counted at once and ask nothing.
     ///
     /// `None`, and nothing appended, means that this move's search is complete.
     pub fn gather(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<Gathered> {
@@ -179,6 +180,11 @@ impl<G: Game> Search<G> {
                 self.steps.truncate(start);
                 break;
             };
+            let known = self.pending.iter().find(|pending| pending.node == node).map(|pending| pending.leaf);
+            if known.is_some() && self.params.in_flight == InFlight::Visits {
+                self.steps.truncate(start);
+                break;
+            }
             self.left -= 1;
             let depth = self.steps.len() - start;
             self.effort.depth_sum += depth as u64;
@@ -187,7 +193,6 @@ impl<G: Game> Search<G> {
                 self.count_ended(outcome, start);
                 continue;
             }
-            let known = self.pending.iter().find(|pending| pending.node == node).map(|pending| pending.leaf);
             match known {
                 Some(_) => self.effort.leaves.duplicate += 1,
                 None => self.effort.leaves.evaluated += 1,

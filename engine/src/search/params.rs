@@ -37,9 +37,11 @@ pub struct RootNoise {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlight {
     /// For one visit of each of its edges, whose mean value stays what it is; that of an edge without any other visit is what an
-    /// untried action has (Liu et al. 2020, "Watch the unobserved", in PUCT's form; Leela Chess Zero's way).
+    /// untried action has (Liu et al. 2020, "Watch the unobserved", in PUCT's form). A gather ends where another path would come
+    /// to a position that waits already: to count one answer several times costs far more strength (docs/strength.md). Both as
+    /// Leela Chess Zero does in self-play.
     Visits,
-    /// For this many lost games of each of its edges.
+    /// For this many lost games of each of its edges. A second path to a position shares its answer.
     Losses(u32),
 }
 

@@ -274,7 +274,7 @@ proptest! {
         finish(&mut search, &mut evaluator, &mut noise_rng(0));
         let duplicates = search.counts().duplicate;
         check_sums(&search, &mut evaluator, duplicates);
-        if params.leaf_parallelism == 1 {
+        if params.leaf_parallelism == 1 || search.params.in_flight == InFlight::Visits {
             prop_assert_eq!(duplicates, 0);
         }
     }

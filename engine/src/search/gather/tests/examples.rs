@@ -31,6 +31,15 @@ fn lost_games_in_flight_keep_leaves_apart() {
 }
 
 #[test]
+fn where_visits_are_in_flight_a_gather_ends_before_it_asks_a_leaf_twice() {
+    let visits = SearchParams { leaf_parallelism: 8, in_flight: InFlight::Visits, ..params(60) };
+    let losses = SearchParams { in_flight: InFlight::Losses(1), ..visits };
+    let counts = |params| searched(&TicTacToe, &[0, 3, 1], params, &mut hash(&TicTacToe)).counts();
+    assert_eq!((counts(visits).duplicate, counts(visits).total()), (0, 60));
+    assert!(counts(losses).duplicate > 0);
+}
+
+#[test]
 fn visits_in_flight_leave_the_better_move_better() {
     // o must take 2; losses in flight drive every second leaf away from it, visits do not.
     let visits_of_it = |in_flight| {

@@ -76,6 +76,9 @@ impl<G: Game> Plain<G> {
                 while self.priors.contains_key(&path) {
                     path.push(self.select(&path));
                 }
+                if waiting.contains(&path) && self.params.in_flight == InFlight::Visits {
+                    break;
+                }
                 left -= 1;
                 if let Some(outcome) = self.game.outcome(&self.state(&path)) {
                     self.back_up(&path, outcome.value_for(Player::First));
