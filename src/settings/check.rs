@@ -282,18 +282,22 @@ fn warn_of_gumbel(settings: &Settings, entries: &Entries, found: &mut Found) {
 fn warn_of_many_leaves(settings: &Settings, entries: &Entries, found: &mut Found) {
     let search = &settings.search;
     let Some(leaves) = search.leaf_parallelism.filter(|&leaves| leaves > search.harmless_leaves()) else { return };
-    if settings.play.agent != Agent::Search {
+    // Actions of a round of Gumbel's do not depend on each other.
+    if settings.play.agent != Agent::Search || search.root == Root::Gumbel {
         return;
     }
     let source = entries.get("search.leaf_parallelism").map_or("", |entry| entry.source.as_str());
     let (lost, instead) = match search.in_flight {
-        InFlight::Visits => ("86 Elo to 1, 16 lost 184", ""),
-        InFlight::Loss => ("102 Elo to 1, 16 lost 275", "; or set search.in_flight to \"visits\", which costs less"),
+        InFlight::Visits => ("at 70 simulations of Connect Four 8 lost 15 Elo to 1", ""),
+        InFlight::Loss => (
+            "with lost games in flight 8 lost 102 Elo to 1 at 100 simulations of 5x5 Quoridor, 16 lost 275",
+            "; or set search.in_flight to \"visits\", which costs far less",
+        ),
     };
     found.warnings.push(format!(
         "search.leaf_parallelism = {leaves} ({source}) costs strength: of the {} simulations of a move up to {leaves} at a time are \
-         chosen before their results are known, and policy targets become flatter (at 100 simulations 8 lost {lost}): leave it out, \
-         or set it to \"auto\", and let more games fill the batches{instead}",
+         chosen before their results are known ({lost}): leave it out, or set it to \"auto\", and let more games fill the \
+         batches{instead}",
         search.usual_simulations()
     ));
 }

@@ -86,8 +86,8 @@ impl SearchSettings {
         self.mcts_n.unwrap_or(self.mcts_k.saturating_mul(10))
     }
 
-    /// Most leaves at a time that cost no strength that matches have shown: with 4 of 100 simulations a network of 5x5 Quoridor
-    /// lost 50 Elo, with 8 102 (docs/measurements/leaf-parallelism.md).
+    /// Most leaves at a time that cost no strength that matches have shown, whatever paths in flight count for: with lost games a
+    /// network of 5x5 Quoridor lost 50 Elo with 4 of 100 simulations, and 102 with 8 (docs/strength.md).
     pub(crate) fn harmless_leaves(&self) -> u32 {
         (self.usual_simulations() / 100).max(1)
     }

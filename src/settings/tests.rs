@@ -367,7 +367,7 @@ fn what_many_leaves_cost_is_said_of_what_they_count_for() {
         warning.clone()
     };
     let (visits, losses) = (said("visits"), said("loss"));
-    assert!(visits.contains("8 lost 86 Elo to 1") && !visits.contains("search.in_flight"), "{visits}");
+    assert!(visits.contains("8 lost 15 Elo to 1") && !visits.contains("search.in_flight"), "{visits}");
     assert!(
         losses.contains("8 lost 102 Elo to 1") && losses.contains("set search.in_flight to \"visits\""),
         "{losses}"
@@ -389,6 +389,8 @@ fn what_gumbels_rule_has_no_use_for_is_said_only_where_it_is_stated() {
     assert!(halving.contains("search.gumbel_m = 16 leaves little to halve of 20 simulations"), "{halving}");
     let without = gumbel().env("SELFPLAYD__SEARCH__TREE_REUSE", "false").env("SELFPLAYD__SEARCH__NOISE_EPSILON", "0");
     assert_eq!(without.warnings(), [""; 0]);
+    let leaves = gumbel().env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "8");
+    assert_eq!(leaves.warnings(), [""; 0], "the actions of a round do not depend on each other");
 }
 
 /// Names of the keys of a TOML text, also of those that are commented out.
