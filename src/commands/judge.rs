@@ -95,7 +95,7 @@ fn figures<G: PlayedGame>(
 
 /// A search as it is played with, but for what makes games differ from each other.
 fn params(play: &Arc<PlaySettings>, simulations: u32) -> SearchParams {
-    SearchParams { simulations: Simulations::PerMove(simulations), noise: None, ..play.search }
+    SearchParams { simulations: Simulations::PerMove(simulations), ..play.search.without_chance() }
 }
 
 /// What evaluates positions: one evaluator a thread.

@@ -74,6 +74,15 @@ pub enum Root {
     Gumbel(Gumbel),
 }
 
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Puct => f.write_str("PUCT"),
+            Self::Gumbel(gumbel) => write!(f, "Gumbel's rule with m = {}", gumbel.actions),
+        }
+    }
+}
+
 /// The settings of Gumbel's rule (Danihelka et al. 2022, "Policy improvement by planning with Gumbel").
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gumbel {

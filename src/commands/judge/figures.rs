@@ -37,6 +37,7 @@ pub(super) struct Positions {
 /// What a search depends on beside its simulations.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct SearchSettings {
+    pub root: String,
     pub c_puct: f32,
     pub leaf_parallelism: u32,
     pub in_flight: String,
@@ -112,6 +113,7 @@ impl Positions {
 impl SearchSettings {
     pub(super) fn of(params: &SearchParams, symmetry: bool) -> Self {
         Self {
+            root: params.root.to_string(),
             c_puct: params.c_puct,
             leaf_parallelism: params.leaf_parallelism,
             in_flight: params.in_flight.to_string(),

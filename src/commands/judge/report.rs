@@ -21,8 +21,8 @@ pub(super) fn text(figures: &Figures) -> String {
             positions.count, positions.source, positions.won, positions.drawn, positions.lost
         ),
         format!(
-            "search: c_puct {}, K = {}, in flight for {}{symmetry}, no noise, the move visited most",
-            settings.c_puct, settings.leaf_parallelism, settings.in_flight
+            "search: {}, c_puct {}, K = {}, in flight for {}{symmetry}, no noise, the move visited most",
+            settings.root, settings.c_puct, settings.leaf_parallelism, settings.in_flight
         ),
         String::new(),
         format!("in {} positions some moves are worse than others:", positions.with_a_choice),
