@@ -103,10 +103,11 @@ impl<G: Game> Search<G> {
     /// A search without a root yet; `penalize_visited`: subtract 1 from the score of actions that lead to a position this game
     /// has visited.
     pub fn new(game: G, mut params: SearchParams, penalize_visited: bool) -> Self {
-        if matches!(params.root, Root::Gumbel(_)) {
+        let gumbel = matches!(params.root, Root::Gumbel(_));
+        if gumbel {
             params.in_flight = InFlight::Visits; // Its schedule counts paths.
         }
-        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size());
+        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size(), gumbel);
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
         Self {
@@ -385,6 +386,6 @@ pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {
     fn default() -> Self {
-        Self(Tree::new(false, 0))
+        Self(Tree::new(false, 0, false))
     }
 }

@@ -52,8 +52,6 @@ pub(super) struct Node<G: Game> {
     /// Start of the node's priors, one per legal action in ascending order; `OPENED` for actions that have an edge.
     priors: u32,
     best_untried: f32,
-    /// What the network said of it, from the mover's view; 0 before it has.
-    value: f32,
     best_untried_rank: u16,
     legal_len: u16,
     pub(super) mover: Player,
@@ -87,6 +85,8 @@ pub(super) struct Tree<G: Game> {
     draws: DrawSums,
     /// Actions of the game, legal or not.
     policy_size: usize,
+    /// The network's value of a node, from its mover's view, stands before its priors.
+    keeps_values: bool,
     /// Nodes with priors.
     expanded: usize,
     /// Simulations through the root, its own expansion included.
@@ -102,14 +102,16 @@ pub(super) struct Tree<G: Game> {
 }
 
 impl<G: Game> Tree<G> {
-    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone.
-    pub(super) fn new(losses: bool, policy_size: usize) -> Self {
+    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone. `keeps_values`: improved
+    /// policies will be asked for.
+    pub(super) fn new(losses: bool, policy_size: usize, keeps_values: bool) -> Self {
         Self {
             nodes: Arena::default(),
             priors: Arena::default(),
             edges: Edges::new(losses),
             draws: DrawSums::default(),
             policy_size,
+            keeps_values,
             expanded: 0,
             root_visits: 0,
             root_in_flight: 0,
@@ -174,7 +176,6 @@ impl<G: Game> Tree<G> {
             edges: Block::default(),
             priors: 0,
             best_untried: 0.0,
-            value: 0.0,
             best_untried_rank: NOT_SOUGHT,
             legal_len: legal.len() as u16,
             mover,
@@ -189,15 +190,17 @@ impl<G: Game> Tree<G> {
         &self.nodes[node as usize]
     }
 
-    /// Gives a pending node its value and priors.
+    /// Gives a pending node its priors, and its value where these are kept.
     pub(super) fn expand(&mut self, game: &G, index: u32, evaluation: Evaluation<'_>) {
         let node = &mut self.nodes[index as usize];
         debug_assert_eq!(node.status, Status::Pending);
         debug_assert_eq!(evaluation.priors.len(), usize::from(node.legal_len));
         self.expanded += 1;
         node.status = Status::Expanded;
+        if self.keeps_values {
+            self.priors.push(evaluation.value);
+        }
         node.priors = self.priors.len() as u32;
-        node.value = evaluation.value;
         self.priors.extend_from_slice(evaluation.priors);
         game.turn_priors(node.mover, &node.legal, &mut self.priors[node.priors as usize..]);
         if self.visited.is_some() {

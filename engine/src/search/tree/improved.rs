@@ -17,7 +17,8 @@ impl<G: Game> Tree<G> {
         let visited = || self.edges.iter(node.edges).zip(q).filter(|(edge, _)| edge.visits > 0);
         let others = usize::from(node.legal_len) < self.policy_size || visited().count() < self.policy_size;
         let known = visited().map(|(edge, &q)| Visited { prior: f64::from(edge.prior), q, visits: edge.visits });
-        Completed::new(params, f64::from(node.value), known, others)
+        let value = self.priors[node.priors as usize - 1];
+        Completed::new(params, f64::from(value), known, others)
     }
 
     /// The value of an open action, its own where it has visits.

@@ -57,7 +57,7 @@ impl Game for Arms {
 /// A tree of nothing but an expanded root.
 fn rooted(priors: &[f32], value: f32) -> Tree<Arms> {
     let game = Arms(priors.len());
-    let mut tree = Tree::new(false, priors.len());
+    let mut tree = Tree::new(false, priors.len(), true);
     tree.add_node(&game, game.start());
     tree.back_up(&[], f64::from(value), 0);
     tree.expand(&game, ROOT, Evaluation { value, draw: DrawChance::default(), priors });
