@@ -253,14 +253,18 @@ fn mark(text: &mut String, mark: &Mark, class: &str, opacity: f32) {
             ),
         );
     };
+    let way = |text: &mut String, from: &Point, to: &Point, kind: &str| {
+        let [x1, y1, x2, y2] = [from[0], from[1], to[0], to[1]].map(|at| at * CELL);
+        let ends = format!("x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"");
+        part(text, format_args!("<line class=\"{class} {kind}\" {ends} opacity=\"{opacity:.2}\"/>\n"));
+    };
     match mark {
         Mark::Cell(at) => dot(text, *at),
-        Mark::Step { from, to } | Mark::Wall { from, to } => {
-            let [x1, y1, x2, y2] = [from[0], from[1], to[0], to[1]].map(|at| at * CELL);
-            let ends = format!("x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"");
-            part(text, format_args!("<line class=\"{class} way\" {ends} opacity=\"{opacity:.2}\"/>\n"));
+        Mark::Step { from, to } => {
+            way(text, from, to, "way");
             dot(text, *to);
         }
+        Mark::Wall { from, to } => way(text, from, to, "along"),
         Mark::Word(_) => {}
     }
 }

@@ -19,6 +19,7 @@ text{fill:var(--muted);font-size:3.4px;text-anchor:middle}.cell{fill:var(--cell)
 .p0{fill:var(--accent)}.p1{fill:var(--ink)}.t{stroke:var(--muted)}.t0{stroke:var(--accent)}.t1{stroke:var(--ink)}\
 .side{stroke-width:1.4;stroke-linecap:round}.wall{stroke:var(--ink);stroke-width:2;stroke-linecap:round}\
 .sign{fill:none;stroke-width:1.4;stroke-linecap:round}.tip{fill:var(--paper)}.way{stroke:var(--accent);stroke-width:.8}\
+.along{stroke:var(--accent);stroke-width:2;stroke-linecap:round}\
 .last{fill:var(--paper);stroke:var(--accent);stroke-width:.6}.idea{fill:var(--accent)}.trail{stroke-width:.7;opacity:.45}\
 .number{font-size:2.7px;font-weight:600;paint-order:stroke;stroke:var(--paper);stroke-width:.7}\
 .head{font-size:4.4px;font-weight:600;fill:var(--ink);text-anchor:start}.line{text-anchor:start}\

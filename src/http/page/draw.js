@@ -47,9 +47,9 @@ function shape({ at, shape: kind, tone }) {
   return svg("polygon", { class: TONES[tone], points: HEXAGON.map(([dx, dy]) => `${x + dx},${y + dy}`).join(" ") });
 }
 
-function segment({ from, to, player }, name) {
+function segment({ from, to, player }, name, opacity = null) {
   const [x1, y1, x2, y2] = [...from, ...to].map((place) => place * CELL);
-  return svg("line", { class: player ? `${name} of-${player}` : name, x1, y1, x2, y2 });
+  return svg("line", { class: player ? `${name} of-${player}` : name, x1, y1, x2, y2, opacity });
 }
 
 function stone({ at, player, kind }) {
@@ -62,9 +62,10 @@ function stone({ at, player, kind }) {
   return svg("circle", { class: `stone ${kind} of-${player}`, cx: x, cy: y, r: kind === "sign" ? 3 : 3.6 });
 }
 
-// A move: a dot where it ends, with a line from where it begins. What takes place nowhere is told in words.
+// A move: a dot where it ends, with a line from where it begins, or a wall. What takes place nowhere is told in words.
 function mark(move, attributes) {
-  const [from, to] = move.cell ? [null, move.cell] : [(move.step ?? move.wall)?.from, (move.step ?? move.wall)?.to];
+  if (move.wall) return [segment(move.wall, `${attributes.class} along`, attributes.opacity)];
+  const [from, to] = move.cell ? [null, move.cell] : [move.step?.from, move.step?.to];
   if (!to) return [];
   const dot = svg("circle", { cx: to[0] * CELL, cy: to[1] * CELL, r: 1.6, ...attributes });
   return from ? [svg("line", { x1: from[0] * CELL, y1: from[1] * CELL, x2: to[0] * CELL, y2: to[1] * CELL, ...attributes }), dot] : [dot];
