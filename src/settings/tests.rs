@@ -430,7 +430,8 @@ fn the_default_file_documents_exactly_the_keys_of_the_settings() {
 
 #[test]
 fn presets_are_settings() {
-    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap() {
+    let files = |folder: &str| fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for entry in files("configs").chain(files("configs/search")) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             continue;
