@@ -20,7 +20,7 @@ pub(super) fn picture(title: &str, standings: &[Standing], anchors: usize) -> St
     let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step + step);
     let x = |place: usize| LEFT + (place as f32 + 0.5) * COLUMN;
     let y = |elo: f64| TOP + (1.0 - ((elo - low) / (high - low)) as f32) * HEIGHT;
-    let width = (LEFT + standings.len() as f32 * COLUMN).max(84.0) + 4.0;
+    let width = (LEFT + standings.len() as f32 * COLUMN).max(130.0) + 4.0;
     let title = format!("Ratings: {}", escape(title));
     let mut text = open(width, TOP + HEIGHT + BELOW, &title);
     part(&mut text, format_args!("<text class=\"head\" x=\"2\" y=\"7\">{title}</text>\n"));
