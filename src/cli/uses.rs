@@ -7,8 +7,8 @@ use crate::settings::Scope;
 pub(super) fn scope(command: &str) -> Scope {
     match command {
         "check-model" | "convert-model" => Scope::Model,
-        "judge" => Scope::Search,
-        "bench" | "ladder" | "match" | "tune" => Scope::Play,
+        "judge" | "ladder" | "match" => Scope::Search,
+        "bench" | "tune" => Scope::Play,
         _ => Scope::Daemon,
     }
 }

@@ -118,3 +118,11 @@ fn models_of_a_directory_are_rated() {
     assert_eq!(pairs(&record.join("model_2_model_1.jsonl")), 4);
     assert_eq!(ladder().out, json, "nothing is left to play");
 }
+
+#[test]
+fn what_a_match_has_no_use_for_and_what_it_cannot_do_is_said() {
+    let idle = a_match("random", "random").args("--game hex --games-per-process 3").run().exited_with(2);
+    idle.said(&["--games-per-process has no meaning for `selfplayd match`"]);
+    let nowhere = Daemon::new().args("ladder /nowhere/at/all --game hex").run().exited_with(78);
+    nowhere.said(&["selfplayd: failed to look for models in /nowhere/at/all: No such file"]);
+}

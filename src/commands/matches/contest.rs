@@ -171,7 +171,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
             broken.or_else(|| ends.filter_map(Result::err).next())
         });
         if let Some(error) = failure {
-            return Err(failed(error));
+            return Err(error);
         }
         let complete = if (openings.len() as u64) < pairs { Ending::OutOfOpenings } else { Ending::Complete };
         Ok(Outcome {

@@ -24,7 +24,7 @@ use crate::{
     cli::LadderArgs,
     commands::bench::text::table,
     daemon::signals::Signals,
-    exit::{Exit, failed},
+    exit::Exit,
     played::PlayedGame,
     settings::{Resolved, Settings},
     streams,
@@ -57,7 +57,7 @@ pub(crate) fn play_ladder(
         sprt: None,
     };
     if let Some(dir) = &args.record {
-        fs::create_dir_all(dir).with_context(|| format!("--record {}", dir.display())).map_err(failed)?;
+        fs::create_dir_all(dir).with_context(|| format!("--record {}", dir.display()))?;
     }
     let pairings = pairings(players.len() - ANCHORS.len());
     let bar = progress_bar();
@@ -89,7 +89,7 @@ pub(crate) fn play_ladder(
         rated.map(|(number, (player, rating))| Standing::new(&player.name, rating, games(number))).collect();
     if let Some(file) = &args.svg {
         let picture = picture::picture(&game.title(), &standings, ANCHORS.len());
-        fs::write(file, picture).with_context(|| format!("failed to write {}", file.display())).map_err(failed)?;
+        fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
     }
     streams::print(&if args.json { serde_json::to_string(&standings)? } else { text(&standings) })?;
     Ok(Exit::Clean)
@@ -144,8 +144,8 @@ fn pairings(models: usize) -> Vec<[usize; 2]> {
 fn models(dir: &Path, most: usize) -> anyhow::Result<Vec<PathBuf>> {
     let failed_to_list = || format!("failed to look for models in {}", dir.display());
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).with_context(failed_to_list).map_err(failed)? {
-        let path = entry.with_context(failed_to_list).map_err(failed)?.path();
+    for entry in fs::read_dir(dir).with_context(failed_to_list)? {
+        let path = entry.with_context(failed_to_list)?.path();
         if path.extension().is_some_and(|extension| extension == "onnx") && path.is_file() {
             found.push((last_number(short(&path.to_string_lossy())), path));
         }

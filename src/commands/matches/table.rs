@@ -13,7 +13,7 @@ use selfplay_engine::{
     solve::Solver,
 };
 
-use crate::played::PlayedGame;
+use crate::{exit::failed, played::PlayedGame};
 
 /// Games in play at once on one thread.
 const AT_ONCE: usize = 128;
@@ -153,7 +153,8 @@ impl<G: PlayedGame> Table<G> {
     fn solved(&mut self, game: &G, state: &G::State) -> anyhow::Result<Vec<Action>> {
         let moves = self.solver.get_or_insert_with(|| game.solver()).moves(state);
         let ply = game.ply(state);
-        let moves = moves.with_context(|| format!("the solver cannot play at ply {ply}: give more --opening-plies"))?;
+        let moves = moves.map_err(failed);
+        let moves = moves.with_context(|| format!("the solver cannot play at ply {ply}, give more --opening-plies"))?;
         let best = moves.iter().map(|(_, class)| *class).max();
         Ok(moves.into_iter().filter(|(_, class)| Some(*class) == best).map(|(action, _)| action).collect())
     }
@@ -176,7 +177,7 @@ impl<G: PlayedGame> Table<G> {
                 continue;
             }
             self.evaluated += new.len() as u64;
-            self.evaluators[number].evaluate(&new, evaluations)?;
+            self.evaluators[number].evaluate(&new, evaluations).map_err(failed)?;
             if let Some((_, output)) = evaluations.flaws().first() {
                 bail!("a model answered what is no number: {output:?}");
             }
@@ -194,7 +195,7 @@ impl<G: PlayedGame> Table<G> {
     pub(super) fn values(&mut self, leaves: &[Leaf<G>]) -> anyhow::Result<Vec<Vec<f32>>> {
         let mut evaluations = Evaluations::default();
         let ask = |evaluator: &mut Box<dyn Evaluator<G>>| {
-            evaluator.evaluate(leaves, &mut evaluations)?;
+            evaluator.evaluate(leaves, &mut evaluations).map_err(failed)?;
             Ok(evaluations.iter().map(|answer| answer.value).collect())
         };
         self.evaluators.iter_mut().map(ask).collect()
