@@ -1,6 +1,7 @@
 //! `selfplayd match` and `selfplayd ladder`: who is stronger, found out by games.
 //!
-//! - [`player`]: who plays
+//! - [`contestant`]: who plays
+//! - [`openings`]: how games begin
 //! - [`table`]: many games side by side, on each thread
 //! - [`record`]: pairs on the disk, so that a match goes on where it was stopped
 //! - [`report`]: what came of a match
@@ -8,8 +9,9 @@
 //! - [`ladder`]: matches among the models of a directory, and their ratings
 
 mod contest;
+mod contestant;
 mod ladder;
-mod player;
+mod openings;
 mod record;
 mod report;
 mod table;
@@ -20,8 +22,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) use self::ladder::play_ladder;
 use self::{
-    contest::{Arena, Terms},
-    player::Player,
+    contest::{Arena, MatchPlan},
+    contestant::Contestant,
     report::{Ending, Report},
 };
 use crate::{
@@ -43,21 +45,21 @@ pub(crate) fn play_match(
     settings: &Settings,
     resolved: &Resolved,
 ) -> anyhow::Result<Exit> {
-    let players = [Player::parse(&args.a, resolved)?, Player::parse(&args.b, resolved)?];
+    let players = [Contestant::parse(&args.a, resolved)?, Contestant::parse(&args.b, resolved)?];
     let mut signals = Signals::catch()?;
     let arena = Arena::open(settings, game, &players)?;
-    let terms = Terms {
+    let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
         opening_plies: args.opening_plies,
         seed: settings.play.seed.unwrap_or(0),
         sprt: args.sprt,
     };
     let bar = progress_bar();
-    let outcome = arena.play(players.each_ref(), terms, args.record.as_deref(), &mut signals, &bar);
+    let outcome = arena.play(players.each_ref(), plan, args.record.as_deref(), &mut signals, &bar);
     bar.finish_and_clear();
     let outcome = outcome?;
     let names = players.each_ref().map(|player| player.name.clone());
-    let report = Report::new(names, game.title(), terms, &outcome)?;
+    let report = Report::new(names, game.title(), plan, &outcome)?;
     streams::print(&if args.json { serde_json::to_string(&report)? } else { report.text() })?;
     Ok(match outcome.ending {
         Ending::Rejected => Exit::Refused,

@@ -126,3 +126,14 @@ fn what_a_match_has_no_use_for_and_what_it_cannot_do_is_said() {
     let nowhere = Daemon::new().args("ladder /nowhere/at/all --game hex").run().exited_with(78);
     nowhere.said(&["selfplayd: failed to look for models in /nowhere/at/all: No such file"]);
 }
+
+#[test]
+fn a_match_ends_where_there_are_no_more_openings() {
+    let args = "--game tic_tac_toe --games 100 --json --opening-plies";
+    let json = a_match("uniform:mcts_n=50", "random").args(args).args("1").run().succeeded().out;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let pairs: u64 = report["pairs"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!((&report["ending"], pairs), (&"out_of_openings".into(), 9), "{json}");
+    let none = a_match("random", "random").args(args).args("9").run().exited_with(78);
+    none.said(&["no opening of 9 plies leaves a game that both players see as open: change --opening-plies"]);
+}

@@ -1,9 +1,10 @@
 //! One match: two players, the openings of their games, and the threads that play them.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::Path,
     sync::{
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
@@ -13,10 +14,11 @@ use std::{
 use anyhow::bail;
 use indicatif::ProgressBar;
 use selfplay_actors::onnx::{ModelFile, load_evaluators};
-use selfplay_engine::{Action, Evaluator, Leaf, evaluation::UniformEvaluator, matches::opening};
+use selfplay_engine::{Evaluator, evaluation::UniformEvaluator};
 
 use super::{
-    player::{Player, Source},
+    contestant::{Contestant, Source},
+    openings::Openings,
     record::Record,
     report::{self, Ending, Score},
     table::{Fixture, PlayedPair, Table},
@@ -31,14 +33,9 @@ use crate::{
     settings::Settings,
 };
 
-/// Openings in which a model sees one side this far ahead are drawn anew: they say nothing of the players.
-const DECIDED: f32 = 0.8;
-/// Times that an opening is drawn before there is taken to be none.
-const ATTEMPTS: u32 = 100;
-
 /// How much is played, and from where.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Terms {
+pub(super) struct MatchPlan {
     pub pairs: u64,
     pub opening_plies: u32,
     pub seed: u64,
@@ -47,7 +44,7 @@ pub(super) struct Terms {
 }
 
 /// What came of a match.
-pub(super) struct Outcome {
+pub(super) struct MatchResult {
     pub score: Score,
     pub ending: Ending,
     /// Positions that were evaluated.
@@ -67,7 +64,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
     ///
     /// # Errors
     /// When it or the device cannot be used.
-    pub(super) fn open(settings: &Settings, game: &'a G, players: &[Player]) -> anyhow::Result<Self> {
+    pub(super) fn open(settings: &Settings, game: &'a G, players: &[Contestant]) -> anyhow::Result<Self> {
         let needs_onnx = players.iter().any(|player| matches!(player.source, Some(Source::Model(_))));
         Ok(Self { game, prepared: needs_onnx.then(|| prepare_onnx(settings, game)).transpose()? })
     }
@@ -78,12 +75,12 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
     /// When a player cannot play, or the record not be read and written.
     pub(super) fn play(
         &self,
-        players: [&Player; 2],
-        terms: Terms,
+        players: [&Contestant; 2],
+        plan: MatchPlan,
         record: Option<&Path>,
         signals: &mut Signals,
         bar: &ProgressBar,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<MatchResult> {
         let begun = Instant::now();
         let mut sources: Vec<&Source> = Vec::new();
         let asks = players.map(|player| {
@@ -95,8 +92,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         });
         let (evaluators, contents) = self.load(&sources)?;
         let mut tables: Vec<_> = evaluators.into_iter().map(Table::new).collect();
-        let Terms { pairs, opening_plies, seed, sprt } = terms;
-        let openings = openings(self.game, &mut tables[0], terms)?;
+        let MatchPlan { pairs, opening_plies, seed, sprt } = plan;
         let identity = serde_json::json!({
             "players": players.map(|player| &player.name),
             "settings": players.map(|player| &player.settings_hash),
@@ -110,7 +106,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         let mut score = Score::default();
         let mut ending = None;
         let earlier = record.as_mut().map(Record::take_earlier).unwrap_or_default();
-        for (results, plies) in earlier.into_iter().take(openings.len()) {
+        for (results, plies) in earlier.into_iter().take(pairs as usize) {
             score.count(results, plies);
             ending = ending.or_else(|| report::verdict(sprt.as_ref(), &score));
         }
@@ -118,12 +114,13 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
             game: self.game,
             seats: players.map(|player| player.seat),
             asks,
-            openings: &openings,
+            pairs,
+            openings: Mutex::new(Openings::new(seed, opening_plies)),
             seed,
             next: AtomicU64::new(score.pairs.total()),
             stop: AtomicBool::new(ending.is_some()),
         };
-        bar.set_length(2 * openings.len() as u64);
+        bar.set_length(2 * pairs);
         bar.set_position(0);
         let (tell, told) = mpsc::channel();
         let failure = std::thread::scope(|scope| {
@@ -132,7 +129,11 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
                 .map(|table| {
                     let tell = tell.clone();
                     let fixture = &fixture;
-                    scope.spawn(move || table.play(fixture, |pair, games| drop(tell.send((pair, games)))))
+                    scope.spawn(move || {
+                        let ended = table.play(fixture, |pair, games| drop(tell.send((pair, games))));
+                        // Where one player fails on one thread, the others need not go on.
+                        ended.inspect_err(|_| fixture.stop.store(true, Ordering::Relaxed))
+                    })
                 })
                 .collect();
             drop(tell);
@@ -150,11 +151,12 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
                 {
                     let plies = games.iter().map(|game| game.actions.len() as u64).sum();
                     score.count(Score::results(&games), plies);
-                    if let Some(Err(error)) = record.as_mut().map(|record| record.add(self.game, &games)) {
-                        broken.get_or_insert(error);
-                        fixture.stop.store(true, Ordering::Relaxed);
-                    }
                     ending = report::verdict(sprt.as_ref(), &score);
+                    if let Some(Err(error)) = record.as_mut().map(|record| record.add(self.game, &games)) {
+                        // What would follow on half a line could not be read.
+                        broken = Some(error);
+                        ending = Some(Ending::Interrupted);
+                    }
                 }
                 if let Ok(signal) = signals.stop.try_recv() {
                     tracing::info!("stopping: {signal} received");
@@ -173,8 +175,14 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         if let Some(error) = failure {
             return Err(error);
         }
-        let complete = if (openings.len() as u64) < pairs { Ending::OutOfOpenings } else { Ending::Complete };
-        Ok(Outcome {
+        let played = score.pairs.total();
+        if played == 0 && ending.is_none() {
+            bail!(
+                "no opening of {opening_plies} plies leaves a game that both players see as open: change --opening-plies"
+            );
+        }
+        let complete = if played < pairs { Ending::OutOfOpenings } else { Ending::Complete };
+        Ok(MatchResult {
             score,
             ending: ending.unwrap_or(complete),
             evaluations: tables.iter().map(|table| table.evaluated).sum(),
@@ -209,35 +217,3 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
 }
 
 type Evaluators<G> = (Vec<Vec<Box<dyn Evaluator<G>>>>, Vec<String>);
-
-/// As many openings as there are pairs to play, no two of which lead to the same position; fewer where there are no more.
-fn openings<G: PlayedGame>(
-    game: &G,
-    table: &mut Table<G>,
-    Terms { pairs, opening_plies: plies, seed, .. }: Terms,
-) -> anyhow::Result<Vec<Vec<Action>>> {
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for pair in 0..pairs {
-        let mut chosen = None;
-        for attempt in 0..ATTEMPTS {
-            let Some(actions) = opening(game, seed, pair, attempt, plies) else { continue };
-            let mut state = game.start();
-            actions.iter().for_each(|&action| game.play(&mut state, action));
-            let leaf = Leaf::new(game, &state, &game.legal_actions(&state));
-            let decided = table.values(&[leaf])?.iter().flatten().any(|value| value.abs() > DECIDED);
-            if !decided && seen.insert(leaf.position) {
-                chosen = Some(actions);
-                break;
-            }
-        }
-        match chosen {
-            Some(actions) => found.push(actions),
-            None => break,
-        }
-    }
-    if found.is_empty() {
-        bail!("no opening of {plies} plies leaves a game that both players see as open: change --opening-plies");
-    }
-    Ok(found)
-}

@@ -15,8 +15,8 @@ use selfplay_engine::rating::{Encounter, Rating, ratings};
 use serde::Serialize;
 
 use super::{
-    contest::{Arena, Terms},
-    player::Player,
+    contest::{Arena, MatchPlan},
+    contestant::Contestant,
     progress_bar,
     report::Ending,
 };
@@ -47,10 +47,10 @@ pub(crate) fn play_ladder(
 ) -> anyhow::Result<Exit> {
     let models = models(&args.dir, args.models as usize)?;
     let named = ANCHORS.into_iter().map(str::to_owned).chain(models.iter().map(|model| model.display().to_string()));
-    let players = named.map(|name| Player::parse(&name, resolved)).collect::<anyhow::Result<Vec<_>>>()?;
+    let players = named.map(|name| Contestant::parse(&name, resolved)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut signals = Signals::catch()?;
     let arena = Arena::open(settings, game, &players)?;
-    let terms = Terms {
+    let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
         opening_plies: args.opening_plies,
         seed: settings.play.seed.unwrap_or(0),
@@ -66,7 +66,7 @@ pub(crate) fn play_ladder(
         let names = [one, other].map(|player| short(&players[player].name));
         bar.set_prefix(format!("match {} of {}, {} – {}: ", number + 1, pairings.len(), names[0], names[1]));
         let record = args.record.as_ref().map(|dir| dir.join(format!("{}_{}.jsonl", names[0], names[1])));
-        let outcome = arena.play([&players[one], &players[other]], terms, record.as_deref(), &mut signals, &bar)?;
+        let outcome = arena.play([&players[one], &players[other]], plan, record.as_deref(), &mut signals, &bar)?;
         tracing::info!(a = names[0], b = names[1], "{}", outcome.score.line());
         if outcome.ending == Ending::Interrupted {
             bar.finish_and_clear();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::commands::bench::text::table;
 
 use super::{
-    contest::{Outcome as MatchOutcome, Terms},
+    contest::{MatchPlan, MatchResult},
     table::PlayedPair,
 };
 
@@ -143,11 +143,11 @@ impl Report {
     pub(super) fn new(
         players: [String; 2],
         game: String,
-        terms: Terms,
-        outcome: &MatchOutcome,
+        plan: MatchPlan,
+        outcome: &MatchResult,
     ) -> anyhow::Result<Self> {
-        let Terms { seed, opening_plies, sprt: test, .. } = terms;
-        let &MatchOutcome { ref score, ending, evaluations, seconds } = outcome;
+        let MatchPlan { seed, opening_plies, sprt: test, .. } = plan;
+        let &MatchResult { ref score, ending, evaluations, seconds } = outcome;
         let strength = score.pairs.elo().zip(score.pairs.superiority()).map(|(elo, superiority)| Strength {
             elo: elo.value,
             interval: [elo.low, elo.high],
@@ -253,8 +253,8 @@ mod tests {
         assert_eq!(score.line(), "A won 185, drew 95, lost 160, Elo +20 ± 22");
         let players = ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()];
         let game = "connect_four(rows=6,columns=7,length=4)".to_owned();
-        let terms = Terms { pairs: 220, opening_plies: 4, seed: 0, sprt: Some([0.0, 10.0]) };
-        let outcome = MatchOutcome { score, ending: Ending::Complete, evaluations: 1, seconds: 1.0 };
-        insta::assert_snapshot!(Report::new(players, game, terms, &outcome).unwrap().text());
+        let plan = MatchPlan { pairs: 220, opening_plies: 4, seed: 0, sprt: Some([0.0, 10.0]) };
+        let outcome = MatchResult { score, ending: Ending::Complete, evaluations: 1, seconds: 1.0 };
+        insta::assert_snapshot!(Report::new(players, game, plan, &outcome).unwrap().text());
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, bail};
@@ -13,6 +16,7 @@ use selfplay_engine::{
     solve::Solver,
 };
 
+use super::openings::Openings;
 use crate::{exit::failed, played::PlayedGame};
 
 /// Games in play at once on one thread.
@@ -27,8 +31,9 @@ pub(super) struct Fixture<'a, G: Game> {
     pub seats: [Seat; 2],
     /// The evaluator that each of them asks, by number.
     pub asks: [Option<usize>; 2],
-    /// An opening for each pair.
-    pub openings: &'a [Vec<Action>],
+    /// Most pairs that are played.
+    pub pairs: u64,
+    pub openings: Mutex<Openings<G>>,
     pub seed: u64,
     /// The next pair.
     pub next: AtomicU64,
@@ -96,11 +101,11 @@ impl<G: PlayedGame> Table<G> {
         loop {
             while seated.len() < AT_ONCE && !fixture.stop.load(Ordering::Relaxed) {
                 let pair = fixture.next.fetch_add(1, Ordering::Relaxed);
-                let Some(opening) = fixture.openings.get(pair as usize) else { break };
+                let Some(opening) = self.opening(fixture, pair)? else { break };
                 for number in 0..2 {
                     let mut seats = fixture.seats;
                     seats.rotate_left(number);
-                    let game = MatchGame::new(fixture.game.clone(), seats, opening, fixture.seed, pair);
+                    let game = MatchGame::new(fixture.game.clone(), seats, &opening, fixture.seed, pair);
                     seated.push(Seated { pair, number, game, asked: None });
                 }
             }
@@ -188,17 +193,20 @@ impl<G: PlayedGame> Table<G> {
         Ok(())
     }
 
-    /// The values of positions, from their movers' view, by every evaluator.
-    ///
-    /// # Errors
-    /// When an evaluator fails.
-    pub(super) fn values(&mut self, leaves: &[Leaf<G>]) -> anyhow::Result<Vec<Vec<f32>>> {
+    /// The opening of a pair, if it is to be played.
+    fn opening(&mut self, fixture: &Fixture<'_, G>, pair: u64) -> anyhow::Result<Option<Vec<Action>>> {
+        if pair >= fixture.pairs {
+            return Ok(None);
+        }
         let mut evaluations = Evaluations::default();
-        let ask = |evaluator: &mut Box<dyn Evaluator<G>>| {
-            evaluator.evaluate(leaves, &mut evaluations).map_err(failed)?;
-            Ok(evaluations.iter().map(|answer| answer.value).collect())
-        };
-        self.evaluators.iter_mut().map(ask).collect()
+        let mut openings = fixture.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        openings.get(fixture.game, pair, |leaf| {
+            let ask = |evaluator: &mut Box<dyn Evaluator<G>>| {
+                evaluator.evaluate(&[leaf], &mut evaluations).map_err(failed)?;
+                Ok(evaluations.get(0).value)
+            };
+            self.evaluators.iter_mut().map(ask).collect()
+        })
     }
 }
 
@@ -208,7 +216,7 @@ mod tests {
         Player,
         evaluation::{HashEvaluator, HashPriors},
         games::connect_four::ConnectFour,
-        matches::{Mover, opening},
+        matches::Mover,
         search::{InFlight, Root, SearchParams, Simulations},
     };
 
@@ -225,13 +233,13 @@ mod tests {
 
     fn play(seats: [Mover; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {
         let game = ConnectFour::default();
-        let openings: Vec<_> = (0..pairs).filter_map(|pair| opening(&game, 3, pair, 0, 3)).collect();
         let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
         let fixture = Fixture {
             game: &game,
             seats: seats.map(seat),
             asks,
-            openings: &openings,
+            pairs,
+            openings: Mutex::new(Openings::new(3, 3)),
             seed: 3,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -269,13 +277,13 @@ mod tests {
     #[test]
     fn a_solver_never_loses_what_it_could_hold() {
         use selfplay_engine::games::tictactoe::TicTacToe;
-        let openings = [vec![0], vec![4], vec![1]];
         let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
         let fixture = Fixture {
             game: &TicTacToe,
             seats: [Mover::Solver, Mover::Random].map(seat),
             asks: [None; 2],
-            openings: &openings,
+            pairs: 3,
+            openings: Mutex::new(Openings::new(3, 1)),
             seed: 3,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),

@@ -21,7 +21,7 @@ pub(super) enum Source {
 
 /// A player.
 #[derive(Clone, Debug)]
-pub(super) struct Player {
+pub(super) struct Contestant {
     /// As it was named, with its settings.
     pub name: String,
     /// What it asks, if it asks anything.
@@ -32,7 +32,7 @@ pub(super) struct Player {
     pub settings_hash: String,
 }
 
-impl Player {
+impl Contestant {
     /// Reads `KIND` or `KIND:key=value,…`, the keys being those of the section `search`.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ mod tests {
         let model = dir.path().join("m.onnx");
         std::fs::write(&model, "").unwrap();
         let model = model.to_str().unwrap();
-        let read = |text: &str| Player::parse(text, &common()).unwrap();
+        let read = |text: &str| Contestant::parse(text, &common()).unwrap();
         let searching = read(model);
         assert_eq!((searching.source, searching.seat.mover), (Some(Source::Model(model.into())), Mover::Search));
         assert_eq!(searching.seat.search.simulations, Simulations::PerMove(50));
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_no_player_is_refused_with_what_is() {
-        let said = |text: &str| format!("{:#}", Player::parse(text, &common()).unwrap_err());
+        let said = |text: &str| format!("{:#}", Contestant::parse(text, &common()).unwrap_err());
         assert!(
             said("nowhere.onnx").contains("there is no file nowhere.onnx; a player is MODEL.onnx"),
             "{}",
