@@ -15,7 +15,7 @@ mod search;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use selfplay_actors::onnx::{ModelFile, devices_name, load_evaluators};
+use selfplay_actors::onnx::devices_name;
 use selfplay_engine::{
     Evaluator, Game,
     evaluation::{HashEvaluator, HashPriors, UniformEvaluator},
@@ -31,12 +31,8 @@ use self::{
 };
 use crate::{
     cli::JudgeArgs,
-    daemon::{
-        agents::terms,
-        evaluation::{Prepared, prepare_onnx},
-        sizes::Sizes,
-    },
-    exit::{Exit, failed},
+    daemon::{agents::terms, evaluation::prepare_onnx, sizes::Sizes},
+    exit::Exit,
     played::PlayedGame,
     settings::{EvaluatorKind, Settings},
     streams::print,
@@ -119,10 +115,8 @@ impl<G: PlayedGame> Network<G> {
                 Box::new(HashEvaluator::new(game.clone(), G::Encoding::default(), HashPriors::Ratio, 0))
             }),
             EvaluatorKind::Onnx => {
-                let Prepared { runtime, load, provider: _ } = prepare_onnx(settings, game)?;
                 let path = settings.model.path.as_ref().context("no model")?;
-                let model = ModelFile::read(path).map_err(failed)?;
-                let loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;
+                let (_, loaded) = prepare_onnx(settings, game)?.load_model(game, path)?;
                 Self {
                     device: format!("{} in {}", devices_name(&loaded.devices), loaded.precision),
                     evaluators: loaded

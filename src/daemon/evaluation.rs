@@ -1,6 +1,6 @@
 //! How positions are evaluated: from settings to ONNX Runtime, a device, and what the actor system is told of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     daemon::{
@@ -20,7 +20,10 @@ use selfplay_actors::{
     game::GamePlan,
     health::{HangLimits, Health},
     loader::{ModelOrigin, ModelSource, OnnxSource, SyntheticEvaluator, SyntheticSource},
-    onnx::{Device, FileLimits, LibrarySearch, LoadOptions, Provider, Runtime, device_of_thread, probe_devices},
+    onnx::{
+        Device, FileLimits, LibrarySearch, LoadOptions, Loaded, ModelFile, Provider, Runtime, device_of_thread,
+        load_evaluators, probe_devices,
+    },
     root::Options,
     writer::Provenance,
 };
@@ -145,6 +148,18 @@ pub(crate) struct Prepared {
     pub load: LoadOptions,
     /// What they run on, and why.
     pub provider: Provider,
+}
+
+impl Prepared {
+    /// Reads a model and makes its evaluators, for commands that evaluate without the actor system.
+    ///
+    /// # Errors
+    /// When it cannot be read, or must not serve.
+    pub(crate) fn load_model<G: PlayedGame>(&self, game: &G, path: &Path) -> anyhow::Result<(ModelFile, Loaded<G>)> {
+        let model = ModelFile::read(path).map_err(failed)?;
+        let loaded = load_evaluators(&self.runtime, game, &model, &self.load).map_err(failed)?;
+        Ok((model, loaded))
+    }
 }
 
 /// Starts ONNX Runtime, settles the device and says how models are to be loaded on it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use selfplay_actors::onnx::{Loaded, ModelFile, Placement, load_evaluators, raw_throughput};
+use selfplay_actors::onnx::{Loaded, Placement, raw_throughput};
 
 use super::{
     figures::{Better, Figures},
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     cli::BenchArgs,
-    daemon::evaluation::{Prepared, prepare_onnx},
-    exit::{Exit, failed},
+    daemon::evaluation::prepare_onnx,
+    exit::Exit,
     played::PlayedGame,
     settings::{EvaluatorKind, Settings},
 };
@@ -81,10 +81,9 @@ pub(super) fn has_network(settings: &Settings) -> anyhow::Result<bool> {
 
 /// The network alone, on all inference threads, with batches of the largest size.
 fn ceiling(game: &impl PlayedGame, settings: &Settings, seconds: f64) -> anyhow::Result<Ceiling> {
-    let Prepared { runtime, load, provider: _ } = prepare_onnx(settings, game)?;
-    let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
-    let mut loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;
-    let raw = raw_throughput(&mut loaded.evaluators, load.max_batch, Duration::from_secs_f64(seconds))?;
+    let prepared = prepare_onnx(settings, game)?;
+    let (_, mut loaded) = prepared.load_model(game, settings.model.path.as_deref().context("no model")?)?;
+    let raw = raw_throughput(&mut loaded.evaluators, prepared.load.max_batch, Duration::from_secs_f64(seconds))?;
     let Loaded { devices, precision, .. } = loaded;
     Ok(Ceiling {
         placement: Placement { devices, precision },

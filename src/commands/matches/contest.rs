@@ -13,7 +13,6 @@ use std::{
 
 use anyhow::bail;
 use indicatif::ProgressBar;
-use selfplay_actors::onnx::{ModelFile, load_evaluators};
 use selfplay_engine::{Evaluator, evaluation::UniformEvaluator};
 
 use super::{
@@ -28,7 +27,6 @@ use crate::{
         evaluation::{Prepared, prepare_onnx},
         signals::Signals,
     },
-    exit::failed,
     played::PlayedGame,
     settings::Settings,
 };
@@ -198,10 +196,9 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         let mut contents = Vec::new();
         for source in sources {
             match (source, &self.prepared) {
-                (Source::Model(path), Some(Prepared { runtime, load, .. })) => {
-                    let model = ModelFile::read(path).map_err(failed)?;
+                (Source::Model(path), Some(prepared)) => {
+                    let (model, loaded) = prepared.load_model(self.game, path)?;
                     contents.push(model.content().to_string());
-                    let loaded = load_evaluators(runtime, self.game, &model, load).map_err(failed)?;
                     for (own, evaluator) in evaluators.iter_mut().zip(loaded.evaluators) {
                         own.push(Box::new(evaluator));
                     }

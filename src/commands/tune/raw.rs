@@ -4,16 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use selfplay_actors::onnx::{BatchBuckets, Device, Loaded, ModelFile, load_evaluators, raw_throughput};
+use selfplay_actors::onnx::{BatchBuckets, Device, LoadOptions, Loaded, raw_throughput};
 use selfplay_engine::Game;
 
 use super::per_second;
-use crate::{
-    daemon::evaluation::{Prepared, prepare_onnx},
-    exit::failed,
-    played::PlayedGame,
-    settings::Settings,
-};
+use crate::{daemon::evaluation::prepare_onnx, played::PlayedGame, settings::Settings};
 
 /// The largest batches that are tried on a CPU and on a GPU.
 const LARGEST: (usize, usize) = (128, 2048);
@@ -71,12 +66,12 @@ struct Alone<G: Game> {
 }
 
 fn load<G: PlayedGame>(game: &G, settings: &Settings) -> anyhow::Result<Alone<G>> {
-    let Prepared { runtime, mut load, provider } = prepare_onnx(settings, game)?;
-    load.max_batch = if provider.actual.iter().any(|device| device.is_gpu()) { LARGEST.1 } else { LARGEST.0 };
-    let model = ModelFile::read(settings.model.path.clone().context("no model")?).map_err(failed)?;
-    let loaded = load_evaluators(&runtime, game, &model, &load).map_err(failed)?;
-    let devices = loaded.devices.clone();
-    Ok(Alone { loaded, max_batch: load.max_batch, threads: load.threads, devices })
+    let mut prepared = prepare_onnx(settings, game)?;
+    let on_a_gpu = prepared.provider.actual.iter().any(|device| device.is_gpu());
+    prepared.load.max_batch = if on_a_gpu { LARGEST.1 } else { LARGEST.0 };
+    let (_, loaded) = prepared.load_model(game, settings.model.path.as_deref().context("no model")?)?;
+    let (LoadOptions { max_batch, threads, .. }, devices) = (prepared.load, loaded.devices.clone());
+    Ok(Alone { loaded, max_batch, threads, devices })
 }
 
 /// Measures the size that gave most once more, for `seconds`. The network is loaded anew: kept in memory, it would count as the
