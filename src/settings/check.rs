@@ -213,6 +213,7 @@ fn check_http(settings: &Settings, entries: &Entries, found: &mut Found) {
 fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) {
     let continuous = settings.daemon.continuous;
     let chosen = |key: &str| entries.is_chosen(key);
+    let visits_in_flight = settings.leaf_parallelism() > 1 && settings.search.in_flight == InFlight::Visits;
     let no_effect = [
         ("play.num_games", continuous && chosen("play.num_games"), "in continuous mode"),
         ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows new models"),
@@ -220,6 +221,11 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
         ("model.source", !continuous && settings.model.source.is_some(), "without --continuous"),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
+        (
+            "search.virtual_loss",
+            visits_in_flight && chosen("search.virtual_loss"),
+            "with search.in_flight = \"visits\", which is stronger than \"loss\"",
+        ),
     ];
     for (key, applies, when) in no_effect {
         if applies {

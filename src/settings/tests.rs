@@ -188,7 +188,11 @@ self_play:
     assert_eq!((settings.inference.eval_batch_size, settings.inference.eval_max_wait_ms), (Some(2048), 0.5));
     assert_eq!((settings.cache.max_entries, settings.cache.enabled()), (Some(0), false));
     assert_eq!(search.c_puct, 2.0);
-    let [endless, leaves] = &given.warnings()[..] else { panic!("{:?}", given.warnings()) };
+    let [unused, endless, leaves] = &given.warnings()[..] else { panic!("{:?}", given.warnings()) };
+    assert!(
+        unused.starts_with("search.virtual_loss (run/config.yaml: self_play.virtual_loss) has no effect"),
+        "{unused}"
+    );
     let source =
         "search.leaf_parallelism = 16 (run/config.yaml: self_play.leaf_parallelism) costs strength: of the 400";
     assert!(leaves.starts_with(source), "{leaves}");

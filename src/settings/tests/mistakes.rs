@@ -462,3 +462,20 @@ fn names_in_the_environment_that_are_not_utf8_are_unknown_keys() {
     let message = given.message();
     assert!(only(&message).starts_with("log.lev\u{fffd} (env SELFPLAYD__LOG__LEV\u{fffd}): unknown key"), "{message}");
 }
+
+#[test]
+fn virtual_losses_that_count_for_nothing_are_told() {
+    let warned = |leaves: &str, in_flight: &str, losses: Option<&str>| {
+        let given = given().playable().trainer(TRAINER);
+        let given =
+            given.env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", leaves).env("SELFPLAYD__SEARCH__IN_FLIGHT", in_flight);
+        let given =
+            losses.into_iter().fold(given, |given, losses| given.env("SELFPLAYD__SEARCH__VIRTUAL_LOSS", losses));
+        given
+            .warnings()
+            .iter()
+            .any(|warning| warning.starts_with("search.virtual_loss (env SELFPLAYD__SEARCH__VIRTUAL_LOSS) has no"))
+    };
+    assert!(warned("8", "visits", Some("1")));
+    assert!(!warned("8", "loss", Some("1")) && !warned("8", "visits", None) && !warned("1", "visits", Some("1")));
+}
