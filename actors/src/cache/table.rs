@@ -36,7 +36,8 @@ struct InFlight<G: Game> {
     waiters: Vec<(u64, usize)>,
 }
 
-/// Leaves looked up, those of requests asked again under a new model among them.
+/// Leaves answered, each once and as what its answer came from; what was looked up under a model that another replaced first,
+/// or in vain, does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     hits: u64,
@@ -123,7 +124,6 @@ impl<G: Game> Table<G> {
         self.next_open += 1;
         for (place, leaf) in request.leaves.iter().enumerate() {
             if let Some(known) = self.store.get(&(self.generation.number, leaf.position)) {
-                self.counts.hits += 1;
                 request.origins.cached += 1;
                 request.answers.place(place, known.worth, &known.priors);
                 continue;
@@ -136,9 +136,7 @@ impl<G: Game> Table<G> {
             });
             if id == self.next_leaf {
                 self.next_leaf += 1;
-                self.counts.misses += 1;
             } else {
-                self.counts.in_flight_hits += 1;
                 request.origins.joined += 1;
             }
             in_flight.waiters.push((number, place));
@@ -155,7 +153,11 @@ impl<G: Game> Table<G> {
         self.open.len()
     }
 
-    fn answer(&self, request: Open<G>) {
+    fn answer(&mut self, request: Open<G>) {
+        let Origins { cached, joined } = request.origins;
+        self.counts.hits += cached;
+        self.counts.in_flight_hits += joined;
+        self.counts.misses += request.leaves.len() as u64 - cached - joined;
         let answer = Answer { evaluations: request.answers, generation: self.generation };
         request.reply.answer_from(Ok(answer), request.origins);
     }

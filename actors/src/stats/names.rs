@@ -138,7 +138,7 @@ table! {
     /// Inference threads.
     Gauge(Threads) inference_threads { inference_threads; }
 
-    /// Leaves looked up in the cache: known, unknown, or being evaluated for another request.
+    /// Leaves answered by the cache: known, unknown, or being evaluated for another request when they were looked up.
     Counter(Leaves) cache_lookups_total {
         cache_hits: result = "hit";
         cache_misses: result = "miss";

@@ -129,6 +129,22 @@ fn a_request_is_answered_when_its_last_leaf_lands() {
 }
 
 #[test]
+fn a_leaf_asked_again_under_another_model_counts_once() {
+    play(async {
+        let mut stage = Stage::new(ROOMY);
+        stage.ask(1, &[1, 2, 1]);
+        stage.misses();
+        stage.table.change_model(nth(1));
+        let batch = stage.misses();
+        stage.run(batch, 1).await;
+        assert_eq!(stage.answered().await, BTreeMap::from([(1, values(1, &[1, 2, 1]))]));
+        let stats = Stats::default();
+        stage.table.report(&stats);
+        assert_eq!((stats.cache_misses.get(), stats.cache_hits.get(), stats.cache_in_flight_hits.get()), (2, 0, 1));
+    });
+}
+
+#[test]
 fn a_request_without_leaves_is_answered_too() {
     play(async {
         let mut stage = Stage::serving(ROOMY);
