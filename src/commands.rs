@@ -17,5 +17,6 @@ pub(crate) mod games;
 pub(crate) mod judge;
 pub(crate) mod matches;
 pub(crate) mod play;
+mod positions;
 pub(crate) mod show;
 pub(crate) mod tune;

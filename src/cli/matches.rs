@@ -20,6 +20,9 @@ pub(crate) struct MatchArgs {
     /// Plies at the start that are drawn at random
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole::<u32>(0, 1000), allow_negative_numbers = true)]
     pub opening_plies: u32,
+    /// Openings instead: a file of positions, as judge takes them
+    #[arg(long, value_name = "FILE", conflicts_with = "opening_plies")]
+    pub openings: Option<PathBuf>,
     /// Stop as soon as it is clear whether A is stronger than B by ELO1 rather than by ELO0, such as 0,20
     #[arg(long, value_name = "ELO0,ELO1", allow_negative_numbers = true, value_parser = two)]
     pub sprt: Option<[f64; 2]>,
@@ -48,6 +51,9 @@ pub(crate) struct LadderArgs {
     /// Plies at the start that are drawn at random
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole::<u32>(0, 1000), allow_negative_numbers = true)]
     pub opening_plies: u32,
+    /// Openings instead: a file of positions, as judge takes them
+    #[arg(long, value_name = "FILE", conflicts_with = "opening_plies")]
+    pub openings: Option<PathBuf>,
     /// Draw the ratings by version into this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,

@@ -50,16 +50,16 @@ pub(crate) fn play_match(
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
-        opening_plies: args.opening_plies,
+        openings: openings::Source::new(game, args.openings.as_deref(), args.opening_plies)?,
         seed: settings.play.seed.unwrap_or(0),
         sprt: args.sprt,
     };
     let bar = progress_bar();
-    let outcome = arena.play(players.each_ref(), plan, args.record.as_deref(), &mut signals, &bar);
+    let outcome = arena.play(players.each_ref(), &plan, args.record.as_deref(), &mut signals, &bar);
     bar.finish_and_clear();
     let outcome = outcome?;
     let names = players.each_ref().map(|player| player.name.clone());
-    let report = Report::new(names, game.title(), plan, &outcome)?;
+    let report = Report::new(names, game.title(), &plan, &outcome)?;
     streams::print(&if args.json { serde_json::to_string(&report)? } else { report.text() })?;
     Ok(match outcome.ending {
         Ending::Rejected => Exit::Refused,

@@ -17,7 +17,7 @@ use selfplay_engine::{Evaluator, evaluation::UniformEvaluator};
 
 use super::{
     contestant::{Contestant, Source},
-    openings::Openings,
+    openings::{self, Openings},
     record::Record,
     report::{self, Ending, Score},
     table::{Fixture, PlayedPair, Table},
@@ -32,10 +32,10 @@ use crate::{
 };
 
 /// How much is played, and from where.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct MatchPlan {
     pub pairs: u64,
-    pub opening_plies: u32,
+    pub openings: openings::Source,
     pub seed: u64,
     /// A sequential test that may end the match.
     pub sprt: Option<[f64; 2]>,
@@ -74,7 +74,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
     pub(super) fn play(
         &self,
         players: [&Contestant; 2],
-        plan: MatchPlan,
+        plan: &MatchPlan,
         record: Option<&Path>,
         signals: &mut Signals,
         bar: &ProgressBar,
@@ -90,14 +90,14 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         });
         let (evaluators, contents) = self.load(&sources)?;
         let mut tables: Vec<_> = evaluators.into_iter().map(Table::new).collect();
-        let MatchPlan { pairs, opening_plies, seed, sprt } = plan;
+        let &MatchPlan { pairs, ref openings, seed, sprt } = plan;
         let identity = serde_json::json!({
             "players": players.map(|player| &player.name),
             "settings": players.map(|player| &player.settings_hash),
             "models": contents,
             "game": self.game.title(),
             "seed": seed,
-            "opening_plies": opening_plies,
+            "openings": openings.identity(),
         });
         let mut record = record.map(|path| Record::open(path, &identity)).transpose()?;
         let sprt = sprt.map(report::sprt).transpose()?;
@@ -113,7 +113,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
             seats: players.map(|player| player.seat),
             asks,
             pairs,
-            openings: Mutex::new(Openings::new(seed, opening_plies)),
+            openings: Mutex::new(Openings::new(seed, openings.clone())),
             seed,
             next: AtomicU64::new(score.pairs.total()),
             stop: AtomicBool::new(ending.is_some()),
@@ -175,9 +175,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
         }
         let played = score.pairs.total();
         if played == 0 && ending.is_none() {
-            bail!(
-                "no opening of {opening_plies} plies leaves a game that both players see as open: change --opening-plies"
-            );
+            bail!("there are no {openings} that leave a game which both players see as open: change --opening-plies");
         }
         let complete = if played < pairs { Ending::OutOfOpenings } else { Ending::Complete };
         Ok(MatchResult {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{
     contest::{Arena, MatchPlan},
     contestant::Contestant,
-    progress_bar,
+    openings, progress_bar,
     report::Ending,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub(crate) fn play_ladder(
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
-        opening_plies: args.opening_plies,
+        openings: openings::Source::new(game, args.openings.as_deref(), args.opening_plies)?,
         seed: settings.play.seed.unwrap_or(0),
         sprt: None,
     };
@@ -66,7 +66,7 @@ pub(crate) fn play_ladder(
         let names = [one, other].map(|player| short(&players[player].name));
         bar.set_prefix(format!("match {} of {}, {} – {}: ", number + 1, pairings.len(), names[0], names[1]));
         let record = args.record.as_ref().map(|dir| dir.join(format!("{}_{}.jsonl", names[0], names[1])));
-        let outcome = arena.play([&players[one], &players[other]], plan, record.as_deref(), &mut signals, &bar)?;
+        let outcome = arena.play([&players[one], &players[other]], &plan, record.as_deref(), &mut signals, &bar)?;
         tracing::info!(a = names[0], b = names[1], "{}", outcome.score.line());
         if outcome.ending == Ending::Interrupted {
             bar.finish_and_clear();

@@ -1,18 +1,66 @@
-//! The openings of a match: random, each to a position of its own in which no model sees the game as decided.
+//! The openings of a match: random, each to a position of its own in which no model sees the game as decided, or those of a file.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt, path::Path};
 
 use selfplay_engine::{Action, Game, Leaf, matches::opening};
+
+use crate::commands::positions;
 
 /// Openings in which a model sees one side this far ahead are drawn anew: they say nothing of the players.
 const DECIDED: f32 = 0.8;
 /// Times that an opening is drawn before there is taken to be none.
 const ATTEMPTS: u32 = 100;
 
+/// Where openings come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Random games of so many plies.
+    Random { plies: u32 },
+    /// These, in their order.
+    File { name: String, openings: Vec<Vec<Action>> },
+}
+
+impl Source {
+    /// From a file of positions, if one was named; each counts once, however often it is there.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub(super) fn new<G: Game>(game: &G, file: Option<&Path>, plies: u32) -> anyhow::Result<Self> {
+        let Some(path) = file else { return Ok(Self::Random { plies }) };
+        let mut openings: Vec<_> = positions::read(path, game)?.into_iter().map(|(moves, _)| moves).collect();
+        let (named, mut seen) = (openings.len(), HashSet::new());
+        openings.retain(|moves| {
+            let state = positions::played(game, moves);
+            seen.insert(Leaf::new(game, &state, &game.legal_actions(&state)).position)
+        });
+        if openings.len() < named {
+            tracing::warn!("{}: {} positions are there more than once", path.display(), named - openings.len());
+        }
+        Ok(Self::File { name: path.display().to_string(), openings })
+    }
+
+    /// What tells matches with other openings from each other.
+    pub(super) fn identity(&self) -> serde_json::Value {
+        match self {
+            Self::Random { plies } => (*plies).into(),
+            Self::File { openings, .. } => serde_json::json!(openings),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Random { plies } => write!(f, "openings of {plies} random plies"),
+            Self::File { name, openings } => write!(f, "{} openings of {name}", openings.len()),
+        }
+    }
+}
+
 /// Openings by the number of their pair, found when they are first asked for. They follow from the seed and the models alone.
 pub(super) struct Openings<G: Game> {
     seed: u64,
-    plies: u32,
+    source: Source,
     found: Vec<Vec<Action>>,
     seen: HashSet<G::Position>,
     /// There are no more.
@@ -20,9 +68,9 @@ pub(super) struct Openings<G: Game> {
 }
 
 impl<G: Game> Openings<G> {
-    /// Of so many plies.
-    pub(super) fn new(seed: u64, plies: u32) -> Self {
-        Self { seed, plies, found: Vec::new(), seen: HashSet::new(), exhausted: false }
+    /// `seed`: of random ones.
+    pub(super) fn new(seed: u64, source: Source) -> Self {
+        Self { seed, source, found: Vec::new(), seen: HashSet::new(), exhausted: false }
     }
 
     /// That of a pair; `None` where there are fewer. `values`: what the models say of a position.
@@ -35,8 +83,12 @@ impl<G: Game> Openings<G> {
         pair: u64,
         mut values: impl FnMut(Leaf<G>) -> anyhow::Result<Vec<f32>>,
     ) -> anyhow::Result<Option<Vec<Action>>> {
+        let plies = match &self.source {
+            Source::File { openings, .. } => return Ok(openings.get(pair as usize).cloned()),
+            &Source::Random { plies } => plies,
+        };
         while self.found.len() as u64 <= pair && !self.exhausted {
-            match self.draw(game, &mut values)? {
+            match self.draw(game, plies, &mut values)? {
                 Some(actions) => self.found.push(actions),
                 None => self.exhausted = true,
             }
@@ -47,11 +99,12 @@ impl<G: Game> Openings<G> {
     fn draw(
         &mut self,
         game: &G,
+        plies: u32,
         values: &mut impl FnMut(Leaf<G>) -> anyhow::Result<Vec<f32>>,
     ) -> anyhow::Result<Option<Vec<Action>>> {
         let pair = self.found.len() as u64;
         for attempt in 0..ATTEMPTS {
-            let Some(actions) = opening(game, self.seed, pair, attempt, self.plies) else { continue };
+            let Some(actions) = opening(game, self.seed, pair, attempt, plies) else { continue };
             let mut state = game.start();
             actions.iter().for_each(|&action| game.play(&mut state, action));
             let leaf = Leaf::new(game, &state, &game.legal_actions(&state));
@@ -75,7 +128,7 @@ mod tests {
     use super::*;
 
     fn all<G: Game>(game: &G, plies: u32, values: impl Fn(Leaf<G>) -> Vec<f32>) -> Vec<Vec<Action>> {
-        let mut openings = Openings::new(3, plies);
+        let mut openings = Openings::new(3, Source::Random { plies });
         (0..60).map_while(|pair| openings.get(game, pair, |leaf| Ok(values(leaf))).unwrap()).collect()
     }
 
@@ -109,11 +162,28 @@ mod tests {
     fn an_opening_is_the_same_whoever_asks_first() {
         let game = ConnectFour::default();
         let of = |pairs: &[u64]| {
-            let mut openings = Openings::new(3, 4);
+            let mut openings = Openings::new(3, Source::Random { plies: 4 });
             let mut get = |pair| openings.get(&game, pair, |_| Ok(Vec::new())).unwrap().unwrap();
             pairs.iter().for_each(|&pair| drop(get(pair)));
             (get(0), get(9))
         };
         assert_eq!(of(&[9, 2]), of(&[0, 1, 2]));
+    }
+
+    #[test]
+    fn openings_of_a_file_are_taken_in_their_order_and_each_position_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = |lines: &str| {
+            std::fs::write(file.path(), lines).unwrap();
+            Source::new(&TicTacToe, Some(file.path()), 4)
+        };
+        // The first and the third lead to one position.
+        let lines = "{\"moves\":[4,0,8]}\n{\"moves\":[1]}\n{\"moves\":[8,0,4]}\n";
+        let mut openings = Openings::new(3, source(lines).unwrap());
+        let found: Vec<_> =
+            (0..9).map_while(|pair| openings.get(&TicTacToe, pair, |_| Ok(vec![1.0])).unwrap()).collect();
+        assert_eq!(found, [vec![4, 0, 8], vec![1]]);
+        let error = format!("{:#}", source("{\"moves\":[4]}\n{\"moves\":[4,4]}\n").unwrap_err());
+        assert!(error.ends_with("line 2: move 1 (counted from 0) is 4, which is not legal"), "{error}");
     }
 }

@@ -124,7 +124,8 @@ pub(super) struct Report {
     pub players: [String; 2],
     pub game: String,
     pub seed: u64,
-    pub opening_plies: u32,
+    /// Where openings came from.
+    pub openings: String,
     pub ending: Ending,
     /// Games that A began, and those that B began.
     pub a_began: Counts,
@@ -143,10 +144,10 @@ impl Report {
     pub(super) fn new(
         players: [String; 2],
         game: String,
-        plan: MatchPlan,
+        plan: &MatchPlan,
         outcome: &MatchResult,
     ) -> anyhow::Result<Self> {
-        let MatchPlan { seed, opening_plies, sprt: test, .. } = plan;
+        let &MatchPlan { seed, ref openings, sprt: test, .. } = plan;
         let &MatchResult { ref score, ending, evaluations, seconds } = outcome;
         let strength = score.pairs.elo().zip(score.pairs.superiority()).map(|(elo, superiority)| Strength {
             elo: elo.value,
@@ -161,7 +162,7 @@ impl Report {
             players,
             game,
             seed,
-            opening_plies,
+            openings: openings.to_string(),
             ending,
             a_began: Counts::of(&score.games[0]),
             b_began: Counts::of(&score.games[1]),
@@ -177,7 +178,7 @@ impl Report {
     /// For people.
     pub(super) fn text(&self) -> String {
         let [a, b] = &self.players;
-        let Self { game, opening_plies, seed, pairs, .. } = self;
+        let Self { game, openings, seed, pairs, .. } = self;
         let head = ["", "games", "A won", "drawn", "B won", "A's score"].map(str::to_owned).to_vec();
         let (first, second) = (&self.a_began, &self.b_began);
         let all =
@@ -187,7 +188,7 @@ impl Report {
         let mut lines = vec![
             format!("A  {a}"),
             format!("B  {b}"),
-            format!("{game}, openings of {opening_plies} random plies, each played twice, seed {seed}"),
+            format!("{game}, {openings}, each played twice, seed {seed}"),
             String::new(),
             table(&rows),
             String::new(),
@@ -206,7 +207,9 @@ impl Report {
         }
         lines.push(match self.ending {
             Ending::Complete => "all games were played".to_owned(),
-            Ending::OutOfOpenings => "no more openings were found: give more --opening-plies".to_owned(),
+            Ending::OutOfOpenings => {
+                "there were no more openings: give more --opening-plies or a longer file".to_owned()
+            }
             Ending::Accepted => "accepted: A is stronger".to_owned(),
             Ending::Rejected => "rejected: A is not stronger by as much".to_owned(),
             Ending::Interrupted => "interrupted: what was played so far; with --record it goes on from here".to_owned(),
@@ -229,6 +232,7 @@ mod tests {
     use selfplay_engine::Draw;
 
     use super::*;
+    use crate::commands::matches::openings::Source;
 
     #[test]
     fn results_are_those_of_a_whoever_began() {
@@ -253,8 +257,8 @@ mod tests {
         assert_eq!(score.line(), "A won 185, drew 95, lost 160, Elo +20 ± 22");
         let players = ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()];
         let game = "connect_four(rows=6,columns=7,length=4)".to_owned();
-        let plan = MatchPlan { pairs: 220, opening_plies: 4, seed: 0, sprt: Some([0.0, 10.0]) };
+        let plan = MatchPlan { pairs: 220, openings: Source::Random { plies: 4 }, seed: 0, sprt: Some([0.0, 10.0]) };
         let outcome = MatchResult { score, ending: Ending::Complete, evaluations: 1, seconds: 1.0 };
-        insta::assert_snapshot!(Report::new(players, game, plan, &outcome).unwrap().text());
+        insta::assert_snapshot!(Report::new(players, game, &plan, &outcome).unwrap().text());
     }
 }

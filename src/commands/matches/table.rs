@@ -221,6 +221,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::commands::matches::openings::Source;
 
     const SEARCH: SearchParams = SearchParams {
         simulations: Simulations::PerMove(20),
@@ -239,7 +240,7 @@ mod tests {
             seats: seats.map(seat),
             asks,
             pairs,
-            openings: Mutex::new(Openings::new(3, 3)),
+            openings: Mutex::new(Openings::new(3, Source::Random { plies: 3 })),
             seed: 3,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -283,7 +284,7 @@ mod tests {
             seats: [Mover::Solver, Mover::Random].map(seat),
             asks: [None; 2],
             pairs: 3,
-            openings: Mutex::new(Openings::new(3, 1)),
+            openings: Mutex::new(Openings::new(3, Source::Random { plies: 1 })),
             seed: 3,
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
