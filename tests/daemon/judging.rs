@@ -38,6 +38,20 @@ fn a_network_is_judged_alone_and_with_search() {
     assert!(ended.log.contains("n = 40: 600 positions"), "{}", ended.log);
 }
 
+/// The network learned from games of our own: it must be right far more often than one that did not, and search must still add to it.
+#[test]
+fn a_trained_network_errs_less_and_its_search_less_again() {
+    let judged = |network: &str| {
+        let judge = Daemon::new().args("judge --game connect_four --device cpu --simulations 64 --json");
+        let ended = judge.option("--model", model(network)).option("--positions", solved()).run().succeeded();
+        let figures: Value = serde_json::from_str(&ended.out).unwrap();
+        [&figures["policy"], &figures["search"][0]].map(|row| row["mistakes"].as_u64().unwrap())
+    };
+    let [[untrained, _], [policy, search]] =
+        ["games/connect_four.onnx", "connect_four_3x32_trained.onnx"].map(judged);
+    assert!(2 * policy < untrained && 2 * search < policy, "{untrained}, {policy}, {search}");
+}
+
 #[test]
 fn random_positions_are_solved_and_follow_from_the_seed() {
     let judge = |seed: &str| {
