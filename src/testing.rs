@@ -7,7 +7,7 @@ use selfplay_engine::{
     games::quoridor::{Quoridor, QuoridorEncoding},
     replay::{GameArrays, GameMetadata, GameRecord},
     search::{InFlight, Root, SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+    selfplay::{Agent, PlaySettings, Progress, RowSettings, SelfPlayGame},
 };
 use tempfile::TempDir;
 
@@ -35,6 +35,7 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Search, Agent::Random],
     };

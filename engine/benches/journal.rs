@@ -8,7 +8,7 @@ use selfplay_engine::{
     evaluation::DrawChance,
     games::quoridor::Quoridor,
     journal::{SessionOptions, open_session},
-    replay::{PlyRecord, SessionId, Target},
+    replay::{PlyNotes, PlyRecord, SessionId, Target},
 };
 
 /// Visited actions of the ply.
@@ -39,6 +39,7 @@ fn append(criterion: &mut Criterion) {
         root_value: 0.1,
         root_draw: DrawChance::UNKNOWN,
         model_version: 17,
+        notes: PlyNotes { raw_value: 0.1, ..PlyNotes::unknown(true) },
     };
     let mut number = journal.begin(1, 0);
     let mut index = 0;

@@ -51,7 +51,7 @@ pub use self::{
 use crate::{
     evaluation::DrawChance,
     game::{Action, Game},
-    replay::{LockError, PlyRecord, SessionId, Stem, StoreError},
+    replay::{LockError, PlyNotes, PlyRecord, SessionId, Stem, StoreError},
 };
 
 /// Number of a game within a journal.
@@ -105,6 +105,8 @@ pub struct JournaledPly {
     pub root_draw: DrawChance,
     /// As [`PlyRecord::model_version`].
     pub model_version: i64,
+    /// As [`PlyRecord::notes`]; of a ply that an earlier version of this program played, what can be told.
+    pub notes: PlyNotes,
 }
 
 /// A game of a dead session that goes on here.

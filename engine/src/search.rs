@@ -27,7 +27,7 @@ mod tree;
 mod vectors;
 
 pub(crate) use choose::choose_action;
-pub use gather::{Gathered, LeafCounts, MoveEffort, Search, SearchEffort, SpareTree};
+pub use gather::{Gathered, LeafCounts, MoveEffort, RootNotes, Search, SearchEffort, SpareTree};
 pub use params::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations};
 pub use root::{Decision, Share};
 pub use tree::TreeSize;

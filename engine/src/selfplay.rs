@@ -6,9 +6,11 @@
 
 mod game;
 mod random;
+mod rows;
 mod symmetric;
 #[cfg(test)]
 mod tests;
 
 pub use game::{Agent, PlaySettings, Progress, SelfPlayGame};
 pub use random::{Purpose, ply_rng};
+pub use rows::RowSettings;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
     search::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations},
-    selfplay::{Agent, PlaySettings},
+    selfplay::{Agent, PlaySettings, RowSettings},
 };
 
 use crate::settings::{self, Opponent, Settings};
@@ -59,6 +59,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         },
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
+        rows: RowSettings::default(),
         symmetry: settings.cache.symmetry,
         agents: [agent, opponent],
     }

@@ -25,7 +25,7 @@ use selfplay_engine::{
     journal::{SessionOptions, open_session},
     replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
     search::{InFlight, Root, RootNoise, SearchParams, Simulations},
-    selfplay::{Agent, PlaySettings},
+    selfplay::{Agent, PlaySettings, RowSettings},
 };
 use tempfile::TempDir;
 
@@ -107,6 +107,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 drop_t_on_step: Some(20),
                 tree_reuse: true,
                 penalize_visited_states: false,
+                rows: RowSettings::default(),
                 symmetry: false,
                 agents: [Agent::Search; 2],
             },

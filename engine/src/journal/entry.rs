@@ -8,7 +8,7 @@ use super::JournaledPly;
 use crate::{
     evaluation::DrawChance,
     game::Game,
-    replay::{PlyRecord, SessionId, Stem, Target},
+    replay::{PlyNotes, PlyRecord, SessionId, Stem, Target},
 };
 
 /// How every journal begins: four letters and the number of this format.
@@ -63,8 +63,10 @@ pub(super) enum Entry<T> {
         index: u64,
         settings_hash: String,
     },
-    /// As `Ply`, of a network that says how likely a draw is: with that.
+    /// As `Ply`, of a network that says how likely a draw is: with that. As earlier versions wrote it, as `Ply`.
     PlyWithDraw(PlyEntry<T>, f32),
+    /// A ply with all that is known of it.
+    PlyWithNotes(PlyEntry<T>, Option<f32>, PlyNotes),
 }
 
 /// One ply of a game.
@@ -82,16 +84,6 @@ pub(super) struct PlyEntry<T> {
 /// Where a ply belongs: number of its game, number of the ply, version of the model that served when the game began.
 pub(super) type Place = (u64, usize, Option<i64>);
 
-impl<T> Entry<T> {
-    /// A ply; what is not known of it takes no room.
-    fn of_ply(ply: PlyEntry<T>, draw: DrawChance) -> Self {
-        match draw.known() {
-            Some(draw) => Self::PlyWithDraw(ply, draw),
-            None => Self::Ply(ply),
-        }
-    }
-}
-
 impl<'a> Entry<Targets<'a>> {
     /// A ply that was played just now.
     pub(super) fn played<G: Game>((number, index, first_version): Place, ply: &'a PlyRecord<G>) -> Self {
@@ -104,7 +96,7 @@ impl<'a> Entry<Targets<'a>> {
             root_value: ply.root_value,
             model_version: ply.model_version,
         };
-        Self::of_ply(entry, ply.root_draw)
+        Self::PlyWithNotes(entry, ply.root_draw.known(), ply.notes)
     }
 }
 
@@ -120,20 +112,24 @@ impl<'a> Entry<&'a ReadTargets> {
             root_value: ply.root_value,
             model_version: ply.model_version,
         };
-        Self::of_ply(entry, ply.root_draw)
+        Self::PlyWithNotes(entry, ply.root_draw.known(), ply.notes)
     }
 }
 
 impl Entry<ReadTargets> {
     /// Where a ply belongs and what is kept of it, if it is a ply.
     pub(super) fn into_ply(self) -> Option<(Place, JournaledPly)> {
-        let (ply, root_draw) = match self {
-            Self::Ply(ply) => (ply, DrawChance::UNKNOWN),
-            Self::PlyWithDraw(ply, draw) => (ply, DrawChance::new(draw)),
+        let (ply, draw, notes) = match self {
+            Self::Ply(ply) => (ply, None, None),
+            Self::PlyWithDraw(ply, draw) => (ply, Some(draw), None),
+            Self::PlyWithNotes(ply, draw, notes) => (ply, draw, Some(notes)),
             _ => return None,
         };
+        let root_draw = draw.map_or(DrawChance::UNKNOWN, DrawChance::new);
         let PlyEntry { number, index, first_version, action, targets, root_value, model_version } = ply;
-        let ply = JournaledPly { action, targets, root_value, root_draw, model_version };
+        let searched = || targets.iter().any(|&(_, visits, _)| visits > 0);
+        let notes = notes.unwrap_or_else(|| PlyNotes::unknown(searched()));
+        let ply = JournaledPly { action, targets, root_value, root_draw, model_version, notes };
         Some(((number, index as usize, first_version), ply))
     }
 }

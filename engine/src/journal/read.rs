@@ -81,7 +81,7 @@ impl Contents {
             Entry::BegunWith { number, seed, index, settings_hash } => {
                 self.begin(number, seed, index, Some(settings_hash));
             }
-            Entry::Ply(_) | Entry::PlyWithDraw(..) => self.play(entry),
+            Entry::Ply(_) | Entry::PlyWithDraw(..) | Entry::PlyWithNotes(..) => self.play(entry),
             Entry::Staging { number, stem } => self.stage(number, stem, false),
             Entry::Staged { number, stem } => self.stage(number, stem, true),
             Entry::End { number } => {

@@ -78,6 +78,7 @@ pub fn restore_plies<G: Game>(game: &G, plies: &[JournaledPly]) -> Result<Vec<Pl
             root_value: ply.root_value,
             root_draw: ply.root_draw,
             model_version: ply.model_version,
+            notes: ply.notes,
         });
         game.play(&mut state, ply.action);
     }

@@ -13,7 +13,7 @@ use crate::{
     games::tictactoe::TicTacToe,
     replay::{GameRecord, ReplayStore, StemClock, lock::LOCK_FILE},
     search::{InFlight, Root, RootNoise, SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, SelfPlayGame},
+    selfplay::{Agent, PlaySettings, Progress, RowSettings, SelfPlayGame},
 };
 
 mod crashes;
@@ -121,6 +121,7 @@ fn settings() -> Arc<PlaySettings> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Random; 2],
     })
@@ -147,6 +148,7 @@ fn journaled(ply: &PlyRecord<TicTacToe>) -> JournaledPly {
         root_value: ply.root_value,
         root_draw: ply.root_draw,
         model_version: ply.model_version,
+        notes: ply.notes,
     }
 }
 

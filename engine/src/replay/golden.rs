@@ -14,7 +14,7 @@ use zip::ZipArchive;
 
 use super::{
     GameArrays, GameMetadata, ReadGame,
-    record::{GameRecord, PlyRecord},
+    record::{GameRecord, PlyNotes, PlyRecord},
     table_game::{Actions, TableGame, target},
 };
 use crate::{
@@ -92,6 +92,7 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
             root_value: 0.0,
             root_draw: DrawChance::UNKNOWN,
             model_version: 7,
+            notes: PlyNotes::unknown(true),
         }
     });
     let outcome = match entry["winner"].as_u64() {
@@ -105,7 +106,7 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         model_version: 7,
         plies: plies.collect(),
         outcome,
-        effort: SearchEffort::default(),
+        effort: SearchEffort::default(), resign: None,
     };
     (game, record)
 }

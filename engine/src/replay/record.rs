@@ -1,5 +1,7 @@
 //! The record of one finished game.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     evaluation::{DrawChance, Leaf},
     game::{Action, Game, Outcome, Player},
@@ -15,6 +17,82 @@ pub struct Target {
     pub visits: u32,
     /// Its share of the training policy. The shares of one ply sum to 1.
     pub probability: f32,
+}
+
+/// How a ply was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlyKind {
+    /// Without a search: by the network alone, or at random.
+    #[default]
+    NoSearch,
+    /// By a search of full size.
+    Full,
+    /// By a search with fewer simulations, which is no policy target.
+    Cheap,
+    /// Before the game that teaches begins.
+    Opening,
+}
+
+impl PlyKind {
+    /// Every kind; its place is its number in files.
+    pub const ALL: [Self; 4] = [Self::NoSearch, Self::Full, Self::Cheap, Self::Opening];
+}
+
+/// What else is known of a ply: for trainers that choose what to learn from. Values are from the mover's view, and NaN where they
+/// are not known.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PlyNotes {
+    /// How it was found.
+    pub kind: PlyKind,
+    /// Weight as a policy target, at least 0, usually 1; with 0 it is none.
+    pub weight: f32,
+    /// Simulations of its search, without those kept from an earlier move.
+    pub simulations: u32,
+    /// The search drew at its root: noise on the priors, or Gumbel's draws.
+    pub noise: bool,
+    /// Values of more than one model are mixed in it.
+    pub mixed: bool,
+    /// The search proved its value.
+    pub proven: bool,
+    /// What the network says of the position by itself.
+    pub raw_value: f32,
+    /// Mean value of the best action: the one with the most visits, the largest value, the lowest number.
+    pub best_value: f32,
+    /// Mean value of the action played.
+    pub played_value: f32,
+    /// Kullback-Leibler divergence of the policy target from the network's policy, which has no noise, in nats.
+    pub divergence: f32,
+}
+
+impl PlyNotes {
+    /// Of a ply of which no more is known than whether there is a search behind it.
+    #[must_use]
+    pub const fn unknown(searched: bool) -> Self {
+        Self {
+            kind: if searched { PlyKind::Full } else { PlyKind::NoSearch },
+            weight: 1.0,
+            simulations: 0,
+            noise: false,
+            mixed: false,
+            proven: false,
+            raw_value: f32::NAN,
+            best_value: f32::NAN,
+            played_value: f32::NAN,
+            divergence: f32::NAN,
+        }
+    }
+}
+
+impl PartialEq for PlyNotes {
+    /// Two that are not known are equal.
+    fn eq(&self, other: &Self) -> bool {
+        let told = |notes: &Self| {
+            let &Self { kind, weight, simulations, noise, mixed, proven, .. } = notes;
+            let values = [weight, notes.raw_value, notes.best_value, notes.played_value, notes.divergence];
+            (kind, simulations, noise, mixed, proven, values.map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }))
+        };
+        told(self) == told(other)
+    }
 }
 
 /// One ply: the position before it, what was found there and what was played.
@@ -34,6 +112,8 @@ pub struct PlyRecord<G: Game> {
     pub root_draw: DrawChance,
     /// Version of the newest model whose evaluations chose the action.
     pub model_version: i64,
+    /// What else is known of it.
+    pub notes: PlyNotes,
 }
 
 impl<G: Game> Clone for PlyRecord<G> {
@@ -43,6 +123,12 @@ impl<G: Game> Clone for PlyRecord<G> {
 }
 
 impl<G: Game> PlyRecord<G> {
+    /// Whether it is a policy target, and so a row of the arrays that trainers sample from.
+    #[must_use]
+    pub fn is_row(&self) -> bool {
+        self.notes.weight > 0.0
+    }
+
     /// Whether there is a search behind it.
     #[must_use]
     pub fn is_searched(&self) -> bool {
@@ -66,6 +152,17 @@ impl<G: Game> PlyRecord<G> {
     }
 }
 
+/// What a game tells of resigning: for finding out how often it would be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ResignNotes {
+    /// It was to be played to its end, whatever its values.
+    pub no_resign: bool,
+    /// The first ply at which its mover would have resigned, if any.
+    pub would_resign_ply: Option<u32>,
+    /// The value below which a player resigns.
+    pub threshold: f32,
+}
+
 /// A finished game.
 #[derive(Clone, Debug)]
 pub struct GameRecord<G: Game> {
@@ -81,9 +178,22 @@ pub struct GameRecord<G: Game> {
     pub outcome: Outcome,
     /// What its searches amounted to; after a resumption, since then.
     pub effort: SearchEffort,
+    /// Where players may resign: what it tells of that.
+    pub resign: Option<ResignNotes>,
 }
 
 impl<G: Game> GameRecord<G> {
+    /// The plies that are policy targets.
+    pub fn rows(&self) -> impl Iterator<Item = &PlyRecord<G>> {
+        self.plies.iter().filter(|ply| ply.is_row())
+    }
+
+    /// Plies that were played before the game that teaches began.
+    #[must_use]
+    pub fn opening_plies(&self) -> usize {
+        self.plies.iter().take_while(|ply| ply.notes.kind == PlyKind::Opening).count()
+    }
+
     /// Whether it is known of any ply how likely a draw was.
     #[must_use]
     pub fn says_draws(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{GameRecord, PlyRecord, Target};
+use super::record::{GameRecord, PlyNotes, PlyRecord, Target};
 use crate::{
     evaluation::{DrawChance, Leaf},
     game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
@@ -48,6 +48,7 @@ impl TableGame {
                 root_value: 0.25 - row as f32,
                 root_draw: DrawChance::UNKNOWN,
                 model_version: 40 + row as i64,
+                notes: PlyNotes::unknown(true),
             }
         });
         GameRecord {
@@ -56,7 +57,7 @@ impl TableGame {
             model_version: 40,
             plies: plies.collect(),
             outcome: Outcome::Win(Player::First),
-            effort: SearchEffort::default(),
+            effort: SearchEffort::default(), resign: None,
         }
     }
 }

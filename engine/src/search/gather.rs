@@ -1,5 +1,6 @@
 //! One game's search: gather leaves, apply their evaluations, move the root.
 
+mod notes;
 #[cfg(test)]
 mod tests;
 
@@ -7,6 +8,7 @@ use std::collections::HashSet;
 
 use rand::Rng;
 
+pub use self::notes::RootNotes;
 use super::{
     params::{InFlight, Root, SearchParams},
     root::{Decision, RootRule, Rule},
@@ -103,11 +105,10 @@ impl<G: Game> Search<G> {
     /// A search without a root yet; `penalize_visited`: subtract 1 from the score of actions that lead to a position this game
     /// has visited.
     pub fn new(game: G, mut params: SearchParams, penalize_visited: bool) -> Self {
-        let gumbel = matches!(params.root, Root::Gumbel(_));
-        if gumbel {
+        if matches!(params.root, Root::Gumbel(_)) {
             params.in_flight = InFlight::Visits; // Its schedule counts paths.
         }
-        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size(), gumbel);
+        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size());
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
         Self {
@@ -386,6 +387,6 @@ pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {
     fn default() -> Self {
-        Self(Tree::new(false, 0, false))
+        Self(Tree::new(false, 0))
     }
 }

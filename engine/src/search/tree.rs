@@ -49,7 +49,8 @@ pub(super) struct Node<G: Game> {
     /// Legal actions, game frame; empty when the game is over.
     pub(super) legal: G::Actions,
     pub(super) edges: Block,
-    /// Start of the node's priors, one per legal action in ascending order; `OPENED` for actions that have an edge.
+    /// Start of the node's priors, one per legal action in ascending order; `OPENED` for actions that have an edge. The network's
+    /// value of the node, from its mover's view, stands before them.
     priors: u32,
     best_untried: f32,
     best_untried_rank: u16,
@@ -85,8 +86,6 @@ pub(super) struct Tree<G: Game> {
     draws: DrawSums,
     /// Actions of the game, legal or not.
     policy_size: usize,
-    /// The network's value of a node, from its mover's view, stands before its priors.
-    keeps_values: bool,
     /// Nodes with priors.
     expanded: usize,
     /// Simulations through the root, its own expansion included.
@@ -102,16 +101,14 @@ pub(super) struct Tree<G: Game> {
 }
 
 impl<G: Game> Tree<G> {
-    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone. `keeps_values`: improved
-    /// policies will be asked for.
-    pub(super) fn new(losses: bool, policy_size: usize, keeps_values: bool) -> Self {
+    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone.
+    pub(super) fn new(losses: bool, policy_size: usize) -> Self {
         Self {
             nodes: Arena::default(),
             priors: Arena::default(),
             edges: Edges::new(losses),
             draws: DrawSums::default(),
             policy_size,
-            keeps_values,
             expanded: 0,
             root_visits: 0,
             root_in_flight: 0,
@@ -190,16 +187,14 @@ impl<G: Game> Tree<G> {
         &self.nodes[node as usize]
     }
 
-    /// Gives a pending node its priors, and its value where these are kept.
+    /// Gives a pending node its priors, and what the network says it is worth.
     pub(super) fn expand(&mut self, game: &G, index: u32, evaluation: Evaluation<'_>) {
         let node = &mut self.nodes[index as usize];
         debug_assert_eq!(node.status, Status::Pending);
         debug_assert_eq!(evaluation.priors.len(), usize::from(node.legal_len));
         self.expanded += 1;
         node.status = Status::Expanded;
-        if self.keeps_values {
-            self.priors.push(evaluation.value);
-        }
+        self.priors.push(evaluation.value);
         node.priors = self.priors.len() as u32;
         self.priors.extend_from_slice(evaluation.priors);
         game.turn_priors(node.mover, &node.legal, &mut self.priors[node.priors as usize..]);
@@ -410,6 +405,32 @@ impl<G: Game> Tree<G> {
         children
     }
 
+    /// Actions of the root that were visited, in ascending order, with visits and mean values from its mover's view.
+    pub(super) fn root_means(&self) -> Vec<(Action, u32, f64)> {
+        let edges = self.edges.iter(self.node(ROOT).edges).filter(|edge| edge.visits > 0);
+        let mean = |edge: &Edge| (edge.action, edge.visits, edge.value_sum / f64::from(edge.visits));
+        let mut children: Vec<_> = edges.map(mean).collect();
+        children.sort_unstable_by_key(|child| child.0);
+        children
+    }
+
+    /// What the network says the root is worth, from its mover's view; NaN before it has answered.
+    pub(super) fn root_raw_value(&self) -> f32 {
+        let root = self.node(ROOT);
+        if root.status == Status::Expanded { self.priors[root.priors as usize - 1] } else { f32::NAN }
+    }
+
+    /// The root's legal actions in ascending order with their priors without noise; none before the network has answered.
+    pub(super) fn root_clean_priors(&self) -> Vec<(Action, f32)> {
+        let root = self.node(ROOT);
+        let priors = match (root.status, self.root_clean_priors.is_empty()) {
+            (Status::Expanded, true) => self.priors_of(ROOT),
+            (Status::Expanded, false) => self.root_clean_priors.clone(),
+            _ => Vec::new(),
+        };
+        root.legal.iter().zip(priors).collect()
+    }
+
     /// Replaces the expanded root's priors by `noisy(clean priors)`. The clean ones are kept: a second call starts from them.
     pub(super) fn set_root_priors(&mut self, noisy: impl FnOnce(&[f32]) -> Vec<f32>) {
         let range = self.prior_range(ROOT);
@@ -478,8 +499,8 @@ impl<G: Game> Tree<G> {
         let range = from.prior_range(index);
         if node.status == Status::Expanded {
             self.expanded += 1;
-            node.priors = self.priors.len() as u32;
-            self.priors.extend_from_slice(&from.priors[range]);
+            node.priors = self.priors.len() as u32 + 1;
+            self.priors.extend_from_slice(&from.priors[range.start - 1..range.end]);
         }
         self.nodes.push(node);
         self.draws.copy_node(&from.draws, index);

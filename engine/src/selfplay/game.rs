@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::{
     random::{Purpose, ply_rng},
+    rows::RowSettings,
     symmetric::Symmetric,
 };
 use crate::{
     evaluation::{DrawChance, Evaluations, Leaf, Worth},
     game::{ActionSet, Draw, Game, Outcome},
-    replay::{GameRecord, PlyRecord, Target},
+    replay::{GameRecord, PlyKind, PlyNotes, PlyRecord, Target},
     search::{
-        Decision, Gathered, LeafCounts, MoveEffort, Root, Search, SearchParams, Share, SpareTree, TreeSize,
+        Decision, Gathered, LeafCounts, MoveEffort, Root, RootNotes, Search, SearchParams, Share, SpareTree, TreeSize,
         choose_action,
     },
 };
@@ -40,6 +41,8 @@ pub struct PlaySettings {
     pub tree_reuse: bool,
     /// Subtract 1 from the score of actions that lead to a position this game has visited. Turns tree reuse off.
     pub penalize_visited_states: bool,
+    /// Which plies teach a policy, and how much.
+    pub rows: RowSettings,
     /// Ask a position and its symmetric images as one.
     pub symmetry: bool,
     /// Agents of the first and the second player.
@@ -295,7 +298,21 @@ impl<G: Game> SelfPlayGame<G> {
         let dropped = self.settings.drop_t_on_step.is_some_and(|step| self.game.ply(&self.state) >= step);
         let temperature = if dropped { 0.0 } else { self.settings.temperature };
         let decision = self.search.decide(temperature, &mut self.rng(Purpose::Choice));
-        Some(self.record_ply(decision))
+        let RootNotes { raw_value, best_value, played_value, divergence } = self.search.notes(&decision);
+        let params = self.settings.search;
+        let notes = PlyNotes {
+            kind: PlyKind::Full,
+            weight: 1.0,
+            simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
+            noise: params != params.without_chance(),
+            mixed: matches!(self.values, Values::Mixed),
+            proven: false,
+            raw_value,
+            best_value,
+            played_value,
+            divergence,
+        };
+        Some(self.record_ply(decision, notes))
     }
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
@@ -311,7 +328,8 @@ impl<G: Game> SelfPlayGame<G> {
         let best =
             policy.iter().copied().reduce(|best, next| if next.probability > best.probability { next } else { best });
         let action = best.map_or_else(|| legal.nth(0), |best| best.action);
-        Some(self.record_ply(Decision { action, policy, value, draw }))
+        let notes = PlyNotes { raw_value: value, divergence: 0.0, ..PlyNotes::unknown(false) };
+        Some(self.record_ply(Decision { action, policy, value, draw }, notes))
     }
 
     fn random_ply(&self) -> PlyRecord<G> {
@@ -320,10 +338,11 @@ impl<G: Game> SelfPlayGame<G> {
         let mut rng = self.rng(Purpose::Choice);
         let action = choose_action(&evenly, 1.0, &mut rng).unwrap_or_else(|| legal.nth(0));
         let policy = vec![Share { action, visits: 0, probability: 1.0 }];
-        self.record_ply(Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN })
+        let decision = Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN };
+        self.record_ply(decision, PlyNotes::unknown(false))
     }
 
-    fn record_ply(&self, Decision { action, policy, value, draw }: Decision) -> PlyRecord<G> {
+    fn record_ply(&self, Decision { action, policy, value, draw }: Decision, notes: PlyNotes) -> PlyRecord<G> {
         let player = self.game.side_to_move(&self.state);
         let target = |Share { action, visits, probability }| Target {
             action: self.game.turn_action(player, action),
@@ -342,6 +361,7 @@ impl<G: Game> SelfPlayGame<G> {
             root_value: value,
             root_draw: draw,
             model_version: self.version,
+            notes,
         }
     }
 
@@ -374,6 +394,7 @@ impl<G: Game> SelfPlayGame<G> {
             plies: std::mem::take(&mut self.plies),
             outcome,
             effort: self.search.effort(),
+            resign: None,
         }
     }
 }

@@ -39,6 +39,7 @@ fn settings() -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Search; 2],
     }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use selfplay_engine::{
     Action, ActionSet, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::{GameArrays, GameRecord, PlyRecord, Target},
+    replay::{GameArrays, GameRecord, PlyNotes, PlyRecord, Target},
     search::SearchEffort,
 };
 use serde::Deserialize;
@@ -67,10 +67,12 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
             root_value: search.root_value(),
             root_draw: search.root_draw(),
             model_version: 7,
+            notes: PlyNotes::unknown(true),
         });
         limited.play(&mut state, action);
     };
-    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, effort: SearchEffort::default() })
+    let effort = SearchEffort::default();
+    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, effort, resign: None })
 }
 
 fn check_folder(folder: &Path) -> usize {

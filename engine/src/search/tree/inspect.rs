@@ -29,12 +29,6 @@ impl<G: Game> Tree<G> {
         self.edges.get(self.node(node).edges.at(slot))
     }
 
-    /// Mean values of the root's actions with visits.
-    pub(crate) fn root_values(&self) -> Vec<(Action, f64)> {
-        let edges = self.edges.iter(self.node(ROOT).edges).filter(|edge| edge.visits > 0);
-        edges.map(|edge| (edge.action, edge.value_sum / f64::from(edge.visits))).collect()
-    }
-
     /// Nodes, priors and edges that there is memory for.
     pub(crate) fn room(&self) -> [usize; 3] {
         [self.nodes.capacity(), self.priors.capacity(), self.edges.room()]

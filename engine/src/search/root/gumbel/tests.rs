@@ -57,7 +57,7 @@ impl Game for Arms {
 /// A tree of nothing but an expanded root.
 fn rooted(priors: &[f32], value: f32) -> Tree<Arms> {
     let game = Arms(priors.len());
-    let mut tree = Tree::new(false, priors.len(), true);
+    let mut tree = Tree::new(false, priors.len());
     tree.add_node(&game, game.start());
     tree.back_up(&[], f64::from(value), 0);
     tree.expand(&game, ROOT, Evaluation { value, draw: DrawChance::default(), priors });
@@ -212,9 +212,9 @@ fn whole_searches_of_tic_tac_toe_come_out_as_recorded() {
         }
         close(policy, &improved_policy, &what);
         close([f64::from(decision.value)], &[root_value], &what);
-        let values = search.tree().root_values();
+        let values = search.tree().root_means();
         close(
-            (0..9).map(|action| values.iter().find(|&&(other, _)| other == action).map_or(0.0, |&(_, q)| q)),
+            (0..9).map(|action| values.iter().find(|&&(other, ..)| other == action).map_or(0.0, |&(.., q)| q)),
             &q,
             &what,
         );
