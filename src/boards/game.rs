@@ -80,21 +80,38 @@ fn quoridor_of(read: &ReadGame) -> anyhow::Result<Quoridor> {
         if game.policy_size() != read.policy_size() {
             continue;
         }
-        let first = read.input_arrays.outer_iter().next().context("the game has no plies")?;
+        let first = read.input_arrays.outer_iter().next().context("the game has no rows")?;
         let encoding = game.encodings().into_iter().find(|&encoding| game.input_shape(encoding) == first.shape());
         if encoding.is_none() {
             bail!("inputs of shape {:?} are no Quoridor position on a board of {size}", first.shape());
         }
-        // In both encodings the last entry is the opponent's walls, which at the start are all of them.
-        let walls = first.iter().last().copied().unwrap_or(0.0);
-        return Ok(Quoridor::new(size, walls as u32, None)?);
+        // In both encodings the last entry is the walls that the opponent has left.
+        let left = first.iter().last().copied().unwrap_or(0.0);
+        return Ok(Quoridor::new(size, left as u32 + walls_before(read, (size * size) as usize), None)?);
     }
     bail!("policies of {} entries fit no Quoridor board", read.policy_size())
 }
 
+/// Walls that the opponent of the first row's mover placed before that row; `cells`: actions that move the pawn.
+fn walls_before(read: &ReadGame, cells: usize) -> u32 {
+    let Some(all) = &read.all else { return 0 };
+    let first = all.rows().first().copied().unwrap_or(0);
+    let theirs = (0..first).filter(|ply| (first - ply) % 2 == 1);
+    theirs.filter(|&ply| all.actions[ply] >= cells as i32).count() as u32
+}
+
 /// The actions played, checked against the rules, with what the search thought.
 fn plies_of(read: &ReadGame, game: &impl Game) -> anyhow::Result<Vec<Ply>> {
-    let stored = read.actions.as_ref().context("the file has no actions: it was not written by selfplayd")?;
+    let stored = read.all.as_ref().map(|all| &all.actions).or(read.actions.as_ref());
+    let stored = stored.context("the file has no actions: it was not written by selfplayd")?;
+    // Where all plies are told of, each of them; otherwise all there is are rows.
+    let mut rows: Vec<_> = (0..stored.len()).map(|ply| read.all.is_none().then_some(ply)).collect();
+    if let Some(all) = &read.all {
+        all.rows().into_iter().enumerate().for_each(|(row, ply)| rows[ply] = Some(row));
+    }
+    let versions = read.all.as_ref().map(|all| &all.model_versions).or(read.model_versions.as_ref());
+    let values = read.all.as_ref().map(|all| &all.root_values).or(read.root_values.as_ref());
+    let draws = read.all.as_ref().map_or(read.root_draws.as_ref(), |all| all.root_draws.as_ref());
     if game.policy_size() != read.policy_size() {
         bail!("the game has {} actions, and the policies have {}", game.policy_size(), read.policy_size());
     }
@@ -110,20 +127,20 @@ fn plies_of(read: &ReadGame, game: &impl Game) -> anyhow::Result<Vec<Ply>> {
         plies.push(Ply {
             player,
             action,
-            model: read.model_versions.as_ref().map_or(read.metadata.model_version, |versions| versions[ply]),
-            value: read.root_values.as_ref().map(|values| values[ply]),
-            draw: read.root_draws.as_ref().map_or(DrawChance::UNKNOWN, |draws| DrawChance::new(draws[ply])),
-            top: top_moves(game, player, targets(read, ply)),
+            model: versions.map_or(read.metadata.model_version, |versions| versions[ply]),
+            value: values.map(|values| values[ply]),
+            draw: draws.map_or(DrawChance::UNKNOWN, |draws| DrawChance::new(draws[ply])),
+            top: top_moves(game, player, rows[ply].into_iter().flat_map(|row| targets(read, row))),
         });
         game.play(&mut state, action);
     }
     Ok(plies)
 }
 
-/// The policy of a ply with its visits, network frame.
-fn targets(read: &ReadGame, ply: usize) -> impl Iterator<Item = Target> {
-    let visits = read.visit_counts.as_ref().map(|counts| counts.row(ply));
-    read.policies.row(ply).into_iter().enumerate().map(move |(action, &probability)| {
+/// The policy of a row with its visits, network frame.
+fn targets(read: &ReadGame, row: usize) -> impl Iterator<Item = Target> {
+    let visits = read.visit_counts.as_ref().map(|counts| counts.row(row));
+    read.policies.row(row).into_iter().enumerate().map(move |(action, &probability)| {
         let visits = visits.map_or(0, |row| row[action].try_into().unwrap_or(0));
         Target { action: action as Action, visits, probability }
     })

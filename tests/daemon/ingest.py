@@ -18,6 +18,7 @@ def load(path):
 def check(game, request):
     """Raises AssertionError with what is wrong."""
     plies, actions = request["game_length"], request["actions"]
+    played = len(game["all_actions"])
     layout = {
         "input_arrays": ("<f4", (plies, *request["input_shape"])),
         "policies": ("<f4", (plies, actions)),
@@ -28,16 +29,29 @@ def check(game, request):
         "root_values": ("<f4", (plies,)),
         "visit_counts": ("<i4", (plies, actions)),
         "model_versions": ("<i8", (plies,)),
+        "weights": ("<f4", (plies,)),
+        "all_actions": ("<i4", (played,)),
+        "all_kinds": ("|u1", (played,)),
+        "all_flags": ("|u1", (played,)),
+        "all_simulations": ("<i4", (played,)),
+        "all_root_values": ("<f4", (played,)),
+        "all_raw_values": ("<f4", (played,)),
+        "all_best_values": ("<f4", (played,)),
+        "all_played_values": ("<f4", (played,)),
+        "all_divergences": ("<f4", (played,)),
+        "all_model_versions": ("<i8", (played,)),
     }
+    may_be_unknown = {"root_draws", "all_root_draws", "all_raw_values", "all_best_values", "all_played_values", "all_divergences"}
     if request["draws"]:
         layout["root_draws"] = ("<f4", (plies,))
+        layout["all_root_draws"] = ("<f4", (played,))
     assert set(game) == set(layout), f"arrays are {sorted(game)}"
     for name, (dtype, shape) in layout.items():
         array = game[name]
         assert array.dtype == np.dtype(dtype), f"{name} is {array.dtype}"
         assert array.shape == shape, f"{name} has shape {array.shape}, not {shape}"
         assert array.flags.c_contiguous, f"{name} is not in C order"
-        finite = np.isfinite(array) | (np.isnan(array) if name == "root_draws" else False)
+        finite = np.isfinite(array) | (np.isnan(array) if name in may_be_unknown else False)
         assert finite.all(), f"{name} is not finite"
 
     assert plies > 0, "no plies"
@@ -48,7 +62,17 @@ def check(game, request):
     assert np.allclose(policies.sum(axis=1), 1, rtol=0, atol=1e-5), f"policies sum to {policies.sum(axis=1)}"
     assert (policies[masks == 0] == 0).all(), "an illegal action has a share"
 
-    assert (game["players"] == np.arange(plies) % 2).all(), "players do not alternate"
+    rows = np.flatnonzero(game["all_flags"] & 1)
+    assert (game["players"] == rows % 2).all(), "players do not alternate"
+    for name in ["actions", "root_values", "model_versions"]:
+        assert (game[name] == game["all_" + name][rows]).all(), f"{name} and all_{name} differ"
+    assert (game["weights"] > 0).all(), "a row without weight"
+    assert np.isin(game["all_kinds"], [0, 1, 2, 3]).all() and (game["all_flags"] < 16).all(), "an unknown kind or flag"
+    for name in ["raw", "best", "played"]:
+        values = game[f"all_{name}_values"]
+        assert (np.abs(values[~np.isnan(values)]) <= 1).all(), f"a {name} value beyond a win"
+    divergences = game["all_divergences"]
+    assert (divergences[~np.isnan(divergences)] >= 0).all(), "a negative divergence"
     outcome = {"first": 1, "second": -1, "draw": 0}[request["result"]]
     expected = np.where(game["players"] == 0, outcome, -outcome)
     assert (game["values"] == expected).all(), f"values {game['values']} of result {request['result']}"

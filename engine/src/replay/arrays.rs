@@ -9,7 +9,10 @@ use ndarray_npy::{WritableElement, WriteNpyError, WriteNpyExt};
 use thiserror::Error;
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use super::record::{GameRecord, PlyRecord};
+use super::{
+    plies::PlyArrays,
+    record::{GameRecord, PlyRecord},
+};
 use crate::game::{Action, ActionSet, Game, Player};
 
 /// How far the sum of a stored policy row may be from 1.
@@ -21,6 +24,17 @@ pub enum ReplayError {
     /// The game has no plies: the trainer cannot sample from it.
     #[error("store a game without plies")]
     NoPlies,
+    /// No ply of the game is a policy target: there is nothing for the trainer to sample.
+    #[error("store a game without policy targets")]
+    NoRows,
+    /// A weight is negative or no number.
+    #[error("store ply {ply}: its weight is {weight}, which is not from 0 up")]
+    Weight {
+        /// Number of the ply, from 0.
+        ply: usize,
+        /// The weight on record.
+        weight: f32,
+    },
     /// A ply was played by the player whose turn it was not.
     #[error("store ply {ply}: it was played by player {found} out of turn")]
     WrongPlayer {
@@ -105,7 +119,7 @@ pub enum ReplayError {
     },
 }
 
-/// The checked arrays of one game; T plies, policy size A. Row t is the position before ply t.
+/// The checked arrays of one game; T plies that are policy targets, policy size A. A row is the position before such a ply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GameArrays {
     /// Network input (T, …input shape), network frame.
@@ -116,7 +130,7 @@ pub struct GameArrays {
     pub action_masks: Array2<f32>,
     /// Outcome from the mover's view (T): 1, −1 or 0.
     pub values: Array1<f32>,
-    /// Index of the mover (T): t % 2.
+    /// Index of the mover (T).
     pub players: Array1<i32>,
     /// Policy index of the action played (T), game frame.
     pub actions: Array1<i32>,
@@ -126,6 +140,10 @@ pub struct GameArrays {
     pub visit_counts: Array2<i32>,
     /// Version of the newest model that had a say in the ply (T).
     pub model_versions: Array1<i64>,
+    /// Weight as a policy target (T), above 0.
+    pub weights: Array1<f32>,
+    /// All plies, those that are no policy targets too.
+    pub all: PlyArrays,
     /// Probability of a draw by the search (T), the same from either player's view; NaN for plies where the network did not say.
     /// `None` where it never did.
     pub root_draws: Option<Array1<f32>>,
@@ -137,9 +155,12 @@ impl GameArrays {
     /// # Errors
     /// When the game has no plies, or any row is not what the trainer can learn from; see [`ReplayError`].
     pub fn new<G: Game>(record: &GameRecord<G>, game: &G, encoding: G::Encoding) -> Result<Self, ReplayError> {
-        let plies = record.plies.len();
-        if plies == 0 {
+        if record.plies.is_empty() {
             return Err(ReplayError::NoPlies);
+        }
+        let plies = record.rows().count();
+        if plies == 0 {
+            return Err(ReplayError::NoRows);
         }
         let actions = game.policy_size();
         let mut input_shape = vec![plies];
@@ -155,27 +176,31 @@ impl GameArrays {
             root_values: Array1::zeros(plies),
             visit_counts: Array2::zeros((plies, actions)),
             model_versions: Array1::zeros(plies),
-            root_draws: record.says_draws().then(|| record.plies.iter().map(|ply| ply.root_draw.or_nan()).collect()),
+            weights: record.rows().map(|ply| ply.notes.weight).collect(),
+            all: PlyArrays::new(record)?,
+            root_draws: record.says_draws().then(|| record.rows().map(|ply| ply.root_draw.or_nan()).collect()),
         };
         let mut planes = vec![0.0; input_shape[1..].iter().product()];
-        for (row, ply) in record.plies.iter().enumerate() {
-            check_ply(row, ply, game)?;
+        let mut next = 0..;
+        for (number, ply) in record.plies.iter().enumerate() {
+            check_ply(number, ply, game)?;
+            let Some(row) = ply.is_row().then(|| next.next()).flatten() else { continue };
             game.encode(encoding, &ply.leaf.position, &mut planes);
             if !planes.iter().all(|entry| entry.is_finite()) {
-                return Err(ReplayError::NonFinite { ply: row, what: "the network input" });
+                return Err(ReplayError::NonFinite { ply: number, what: "the network input" });
             }
             let mut input = arrays.input_arrays.index_axis_mut(Axis(0), row);
             for (to, from) in input.iter_mut().zip(&planes) {
                 *to = *from;
             }
-            arrays.fill_row(row, ply)?;
+            arrays.fill_row(row, number, ply)?;
             arrays.values[row] = record.outcome.value_for(ply.player);
         }
         Ok(arrays)
     }
 
-    /// Fills all of a row but its input and value.
-    fn fill_row<G: Game>(&mut self, row: usize, ply: &PlyRecord<G>) -> Result<(), ReplayError> {
+    /// Fills all of a row but its input and value, with the ply of this number.
+    fn fill_row<G: Game>(&mut self, row: usize, number: usize, ply: &PlyRecord<G>) -> Result<(), ReplayError> {
         for action in ply.leaf.legal.iter() {
             self.action_masks[[row, usize::from(action)]] = 1.0;
         }
@@ -184,19 +209,19 @@ impl GameArrays {
         for target in &ply.targets {
             let (action, cell) = (target.action, [row, usize::from(target.action)]);
             if seen.contains(action) {
-                return Err(ReplayError::DuplicateTarget { ply: row, action });
+                return Err(ReplayError::DuplicateTarget { ply: number, action });
             }
             seen.insert(action);
             self.policies[cell] = target.probability;
             self.visit_counts[cell] = i32::try_from(target.visits).map_err(|_| ReplayError::TooManyVisits {
-                ply: row,
+                ply: number,
                 action,
                 visits: target.visits,
             })?;
             sum += f64::from(target.probability);
         }
         if (sum - 1.0).abs() > f64::from(POLICY_SUM_TOLERANCE) {
-            return Err(ReplayError::PolicySum { ply: row, sum: sum as f32 });
+            return Err(ReplayError::PolicySum { ply: number, sum: sum as f32 });
         }
         self.players[row] = ply.player.index() as i32;
         self.actions[row] = i32::from(ply.action);
@@ -211,18 +236,21 @@ impl GameArrays {
     /// When an array exceeds the 4 GiB that an archive can hold.
     pub fn to_npz(&self) -> Result<Vec<u8>, ReplayError> {
         let room = 4 * (self.input_arrays.len() + 3 * self.policies.len()) + 8 * 1024;
-        let mut archive = ZipWriter::new(Cursor::new(Vec::with_capacity(room)));
-        add(&mut archive, "input_arrays", &self.input_arrays)?;
-        add(&mut archive, "policies", &self.policies)?;
-        add(&mut archive, "action_masks", &self.action_masks)?;
-        add(&mut archive, "values", &self.values)?;
-        add(&mut archive, "players", &self.players)?;
-        add(&mut archive, "actions", &self.actions)?;
-        add(&mut archive, "root_values", &self.root_values)?;
-        add(&mut archive, "visit_counts", &self.visit_counts)?;
-        add(&mut archive, "model_versions", &self.model_versions)?;
-        self.root_draws.iter().try_for_each(|draws| add(&mut archive, "root_draws", draws))?;
-        Ok(archive.finish().map_err(ReplayError::Archive)?.into_inner())
+        let mut archive = Archive(ZipWriter::new(Cursor::new(Vec::with_capacity(room))));
+        archive.add("input_arrays", &self.input_arrays)?;
+        archive.add("policies", &self.policies)?;
+        archive.add("action_masks", &self.action_masks)?;
+        archive.add("values", &self.values)?;
+        archive.add("players", &self.players)?;
+        archive.add("actions", &self.actions)?;
+        archive.add("root_values", &self.root_values)?;
+        archive.add("visit_counts", &self.visit_counts)?;
+        archive.add("model_versions", &self.model_versions)?;
+        archive.add("weights", &self.weights)?;
+        self.all.write(&mut archive)?;
+        self.root_draws.iter().try_for_each(|draws| archive.add("root_draws", draws))?;
+        self.all.root_draws.iter().try_for_each(|draws| archive.add("all_root_draws", draws))?;
+        Ok(archive.0.finish().map_err(ReplayError::Archive)?.into_inner())
     }
 }
 
@@ -258,19 +286,24 @@ fn check_ply<G: Game>(row: usize, ply: &PlyRecord<G>, game: &G) -> Result<(), Re
     Ok(())
 }
 
-/// Appends one array to the archive.
-fn add<T: WritableElement, D: Dimension>(
-    archive: &mut ZipWriter<Cursor<Vec<u8>>>,
-    name: &'static str,
-    array: &Array<T, D>,
-) -> Result<(), ReplayError> {
-    // A fixed time of change: with the clock in it, the same game would give other bytes.
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .last_modified_time(DateTime::DEFAULT)
-        .unix_permissions(0o644);
-    archive.start_file(format!("{name}.npy"), options).map_err(ReplayError::Archive)?;
-    array.write_npy(archive).map_err(|source| ReplayError::Array { name, source })
+/// A `.npz` file in the making.
+pub(super) struct Archive(ZipWriter<Cursor<Vec<u8>>>);
+
+impl Archive {
+    /// Appends one array.
+    pub(super) fn add<T: WritableElement, D: Dimension>(
+        &mut self,
+        name: &'static str,
+        array: &Array<T, D>,
+    ) -> Result<(), ReplayError> {
+        // A fixed time of change: with the clock in it, the same game would give other bytes.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::DEFAULT)
+            .unix_permissions(0o644);
+        self.0.start_file(format!("{name}.npy"), options).map_err(ReplayError::Archive)?;
+        array.write_npy(&mut self.0).map_err(|source| ReplayError::Array { name, source })
+    }
 }
 
 #[cfg(test)]
@@ -355,7 +388,8 @@ mod tests {
         };
         let (without, with) = (members(&before), members(&arrays));
         assert_eq!(with[..without.len()], without);
-        assert_eq!((with.len(), with.last().unwrap().0.as_str()), (without.len() + 1, "root_draws.npy"));
+        let added: Vec<_> = with[without.len()..].iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(added, ["root_draws.npy", "all_root_draws.npy"]);
     }
 
     #[test]

@@ -2,7 +2,12 @@
 
 use std::io::{Cursor, Read as _};
 
-use super::{arrays::GameArrays, metadata::GameMetadata, table_game::small_game};
+use super::{
+    arrays::GameArrays,
+    metadata::GameMetadata,
+    record::{PlyKind, ResignNotes},
+    table_game::small_game,
+};
 use crate::evaluation::DrawChance;
 
 const FORMATS: &str = include_str!("../../../docs/formats.md");
@@ -35,6 +40,7 @@ fn every_array_is_documented_with_its_type_and_number_of_axes() {
             "<f4" => "float32",
             "<i4" => "int32",
             "<i8" => "int64",
+            "|u1" => "uint8",
             other => panic!("{name} has elements of type {other}, which formats.md has no word for"),
         };
         let (_, shape) = header.split_once("'shape': (").unwrap();
@@ -54,7 +60,9 @@ fn every_array_is_documented_with_its_type_and_number_of_axes() {
 
 #[test]
 fn every_key_of_the_yaml_file_is_documented() {
-    let (_, record) = small_game();
+    let (_, mut record) = small_game();
+    record.plies[0].notes.kind = PlyKind::Opening;
+    record.resign = Some(ResignNotes { would_resign_ply: Some(2), ..ResignNotes::default() });
     // Of a game that is named; Quoridor is not.
     let metadata = GameMetadata { rules: Some("hex".to_owned()), ..GameMetadata::new(&record, 1, "hash", "0.1.0") };
     let yaml = metadata.to_yaml().unwrap();

@@ -106,7 +106,8 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         model_version: 7,
         plies: plies.collect(),
         outcome,
-        effort: SearchEffort::default(), resign: None,
+        effort: SearchEffort::default(),
+        resign: None,
     };
     (game, record)
 }

@@ -42,11 +42,11 @@ impl From<Outcome> for GameResult {
 /// What a game's YAML file says.
 ///
 /// Keys that only this daemon writes are optional: the trainer's own producer has none of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GameMetadata {
     /// Version of the model that served when the game began.
     pub model_version: i64,
-    /// Number of plies: rows of the arrays. The trainer samples games in proportion to it.
+    /// Rows of the trainer's arrays: plies that are policy targets. The trainer samples games in proportion to it.
     pub game_length: u64,
     /// Process that played the game. Always a quoted string in the file: the trainer dies of a number.
     pub creator: String,
@@ -77,6 +77,18 @@ pub struct GameMetadata {
     /// Which game it is, with its parameters, such as `hex(size=11,swap=true)`; nothing for Quoridor, the first there was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<String>,
+    /// Plies at the start that belong to no recorded game; nothing where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening_plies: Option<u64>,
+    /// Whether players could not resign, whatever their values; this and the next two only where players may resign at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_resign: Option<bool>,
+    /// The first ply at which its mover would have resigned; nothing where none would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_resign_ply: Option<u32>,
+    /// Value below which a player resigns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resign_threshold: Option<f32>,
 }
 
 impl GameMetadata {
@@ -85,7 +97,7 @@ impl GameMetadata {
     pub fn new<G: Game>(record: &GameRecord<G>, pid: u32, settings_hash: &str, daemon_version: &str) -> Self {
         Self {
             model_version: record.model_version,
-            game_length: record.plies.len() as u64,
+            game_length: record.rows().count() as u64,
             creator: pid.to_string(),
             seed: Some(record.seed),
             game_index: Some(record.index),
@@ -96,6 +108,10 @@ impl GameMetadata {
             first_model_version: record.plies.first().map(|ply| ply.model_version),
             last_model_version: record.plies.last().map(|ply| ply.model_version),
             rules: None,
+            opening_plies: Some(record.opening_plies() as u64).filter(|&plies| plies > 0),
+            no_resign: record.resign.map(|resign| resign.no_resign),
+            would_resign_ply: record.resign.and_then(|resign| resign.would_resign_ply),
+            resign_threshold: record.resign.map(|resign| resign.threshold),
         }
     }
 
@@ -137,6 +153,10 @@ mod tests {
             first_model_version: Some(7),
             last_model_version: Some(9),
             rules: None,
+            opening_plies: None,
+            no_resign: None,
+            would_resign_ply: None,
+            resign_threshold: None,
         }
     }
 

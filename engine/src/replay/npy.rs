@@ -94,6 +94,13 @@ impl Element for f32 {
     }
 }
 
+impl Element for u8 {
+    const TYPES: &'static str = "|u1";
+    fn reader(descr: &str) -> Option<Reader<Self>> {
+        (descr == "|u1").then_some((1, |bytes| bytes[0]))
+    }
+}
+
 impl Element for i32 {
     const TYPES: &'static str = "<i4";
     fn reader(descr: &str) -> Option<Reader<Self>> {

@@ -13,6 +13,7 @@ use zip::result::ZipError;
 use super::{
     metadata::{GameMetadata, MetadataError},
     npy::{Arrays, Element, HeaderError},
+    plies::PlyArrays,
 };
 
 /// Longest YAML file read, in bytes; ours have some hundred.
@@ -131,11 +132,27 @@ pub enum ReadError {
         /// The entry.
         value: i32,
     },
+    /// The arrays over all plies say something else of a row than the trainer's.
+    #[error("use array {name}: it says something else of row {row} than the arrays over all plies")]
+    Disagree {
+        /// Name of the array, without `.npy`.
+        name: &'static str,
+        /// Number of the row, from 0.
+        row: usize,
+    },
+    /// A weight is negative, infinite or no number.
+    #[error("use array weights: entry {value} of row {row} is not from 0 up")]
+    Weight {
+        /// Number of the row, from 0.
+        row: usize,
+        /// The entry.
+        value: f32,
+    },
 }
 
-/// A game read back; T plies, policy size A. Row t is the position before ply t.
+/// A game read back; T plies that are policy targets, policy size A. A row is the position before such a ply.
 ///
-/// The last five arrays are this daemon's additions: `None` in the files of other producers.
+/// All that may be missing are this daemon's additions: `None` in the files of other producers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReadGame {
     /// The YAML file.
@@ -158,6 +175,10 @@ pub struct ReadGame {
     pub visit_counts: Option<Array2<i32>>,
     /// Version of the newest model that had a say in the ply (T).
     pub model_versions: Option<Array1<i64>>,
+    /// Weight as a policy target (T), at least 0.
+    pub weights: Option<Array1<f32>>,
+    /// All plies, those that are no policy targets too.
+    pub all: Option<PlyArrays>,
     /// Probability of a draw by the search (T); NaN for plies where the network did not say. `None` where it never did.
     pub root_draws: Option<Array1<f32>>,
 }
@@ -195,16 +216,24 @@ impl ReadGame {
             root_values: optional(&mut arrays, "root_values")?,
             visit_counts: optional(&mut arrays, "visit_counts")?,
             model_versions: optional(&mut arrays, "model_versions")?,
+            weights: optional(&mut arrays, "weights")?,
+            all: PlyArrays::read(&mut arrays)?,
             root_draws: optional(&mut arrays, "root_draws")?,
         };
         game.check()?;
         Ok(game)
     }
 
-    /// Number of plies T.
+    /// Number of rows T.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.players.len()
+    }
+
+    /// Number of plies that were played; where another producer wrote the files, of rows.
     #[must_use]
     pub fn plies(&self) -> usize {
-        self.players.len()
+        self.all.as_ref().map_or(self.rows(), PlyArrays::len)
     }
 
     /// Policy size A.
@@ -236,7 +265,40 @@ impl ReadGame {
         self.root_values.iter().try_for_each(|array| finite("root_values", array))?;
         self.root_draws.iter().try_for_each(|array| probable("root_draws", array))?;
         below("players", 2, &self.players)?;
-        self.actions.iter().try_for_each(|array| below("actions", actions, array))
+        self.actions.iter().try_for_each(|array| below("actions", actions, array))?;
+        if let Some(weights) = &self.weights {
+            shaped("weights", &[plies], weights)?;
+            if let Some(row) = weights.iter().position(|weight| !(0.0..f32::INFINITY).contains(weight)) {
+                return Err(ReadError::Weight { row, value: weights[row] });
+            }
+        }
+        self.all.iter().try_for_each(|all| self.check_all(all))
+    }
+
+    /// Checks the arrays over all plies, and that they say what the others do.
+    fn check_all(&self, all: &PlyArrays) -> Result<(), ReadError> {
+        all.check(self.policy_size())?;
+        let rows = all.rows();
+        if rows.len() != self.rows() {
+            let expected = format!("one with {} rows, as the others have", self.rows());
+            return Err(ReadError::Shape { name: "all_flags", expected, found: vec![rows.len()] });
+        }
+        for (row, ply) in rows.into_iter().enumerate() {
+            let differs = |name| Err(ReadError::Disagree { name, row });
+            if self.players[row] != (ply % 2) as i32 {
+                return differs("players");
+            }
+            if self.actions.as_ref().is_some_and(|actions| actions[row] != all.actions[ply]) {
+                return differs("actions");
+            }
+            if self.root_values.as_ref().is_some_and(|values| values[row] != all.root_values[ply]) {
+                return differs("root_values");
+            }
+            if self.model_versions.as_ref().is_some_and(|versions| versions[row] != all.model_versions[ply]) {
+                return differs("model_versions");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -263,7 +325,7 @@ fn required<T: Element, R: Read + Seek>(arrays: &mut Arrays<R>, name: &'static s
 }
 
 /// Reads an array that only this daemon writes.
-fn optional<T: Element, D: Dimension, R: Read + Seek>(
+pub(super) fn optional<T: Element, D: Dimension, R: Read + Seek>(
     arrays: &mut Arrays<R>,
     name: &'static str,
 ) -> Result<Option<Array<T, D>>, ReadError> {
@@ -278,7 +340,11 @@ fn ranked<T, D: Dimension>(name: &'static str, array: ArrayD<T>) -> Result<Array
 }
 
 /// Checks a shape.
-fn shaped<T, D: Dimension>(name: &'static str, expected: &[usize], array: &Array<T, D>) -> Result<(), ReadError> {
+pub(super) fn shaped<T, D: Dimension>(
+    name: &'static str,
+    expected: &[usize],
+    array: &Array<T, D>,
+) -> Result<(), ReadError> {
     if array.shape() == expected {
         return Ok(());
     }
@@ -286,7 +352,7 @@ fn shaped<T, D: Dimension>(name: &'static str, expected: &[usize], array: &Array
 }
 
 /// Checks that all entries are numbers.
-fn finite<D: Dimension>(name: &'static str, array: &Array<f32, D>) -> Result<(), ReadError> {
+pub(super) fn finite<D: Dimension>(name: &'static str, array: &Array<f32, D>) -> Result<(), ReadError> {
     let Some(at) = array.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let row = array.len() / array.shape().first().copied().unwrap_or(1).max(1);
     let value = array.iter().nth(at).copied().unwrap_or(f32::NAN);
@@ -294,7 +360,7 @@ fn finite<D: Dimension>(name: &'static str, array: &Array<f32, D>) -> Result<(),
 }
 
 /// Checks that all entries are probabilities, or NaN where there is none.
-fn probable(name: &'static str, array: &Array1<f32>) -> Result<(), ReadError> {
+pub(super) fn probable(name: &'static str, array: &Array1<f32>) -> Result<(), ReadError> {
     match array.iter().position(|value| !value.is_nan() && !(0.0..=1.0).contains(value)) {
         Some(ply) => Err(ReadError::NoProbability { name, ply, value: array[ply] }),
         None => Ok(()),
@@ -302,7 +368,7 @@ fn probable(name: &'static str, array: &Array1<f32>) -> Result<(), ReadError> {
 }
 
 /// Checks that all entries are indices below `limit`.
-fn below(name: &'static str, limit: usize, array: &Array1<i32>) -> Result<(), ReadError> {
+pub(super) fn below(name: &'static str, limit: usize, array: &Array1<i32>) -> Result<(), ReadError> {
     match array.iter().position(|&value| usize::try_from(value).map_or(true, |index| index >= limit)) {
         Some(ply) => Err(ReadError::Range { name, ply, value: array[ply] }),
         None => Ok(()),

@@ -89,7 +89,14 @@ impl PartialEq for PlyNotes {
         let told = |notes: &Self| {
             let &Self { kind, weight, simulations, noise, mixed, proven, .. } = notes;
             let values = [weight, notes.raw_value, notes.best_value, notes.played_value, notes.divergence];
-            (kind, simulations, noise, mixed, proven, values.map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }))
+            (
+                kind,
+                simulations,
+                noise,
+                mixed,
+                proven,
+                values.map(|value| if value.is_nan() { u32::MAX } else { value.to_bits() }),
+            )
         };
         told(self) == told(other)
     }

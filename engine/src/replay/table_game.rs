@@ -57,7 +57,8 @@ impl TableGame {
             model_version: 40,
             plies: plies.collect(),
             outcome: Outcome::Win(Player::First),
-            effort: SearchEffort::default(), resign: None,
+            effort: SearchEffort::default(),
+            resign: None,
         }
     }
 }
