@@ -124,6 +124,13 @@ impl<G: Game> Search<G> {
         }
     }
 
+    /// Searches by `params` from the next move on. Which rule selects, and what paths in flight count for, stays as it is.
+    pub fn use_params(&mut self, params: SearchParams) {
+        debug_assert!(self.pending.is_empty());
+        self.params = SearchParams { in_flight: self.params.in_flight, ..params };
+        self.rule = Rule::new(&self.params);
+    }
+
     /// Starts the search of a move: on the tree that [`Search::advance`] kept for this very state, else on a fresh root. The root is
     /// prepared anew in either case, with draws from `rng`.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     random::{Purpose, ply_rng},
-    rows::RowSettings,
+    rows::{RowSettings, weigh},
     symmetric::Symmetric,
 };
 use crate::{
@@ -99,6 +99,8 @@ pub struct SelfPlayGame<G: Game> {
     /// Where a position and its images are asked as one.
     symmetric: Option<Symmetric<G>>,
     ply: Ply,
+    /// Of the search at hand.
+    kind: PlyKind,
     values: Values,
     plies: Vec<PlyRecord<G>>,
     first_version: Option<i64>,
@@ -141,6 +143,7 @@ impl<G: Game> SelfPlayGame<G> {
             search,
             symmetric,
             ply: Ply::Fresh,
+            kind: PlyKind::Full,
             values: Values::Nothing,
             plies,
             first_version,
@@ -285,6 +288,7 @@ impl<G: Game> SelfPlayGame<G> {
     /// One step of the search; the finished ply once no leaf is needed.
     fn search_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
         if matches!(self.ply, Ply::Fresh) {
+            self.prepare_search();
             let mut rng = self.root_rng();
             self.search.begin(&self.state, &mut rng);
             self.ply = Ply::Searching;
@@ -299,10 +303,10 @@ impl<G: Game> SelfPlayGame<G> {
         let temperature = if dropped { 0.0 } else { self.settings.temperature };
         let decision = self.search.decide(temperature, &mut self.rng(Purpose::Choice));
         let RootNotes { raw_value, best_value, played_value, divergence } = self.search.notes(&decision);
-        let params = self.settings.search;
+        let params = self.settings.rows.params(self.kind, self.settings.search);
         let notes = PlyNotes {
-            kind: PlyKind::Full,
-            weight: 1.0,
+            kind: self.kind,
+            weight: if self.kind == PlyKind::Full { 1.0 } else { 0.0 },
             simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
             noise: params != params.without_chance(),
             mixed: matches!(self.values, Values::Mixed),
@@ -313,6 +317,21 @@ impl<G: Game> SelfPlayGame<G> {
             divergence,
         };
         Some(self.record_ply(decision, notes))
+    }
+
+    /// Chooses the size of the search of the next ply. One of full size begins with a fresh tree, so that no simulation of a target was made
+    /// without noise; a cheap one goes on with what is there (Wu 2019, as KataGo does).
+    fn prepare_search(&mut self) {
+        let rows = self.settings.rows;
+        if rows.all_full() {
+            return;
+        }
+        self.kind = rows.draw(&mut self.rng(Purpose::Size));
+        if self.kind == PlyKind::Full {
+            self.search.forget();
+            self.values = Values::Nothing;
+        }
+        self.search.use_params(rows.params(self.kind, self.settings.search));
     }
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
@@ -387,6 +406,9 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn record(&mut self, outcome: Outcome) -> GameRecord<G> {
+        if self.settings.rows.surprise > 0.0 {
+            weigh(self.plies.iter_mut().map(|ply| &mut ply.notes), self.settings.rows.surprise);
+        }
         GameRecord {
             index: self.index,
             seed: self.seed,

@@ -14,6 +14,8 @@ pub enum Purpose {
     Choice,
     /// Gumbel draws at the root.
     Gumbel,
+    /// Whether a search is of full size.
+    Size,
 }
 
 /// The generator for one purpose at one ply of one game.
@@ -45,11 +47,15 @@ mod tests {
             draw(1, 2, 4, Purpose::Noise),
             draw(1, 2, 3, Purpose::Choice),
             draw(1, 2, 3, Purpose::Gumbel),
+            draw(1, 2, 3, Purpose::Size),
         ];
         assert!(others.iter().all(|&other| other != base));
         let of_plies: HashSet<u64> = (0..8)
-            .flat_map(|ply| [Purpose::Noise, Purpose::Choice, Purpose::Gumbel].map(|purpose| draw(1, 2, ply, purpose)))
+            .flat_map(|ply| {
+                let purposes = [Purpose::Noise, Purpose::Choice, Purpose::Gumbel, Purpose::Size];
+                purposes.map(|purpose| draw(1, 2, ply, purpose))
+            })
             .collect();
-        assert_eq!(of_plies.len(), 3 * 8);
+        assert_eq!(of_plies.len(), 4 * 8);
     }
 }

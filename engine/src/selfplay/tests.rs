@@ -17,6 +17,7 @@ use crate::{
 mod agents;
 mod gumbel;
 mod models;
+mod rows;
 mod symmetric;
 
 const N: u32 = 24;
