@@ -220,6 +220,12 @@ pub(crate) struct PlaySettings {
     pub p2: Opponent,
     /// How our moves are chosen.
     pub agent: Agent,
+    /// Share of moves with a search of full size, above 0 to 1.
+    pub full_search_share: f32,
+    /// Simulations of the others, ≥ 2; `None`: a sixth of a full search.
+    pub cheap_simulations: Option<u32>,
+    /// Share of a game's weights that goes by surprise, 0..=1.
+    pub policy_surprise: f32,
     /// Log every move.
     pub trace: bool,
 }

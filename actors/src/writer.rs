@@ -238,6 +238,10 @@ impl<G: Game> WriterActor<G> {
             // Trying again cannot help, and the trainer must not see it.
             self.set_aside(number, &reason);
         }
+        for _ in 0..outcome.without_targets {
+            self.stats.games_without_targets.add(1);
+            self.addresses.credits.do_send(Credit);
+        }
         for game in &outcome.written {
             self.stats.count_written(game);
             self.addresses.credits.do_send(Credit);

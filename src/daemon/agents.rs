@@ -59,9 +59,23 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         },
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
-        rows: RowSettings::default(),
+        rows: RowSettings {
+            full_share: settings.play.full_search_share,
+            cheap: cheap(settings),
+            surprise: settings.play.policy_surprise,
+        },
         symmetry: settings.cache.symmetry,
         agents: [agent, opponent],
+    }
+}
+
+/// Simulations of a search that is not of full size.
+fn cheap(settings: &Settings) -> Simulations {
+    let sixth = |full: u32| (full / 6).max(1);
+    match (settings.play.cheap_simulations, settings.search.mcts_n) {
+        (Some(n), _) => Simulations::PerMove(n),
+        (None, Some(full)) => Simulations::PerMove(sixth(full).max(2)),
+        (None, None) => Simulations::PerLegalAction(sixth(settings.search.mcts_k)),
     }
 }
 

@@ -115,6 +115,11 @@ fn check_search(settings: &Settings, entries: &Entries, found: &mut Found) {
         let allowed = format!("at most search.mcts_n, which is {simulations}");
         found.mistakes.push(entries.refuse("search.leaf_parallelism", allowed));
     }
+    let cheap = settings.play.cheap_simulations.filter(|_| settings.play.full_search_share < 1.0);
+    if simulations >= 2 && cheap.is_some_and(|cheap| cheap >= simulations) {
+        let allowed = format!("fewer than search.mcts_n, which is {simulations}");
+        found.mistakes.push(entries.refuse("play.cheap_simulations", allowed));
+    }
 }
 
 fn check_cache(settings: &Settings, entries: &Entries, found: &mut Found) {
@@ -221,6 +226,21 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
         ("model.source", !continuous && settings.model.source.is_some(), "without --continuous"),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
+        (
+            "play.cheap_simulations",
+            settings.play.full_search_share == 1.0 && settings.play.cheap_simulations.is_some(),
+            "while play.full_search_share is 1",
+        ),
+        (
+            "play.full_search_share",
+            settings.play.full_search_share < 1.0 && settings.play.agent == Agent::Raw,
+            "with play.agent = \"raw\", which does not search",
+        ),
+        (
+            "play.policy_surprise",
+            settings.play.policy_surprise > 0.0 && settings.play.agent == Agent::Raw,
+            "with play.agent = \"raw\", whose policy is the network's",
+        ),
         (
             "search.virtual_loss",
             visits_in_flight && chosen("search.virtual_loss"),

@@ -167,6 +167,13 @@ impl Settings {
             // Likewise.
             determining["symmetry"] = true.into();
         }
+        if self.play.full_search_share < 1.0 {
+            determining["full_search_share"] = self.play.full_search_share.into();
+            determining["cheap_simulations"] = self.play.cheap_simulations.into();
+        }
+        if self.play.policy_surprise > 0.0 {
+            determining["policy_surprise"] = self.play.policy_surprise.into();
+        }
         // "auto" changes numbers no more than the device does, and belongs to no other games than fp32.
         if let PrecisionRequest::Only(precision) = self.inference.precision
             && precision != Precision::Fp32

@@ -124,6 +124,13 @@ pub(crate) const KEYS: &[Key] = &[
         "raw",
         "Play the most likely move of the network's policy without search, as a baseline",
     ),
+    key("play.full_search_share", Kind::Positive(1.0)).flag(
+        "--full-search-share",
+        "P",
+        "Share of moves with a search of full size; the others are cheap and no policy targets",
+    ),
+    key("play.cheap_simulations", Kind::Int(2, 10_000_000)).open("auto"),
+    key("play.policy_surprise", Kind::Real(0.0, 1.0)),
     key("play.trace", Kind::Flag).switch("--trace", "true", "Log every move with its search").of(Scope::Daemon),
     key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"]))
         .flag("--evaluator", "NAME", "What evaluates positions: the model, or a deterministic evaluator for tests")

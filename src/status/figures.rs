@@ -168,7 +168,7 @@ impl Figures {
             cache: cache(&now),
             writer: WriterStatus {
                 written: now.games_written,
-                queued: now.games_finished.saturating_sub(now.games_written + now.games_unfit + now.games_spooled),
+                queued: now.games_finished.saturating_sub(now.games_settled()),
                 credits: Some(count(now.writer_credits)),
                 bytes_written: now.bytes_written,
                 errors: now.write_errors_total(),

@@ -93,7 +93,7 @@ impl Monitor {
         let first = self.lock().front().copied().filter(|first| first.at.elapsed() >= STEP)?;
         let now = Moment::now(&self.stats);
         let (counts, totals) = (now.counts.since(&first.counts), &now.counts);
-        let written = totals.games_written + totals.games_unfit + totals.games_spooled;
+        let written = totals.games_settled();
         Some(Window {
             seconds: (now.at - first.at).as_secs_f64(),
             times: now.times.since(&first.times),

@@ -235,7 +235,7 @@ impl<G: Game> Handler<ChildGaveUp> for RootSupervisor<G> {
         let reason = format!("{child}: {reason}");
         if escalation == Escalation::EndsUnwritten {
             let counts = self.stats.snapshot();
-            let unwritten = counts.games_finished.saturating_sub(counts.games_written + counts.games_unfit);
+            let unwritten = counts.games_finished.saturating_sub(counts.games_settled());
             let (kept, lost) = if self.journal_keeps_games { (unwritten, 0) } else { (0, unwritten) };
             self.end(Ending::Unwritten { lost, kept, spooled: 0, reason });
             System::current().stop();

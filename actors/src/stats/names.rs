@@ -222,6 +222,9 @@ table! {
         games_rejected: reason = "non_finite";
         games_unfit: reason = "unfit";
     }
+    /// Finished games without a policy target, all of whose searches were cheap ones: there is nothing in them for a trainer to sample, so they
+    /// are not written.
+    Counter(Games) games_without_targets_total { games_without_targets; }
     /// Finished games that went to the spool directory.
     Counter(Games) games_spooled_total { games_spooled; }
 
@@ -325,6 +328,12 @@ impl Snapshot {
     #[must_use]
     pub fn games_unfinished(&self) -> u64 {
         self.games_started.saturating_sub(self.games_ended_total())
+    }
+
+    /// Finished games that the writer is done with.
+    #[must_use]
+    pub fn games_settled(&self) -> u64 {
+        self.games_written + self.games_unfit + self.games_without_targets + self.games_spooled
     }
 
     /// Games in play.

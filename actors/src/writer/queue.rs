@@ -88,6 +88,8 @@ pub(super) struct Committed {
     /// Games that are now visible to the trainer.
     pub(super) written: Vec<Written>,
     pub(super) unfit: Vec<(JournalNumber, Unfit)>,
+    /// Games without a policy target, which are not written: there is nothing for the trainer to sample.
+    pub(super) without_targets: u64,
     /// Why there are games left.
     pub(super) failure: Option<Failure>,
 }
@@ -177,6 +179,12 @@ impl<G: Game> Queue<G> {
                 place += 1;
                 continue;
             }
+            if self.games[place].record.rows().next().is_none() {
+                output.journal.end(self.games[place].number);
+                self.games.remove(place);
+                committed.without_targets += 1;
+                continue;
+            }
             self.in_hand = Some(place);
             crate::faults::hit(crate::faults::Point::Format);
             let game = &self.games[place];
@@ -243,7 +251,7 @@ impl<G: Game> Queue<G> {
             };
             let Some(Finished { number, stem, record, .. }) = self.games.remove(place) else { break };
             output.journal.end(number);
-            let versions = record.plies.iter().map(|ply| ply.model_version).collect();
+            let versions = record.rows().map(|ply| ply.model_version).collect();
             committed.written.push(Written { bytes, versions });
             tracing::debug!(
                 game = record.index,

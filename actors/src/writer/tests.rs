@@ -275,6 +275,27 @@ fn no_game_starts_while_there_is_too_little_room_or_no_directory() {
 }
 
 #[test]
+fn a_game_without_policy_targets_is_counted_and_not_written() {
+    play(async {
+        let mut stage = Stage::new();
+        let mut cheap = record(0);
+        cheap.plies.iter_mut().for_each(|ply| ply.notes.weight = 0.0);
+        let mut partly = record(1);
+        partly.plies.iter_mut().step_by(2).for_each(|ply| ply.notes.weight = 0.0);
+        let rows = partly.rows().count() as u64;
+        stage.finish(cheap);
+        stage.finish(partly);
+        stage.credits(2).await;
+        assert_eq!(stage.written(), [1]);
+        assert_eq!((stage.stats.games_without_targets.get(), stage.stats.games_unfit.get()), (1, 0));
+        assert_eq!((stage.stats.games_written.get(), stage.stats.positions_written.get()), (1, rows));
+        assert_eq!(stage.stats.snapshot().games_settled(), 2);
+        // The journal keeps neither.
+        assert!(!stage.ready.join("rejected").exists());
+    });
+}
+
+#[test]
 fn a_game_that_breaks_the_format_is_set_aside_and_gives_its_credit_back() {
     play(async {
         let mut stage = Stage::new();

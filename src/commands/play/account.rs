@@ -78,8 +78,8 @@ fn close_journal(journal: &Journal, counts: &Snapshot, left_behind: u64) -> Resu
     if lost > 0 { Err(Exit::WriterIo) } else { Ok(()) }
 }
 
-/// What became of every game: started is finished, rejected, abandoned and unfinished together; finished is written, unfit and
-/// spooled together with those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
+/// What became of every game: started is finished, rejected, abandoned and unfinished together; finished is written, unfit, without
+/// targets and spooled together with those that the next line reports as kept or lost. Of the `left_behind` games of earlier processes, those that were not
 /// resumed wait on in the journal.
 fn log_account(counts: &Snapshot, left_behind: u64) {
     let waiting = left_behind.saturating_sub(counts.games_resumed);
@@ -96,6 +96,7 @@ fn log_account(counts: &Snapshot, left_behind: u64) {
         games_unfinished = counts.games_unfinished(),
         games_written = counts.games_written,
         games_unfit = counts.games_unfit,
+        games_without_targets = counts.games_without_targets,
         games_spooled = counts.games_spooled,
         "account of all games"
     );
