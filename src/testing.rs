@@ -27,11 +27,12 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(0),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
     let settings = PlaySettings {
         search,
         temperature: 1.0,
+        temperature_decay: None,
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,

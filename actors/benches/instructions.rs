@@ -169,7 +169,7 @@ impl Mover {
             leaf_parallelism: K as u32,
             in_flight: InFlight::Losses(3),
             noise: None,
-            root: Root::Puct,
+            root: Root::PUCT,
         };
         let search = Search::new(quoridor(), params, false);
         Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }

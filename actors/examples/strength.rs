@@ -7,7 +7,11 @@
 //! strength mistakes N SEARCH…                      share of solved positions of Connect Four that are played worse
 //! ```
 //!
-//! A search is a list of words, and is matched with one leaf at a time unless another follows after a `/`: `k=8`, `visits` or `loss=3`, `gumbel=7` (m), `scale=1` (c_scale), `rescale`, `c=1.4`.
+//! A search is a list of words, and is matched with one leaf at a time unless another follows after a `/`. Of both rules: `k=8`, `n=50`
+//! (instead of N), `visits` or `loss=3`. Of Gumbel's: `gumbel=7` (m), `scale=1` (c_scale), `rescale`. Of PUCT, which it is without `gumbel`:
+//! `c=1.4`, `growth=0.28:500` (c1 and base), `absolute=-0.2` or `reduction=0.2` (what untried moves count for), `root-absolute` or
+//! `root-reduction` (at the root alone, after those), `temperature=1.25` (of the root's policy), `reuse` (trees are kept), `counted` (n
+//! counts kept visits). For mistakes alone, as matches have no noise: `noise=0.25:1.43` (ε and α), `shaped`.
 //!
 //! The evaluator of Connect Four stands for a network that has learned half of the game: it counts lines that are still open to one side
 //! alone, and blurs what it says with noise that depends on nothing but the position.
@@ -25,7 +29,10 @@ use selfplay_engine::{
     games::{connect_four::ConnectFour, quoridor::Quoridor},
     matches::{MatchGame, Mover, Seat, Step, opening},
     rating::Pairs,
-    search::{Gumbel, InFlight, Root, Search, SearchParams, Simulations, SpareTree},
+    search::{
+        Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, Search, SearchParams,
+        Simulations, SpareTree,
+    },
     selfplay::{Purpose, ply_rng},
     solve::Class,
 };
@@ -50,32 +57,60 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// A search from its words.
-fn search_of(words: &str, n: u32) -> Result<SearchParams, Failure> {
+/// A search from its words, and whether it keeps trees.
+fn search_of(words: &str, n: u32) -> Result<(SearchParams, bool), Failure> {
     let mut params = SearchParams {
         simulations: Simulations::PerMove(n),
         c_puct: 1.4,
         leaf_parallelism: 1,
         in_flight: InFlight::Visits,
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
+    let mut reuse = false;
     for word in words.split(',') {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = || -> Result<f32, Failure> { Ok(value.parse()?) };
+        let numbers = || -> Result<(f32, f32), Failure> {
+            let (first, second) =
+                value.split_once(':').ok_or_else(|| format!("{name} wants two numbers, as in 1:2"))?;
+            Ok((first.parse()?, second.parse()?))
+        };
         match (name, &mut params.root) {
             ("k", _) => params.leaf_parallelism = value.parse()?,
-            ("c", _) => params.c_puct = value.parse()?,
+            ("n", _) => params.simulations = Simulations::PerMove(value.parse()?),
+            ("c", _) => params.c_puct = number()?,
             ("visits", _) => params.in_flight = InFlight::Visits,
             ("loss", _) => params.in_flight = InFlight::Losses(value.parse()?),
+            ("noise", _) => {
+                let (epsilon, alpha) = numbers()?;
+                params.noise = Some(RootNoise { epsilon, alpha, shape: NoiseShape::Even });
+            }
+            ("shaped", _) => params.noise.as_mut().ok_or("shaped follows noise")?.shape = NoiseShape::Shaped,
+            ("reuse", _) => reuse = true,
             ("gumbel", root) => {
                 *root = Root::Gumbel(Gumbel { actions: value.parse()?, scale: 0.0, ..Gumbel::default() })
             }
-            ("scale", Root::Gumbel(gumbel)) => gumbel.c_scale = value.parse()?,
+            ("scale", Root::Gumbel(gumbel)) => gumbel.c_scale = number()?,
             ("rescale", Root::Gumbel(gumbel)) => gumbel.stretch = true,
+            ("growth", Root::Puct(puct)) => {
+                let (by, base) = numbers()?;
+                puct.growth = Some(Growth { by, base });
+            }
+            ("absolute", Root::Puct(puct)) => set_first_play(puct, FirstPlay::Absolute(number()?)),
+            ("reduction", Root::Puct(puct)) => set_first_play(puct, FirstPlay::Reduction(number()?)),
+            ("root-absolute", Root::Puct(puct)) => puct.first_play_at_root = FirstPlay::Absolute(number()?),
+            ("root-reduction", Root::Puct(puct)) => puct.first_play_at_root = FirstPlay::Reduction(number()?),
+            ("temperature", Root::Puct(puct)) => puct.policy_temperature = number()?,
+            ("counted", Root::Puct(puct)) => puct.counted = Counted::Visits,
             _ => return Err(format!("{word} is no word of a search").into()),
         }
     }
-    Ok(params)
+    Ok((params, reuse))
+}
+
+fn set_first_play(puct: &mut Puct, first_play: FirstPlay) {
+    (puct.first_play, puct.first_play_at_root) = (first_play, first_play);
 }
 
 /// Matches of each search against one leaf at a time, or against the search after a `/`.
@@ -89,24 +124,25 @@ fn compare<G: Game>(
 ) -> Result<(), Failure> {
     let (n, pairs) = (n.parse()?, pairs.parse()?);
     println!(
-        "| search | against | n | pairs | Elo | wins, draws, losses | different games | leaves a gather |\n|---|---|---|---|---|---|---|---|"
+        "| search | against | n | pairs | Elo | wins, draws, losses | different games | leaves a gather | evaluations |\n|---|---|---|---|---|---|---|---|---|"
     );
     for words in searches {
         let (search, other) = words.split_once('/').unwrap_or((words, "k=1"));
         let seat = |words| -> Result<Seat, Failure> {
-            let search = search_of(words, n)?;
-            Ok(Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false })
+            let (search, tree_reuse) = search_of(words, n)?;
+            Ok(Seat { mover: Mover::Search, search, tree_reuse, penalize_visited_states: false })
         };
         let result = play(game, [seat(search)?, seat(other)?], plies, pairs, evaluator)?;
         let elo = result.pairs.elo().ok_or("no pairs were played")?;
         let [losses, draws, wins] = result.games;
         println!(
-            "| {search} | {other} | {n} | {pairs} | {:+.0} [{:+.0}, {:+.0}] | {wins}, {draws}, {losses} | {} | {:.1} |",
+            "| {search} | {other} | {n} | {pairs} | {:+.0} [{:+.0}, {:+.0}] | {wins}, {draws}, {losses} | {} | {:.1} | {:.2} |",
             elo.value,
             elo.low,
             elo.high,
             result.different,
-            result.leaves as f64 / result.gathers as f64
+            result.leaves as f64 / result.gathers as f64,
+            result.leaves as f64 / result.others as f64
         );
     }
     Ok(())
@@ -119,6 +155,8 @@ struct Played {
     /// Of the first player.
     gathers: u64,
     leaves: u64,
+    /// Leaves of the second.
+    others: u64,
 }
 
 /// A game of a pair, and which player moves first in it.
@@ -153,7 +191,7 @@ fn play<G: Game>(
         }
     }
     let (mut leaves, mut evaluations, mut spare) = (Vec::new(), Evaluations::default(), SpareTree::default());
-    let (mut gathers, mut asked) = (0, 0);
+    let (mut gathers, mut asked, mut others) = (0, 0, 0);
     loop {
         leaves.clear();
         for playing in games.iter_mut().filter(|playing| playing.result.is_none()) {
@@ -165,7 +203,8 @@ fn play<G: Game>(
                     gathers += 1;
                     asked += (leaves.len() - before) as u64;
                 }
-                Step::Leaves(_) | Step::Choice => {}
+                Step::Leaves(_) => others += (leaves.len() - before) as u64,
+                Step::Choice => {}
             }
             playing.asked = before..leaves.len();
         }
@@ -181,7 +220,7 @@ fn play<G: Game>(
             playing.game.apply(&playing.evaluations, &mut spare);
         }
     }
-    let mut result = Played { pairs: Pairs::default(), games: [0; 3], different: 0, gathers, leaves: asked };
+    let mut result = Played { pairs: Pairs::default(), games: [0; 3], different: 0, gathers, leaves: asked, others };
     let different: HashSet<&[Action]> = games.iter().map(|playing| playing.game.actions()).collect();
     result.different = different.len();
     for pair in games.chunks_exact(2) {
@@ -241,7 +280,7 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
         for salt in 0..SALTS {
             let mut evaluator = Noisy { salt, ..Noisy::new() };
             for (number, solved) in positions.iter().enumerate() {
-                let mut search = Search::new(game, search_of(words, n)?, false);
+                let mut search = Search::new(game, search_of(words, n)?.0, false);
                 let mut rng = ply_rng(salt, number as u64, 0, Purpose::Choice);
                 let mut leaves = Vec::new();
                 search.begin(&state_of(solved), &mut rng);

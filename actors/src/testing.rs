@@ -64,11 +64,12 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         leaf_parallelism: 2,
         in_flight: InFlight::Losses(1),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
     PlaySettings {
         search,
         temperature: 1.0,
+        temperature_decay: None,
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,

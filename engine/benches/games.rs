@@ -87,7 +87,7 @@ fn search_of<G: Game>(criterion: &mut Criterion, name: &str, game: &G) -> f64 {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
     let mut search = Search::new(game.clone(), params, false);
     let (start, mut leaves, mut evaluations) = (game.start(), Vec::new(), Evaluations::default());

@@ -24,7 +24,7 @@ fn params(n: u32, leaf_parallelism: u32) -> SearchParams {
         leaf_parallelism,
         in_flight: InFlight::Losses(3),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     }
 }
 

@@ -219,7 +219,7 @@ mod tests {
             leaf_parallelism: 1,
             in_flight: InFlight::Visits,
             noise: None,
-            root: Root::Puct,
+            root: Root::PUCT,
         };
         Seat { mover, search, tree_reuse: true, penalize_visited_states: false }
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
-//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (Dirichlet), `choose` (the action to
+//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (what becomes of the root's priors), `choose` (the action to
 //! play), `improved` (policies improved by values), `halving` (a schedule), `root` (what search variants differ in), `gather`
 //! ([`Search`] itself).
 
@@ -28,6 +28,8 @@ mod vectors;
 
 pub(crate) use choose::choose_action;
 pub use gather::{Gathered, LeafCounts, MoveEffort, RootNotes, Search, SearchEffort, SpareTree};
-pub use params::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations};
+pub use params::{
+    Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, SearchParams, Simulations,
+};
 pub use root::{Decision, Share};
 pub use tree::TreeSize;

@@ -11,6 +11,6 @@ mod symmetric;
 #[cfg(test)]
 mod tests;
 
-pub use game::{Agent, PlaySettings, Progress, SelfPlayGame};
+pub use game::{Agent, Decay, PlaySettings, Progress, SelfPlayGame};
 pub use random::{Purpose, ply_rng};
 pub use rows::RowSettings;

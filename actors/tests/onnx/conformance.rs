@@ -64,7 +64,7 @@ fn search(
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
     let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
     let mut search = Search::new(*game, params, false);

@@ -24,7 +24,7 @@ use selfplay_engine::{
     games::quoridor::{Quoridor, QuoridorEncoding},
     journal::{SessionOptions, open_session},
     replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
-    search::{InFlight, Root, RootNoise, SearchParams, Simulations},
+    search::{InFlight, NoiseShape, Root, RootNoise, SearchParams, Simulations},
     selfplay::{Agent, PlaySettings, RowSettings},
 };
 use tempfile::TempDir;
@@ -100,10 +100,11 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                     c_puct: 1.5,
                     leaf_parallelism: 4,
                     in_flight: InFlight::Losses(1),
-                    noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
-                    root: Root::Puct,
+                    noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5, shape: NoiseShape::Even }),
+                    root: Root::PUCT,
                 },
                 temperature: 1.0,
+                temperature_decay: None,
                 drop_t_on_step: Some(20),
                 tree_reuse: true,
                 penalize_visited_states: false,

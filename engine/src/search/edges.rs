@@ -37,7 +37,7 @@ impl Edge {
     }
 
     /// Mean value, with what is in flight as lost games where `losses` has all bits set and without it where it has none; 0 while
-    /// there is nothing to take the mean of. Less the penalty.
+    /// there is nothing to take the mean of ([`Edges::set_first_play`]). Less the penalty.
     fn q(&self, losses: u32) -> f64 {
         let lost = self.in_flight & losses;
         let visits = self.visits + lost;
@@ -150,6 +150,16 @@ impl Edges {
         change(edge);
         self.q[index] = edge.q(self.losses);
         self.u[index] = edge.u();
+    }
+
+    /// Makes `value` what selection sees of a block's edges that there is no mean value of. Any change of such an edge takes that back.
+    pub(super) fn set_first_play(&mut self, block: Block, value: f64) {
+        for index in block.range() {
+            let edge = &self.edges[index];
+            if edge.visits + (edge.in_flight & self.losses) == 0 {
+                self.q[index] = value - f64::from(edge.penalty);
+            }
+        }
     }
 
     /// Says which node is behind an edge.
@@ -268,6 +278,20 @@ mod tests {
             assert_eq!((edges.q[0], edges.u[0]), (q, 0.5 / 6.0));
             edges.update(0, |edge| edge.in_flight -= 3);
             assert_eq!((edges.q[0], edges.u[0], edges.edges[0]), before);
+        }
+    }
+
+    #[test]
+    fn what_untried_actions_count_for_reaches_edges_without_a_mean_value_alone() {
+        for (losses, in_flight) in [(true, -1.0), (false, 0.5)] {
+            let mut edges = Edges::new(losses);
+            let mut block = Block::default();
+            edges.push(&mut block, edge(0));
+            edges.push(&mut block, Edge { penalty: 1.0, ..edge(1) });
+            edges.push(&mut block, Edge { in_flight: 1, ..edge(2) });
+            edges.push(&mut block, Edge { visits: 2, value_sum: 0.5, ..edge(3) });
+            edges.set_first_play(block, 0.5);
+            assert_eq!(edges.scores(block).0, [0.5, -0.5, in_flight, 0.25]);
         }
     }
 

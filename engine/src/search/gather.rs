@@ -10,7 +10,7 @@ use rand::Rng;
 
 pub use self::notes::RootNotes;
 use super::{
-    params::{InFlight, Root, SearchParams},
+    params::{Counted, InFlight, Puct, Root, SearchParams},
     root::{Decision, RootRule, Rule},
     tree::{ROOT, Status, Step, Tree, TreeSize},
 };
@@ -153,7 +153,7 @@ impl<G: Game> Search<G> {
         } else {
             self.rule.prepare(&mut self.tree, rng);
         }
-        self.left = self.params.simulations.at_root(self.root_legal_len());
+        self.left = self.simulations();
         self.begun = (self.effort, self.tree.root_visits);
     }
 
@@ -170,8 +170,13 @@ impl<G: Game> Search<G> {
         }
     }
 
-    fn root_legal_len(&self) -> usize {
-        self.tree.node(ROOT).legal.len()
+    /// What this move gets, on the root at hand.
+    fn simulations(&self) -> u32 {
+        let n = self.params.simulations.at_root(self.tree.node(ROOT).legal.len());
+        match self.params.root {
+            Root::Puct(Puct { counted: Counted::Visits, .. }) => n.saturating_sub(self.tree.root_visits).max(1),
+            Root::Puct(_) | Root::Gumbel(_) => n,
+        }
     }
 
     /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time. Two of them may end in the same new
@@ -289,7 +294,7 @@ impl<G: Game> Search<G> {
     }
 
     /// Visits of the root's children in ascending order of actions (game frame), children without visits left out. On a fresh
-    /// root they sum to n − 1, on one kept by tree reuse to the visits kept plus n.
+    /// root they sum to n − 1, on one kept by tree reuse to the visits kept plus n, or as on a fresh one ([`Counted`]).
     #[must_use]
     pub fn visits(&self) -> Vec<(Action, u32)> {
         self.tree.root_children()
@@ -385,7 +390,7 @@ fn walk<G: Game>(rule: &mut impl RootRule, game: &G, tree: &mut Tree<G>, steps: 
         if tree.node(node).status != Status::Expanded {
             return Some(node);
         }
-        step = Step { node, slot: rule.select_below(tree, node, visits)? };
+        step = Step { node, slot: rule.select_below(tree, node, visits, step)? };
     }
 }
 

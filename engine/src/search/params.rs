@@ -29,8 +29,72 @@ impl Simulations {
 pub struct RootNoise {
     /// ε in (0, 1]: share of the noise.
     pub epsilon: f32,
-    /// α > 0: small values put the noise on few actions.
+    /// α > 0, on average over the actions: small values put the noise on few of them.
     pub alpha: f32,
+    /// How α is shared out.
+    pub shape: NoiseShape,
+}
+
+/// How the α of noise is shared out among the actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseShape {
+    /// Evenly.
+    Even,
+    /// Half of it evenly, half to actions whose priors stand out, by how far their logarithms do, with all priors above 1% taken for 1%:
+    /// likelier moves get a larger share of the noise, and the favourites no more than others (KataGo's shaped noise).
+    Shaped,
+}
+
+/// What an action without visits counts for, in [−1, 1] from the view of the player who would choose it. All such actions of a position
+/// count for the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FirstPlay {
+    /// For this.
+    Absolute(f32),
+    /// For what its position is worth by the search so far, less this times the square root of the share that visited actions
+    /// have in the priors: the more likely moves were looked at, the less is hoped of the others (Leela Chess Zero, KataGo).
+    Reduction(f32),
+}
+
+impl FirstPlay {
+    /// A drawn game's: AlphaGo Zero's, which costs no work.
+    pub const DRAW: Self = Self::Absolute(0.0);
+}
+
+impl fmt::Display for FirstPlay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Absolute(value) => write!(f, "{value}"),
+            Self::Reduction(0.0) => f.write_str("their position's value"),
+            Self::Reduction(r) => write!(f, "their position's value - {r} √P"),
+        }
+    }
+}
+
+/// How the weight of priors grows with the visits N of a position: by `by` · ln((N + `base` + 1) / `base`), as in AlphaZero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// Above 0; below, the weight falls.
+    pub by: f32,
+    /// Above 0: visits that it takes until the growth shows.
+    pub base: f32,
+}
+
+impl Growth {
+    /// What is added to the weight.
+    pub(super) fn after(self, visits: u32) -> f64 {
+        let base = f64::from(self.base);
+        f64::from(self.by) * ((f64::from(visits) + base + 1.0) / base).ln()
+    }
+}
+
+/// What n simulations of a move count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Those done for it.
+    Playouts,
+    /// All visits of the root, those that a kept tree brings along included; one at least is done for the move.
+    Visits,
 }
 
 /// What a path that was gathered counts for until its evaluation arrives: it keeps the leaves of one gather apart.
@@ -69,16 +133,70 @@ impl InFlight {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Root {
     /// AlphaZero's: PUCT throughout, noise on the root's priors, visits as policy.
-    Puct,
+    Puct(Puct),
     /// Gumbel's: sequential halving at the root, improved policies below it and as policy.
     Gumbel(Gumbel),
+}
+
+impl Root {
+    /// PUCT without any of its options.
+    pub const PUCT: Self = Self::Puct(Puct::PLAIN);
 }
 
 impl fmt::Display for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Puct => f.write_str("PUCT"),
+            Self::Puct(puct) => puct.fmt(f),
             Self::Gumbel(gumbel) => write!(f, "Gumbel's rule with m = {}", gumbel.actions),
+        }
+    }
+}
+
+/// The options of PUCT.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Puct {
+    /// What untried actions count for below the root.
+    pub first_play: FirstPlay,
+    /// What they count for at the root.
+    pub first_play_at_root: FirstPlay,
+    /// How `c_puct` grows with visits; `None`: not at all.
+    pub growth: Option<Growth>,
+    /// T > 0: the root's priors become P^(1/T), before noise. Above 1 they are flatter than the network's; 1 leaves them alone.
+    pub policy_temperature: f32,
+    /// What n counts where a tree is kept.
+    pub counted: Counted,
+}
+
+impl Puct {
+    /// None of them: the trainer's.
+    pub const PLAIN: Self = Self {
+        first_play: FirstPlay::DRAW,
+        first_play_at_root: FirstPlay::DRAW,
+        growth: None,
+        policy_temperature: 1.0,
+        counted: Counted::Playouts,
+    };
+}
+
+impl fmt::Display for Puct {
+    /// Of the options, those that are in use.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PUCT")?;
+        if self.first_play != FirstPlay::DRAW {
+            write!(f, ", untried moves count {}", self.first_play)?;
+        }
+        if self.first_play_at_root != self.first_play {
+            write!(f, ", at the root {}", self.first_play_at_root)?;
+        }
+        if let Some(Growth { by, base }) = self.growth {
+            write!(f, ", c_puct + {by} ln((N + {base} + 1) / {base})")?;
+        }
+        if self.policy_temperature != 1.0 {
+            write!(f, ", root policy temperature {}", self.policy_temperature)?;
+        }
+        match self.counted {
+            Counted::Playouts => Ok(()),
+            Counted::Visits => f.write_str(", kept visits counted"),
         }
     }
 }
@@ -109,9 +227,10 @@ impl Default for Gumbel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchParams {
     /// Simulations per move. On a fresh root the root's own evaluation is the first of them, so its children's visits sum to
-    /// n − 1. On a root kept by tree reuse all n are new: its children's visits sum to n plus the visits kept.
+    /// n − 1. On a root kept by tree reuse all n are new, unless [`Puct::counted`] says otherwise: its children's visits sum to n plus
+    /// the visits kept.
     pub simulations: Simulations,
-    /// c in Q + c P √N / (1 + n): the weight of priors against values. Above 0; 1 to 5 are usual. Of [`Root::Puct`].
+    /// c in Q + c P √N / (1 + n): the weight of priors against values. Above 0; 1 to 5 are usual. Of [`Root::Puct`], whose [`Growth`] adds to it.
     pub c_puct: f32,
     /// K: most leaves gathered before waiting for their evaluations. 1 is the sequential search.
     pub leaf_parallelism: u32,
@@ -129,7 +248,7 @@ impl SearchParams {
     pub const fn without_chance(self) -> Self {
         let root = match self.root {
             Root::Gumbel(gumbel) => Root::Gumbel(Gumbel { scale: 0.0, ..gumbel }),
-            Root::Puct => Root::Puct,
+            Root::Puct(puct) => Root::Puct(puct),
         };
         Self { noise: None, root, ..self }
     }

@@ -9,9 +9,9 @@ use rand::Rng;
 use self::gumbel::Halving;
 use super::{
     choose::choose_action,
-    noise::with_noise,
-    params::{Root, RootNoise, SearchParams},
-    tree::{ROOT, Tree},
+    noise::{tempered, with_noise},
+    params::{FirstPlay, Puct, Root, RootNoise, SearchParams},
+    tree::{ROOT, Step, Tree},
 };
 use crate::{
     evaluation::DrawChance,
@@ -55,8 +55,8 @@ pub(super) trait RootRule {
     /// has arrived, or none at all.
     fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16>;
 
-    /// The same for an expanded node below, whose visits with those in flight are `visits`.
-    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32) -> Option<u16>;
+    /// The same for an expanded node below, whose visits with those in flight are `visits` and which was reached by `step`.
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32, step: Step) -> Option<u16>;
 
     /// What the simulations came to. `temperature`: 0 plays the best action, larger values others as well.
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision;
@@ -64,21 +64,21 @@ pub(super) trait RootRule {
 
 /// The rule of a search.
 pub(super) enum Rule {
-    Puct(Puct),
+    Puct(ByVisits),
     Gumbel(Halving),
 }
 
 impl Rule {
     pub(super) fn new(params: &SearchParams) -> Self {
         match params.root {
-            Root::Puct => Self::Puct(Puct { c_puct: params.c_puct, noise: params.noise }),
+            Root::Puct(options) => Self::Puct(ByVisits::new(params.c_puct, params.noise, options)),
             Root::Gumbel(gumbel) => Self::Gumbel(Halving::new(gumbel, params.simulations)),
         }
     }
 
     pub(super) const fn keeps_tree(&self) -> bool {
         match self {
-            Self::Puct(_) => Puct::KEEPS_TREE,
+            Self::Puct(_) => ByVisits::KEEPS_TREE,
             Self::Gumbel(_) => Halving::KEEPS_TREE,
         }
     }
@@ -101,26 +101,55 @@ impl Rule {
 }
 
 /// The rule of AlphaZero: noise on the priors, PUCT as below the root, visits as policy.
-pub(super) struct Puct {
+pub(super) struct ByVisits {
     c_puct: f32,
     noise: Option<RootNoise>,
+    options: Puct,
+    /// What untried actions count for at the root and below it, where that is to be found out for each selection: not where they
+    /// count for a draw, which is what edges hold.
+    first_play: [Option<FirstPlay>; 2],
 }
 
-impl RootRule for Puct {
+impl ByVisits {
+    fn new(c_puct: f32, noise: Option<RootNoise>, options: Puct) -> Self {
+        let first_play =
+            [options.first_play_at_root, options.first_play].map(|it| Some(it).filter(|it| *it != FirstPlay::DRAW));
+        Self { c_puct, noise, options, first_play }
+    }
+
+    /// The weight of priors in a position with this many visits.
+    fn weight(&self, visits: u32) -> f64 {
+        f64::from(self.c_puct) + self.options.growth.map_or(0.0, |growth| growth.after(visits))
+    }
+}
+
+impl RootRule for ByVisits {
     const KEEPS_TREE: bool = true;
 
     fn prepare<G: Game>(&mut self, tree: &mut Tree<G>, rng: &mut impl Rng) {
-        if let Some(noise) = self.noise {
-            tree.set_root_priors(|clean| with_noise(clean, noise, rng));
+        let (temperature, noise) = (self.options.policy_temperature, self.noise);
+        if temperature == 1.0 && noise.is_none() {
+            return;
         }
+        tree.set_root_priors(|clean| {
+            let priors = tempered(clean, temperature);
+            match noise {
+                Some(noise) => with_noise(&priors, noise, rng),
+                None => priors.into_owned(),
+            }
+        });
     }
 
     fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16> {
-        tree.select(ROOT, tree.root_effective_visits(), self.c_puct)
+        let visits = tree.root_effective_visits();
+        let first_play = self.first_play[0].map_or(0.0, |rule| tree.count_untried(ROOT, rule, Tree::root_value));
+        tree.select(ROOT, visits, self.weight(visits), first_play)
     }
 
-    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32) -> Option<u16> {
-        tree.select(node, visits, self.c_puct)
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, visits: u32, step: Step) -> Option<u16> {
+        let value = |tree: &Tree<G>| tree.value_behind(step);
+        let first_play = self.first_play[1].map_or(0.0, |rule| tree.count_untried(node, rule, value));
+        tree.select(node, visits, self.weight(visits), first_play)
     }
 
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {

@@ -1,7 +1,7 @@
 //! The search tree of one game: nodes, their priors and edges, in arenas that are reused from move to move.
 //!
 //! An unvisited action costs four bytes, its prior. A node keeps the best of its untried priors at hand: all untried actions
-//! have Q = 0 and no visits, so among them only that one can win the selection.
+//! of a node count for one value and have no visits, so among them only that one can win the selection.
 
 mod improved;
 #[cfg(test)]
@@ -13,6 +13,7 @@ use super::{
     arena::Arena,
     draws::DrawSums,
     edges::{Block, Edge, Edges, NO_NODE},
+    params::FirstPlay,
     select::{best_score, first_max, places_of},
 };
 use crate::{
@@ -247,11 +248,36 @@ impl<G: Game> Tree<G> {
         self.edges.push(&mut node.edges, edge)
     }
 
+    /// What untried actions of an expanded node count for, which its open actions without visits then do as well. `value`: of the node, from
+    /// its mover's view, where that matters.
+    pub(super) fn count_untried(&mut self, index: u32, rule: FirstPlay, value: impl FnOnce(&Self) -> f64) -> f64 {
+        let block = self.node(index).edges;
+        let first_play = match rule {
+            FirstPlay::Absolute(value) => f64::from(value),
+            FirstPlay::Reduction(reduction) => {
+                let visited = self.edges.iter(block).filter(|edge| edge.visits > 0);
+                let share: f64 = visited.map(|edge| f64::from(edge.prior)).sum();
+                value(self) - f64::from(reduction) * share.sqrt()
+            }
+        };
+        self.edges.set_first_play(block, first_play);
+        first_play
+    }
+
+    /// Mean of the values backed up to the node that a step of a path leads to, from its mover's view; it must have visits.
+    pub(super) fn value_behind(&self, step: Step) -> f64 {
+        let parent = self.node(step.node);
+        let edge = self.edges.get(parent.edges.at(step.slot));
+        let value = seen_by(parent.mover, edge.value_sum) / f64::from(edge.visits);
+        seen_by(self.node(edge.child).mover, value)
+    }
+
     /// The slot with the highest PUCT score, lowest action first among equals; opens it if it is untried.
     ///
-    /// `visits` is the node's own count with what is in flight. `None` when no action has a prior above 0.
-    pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f32) -> Option<u16> {
-        let exploration = f64::from(c_puct) * f64::from(visits.max(1)).sqrt();
+    /// `visits` is the node's own count with what is in flight, `first_play` what untried actions count for. `None` when no action
+    /// has a prior above 0.
+    pub(super) fn select(&mut self, index: u32, visits: u32, c_puct: f64, first_play: f64) -> Option<u16> {
+        let exploration = c_puct * f64::from(visits.max(1)).sqrt();
         if self.node(index).best_untried_rank == NOT_SOUGHT {
             self.find_best_untried(index);
         }
@@ -261,7 +287,7 @@ impl<G: Game> Tree<G> {
         if prior <= 0.0 {
             return tried.map(|(_, slot)| slot);
         }
-        let untried = exploration * f64::from(prior);
+        let untried = first_play + exploration * f64::from(prior);
         if let Some((score, slot)) = tried
             && (score > untried || score == untried && self.edges.get(node.edges.at(slot)).rank < rank)
         {

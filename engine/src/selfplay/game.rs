@@ -35,6 +35,8 @@ pub struct PlaySettings {
     pub search: SearchParams,
     /// Actions are chosen with probability proportional to visits^(1/temperature); 0 takes the most visited.
     pub temperature: f32,
+    /// How that changes from ply to ply.
+    pub temperature_decay: Option<Decay>,
     /// From this ply on the temperature is 0.
     pub drop_t_on_step: Option<u32>,
     /// Keep the chosen action's subtree for the next move, where the search has a use for it.
@@ -47,6 +49,27 @@ pub struct PlaySettings {
     pub symmetry: bool,
     /// Agents of the first and the second player.
     pub agents: [Agent; 2],
+}
+
+/// How a value changes from ply to ply: v(t) = end + (start − end) · ½^(t / halflife), as KataGo's temperatures do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decay {
+    /// What it comes to in the end.
+    pub end: f32,
+    /// Plies that take it half of the way, above 0.
+    pub halflife: f32,
+}
+
+impl PlaySettings {
+    /// The temperature of a ply.
+    fn temperature_at(&self, ply: u32) -> f32 {
+        let start = self.temperature;
+        match self.temperature_decay {
+            _ if self.drop_t_on_step.is_some_and(|step| ply >= step) => 0.0,
+            Some(Decay { end, halflife }) => end + (start - end) * 0.5f32.powf(ply as f32 / halflife),
+            None => start,
+        }
+    }
 }
 
 /// What a game needs next.
@@ -271,7 +294,7 @@ impl<G: Game> SelfPlayGame<G> {
     /// For what the search draws at its root.
     fn root_rng(&self) -> rand_chacha::ChaCha8Rng {
         self.rng(match self.settings.search.root {
-            Root::Puct => Purpose::Noise,
+            Root::Puct(_) => Purpose::Noise,
             Root::Gumbel(_) => Purpose::Gumbel,
         })
     }
@@ -299,8 +322,7 @@ impl<G: Game> SelfPlayGame<G> {
         }
         let effort = self.search.end();
         self.searched.push(effort);
-        let dropped = self.settings.drop_t_on_step.is_some_and(|step| self.game.ply(&self.state) >= step);
-        let temperature = if dropped { 0.0 } else { self.settings.temperature };
+        let temperature = self.settings.temperature_at(self.game.ply(&self.state));
         let decision = self.search.decide(temperature, &mut self.rng(Purpose::Choice));
         let RootNotes { raw_value, best_value, played_value, divergence } = self.search.notes(&decision);
         let params = self.settings.rows.params(self.kind, self.settings.search);

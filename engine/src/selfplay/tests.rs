@@ -11,7 +11,7 @@ use crate::{
         tictactoe::TicTacToe,
     },
     replay::{GameArrays, GameRecord, PlyRecord},
-    search::{InFlight, Root, RootNoise, SearchParams, Simulations, SpareTree},
+    search::{InFlight, NoiseShape, Root, RootNoise, SearchParams, Simulations, SpareTree},
 };
 
 mod agents;
@@ -33,10 +33,11 @@ fn settings() -> PlaySettings {
             c_puct: 1.4,
             leaf_parallelism: 4,
             in_flight: InFlight::Losses(3),
-            noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5 }),
-            root: Root::Puct,
+            noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5, shape: NoiseShape::Even }),
+            root: Root::PUCT,
         },
         temperature: 1.0,
+        temperature_decay: None,
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,

@@ -49,7 +49,7 @@ pub(crate) fn sequential(n: u32, c_puct: f32) -> SearchParams {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     }
 }
 

@@ -21,7 +21,7 @@ fn params(simulations: u32) -> SearchParams {
         leaf_parallelism: 1,
         in_flight: selfplay_engine::search::InFlight::Visits,
         noise: None,
-        root: selfplay_engine::search::Root::Puct,
+        root: selfplay_engine::search::Root::PUCT,
     }
 }
 

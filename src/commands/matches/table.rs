@@ -229,7 +229,7 @@ mod tests {
         leaf_parallelism: 2,
         in_flight: InFlight::Visits,
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     };
 
     fn play(seats: [Mover; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {

@@ -8,7 +8,9 @@ use super::{super::tree::ROOT, *};
 use crate::{
     evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
     games::{quoridor::Quoridor, tictactoe::TicTacToe},
-    search::{Gumbel, InFlight, Root, RootNoise, Simulations},
+    search::{
+        Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, Simulations, noise::tempered,
+    },
     selfplay::{Purpose, ply_rng},
 };
 
@@ -32,7 +34,7 @@ fn params(n: u32) -> SearchParams {
         leaf_parallelism: 1,
         in_flight: InFlight::Losses(3),
         noise: None,
-        root: Root::Puct,
+        root: Root::PUCT,
     }
 }
 
@@ -158,15 +160,26 @@ fn check_game<G: Game>(game: &G, params: SearchParams) {
         let children_before: u32 = search.visits().iter().map(|&(_, visits)| visits).sum();
         finish(&mut search, &mut evaluator, &mut noise_rng(ply));
 
-        assert_eq!(search.counts().total() - before.total(), u64::from(n));
-        assert_eq!(search.tree.root_visits, kept + n);
+        let left = if matches!(params.root, Root::Puct(Puct { counted: Counted::Visits, .. })) {
+            n.saturating_sub(kept).max(1)
+        } else {
+            n
+        };
+        assert_eq!(search.counts().total() - before.total(), u64::from(left));
+        assert_eq!(search.tree.root_visits, kept + left);
         let visits = search.visits();
         assert!(visits.is_sorted_by(|left, right| left.0 < right.0));
         assert!(visits.iter().all(|&(action, _)| game.legal_actions(&state).contains(action)));
         let children: u32 = visits.iter().map(|&(_, visits)| visits).sum();
-        assert_eq!(children, if kept == 0 { n - 1 } else { children_before + n });
+        assert_eq!(children, if kept == 0 { n - 1 } else { children_before + left });
         assert!(search.root_value().abs() <= 1.0);
-        check_noise(&search.tree.root_priors(), &clean, params.noise.filter(|_| params.root == Root::Puct));
+        match params.root {
+            Root::Puct(puct) => {
+                let clean = tempered(&clean, puct.policy_temperature);
+                check_noise(&search.tree.root_priors(), &clean, params.noise);
+            }
+            Root::Gumbel(_) => check_noise(&search.tree.root_priors(), &clean, None),
+        }
 
         let (action, most) = visits.iter().copied().max_by_key(|&(_, visits)| visits).unwrap();
         game.play(&mut state, action);
@@ -227,29 +240,53 @@ fn a_game_gives_back_what_its_searches_no_longer_need() {
 }
 
 fn any_params() -> impl Strategy<Value = SearchParams> {
-    let noise = prop_oneof![
-        Just(None),
-        (0.05f32..1.0, 0.05f32..3.0).prop_map(|(epsilon, alpha)| Some(RootNoise { epsilon, alpha }))
-    ];
+    let shape = prop_oneof![Just(NoiseShape::Even), Just(NoiseShape::Shaped)];
+    let noise = (0.05f32..1.0, 0.05f32..3.0, shape)
+        .prop_map(|(epsilon, alpha, shape)| Some(RootNoise { epsilon, alpha, shape }));
+    let noise = prop_oneof![Just(None), noise];
     let in_flight = prop_oneof![Just(InFlight::Visits), (0u32..5).prop_map(InFlight::Losses)];
-    (2u32..80, 0.2f32..4.0, 1u32..20, in_flight, noise).prop_map(|(n, c_puct, leaf_parallelism, in_flight, noise)| {
-        SearchParams {
+    (2u32..80, 0.2f32..4.0, 1u32..20, in_flight, noise, any_puct()).prop_map(
+        |(n, c_puct, leaf_parallelism, in_flight, noise, puct)| SearchParams {
             simulations: Simulations::PerMove(n),
             c_puct,
             leaf_parallelism,
             in_flight,
             noise,
-            root: Root::Puct,
-        }
-    })
+            root: Root::Puct(puct),
+        },
+    )
+}
+
+/// The options of PUCT, half of the time none.
+fn any_puct() -> impl Strategy<Value = Puct> {
+    let first_play = || {
+        prop_oneof![
+            Just(FirstPlay::DRAW),
+            (-1.0f32..1.0).prop_map(FirstPlay::Absolute),
+            (0.0f32..0.6).prop_map(FirstPlay::Reduction)
+        ]
+    };
+    let growth = prop_oneof![Just(None), (0.1f32..2.0, 1.0f32..100.0).prop_map(|(by, base)| Some(Growth { by, base }))];
+    let temperature = prop_oneof![Just(1.0f32), 0.5f32..2.0];
+    let counted = prop_oneof![Just(Counted::Playouts), Just(Counted::Visits)];
+    let puct = (first_play(), first_play(), growth, temperature, counted).prop_map(
+        |(first_play, first_play_at_root, growth, policy_temperature, counted)| Puct {
+            first_play,
+            first_play_at_root,
+            growth,
+            policy_temperature,
+            counted,
+        },
+    );
+    prop_oneof![Just(Puct::PLAIN), puct]
 }
 
 /// With either rule.
 fn any_search() -> impl Strategy<Value = SearchParams> {
     let gumbel =
         (1u32..20, any::<bool>()).prop_map(|(actions, stretch)| Gumbel { actions, stretch, ..Gumbel::default() });
-    (any_params(), prop_oneof![Just(Root::Puct), gumbel.prop_map(Root::Gumbel)])
-        .prop_map(|(params, root)| SearchParams { root, ..params })
+    (any_params(), prop_oneof![Just(None), gumbel.prop_map(|gumbel| Some(Root::Gumbel(gumbel)))])
+        .prop_map(|(params, gumbel)| SearchParams { root: gumbel.unwrap_or(params.root), ..params })
 }
 
 proptest! {

@@ -21,7 +21,7 @@ use crate::{
         halving::schedule,
         improved::LEAST_PRIOR,
         params::{Gumbel, Simulations},
-        tree::{ROOT, Tree},
+        tree::{ROOT, Step, Tree},
     },
 };
 
@@ -99,7 +99,7 @@ impl RootRule for Halving {
         best.map(|(_, slot)| slot)
     }
 
-    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, _: u32) -> Option<u16> {
+    fn select_below<G: Game>(&mut self, tree: &mut Tree<G>, node: u32, _: u32, _: Step) -> Option<u16> {
         tree.select_improved(node, &self.params, &mut self.weights)
     }
 

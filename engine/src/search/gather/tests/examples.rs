@@ -110,7 +110,7 @@ fn the_step_limit_is_seen_inside_the_search() {
 #[test]
 fn noise_is_drawn_anew_from_clean_priors() {
     let game = quoridor(5, 2, None);
-    let noise = RootNoise { epsilon: 0.9, alpha: 0.3 };
+    let noise = RootNoise { epsilon: 0.9, alpha: 0.3, shape: NoiseShape::Even };
     let mut evaluator = hash(&game);
     let mut search = Search::new(game, SearchParams { noise: Some(noise), ..params(60) }, false);
     let state = game.start();

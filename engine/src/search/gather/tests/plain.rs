@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::{evaluation::EvaluateError, search::noise::with_noise};
+use crate::{
+    evaluation::EvaluateError,
+    search::noise::{tempered, with_noise},
+};
 
 /// What was counted of a node. Values are from the first player's view.
 #[derive(Clone, Copy, Default)]
@@ -37,7 +40,20 @@ impl<G: Game> Plain<G> {
         let state = self.state(path);
         let sign = Outcome::Win(self.game.side_to_move(&state)).value_for(Player::First);
         let own = self.counts(path);
-        let exploration = f64::from(self.params.c_puct) * f64::from(own.visits + own.in_flight).sqrt();
+        let Root::Puct(puct) = self.params.root else { panic!("it knows PUCT alone") };
+        let visits = f64::from(own.visits + own.in_flight);
+        let growth = |Growth { by, base }| f64::from(by) * ((visits + f64::from(base) + 1.0) / f64::from(base)).ln();
+        let exploration = (f64::from(self.params.c_puct) + puct.growth.map_or(0.0, growth)) * visits.sqrt();
+        let first_play = match if path.is_empty() { puct.first_play_at_root } else { puct.first_play } {
+            FirstPlay::Absolute(value) => f64::from(value),
+            FirstPlay::Reduction(reduction) => {
+                let actions = self.game.legal_actions(&state);
+                let visited = actions.iter().zip(&self.priors[path]);
+                let visited = visited.filter(|&(action, _)| self.counts(&[path, &[action]].concat()).visits > 0);
+                let share: f64 = visited.map(|(_, &prior)| f64::from(prior)).sum();
+                f64::from(sign) * own.value / f64::from(own.visits) - f64::from(reduction) * share.sqrt()
+            }
+        };
         let mut best = (f64::NEG_INFINITY, 0);
         for (action, &prior) in self.game.legal_actions(&state).iter().zip(&self.priors[path]) {
             let child = self.counts(&[path, &[action]].concat());
@@ -46,7 +62,7 @@ impl<G: Game> Plain<G> {
                 InFlight::Losses(_) => child.in_flight,
             };
             let won = f64::from(sign) * child.value - f64::from(lost);
-            let q = if child.visits + lost == 0 { 0.0 } else { won / f64::from(child.visits + lost) };
+            let q = if child.visits + lost == 0 { first_play } else { won / f64::from(child.visits + lost) };
             let score = q + exploration * (f64::from(prior) / (1.0 + f64::from(child.visits + child.in_flight)));
             if score > best.0 {
                 best = (score, action);
@@ -99,6 +115,9 @@ impl<G: Game> Plain<G> {
                 let mover = self.game.side_to_move(&state);
                 let mut priors = evaluations.get(0).priors.to_vec();
                 self.game.turn_priors(mover, &legal, &mut priors);
+                if let (Root::Puct(puct), true) = (self.params.root, path.is_empty()) {
+                    priors = tempered(&priors, puct.policy_temperature).into_owned();
+                }
                 if let Some(noise) = self.params.noise.filter(|_| path.is_empty()) {
                     priors = with_noise(&priors, noise, &mut noise_rng(0));
                 }
