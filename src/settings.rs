@@ -162,14 +162,34 @@ pub(crate) struct SearchSettings {
     pub gumbel_rescale: bool,
     /// Scale of the Gumbel draws, 0..=10.
     pub gumbel_scale: f32,
+    /// How that weight grows with visits, 0..=1000; 0: not at all.
+    pub c_puct_growth: f32,
+    /// Visits until such growth shows, > 0.
+    pub c_puct_base: f32,
+    /// What moves without visits count for.
+    pub fpu: FirstPlay,
+    /// The value, or the factor of the reduction, -1..=1.
+    pub fpu_value: f32,
+    /// The same at the root; `None`: as below it.
+    pub fpu_root: Option<FirstPlay>,
+    /// Its value, -1..=1; only where `fpu_root` is given.
+    pub fpu_root_value: f32,
+    /// The root's priors become P^(1/T) before noise, 0.1..=10.
+    pub root_policy_temperature: f32,
     /// Share of noise in the root's priors, 0..=1.
     pub noise_epsilon: f32,
     /// Concentration of that noise, > 0; `None`: from the board (contract §4).
     pub noise_alpha: Option<f32>,
+    /// How that is shared out.
+    pub noise_shape: NoiseShape,
     /// Moves are drawn with probability visits^(1/T), ≥ 0; 0 is greedy.
     pub temperature: f32,
     /// First ply (from 0) with temperature 0; `None`: never.
     pub drop_t_on_step: Option<u32>,
+    /// Plies in which the temperature goes half of the way to `temperature_end`, > 0; `None`: it stays.
+    pub temperature_halflife: Option<f32>,
+    /// What it comes to, 0..=100.
+    pub temperature_end: f32,
     /// Subtract 1 from the score of moves to positions already seen in this game.
     pub penalize_visited_states: bool,
     /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`; `None`: [`Settings::leaf_parallelism`] says.
@@ -178,6 +198,8 @@ pub(crate) struct SearchSettings {
     pub in_flight: InFlight,
     /// Losses counted along a gathered path, 0..=1000; only where paths in flight count for losses.
     pub virtual_loss: u32,
+    /// What simulations count where a subtree is kept.
+    pub n_counts: Counted,
     /// Keep the chosen move's subtree.
     pub tree_reuse: bool,
 }
@@ -190,6 +212,36 @@ pub(crate) enum Root {
     Puct,
     /// Sequential halving, and improved policies below it; the improved policy.
     Gumbel,
+}
+
+/// What moves without visits count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FirstPlay {
+    /// For a fixed value.
+    Absolute,
+    /// For less than their position, the more of it was visited.
+    Reduction,
+}
+
+/// How noise is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NoiseShape {
+    /// Evenly.
+    Even,
+    /// Half of it to moves whose priors stand out.
+    Shaped,
+}
+
+/// What the simulations of a move count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Counted {
+    /// Those done for it.
+    Playouts,
+    /// The visits of its root.
+    Visits,
 }
 
 /// What a gathered path counts for until its evaluation arrives.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use selfplay_actors::game::Terms;
 use selfplay_engine::{
-    search::{Gumbel, InFlight, Root, RootNoise, SearchParams, Simulations},
-    selfplay::{Agent, PlaySettings, RowSettings},
+    search::{
+        Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, SearchParams, Simulations,
+    },
+    selfplay::{Agent, Decay, PlaySettings, RowSettings},
 };
 
-use crate::settings::{self, Opponent, Settings};
+use crate::settings::{self, Opponent, SearchSettings, Settings};
 
 /// What games are played with, and what that is called.
 pub(crate) fn terms(settings: &Settings) -> Terms {
@@ -29,6 +31,10 @@ fn play_settings(settings: &Settings) -> PlaySettings {
     let noise = RootNoise {
         epsilon: search.noise_epsilon,
         alpha: search.noise_alpha.unwrap_or_else(|| auto_alpha(settings.facts().typical_actions)),
+        shape: match search.noise_shape {
+            settings::NoiseShape::Even => NoiseShape::Even,
+            settings::NoiseShape::Shaped => NoiseShape::Shaped,
+        },
     };
     PlaySettings {
         search: SearchParams {
@@ -41,7 +47,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
             },
             noise: (noise.epsilon > 0.0).then_some(noise),
             root: match search.root {
-                settings::Root::Puct => Root::Puct,
+                settings::Root::Puct => Root::Puct(puct(search)),
                 settings::Root::Gumbel => Root::Gumbel(Gumbel {
                     actions: search.gumbel_m,
                     c_visit: search.gumbel_c_visit,
@@ -52,6 +58,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
             },
         },
         temperature: search.temperature,
+        temperature_decay: search.temperature_halflife.map(|halflife| Decay { end: search.temperature_end, halflife }),
         // Gumbel's rule plays the best of the most visited: visits choose only as long as that is asked for.
         drop_t_on_step: match search.root {
             settings::Root::Puct => search.drop_t_on_step,
@@ -79,6 +86,25 @@ fn cheap(settings: &Settings) -> Simulations {
     }
 }
 
+fn puct(search: &SearchSettings) -> Puct {
+    let first_play = |kind, value| match kind {
+        settings::FirstPlay::Absolute => FirstPlay::Absolute(value),
+        settings::FirstPlay::Reduction => FirstPlay::Reduction(value),
+    };
+    let below = first_play(search.fpu, search.fpu_value);
+    let growth = Growth { by: search.c_puct_growth, base: search.c_puct_base };
+    Puct {
+        first_play: below,
+        first_play_at_root: search.fpu_root.map_or(below, |kind| first_play(kind, search.fpu_root_value)),
+        growth: (growth.by > 0.0).then_some(growth),
+        policy_temperature: search.root_policy_temperature,
+        counted: match search.n_counts {
+            settings::Counted::Playouts => Counted::Playouts,
+            settings::Counted::Visits => Counted::Visits,
+        },
+    }
+}
+
 /// AlphaZero's rule: noise gets the narrower the more actions there are.
 fn auto_alpha(typical_actions: f32) -> f32 {
     10.0 / typical_actions
@@ -89,7 +115,56 @@ mod tests {
     use selfplay_engine::games::quoridor::Quoridor;
 
     use super::*;
-    use crate::played::PlayedGame as _;
+    use crate::{
+        played::PlayedGame as _,
+        settings::{FlagValue, Purpose, Sources, resolve},
+    };
+
+    #[test]
+    fn options_of_the_search_reach_it() {
+        let searched = |own: &[(&'static str, &str)]| {
+            let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: value.to_owned() };
+            let flags: Vec<_> = [("game.name", "connect_four")].iter().chain(own).map(flag).collect();
+            let sources =
+                Sources { preset: None, trainer: None, own: None, environment: &Default::default(), flags: &flags };
+            play_settings(&resolve(&sources, Purpose::Bench).settings())
+        };
+        let plain = searched(&[]);
+        assert_eq!((plain.search.root, plain.temperature_decay), (Root::PUCT, None));
+        assert_eq!(plain.search.noise.map(|noise| noise.shape), Some(NoiseShape::Even));
+        let other = searched(&[
+            ("search.fpu", "reduction"),
+            ("search.fpu_value", "0.2"),
+            ("search.fpu_root", "absolute"),
+            ("search.fpu_root_value", "0.5"),
+            ("search.c_puct_growth", "0.25"),
+            ("search.c_puct_base", "500"),
+            ("search.root_policy_temperature", "1.25"),
+            ("search.noise_shape", "shaped"),
+            ("search.n_counts", "visits"),
+            ("search.temperature_halflife", "9"),
+            ("search.temperature_end", "0.25"),
+        ]);
+        let puct = Puct {
+            first_play: FirstPlay::Reduction(0.2),
+            first_play_at_root: FirstPlay::Absolute(0.5),
+            growth: Some(Growth { by: 0.25, base: 500.0 }),
+            policy_temperature: 1.25,
+            counted: Counted::Visits,
+        };
+        assert_eq!(other.search.root, Root::Puct(puct));
+        assert_eq!(other.search.noise.map(|noise| noise.shape), Some(NoiseShape::Shaped));
+        assert_eq!(other.temperature_decay, Some(Decay { end: 0.25, halflife: 9.0 }));
+        assert_eq!(
+            other.search.root.to_string(),
+            "PUCT, untried moves count their position's value - 0.2 √P, at the root 0.5, c_puct + 0.25 ln((N + 500 + 1) / 500), \
+             root policy temperature 1.25, kept visits counted"
+        );
+        // The root does as other positions do unless it has its own.
+        let PlaySettings { search, .. } = searched(&[("search.fpu_value", "-0.5")]);
+        let first_play = FirstPlay::Absolute(-0.5);
+        assert_eq!(search.root, Root::Puct(Puct { first_play, first_play_at_root: first_play, ..Puct::PLAIN }));
+    }
 
     #[test]
     fn the_automatic_alpha_is_the_trainers() {

@@ -10,7 +10,7 @@ use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::{Entries, PRESET};
-use super::{Agent, EvaluatorKind, InFlight, Purpose, Root, Settings};
+use super::{Agent, Counted, EvaluatorKind, FirstPlay, InFlight, NoiseShape, Purpose, Root, Settings};
 use crate::shipped;
 use crate::token::Token;
 
@@ -95,12 +95,17 @@ fn warn_of_other_games(settings: &Settings, entries: &Entries, found: &mut Found
         };
         let Some(entry) = entries.get(key.path).filter(|_| name != section) else { continue };
         // A copy of all defaults means none of them, and what a command begins with was not chosen by the user.
-        let untouched = default_of(key.path) == Some(written(&entry.value).trim_matches('"').to_owned());
+        let untouched = default_of(key.path) == Some(unquoted(&entry.value));
         if entry.source != DEFAULT && !entry.source.starts_with(PRESET) && !untouched {
             let source = &entry.source;
             found.warnings.push(format!("{} ({source}) has no effect with game.name = {name}", key.path));
         }
     }
+}
+
+/// A value as [`default_of`] has it.
+fn unquoted(value: &config::ValueKind) -> String {
+    written(value).trim_matches('"').to_owned()
 }
 
 fn check_search(settings: &Settings, entries: &Entries, found: &mut Found) {
@@ -218,7 +223,10 @@ fn check_http(settings: &Settings, entries: &Entries, found: &mut Found) {
 fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) {
     let continuous = settings.daemon.continuous;
     let chosen = |key: &str| entries.is_chosen(key);
+    // A copy of all defaults means none of them.
+    let other = |key: &str| entries.get(key).is_some_and(|entry| default_of(key) != Some(unquoted(&entry.value)));
     let visits_in_flight = settings.leaf_parallelism() > 1 && settings.search.in_flight == InFlight::Visits;
+    let search = &settings.search;
     let no_effect = [
         ("play.num_games", continuous && chosen("play.num_games"), "in continuous mode"),
         ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows new models"),
@@ -240,6 +248,31 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
             "play.policy_surprise",
             settings.play.policy_surprise > 0.0 && settings.play.agent == Agent::Raw,
             "with play.agent = \"raw\", whose policy is the network's",
+        ),
+        (
+            "search.c_puct_base",
+            search.c_puct_growth == 0.0 && other("search.c_puct_base"),
+            "while search.c_puct_growth is 0",
+        ),
+        (
+            "search.fpu_root_value",
+            search.fpu_root.is_none() && other("search.fpu_root_value"),
+            "with search.fpu_root = \"same\"",
+        ),
+        (
+            "search.noise_shape",
+            search.noise_epsilon == 0.0 && search.noise_shape != NoiseShape::Even,
+            "without noise (search.noise_epsilon = 0)",
+        ),
+        (
+            "search.temperature_end",
+            search.temperature_halflife.is_none() && other("search.temperature_end"),
+            "without search.temperature_halflife",
+        ),
+        (
+            "search.n_counts",
+            !search.tree_reuse && search.n_counts == Counted::Visits,
+            "with search.tree_reuse = false, as nothing is kept",
         ),
         (
             "search.virtual_loss",
@@ -288,9 +321,17 @@ fn warn_of_gumbel(settings: &Settings, entries: &Entries, found: &mut Found) {
     if search.root != Root::Gumbel || settings.play.agent != Agent::Search {
         return;
     }
+    let (selection, draws) = ("it selects by rules of its own", "Gumbel draws take the place of noise");
     for (key, asked, instead) in [
         ("search.tree_reuse", search.tree_reuse, "each move is searched from a fresh tree"),
-        ("search.noise_epsilon", search.noise_epsilon > 0.0, "Gumbel draws take the place of noise"),
+        ("search.noise_epsilon", search.noise_epsilon > 0.0, draws),
+        ("search.noise_shape", search.noise_shape != NoiseShape::Even, draws),
+        ("search.c_puct_growth", search.c_puct_growth > 0.0, selection),
+        ("search.fpu", search.fpu != FirstPlay::Absolute, selection),
+        ("search.fpu_value", search.fpu_value != 0.0, selection),
+        ("search.fpu_root", search.fpu_root.is_some(), selection),
+        ("search.root_policy_temperature", search.root_policy_temperature != 1.0, draws),
+        ("search.n_counts", search.n_counts == Counted::Visits, "each move is searched from a fresh tree"),
     ] {
         let Some(entry) = entries.get(key).filter(|entry| asked && entry.source != DEFAULT) else { continue };
         found.warnings.push(format!("{key} ({}) has no effect with search.root = \"gumbel\": {instead}", entry.source));

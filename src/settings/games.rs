@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{InFlight, Root, SearchSettings, Settings};
+use super::{Counted, FirstPlay, InFlight, NoiseShape, Root, SearchSettings, Settings};
 use crate::{
     played::{self, Facts},
     shipped::AnyGame,
@@ -137,6 +137,25 @@ impl Settings {
         }
     }
 
+    /// Drops what makes no difference to games, of options that searches had not at first.
+    fn drop_idle_options(&self, search: &mut serde_json::Map<String, serde_json::Value>) {
+        let its = &self.search;
+        let puct = its.root == Root::Puct;
+        let noise = puct && its.noise_epsilon > 0.0;
+        let below = its.fpu == FirstPlay::Reduction || its.fpu_value != 0.0;
+        for (in_use, keys) in [
+            (puct && its.c_puct_growth > 0.0, &["c_puct_growth", "c_puct_base"][..]),
+            (puct && (below || its.fpu_root.is_some()), &["fpu", "fpu_value"]),
+            (puct && its.fpu_root.is_some(), &["fpu_root", "fpu_root_value"]),
+            (puct && its.root_policy_temperature != 1.0, &["root_policy_temperature"]),
+            (noise && its.noise_shape == NoiseShape::Shaped, &["noise_shape"]),
+            (its.temperature_halflife.is_some(), &["temperature_halflife", "temperature_end"]),
+            (puct && its.tree_reuse && its.n_counts == Counted::Visits, &["n_counts"]),
+        ] {
+            search.retain(|key, _| in_use || !keys.contains(&key.as_str()));
+        }
+    }
+
     /// Sixteen hexadecimal digits that are equal exactly if games are made by the same rules, search and players. Paths,
     /// threads, batches, cache and the seed do not enter it: they do not change what a game is drawn from. Symmetry and the
     /// network's precision do.
@@ -162,6 +181,7 @@ impl Settings {
             if self.search.root == Root::Puct {
                 search.retain(|key, _| key != "root" && !key.starts_with("gumbel_"));
             }
+            self.drop_idle_options(search);
         }
         if self.cache.symmetry {
             // Likewise.

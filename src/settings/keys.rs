@@ -52,6 +52,23 @@ pub(crate) const KEYS: &[Key] = &[
     key("search.gumbel_rescale", Kind::Flag),
     key("search.gumbel_scale", Kind::Real(0.0, 10.0)),
     key("search.c_puct", Kind::Positive(1000.0)).trainer(&["alphazero.mcts_c_puct"]),
+    key("search.c_puct_growth", Kind::Real(0.0, 1000.0)),
+    key("search.c_puct_base", Kind::Positive(1e9)),
+    key("search.fpu", Kind::Choice(&["absolute", "reduction"]))
+        .flag(
+            "--fpu",
+            "NAME",
+            "What moves without visits count for: --fpu-value itself, or less than their position the more was visited",
+        )
+        .of(Scope::Search),
+    key("search.fpu_value", Kind::Real(-1.0, 1.0))
+        .flag("--fpu-value", "X", "The value that --fpu takes, or its factor")
+        .of(Scope::Search),
+    key("search.fpu_root", Kind::Choice(&["absolute", "reduction"])).open("same"),
+    key("search.fpu_root_value", Kind::Real(-1.0, 1.0)),
+    key("search.root_policy_temperature", Kind::Real(0.1, 10.0))
+        .flag("--root-policy-temperature", "T", "The root's priors become P^(1/T) before noise")
+        .of(Scope::Search),
     key("search.noise_epsilon", Kind::Real(0.0, 1.0))
         .trainer(&["alphazero.mcts_noise_epsilon", "self_play.alphazero.mcts_noise_epsilon"])
         .live(),
@@ -59,12 +76,23 @@ pub(crate) const KEYS: &[Key] = &[
         .open("auto")
         .trainer(&["alphazero.mcts_noise_alpha", "self_play.alphazero.mcts_noise_alpha"])
         .live(),
+    key("search.noise_shape", Kind::Choice(&["even", "shaped"])).flag(
+        "--noise-shape",
+        "NAME",
+        "How noise at the root is shared out: evenly, or half of it to moves whose priors stand out",
+    ),
     key("search.temperature", Kind::Real(0.0, 100.0))
         .trainer(&["alphazero.temperature", "self_play.alphazero.temperature"])
         .live(),
     key("search.drop_t_on_step", Kind::Int(0, u32::MAX as i64))
         .open("none")
         .trainer(&["alphazero.drop_t_on_step", "self_play.alphazero.drop_t_on_step"]),
+    key("search.temperature_halflife", Kind::Positive(1e6)).open("none").flag(
+        "--temperature-halflife",
+        "PLIES",
+        "Plies in which the temperature goes half of the way to search.temperature_end",
+    ),
+    key("search.temperature_end", Kind::Real(0.0, 100.0)),
     key("search.penalize_visited_states", Kind::Flag).trainer(&["alphazero.penalize_visited_states"]),
     key("search.leaf_parallelism", Kind::Int(1, 1024))
         .open("auto")
@@ -91,6 +119,11 @@ pub(crate) const KEYS: &[Key] = &[
             "Losses counted along a gathered path until its evaluation arrives, with --in-flight loss",
         )
         .of(Scope::Search),
+    key("search.n_counts", Kind::Choice(&["playouts", "visits"])).flag(
+        "--n-counts",
+        "NAME",
+        "What the simulations of a move count: new ones, or the visits of a kept subtree as well",
+    ),
     key("search.tree_reuse", Kind::Flag).trainer(&["self_play.enable_tree_reuse"]).switch(
         "--no-tree-reuse",
         "false",
@@ -350,6 +383,8 @@ pub(super) fn nearest_of<'a>(wanted: &str, names: impl Iterator<Item = &'a str>)
     let (section, key) = parts(wanted).unwrap_or_default();
     let likeness = |name: &str| match parts(name) {
         Some((_, its_key)) if its_key == key => 0.9,
+        // A section is none of its keys, however short they are.
+        Some((its_section, _)) if its_section == wanted => 0.0,
         Some((its_section, its_key)) if its_section == section => {
             strsim::normalized_damerau_levenshtein(&key, &its_key)
         }

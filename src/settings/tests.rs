@@ -362,6 +362,48 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     }
 }
 
+/// Options that searches had not at first are in the hash where they make a difference, and only there: hashes stored before stay.
+#[test]
+fn options_of_the_search_change_the_hash_where_they_are_in_use() {
+    let hash = |pairs: &[(&str, &str)]| {
+        let given = given().playable().trainer(TRAINER);
+        let set = |given: Given, &(name, value): &(&str, &str)| given.env(&format!("SELFPLAYD__SEARCH__{name}"), value);
+        pairs.iter().fold(given, set).settings().games_hash()
+    };
+    let plain = hash(&[]);
+    for idle in [
+        &[("C_PUCT_BASE", "500")][..],
+        &[("FPU_ROOT_VALUE", "0.5")],
+        &[("TEMPERATURE_END", "0.5")],
+        &[("NOISE_SHAPE", "shaped"), ("NOISE_EPSILON", "0")],
+        &[("N_COUNTS", "visits"), ("TREE_REUSE", "false")],
+    ] {
+        let without: Vec<_> =
+            idle.iter().copied().filter(|(name, _)| ["NOISE_EPSILON", "TREE_REUSE"].contains(name)).collect();
+        assert_eq!(hash(idle), hash(&without), "{idle:?}");
+    }
+    let mut hashes = vec![plain];
+    for used in [
+        &[("C_PUCT_GROWTH", "1")][..],
+        &[("C_PUCT_GROWTH", "1"), ("C_PUCT_BASE", "500")],
+        &[("FPU_VALUE", "0.2")],
+        &[("FPU", "reduction")],
+        &[("FPU_ROOT", "reduction")],
+        &[("FPU_ROOT", "reduction"), ("FPU_ROOT_VALUE", "0.2")],
+        &[("ROOT_POLICY_TEMPERATURE", "1.25")],
+        &[("NOISE_SHAPE", "shaped")],
+        &[("TEMPERATURE_HALFLIFE", "9")],
+        &[("TEMPERATURE_HALFLIFE", "9"), ("TEMPERATURE_END", "0.5")],
+        &[("N_COUNTS", "visits")],
+    ] {
+        hashes.push(hash(used));
+        assert!(!hashes[..hashes.len() - 1].contains(&hashes[hashes.len() - 1]), "{used:?}");
+        let gumbel = [&[("ROOT", "gumbel")], used].concat();
+        let decays = used[0].0 == "TEMPERATURE_HALFLIFE";
+        assert_eq!(hash(&gumbel) != hash(&[("ROOT", "gumbel")]), decays, "{used:?}");
+    }
+}
+
 #[test]
 fn what_many_leaves_cost_is_said_of_what_they_count_for() {
     let said = |what: &str| {
@@ -391,6 +433,19 @@ fn what_gumbels_rule_has_no_use_for_is_said_only_where_it_is_stated() {
     assert!(tree.starts_with("search.tree_reuse (env SELFPLAYD__SEARCH__TREE_REUSE) has no effect with"), "{tree}");
     assert!(noise.starts_with("search.noise_epsilon (env"), "{noise}");
     assert!(halving.contains("search.gumbel_m = 16 leaves little to halve of 20 simulations"), "{halving}");
+    for (name, value) in [
+        ("FPU", "reduction"),
+        ("FPU_VALUE", "0.2"),
+        ("FPU_ROOT", "absolute"),
+        ("C_PUCT_GROWTH", "1"),
+        ("ROOT_POLICY_TEMPERATURE", "1.25"),
+        ("NOISE_SHAPE", "shaped"),
+        ("N_COUNTS", "visits"),
+    ] {
+        let warnings = gumbel().env(&format!("SELFPLAYD__SEARCH__{name}"), value).warnings();
+        let key = format!("search.{} (env", name.to_ascii_lowercase());
+        assert!(warnings.iter().any(|warning| warning.starts_with(&key)), "{name}: {warnings:?}");
+    }
     let without = gumbel().env("SELFPLAYD__SEARCH__TREE_REUSE", "false").env("SELFPLAYD__SEARCH__NOISE_EPSILON", "0");
     assert_eq!(without.warnings(), [""; 0]);
     let leaves = gumbel().env("SELFPLAYD__SEARCH__LEAF_PARALLELISM", "8");

@@ -47,8 +47,7 @@ fn a_trained_network_errs_less_and_its_search_less_again() {
         let figures: Value = serde_json::from_str(&ended.out).unwrap();
         [&figures["policy"], &figures["search"][0]].map(|row| row["mistakes"].as_u64().unwrap())
     };
-    let [[untrained, _], [policy, search]] =
-        ["games/connect_four.onnx", "connect_four_3x32_trained.onnx"].map(judged);
+    let [[untrained, _], [policy, search]] = ["games/connect_four.onnx", "connect_four_3x32_trained.onnx"].map(judged);
     assert!(2 * policy < untrained && 2 * search < policy, "{untrained}, {policy}, {search}");
 }
 

@@ -62,7 +62,7 @@ pub struct Decay {
 
 impl PlaySettings {
     /// The temperature of a ply.
-    fn temperature_at(&self, ply: u32) -> f32 {
+    pub(super) fn temperature_at(&self, ply: u32) -> f32 {
         let start = self.temperature;
         match self.temperature_decay {
             _ if self.drop_t_on_step.is_some_and(|step| ply >= step) => 0.0,

@@ -110,6 +110,11 @@ mod tests {
         let own = read("uniform:mcts_n=9,c_puct=2,tree_reuse=false");
         assert_eq!((own.source, own.seat.search.simulations), (Some(Source::Uniform), Simulations::PerMove(9)));
         assert_eq!((own.seat.search.c_puct, own.seat.tree_reuse), (2.0, false));
+        let reducing =
+            read("uniform:fpu=reduction,fpu_value=0.2,n_counts=visits,root_policy_temperature=1.5").seat.search;
+        let text = "PUCT, untried moves count their position's value - 0.2 √P, root policy temperature 1.5, kept visits counted";
+        assert_eq!(reducing.root.to_string(), text);
+        assert_eq!(read(model).seat.search.root.to_string(), "PUCT");
         assert_eq!(read("random").source, None);
         assert_ne!(own.settings_hash, searching.settings_hash);
     }

@@ -1,7 +1,7 @@
 //! How actions are chosen.
 
 use super::*;
-use crate::evaluation::Leaf;
+use crate::{evaluation::Leaf, selfplay::game::Decay};
 
 #[test]
 fn from_the_step_on_the_most_visited_action_is_played() {
@@ -17,6 +17,31 @@ fn from_the_step_on_the_most_visited_action_is_played() {
         assert!(after.iter().any(|ply| ply.targets.len() > 1));
     }
     assert!(surprises > 0);
+}
+
+#[test]
+fn a_temperature_decays_by_its_half_life_until_it_is_dropped() {
+    let decay = Some(Decay { end: 0.25, halflife: 4.0 });
+    let settings = PlaySettings { temperature: 1.25, temperature_decay: decay, drop_t_on_step: Some(13), ..settings() };
+    let temperatures = [0, 4, 8, 12, 13].map(|ply| settings.temperature_at(ply));
+    assert_eq!(temperatures, [1.25, 0.75, 0.5, 0.375, 0.0]);
+    let still = PlaySettings { temperature_decay: None, ..settings };
+    assert_eq!([0, 12, 13].map(|ply| still.temperature_at(ply)), [1.25, 1.25, 0.0]);
+}
+
+#[test]
+fn a_game_whose_temperature_decays_soon_plays_the_most_visited_actions() {
+    let rules = quoridor();
+    // From the second ply on visits count to the power of 16, and of far more.
+    let decay = Some(Decay { end: 0.0, halflife: 0.25 });
+    let mut surprises = [0; 2];
+    for seed in 0..6 {
+        let record = play(&rules, &PlaySettings { temperature_decay: decay, ..settings() }, seed);
+        let (before, after) = record.plies.split_at(1);
+        surprises[0] += before.iter().filter(|ply| !is_greedy(&rules, ply)).count();
+        surprises[1] += after[1..].iter().filter(|ply| !is_greedy(&rules, ply)).count();
+    }
+    assert!(surprises[0] > 0 && surprises[1] == 0, "{surprises:?}");
 }
 
 #[test]

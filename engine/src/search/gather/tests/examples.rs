@@ -1,6 +1,7 @@
 //! Positions in which it is plain what a search must do.
 
 use super::*;
+use crate::evaluation::EvaluateError;
 
 fn searched<G: Game>(
     game: &G,
@@ -87,6 +88,53 @@ fn simulations_can_follow_the_number_of_legal_actions() {
     let per_action = SearchParams { simulations: Simulations::PerLegalAction(3), ..params(0) };
     let search = searched(&TicTacToe, &[4], per_action, &mut UniformEvaluator);
     assert_eq!(search.counts().total(), 24);
+}
+
+/// All priors on the first action.
+struct First;
+
+impl Evaluator<TicTacToe> for First {
+    fn evaluate(&mut self, leaves: &[Leaf<TicTacToe>], out: &mut Evaluations) -> Result<(), EvaluateError> {
+        out.clear();
+        for leaf in leaves {
+            out.push(0.0, (0..leaf.legal.len()).map(|rank| if rank == 0 { 1.0 } else { 0.0 }));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn where_kept_visits_count_a_move_tops_them_up_with_one_simulation_at_least() {
+    let puct = Puct { counted: Counted::Visits, ..Puct::PLAIN };
+    // All visits of the root but its own are its first action's; the next root has fewer actions.
+    for (simulations, new) in
+        [(Simulations::PerLegalAction(3), 1), (Simulations::PerMove(27), 1), (Simulations::PerMove(40), 1)]
+    {
+        let params = SearchParams { simulations, root: Root::Puct(puct), ..params(0) };
+        let mut search = searched(&TicTacToe, &[], params, &mut First);
+        let before = search.counts().total();
+        search.advance(0, &mut SpareTree::default());
+        search.begin(&state_after(&TicTacToe, &[0]), &mut noise_rng(1));
+        finish(&mut search, &mut First, &mut noise_rng(1));
+        assert_eq!(search.counts().total() - before, new);
+        assert!(search.tree.root_visits >= simulations.at_root(8));
+    }
+}
+
+#[test]
+fn what_untried_moves_count_for_says_how_many_are_tried() {
+    let tried = |first_play, first_play_at_root| {
+        let root = Root::Puct(Puct { first_play, first_play_at_root, ..Puct::PLAIN });
+        let game = quoridor(5, 3, None);
+        let search = searched(&game, &[], SearchParams { root, c_puct: 0.5, ..params(40) }, &mut hash(&game));
+        search.visits().len()
+    };
+    let (lost, drawn, won) = (FirstPlay::Absolute(-1.0), FirstPlay::DRAW, FirstPlay::Absolute(1.0));
+    let [fewest, some, most] = [lost, drawn, won].map(|first_play| tried(first_play, first_play));
+    assert!(fewest < some && some < most && most == 35, "{fewest}, {some}, {most}");
+    // Each of the two counts in its own place.
+    assert_eq!(tried(lost, won), most);
+    assert!(tried(won, lost) < some);
 }
 
 #[test]
