@@ -74,7 +74,7 @@ impl fmt::Display for FirstPlay {
 /// How the weight of priors grows with the visits N of a position: by `by` · ln((N + `base` + 1) / `base`), as in AlphaZero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
-    /// Above 0; below, the weight falls.
+    /// Above 0.
     pub by: f32,
     /// Above 0: visits that it takes until the growth shows.
     pub base: f32,
