@@ -252,4 +252,16 @@ impl SearchParams {
         };
         Self { noise: None, root, ..self }
     }
+    /// The same with nothing done at its root that is not done below: for moves that teach no policy, and are to be played well.
+    #[must_use]
+    pub const fn without_exploration(self) -> Self {
+        let quiet = self.without_chance();
+        match quiet.root {
+            Root::Puct(puct) => {
+                let root = Root::Puct(Puct { first_play_at_root: puct.first_play, policy_temperature: 1.0, ..puct });
+                Self { root, ..quiet }
+            }
+            Root::Gumbel(_) => quiet,
+        }
+    }
 }

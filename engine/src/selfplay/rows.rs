@@ -10,8 +10,8 @@ use crate::{
 /// Which plies are policy targets, and what each weighs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RowSettings {
-    /// Share of searched plies with a search of full size, above 0 to 1. The others get `cheap` simulations and neither noise nor forced
-    /// playouts, and are no policy targets (Wu 2019, "Accelerating self-play learning in Go", section 3.1).
+    /// Share of searched plies with a search of full size, above 0 to 1. The others get `cheap` simulations and nothing at the root that
+    /// is there for exploration, and are no policy targets (Wu 2019, "Accelerating self-play learning in Go", section 3.1).
     pub full_share: f32,
     /// Simulations of the others.
     pub cheap: Simulations,
@@ -41,7 +41,7 @@ impl RowSettings {
     /// What a search of that kind is made with, where a full one is made with `full`.
     pub(super) fn params(&self, kind: PlyKind, full: SearchParams) -> SearchParams {
         match kind {
-            PlyKind::Cheap => SearchParams { simulations: self.cheap, ..full.without_chance() },
+            PlyKind::Cheap => SearchParams { simulations: self.cheap, ..full.without_exploration() },
             _ => full,
         }
     }

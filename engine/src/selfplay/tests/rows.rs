@@ -1,7 +1,12 @@
 //! Which plies teach a policy, and what is told of plies.
 
 use super::*;
-use crate::{evaluation::Leaf, replay::PlyKind, search::Gumbel, selfplay::RowSettings};
+use crate::{
+    evaluation::Leaf,
+    replay::PlyKind,
+    search::{FirstPlay, Growth, Gumbel, Puct},
+    selfplay::RowSettings,
+};
 
 /// Simulations of a cheap search.
 const CHEAP: u32 = 5;
@@ -77,6 +82,20 @@ fn a_part_of_the_searches_is_of_full_size() {
     assert!((full as f32 - 0.25 * count).abs() < 4.0 * (0.25 * 0.75 * count).sqrt(), "{full} of {count}");
     let mean = 0.25 * N as f32 + 0.75 * CHEAP as f32;
     assert!((simulations as f32 / count - mean).abs() < 0.2 * mean);
+}
+
+#[test]
+fn cheap_searches_treat_their_root_like_any_other_position() {
+    let first_play = FirstPlay::Reduction(0.2);
+    let growth = Some(Growth { by: 0.3, base: 500.0 });
+    let plain = Puct { first_play, first_play_at_root: first_play, growth, ..Puct::PLAIN };
+    let exploring = Puct { first_play_at_root: FirstPlay::Absolute(0.5), policy_temperature: 1.25, ..plain };
+    let full = SearchParams { root: Root::Puct(exploring), ..settings().search };
+    let rows = RowSettings { cheap: Simulations::PerMove(CHEAP), ..RowSettings::default() };
+    assert_eq!(rows.params(PlyKind::Full, full), full);
+    let simulations = Simulations::PerMove(CHEAP);
+    let cheap = SearchParams { simulations, noise: None, root: Root::Puct(plain), ..full };
+    assert_eq!(rows.params(PlyKind::Cheap, full), cheap);
 }
 
 #[test]
