@@ -120,15 +120,17 @@ mod tests {
         settings::{FlagValue, Purpose, Sources, resolve},
     };
 
+    /// What games of Connect Four are played with, by these settings.
+    fn searched(own: &[(&'static str, &str)]) -> PlaySettings {
+        let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: value.to_owned() };
+        let flags: Vec<_> = [("game.name", "connect_four")].iter().chain(own).map(flag).collect();
+        let sources =
+            Sources { preset: None, trainer: None, own: None, environment: &Default::default(), flags: &flags };
+        play_settings(resolve(&sources, Purpose::Bench).settings())
+    }
+
     #[test]
     fn options_of_the_search_reach_it() {
-        let searched = |own: &[(&'static str, &str)]| {
-            let flag = |&(key, value): &(&'static str, &str)| FlagValue { flag: "--", key, value: value.to_owned() };
-            let flags: Vec<_> = [("game.name", "connect_four")].iter().chain(own).map(flag).collect();
-            let sources =
-                Sources { preset: None, trainer: None, own: None, environment: &Default::default(), flags: &flags };
-            play_settings(&resolve(&sources, Purpose::Bench).settings())
-        };
         let plain = searched(&[]);
         assert_eq!((plain.search.root, plain.temperature_decay), (Root::PUCT, None));
         assert_eq!(plain.search.noise.map(|noise| noise.shape), Some(NoiseShape::Even));
@@ -164,6 +166,19 @@ mod tests {
         let PlaySettings { search, .. } = searched(&[("search.fpu_value", "-0.5")]);
         let first_play = FirstPlay::Absolute(-0.5);
         assert_eq!(search.root, Root::Puct(Puct { first_play, first_play_at_root: first_play, ..Puct::PLAIN }));
+    }
+
+    #[test]
+    fn what_is_set_about_rows_reaches_games() {
+        let rows = |own: &[(&'static str, &str)]| searched(own).rows;
+        let plain = rows(&[]);
+        assert_eq!((plain.full_share, plain.surprise), (1.0, 0.0));
+        let expected = RowSettings { full_share: 0.25, cheap: Simulations::PerMove(100), surprise: 0.5 };
+        let part = [("play.full_search_share", "0.25"), ("play.policy_surprise", "0.5")];
+        assert_eq!(rows(&[&part[..], &[("search.mcts_n", "600")]].concat()), expected);
+        assert_eq!(rows(&[&part[..], &[("search.mcts_n", "9")]].concat()).cheap, Simulations::PerMove(2));
+        assert_eq!(rows(&[&part[..], &[("play.cheap_simulations", "7")]].concat()).cheap, Simulations::PerMove(7));
+        assert_eq!(rows(&[&part[..], &[("search.mcts_k", "20")]].concat()).cheap, Simulations::PerLegalAction(3));
     }
 
     #[test]

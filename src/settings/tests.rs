@@ -4,6 +4,7 @@ mod games;
 mod http;
 mod mistakes;
 mod places;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -15,6 +15,28 @@ def load(path):
         return {name: archive[name] for name in archive.files}
 
 
+def td(game, z_first, h):
+    """TD(lambda) targets of all plies, mover's view; z_first: 1, 0 or -1, the result for the first player."""
+    q, kinds = game["all_root_values"], game["all_kinds"]
+    target, after = np.empty(len(q), np.float32), None
+    for ply in reversed(range(len(q))):
+        z = z_first if ply % 2 == 0 else -z_first
+        # A ply without a search has no value of its own.
+        after = z if after is None else -after if kinds[ply] in (0, 3) else (1 - h) * -after + h * q[ply]
+        target[ply] = after
+    return target  # of the rows: target[np.flatnonzero(game["all_flags"] & 1)]
+
+
+def check_value_targets(game, outcome, rows):
+    """The formulas of docs/formats.md."""
+    assert (td(game, outcome, 0)[rows] == game["values"]).all(), "TD with h = 0 is not the result"
+    searched = np.isin(game["all_kinds"][:-1], [1, 2])
+    assert (td(game, outcome, 1)[:-1][searched] == game["all_root_values"][:-1][searched]).all(), "TD with h = 1 is not the search's value"
+    truth = np.where(np.arange(len(game["all_kinds"])) % 2 == 0, outcome, -outcome).astype(np.float32)
+    told = td(dict(game, all_root_values=truth), outcome, 0.25)
+    assert (told == truth).all(), "TD of values that are the result is not the result"
+
+
 def check(game, request):
     """Raises AssertionError with what is wrong."""
     plies, actions = request["game_length"], request["actions"]
@@ -76,6 +98,7 @@ def check(game, request):
     outcome = {"first": 1, "second": -1, "draw": 0}[request["result"]]
     expected = np.where(game["players"] == 0, outcome, -outcome)
     assert (game["values"] == expected).all(), f"values {game['values']} of result {request['result']}"
+    check_value_targets(game, outcome, rows)
 
     assert (np.abs(game["root_values"]) <= 1).all(), "a root value beyond a win"
     if request["draws"]:

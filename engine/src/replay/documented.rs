@@ -12,6 +12,9 @@ use crate::evaluation::DrawChance;
 
 const FORMATS: &str = include_str!("../../../docs/formats.md");
 
+/// What the daemon's tests check games with.
+const INGEST: &str = include_str!("../../../tests/daemon/ingest.py");
+
 /// The cells of each row of the first table below `heading`, its first two lines left out.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, below) = FORMATS.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading:?}"));
@@ -56,6 +59,13 @@ fn every_array_is_documented_with_its_type_and_number_of_axes() {
         })
         .collect();
     assert_eq!(documented, written);
+}
+
+#[test]
+fn the_value_targets_that_are_documented_are_those_that_are_tested() {
+    let (_, below) = INGEST.split_once("def td(").unwrap();
+    let (body, _) = below.split_once("\n\n").unwrap();
+    assert!(FORMATS.contains(&format!("def td({body}\n```")));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod improved;
 #[cfg(test)]
 mod inspect;
+mod told;
 
 use std::collections::HashSet;
 
@@ -20,6 +21,8 @@ use crate::{
     evaluation::{DrawChance, Evaluation},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
 };
+
+pub(super) use told::Tried;
 
 /// The root is always the first node.
 pub(super) const ROOT: u32 = 0;
@@ -429,32 +432,6 @@ impl<G: Game> Tree<G> {
             edges.filter(|edge| edge.visits > 0).map(|edge| (edge.action, edge.visits)).collect();
         children.sort_unstable();
         children
-    }
-
-    /// Actions of the root that were visited, in ascending order, with visits and mean values from its mover's view.
-    pub(super) fn root_means(&self) -> Vec<(Action, u32, f64)> {
-        let edges = self.edges.iter(self.node(ROOT).edges).filter(|edge| edge.visits > 0);
-        let mean = |edge: &Edge| (edge.action, edge.visits, edge.value_sum / f64::from(edge.visits));
-        let mut children: Vec<_> = edges.map(mean).collect();
-        children.sort_unstable_by_key(|child| child.0);
-        children
-    }
-
-    /// What the network says the root is worth, from its mover's view; NaN before it has answered.
-    pub(super) fn root_raw_value(&self) -> f32 {
-        let root = self.node(ROOT);
-        if root.status == Status::Expanded { self.priors[root.priors as usize - 1] } else { f32::NAN }
-    }
-
-    /// The root's legal actions in ascending order with their priors without noise; none before the network has answered.
-    pub(super) fn root_clean_priors(&self) -> Vec<(Action, f32)> {
-        let root = self.node(ROOT);
-        let priors = match (root.status, self.root_clean_priors.is_empty()) {
-            (Status::Expanded, true) => self.priors_of(ROOT),
-            (Status::Expanded, false) => self.root_clean_priors.clone(),
-            _ => Vec::new(),
-        };
-        root.legal.iter().zip(priors).collect()
     }
 
     /// Replaces the expanded root's priors by `noisy(clean priors)`. The clean ones are kept: a second call starts from them.

@@ -3,7 +3,10 @@
 use super::Search;
 use crate::{
     game::{Action, Game},
-    search::root::{Decision, Share},
+    search::{
+        root::{Decision, Share},
+        tree::Tried,
+    },
 };
 
 /// What is told of the root once its search is over. Values are from the view of its mover, and NaN where they are not known.
@@ -22,13 +25,13 @@ pub struct RootNotes {
 impl<G: Game> Search<G> {
     /// What is to be told of the root, given what was decided there.
     pub fn notes(&self, decision: &Decision) -> RootNotes {
-        let children = self.tree.root_means();
-        let better = |best: (Action, u32, f64), next: (Action, u32, f64)| {
-            if (next.1, next.2) > (best.1, best.2) { next } else { best }
+        let children = self.tree.root_tried();
+        let better = |best: Tried, next: Tried| {
+            if (next.visits, next.mean) > (best.visits, best.mean) { next } else { best }
         };
         let best = children.iter().copied().reduce(better);
-        let played = children.iter().copied().find(|child| child.0 == decision.action);
-        let value = |child: Option<(Action, u32, f64)>| child.map_or(f32::NAN, |child| child.2 as f32);
+        let played = children.iter().copied().find(|child| child.action == decision.action);
+        let value = |child: Option<Tried>| child.map_or(f32::NAN, |child| child.mean as f32);
         RootNotes {
             raw_value: self.tree.root_raw_value(),
             best_value: value(best),

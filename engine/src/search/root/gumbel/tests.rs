@@ -212,9 +212,9 @@ fn whole_searches_of_tic_tac_toe_come_out_as_recorded() {
         }
         close(policy, &improved_policy, &what);
         close([f64::from(decision.value)], &[root_value], &what);
-        let values = search.tree().root_means();
+        let values = search.tree().root_tried();
         close(
-            (0..9).map(|action| values.iter().find(|&&(other, ..)| other == action).map_or(0.0, |&(.., q)| q)),
+            (0..9).map(|action| values.iter().find(|tried| tried.action == action).map_or(0.0, |tried| tried.mean)),
             &q,
             &what,
         );
