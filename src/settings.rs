@@ -176,6 +176,8 @@ pub(crate) struct SearchSettings {
     pub fpu_root_value: f32,
     /// The root's priors become P^(1/T) before noise, 0.1..=10.
     pub root_policy_temperature: f32,
+    /// k of forced playouts, 0..=100; 0: none.
+    pub forced_playouts: f32,
     /// Share of noise in the root's priors, 0..=1.
     pub noise_epsilon: f32,
     /// Concentration of that noise, > 0; `None`: from the board (contract §4).

@@ -102,6 +102,7 @@ fn puct(search: &SearchSettings) -> Puct {
             settings::Counted::Playouts => Counted::Playouts,
             settings::Counted::Visits => Counted::Visits,
         },
+        forced_playouts: search.forced_playouts,
     }
 }
 
@@ -144,6 +145,7 @@ mod tests {
             ("search.root_policy_temperature", "1.25"),
             ("search.noise_shape", "shaped"),
             ("search.n_counts", "visits"),
+            ("search.forced_playouts", "2"),
             ("search.temperature_halflife", "9"),
             ("search.temperature_end", "0.25"),
         ]);
@@ -153,6 +155,7 @@ mod tests {
             growth: Some(Growth { by: 0.25, base: 500.0 }),
             policy_temperature: 1.25,
             counted: Counted::Visits,
+            forced_playouts: 2.0,
         };
         assert_eq!(other.search.root, Root::Puct(puct));
         assert_eq!(other.search.noise.map(|noise| noise.shape), Some(NoiseShape::Shaped));
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!(
             other.search.root.to_string(),
             "PUCT, untried moves count their position's value - 0.2 √P, at the root 0.5, c_puct + 0.25 ln((N + 500 + 1) / 500), \
-             root policy temperature 1.25, kept visits counted"
+             root policy temperature 1.25, kept visits counted, playouts forced with k = 2 and pruned"
         );
         // The root does as other positions do unless it has its own.
         let PlaySettings { search, .. } = searched(&[("search.fpu_value", "-0.5")]);

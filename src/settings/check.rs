@@ -110,6 +110,10 @@ fn unquoted(value: &config::ValueKind) -> String {
 
 fn check_search(settings: &Settings, entries: &Entries, found: &mut Found) {
     let search = &settings.search;
+    if search.forced_playouts > 0.0 && search.root == Root::Gumbel {
+        let allowed = "0 with search.root = \"gumbel\", which divides its simulations itself";
+        found.mistakes.push(entries.refuse("search.forced_playouts", allowed));
+    }
     let Some(simulations) = search.mcts_n.filter(|_| settings.play.agent == Agent::Search) else {
         return;
     };
@@ -248,6 +252,11 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
             "play.policy_surprise",
             settings.play.policy_surprise > 0.0 && settings.play.agent == Agent::Raw,
             "with play.agent = \"raw\", whose policy is the network's",
+        ),
+        (
+            "search.forced_playouts",
+            search.forced_playouts > 0.0 && settings.play.agent == Agent::Raw,
+            "with play.agent = \"raw\", which does not search",
         ),
         (
             "search.c_puct_base",

@@ -148,6 +148,7 @@ impl Settings {
             (puct && (below || its.fpu_root.is_some()), &["fpu", "fpu_value"]),
             (puct && its.fpu_root.is_some(), &["fpu_root", "fpu_root_value"]),
             (puct && its.root_policy_temperature != 1.0, &["root_policy_temperature"]),
+            (puct && its.forced_playouts > 0.0, &["forced_playouts"]),
             (noise && its.noise_shape == NoiseShape::Shaped, &["noise_shape"]),
             (its.temperature_halflife.is_some(), &["temperature_halflife", "temperature_end"]),
             (puct && its.tree_reuse && its.n_counts == Counted::Visits, &["n_counts"]),

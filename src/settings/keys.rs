@@ -69,6 +69,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("search.root_policy_temperature", Kind::Real(0.1, 10.0))
         .flag("--root-policy-temperature", "T", "The root's priors become P^(1/T) before noise")
         .of(Scope::Search),
+    key("search.forced_playouts", Kind::Real(0.0, 100.0)),
     key("search.noise_epsilon", Kind::Real(0.0, 1.0))
         .trainer(&["alphazero.mcts_noise_epsilon", "self_play.alphazero.mcts_noise_epsilon"])
         .live(),

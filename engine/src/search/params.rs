@@ -165,6 +165,10 @@ pub struct Puct {
     pub policy_temperature: f32,
     /// What n counts where a tree is kept.
     pub counted: Counted,
+    /// k ≥ 0: actions of the root that were visited get √(k P N) visits at least, N being the root's, so that what noise made likely is
+    /// looked at; visits that a search would not have spent in retrospect are then taken out of the policy and the choice of the move
+    /// (Wu 2019, "Accelerating self-play learning in Go", section 3.2, where k = 2). 0: nothing is forced and nothing taken out.
+    pub forced_playouts: f32,
 }
 
 impl Puct {
@@ -175,6 +179,7 @@ impl Puct {
         growth: None,
         policy_temperature: 1.0,
         counted: Counted::Playouts,
+        forced_playouts: 0.0,
     };
 }
 
@@ -194,10 +199,13 @@ impl fmt::Display for Puct {
         if self.policy_temperature != 1.0 {
             write!(f, ", root policy temperature {}", self.policy_temperature)?;
         }
-        match self.counted {
-            Counted::Playouts => Ok(()),
-            Counted::Visits => f.write_str(", kept visits counted"),
+        if self.counted == Counted::Visits {
+            f.write_str(", kept visits counted")?;
         }
+        if self.forced_playouts > 0.0 {
+            write!(f, ", playouts forced with k = {} and pruned", self.forced_playouts)?;
+        }
+        Ok(())
     }
 }
 
@@ -243,12 +251,22 @@ pub struct SearchParams {
 }
 
 impl SearchParams {
-    /// The same search with nothing left to chance, as strong as it can be: for matches.
+    /// Whether it draws at the root: noise, or Gumbel's draws.
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        match self.root {
+            Root::Puct(_) => self.noise.is_some(),
+            Root::Gumbel(gumbel) => gumbel.scale > 0.0,
+        }
+    }
+
+    /// The same search with nothing left to chance and nothing forced, as strong as it can be: for matches, and for moves that teach no
+    /// policy.
     #[must_use]
     pub const fn without_chance(self) -> Self {
         let root = match self.root {
             Root::Gumbel(gumbel) => Root::Gumbel(Gumbel { scale: 0.0, ..gumbel }),
-            Root::Puct(puct) => Root::Puct(puct),
+            Root::Puct(puct) => Root::Puct(Puct { forced_playouts: 0.0, ..puct }),
         };
         Self { noise: None, root, ..self }
     }

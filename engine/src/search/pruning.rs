@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn visits_beyond_what_the_score_asks_for_go() {
         // The bar is 0.5 + 10 · 0.6 / 60 = 0.6; the others would have got 10 · 0.23 / 0.4 − 1 = 4.75, 10 · 0.1 / 0.8 − 1 ≤ 1, and more.
-        let children = [child(1, 10, 0.23, 0.2), child(3, 59, 0.6, 0.5), child(4, 5, 0.1, -0.2), child(6, 7, 0.1, 0.59)];
+        let children =
+            [child(1, 10, 0.23, 0.2), child(3, 59, 0.6, 0.5), child(4, 5, 0.1, -0.2), child(6, 7, 0.1, 0.59)];
         assert_eq!(wanted(&children, 10.0), [5, 59, 0, 7]);
     }
 

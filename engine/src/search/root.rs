@@ -11,6 +11,7 @@ use super::{
     choose::choose_action,
     noise::{tempered, with_noise},
     params::{FirstPlay, Puct, Root, RootNoise, SearchParams},
+    pruning::wanted,
     tree::{ROOT, Step, Tree},
 };
 use crate::{
@@ -117,6 +118,14 @@ impl ByVisits {
         Self { c_puct, noise, options, first_play }
     }
 
+    /// The visits of the root's children without those that were spent because they were forced.
+    fn pruned<G: Game>(&self, tree: &Tree<G>) -> Vec<(Action, u32)> {
+        let tried = tree.root_tried();
+        let visits = tree.root_effective_visits();
+        let wanted = wanted(&tried, self.weight(visits) * f64::from(visits).sqrt());
+        tried.iter().map(|tried| tried.action).zip(wanted).collect()
+    }
+
     /// The weight of priors in a position with this many visits.
     fn weight(&self, visits: u32) -> f64 {
         f64::from(self.c_puct) + self.options.growth.map_or(0.0, |growth| growth.after(visits))
@@ -141,6 +150,12 @@ impl RootRule for ByVisits {
     }
 
     fn select<G: Game>(&mut self, tree: &mut Tree<G>) -> Option<u16> {
+        let forced = self.options.forced_playouts;
+        if forced > 0.0
+            && let Some(slot) = tree.neglected(forced.into())
+        {
+            return Some(slot);
+        }
         let visits = tree.root_effective_visits();
         let first_play = self.first_play[0].map_or(0.0, |rule| tree.count_untried(ROOT, rule, Tree::root_value));
         tree.select(ROOT, visits, self.weight(visits), first_play)
@@ -154,13 +169,15 @@ impl RootRule for ByVisits {
 
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {
         let visits = tree.root_children();
-        let total: u32 = visits.iter().map(|&(_, visits)| visits).sum();
+        let counted = if self.options.forced_playouts > 0.0 { self.pruned(tree) } else { visits.clone() };
+        let total: u32 = counted.iter().map(|&(_, visits)| visits).sum();
         // A search of one simulation has visited nothing.
-        let action = choose_action(&visits, temperature, rng).unwrap_or_else(|| tree.node(ROOT).legal.nth(0));
-        let share = |(action, visits)| Share { action, visits, probability: visits as f32 / total as f32 };
+        let action = choose_action(&counted, temperature, rng).unwrap_or_else(|| tree.node(ROOT).legal.nth(0));
+        let share =
+            |((action, visits), (_, counted))| Share { action, visits, probability: counted as f32 / total as f32 };
         Decision {
             action,
-            policy: visits.into_iter().map(share).collect(),
+            policy: visits.into_iter().zip(counted).map(share).collect(),
             value: tree.root_value() as f32,
             draw: tree.root_draw(),
         }

@@ -330,7 +330,7 @@ impl<G: Game> SelfPlayGame<G> {
             kind: self.kind,
             weight: if self.kind == PlyKind::Full { 1.0 } else { 0.0 },
             simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
-            noise: params != params.without_chance(),
+            noise: params.draws(),
             mixed: matches!(self.values, Values::Mixed),
             proven: false,
             raw_value,

@@ -22,6 +22,15 @@ fn a_cheap_search_is_one_that_is_cheaper() {
 }
 
 #[test]
+fn nothing_is_forced_on_gumbels_rule() {
+    let forced = || searched().env("SELFPLAYD__SEARCH__FORCED_PLAYOUTS", "2");
+    assert_eq!(forced().warnings(), [""; 0]);
+    let said = forced().flag("--root", "search.root", "gumbel").message();
+    let refused = "search.forced_playouts = 2.0 (env SELFPLAYD__SEARCH__FORCED_PLAYOUTS): must be 0 with search.root = \"gumbel\", which divides its simulations itself";
+    assert!(said.contains(refused), "{said}");
+}
+
+#[test]
 fn what_has_no_effect_on_rows_is_said() {
     let unused = searched().env("SELFPLAYD__PLAY__CHEAP_SIMULATIONS", "20");
     let expected = "play.cheap_simulations (env SELFPLAYD__PLAY__CHEAP_SIMULATIONS) has no effect while play.full_search_share is 1";
@@ -30,24 +39,35 @@ fn what_has_no_effect_on_rows_is_said() {
         .env("SELFPLAYD__PLAY__AGENT", "raw")
         .env("SELFPLAYD__PLAY__FULL_SEARCH_SHARE", "0.5")
         .env("SELFPLAYD__PLAY__POLICY_SURPRISE", "0.5");
-    let [share, surprise] = &raw.warnings()[..] else { panic!("{:?}", raw.warnings()) };
+    let raw = raw.env("SELFPLAYD__SEARCH__FORCED_PLAYOUTS", "2");
+    let [share, surprise, forced] = &raw.warnings()[..] else { panic!("{:?}", raw.warnings()) };
     assert!(share.contains("has no effect with play.agent = \"raw\", which does not search"), "{share}");
+    assert!(forced.contains("search.forced_playouts"), "{forced}");
     assert!(surprise.contains("has no effect with play.agent = \"raw\", whose policy is the network's"), "{surprise}");
 }
 
 #[test]
 fn games_are_told_apart_by_what_their_rows_are_only_where_it_was_chosen() {
     let hash = |settings: &[(&str, &str)]| {
-        let with = |given: Given, &(name, value): &(&str, &str)| given.env(&format!("SELFPLAYD__PLAY__{name}"), value);
+        let with = |given: Given, &(name, value): &(&str, &str)| given.env(&format!("SELFPLAYD__{name}"), value);
         settings.iter().fold(searched(), with).settings().games_hash()
     };
     let plain = hash(&[]);
-    assert_eq!(hash(&[("FULL_SEARCH_SHARE", "1"), ("CHEAP_SIMULATIONS", "7"), ("POLICY_SURPRISE", "0")]), plain);
+    assert_eq!(
+        hash(&[
+            ("PLAY__FULL_SEARCH_SHARE", "1"),
+            ("PLAY__CHEAP_SIMULATIONS", "7"),
+            ("PLAY__POLICY_SURPRISE", "0"),
+            ("SEARCH__FORCED_PLAYOUTS", "0")
+        ]),
+        plain
+    );
     let others = [
-        hash(&[("FULL_SEARCH_SHARE", "0.5")]),
-        hash(&[("FULL_SEARCH_SHARE", "0.25")]),
-        hash(&[("FULL_SEARCH_SHARE", "0.5"), ("CHEAP_SIMULATIONS", "7")]),
-        hash(&[("POLICY_SURPRISE", "0.5")]),
+        hash(&[("PLAY__FULL_SEARCH_SHARE", "0.5")]),
+        hash(&[("PLAY__FULL_SEARCH_SHARE", "0.25")]),
+        hash(&[("PLAY__FULL_SEARCH_SHARE", "0.5"), ("PLAY__CHEAP_SIMULATIONS", "7")]),
+        hash(&[("PLAY__POLICY_SURPRISE", "0.5")]),
+        hash(&[("SEARCH__FORCED_PLAYOUTS", "2")]),
         plain,
     ];
     assert_eq!(others.iter().collect::<BTreeSet<_>>().len(), others.len());

@@ -16,6 +16,7 @@ use crate::{
 
 mod draws;
 mod examples;
+mod forced;
 mod plain;
 
 fn hash<G: Game>(game: &G) -> HashEvaluator<G> {
@@ -269,13 +270,15 @@ fn any_puct() -> impl Strategy<Value = Puct> {
     let growth = prop_oneof![Just(None), (0.1f32..2.0, 1.0f32..100.0).prop_map(|(by, base)| Some(Growth { by, base }))];
     let temperature = prop_oneof![Just(1.0f32), 0.5f32..2.0];
     let counted = prop_oneof![Just(Counted::Playouts), Just(Counted::Visits)];
-    let puct = (first_play(), first_play(), growth, temperature, counted).prop_map(
-        |(first_play, first_play_at_root, growth, policy_temperature, counted)| Puct {
+    let forced = prop_oneof![Just(0.0f32), 0.5f32..4.0];
+    let puct = (first_play(), first_play(), growth, temperature, counted, forced).prop_map(
+        |(first_play, first_play_at_root, growth, policy_temperature, counted, forced_playouts)| Puct {
             first_play,
             first_play_at_root,
             growth,
             policy_temperature,
             counted,
+            forced_playouts,
         },
     );
     prop_oneof![Just(Puct::PLAIN), puct]

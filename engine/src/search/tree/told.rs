@@ -29,17 +29,18 @@ impl<G: Game> Tree<G> {
         tried
     }
 
-    /// The slot of the first of the root's actions with visits that has fewer than √(k P N) of them, N being those of the root with what
+    /// The slot of the lowest of the root's actions with visits that has fewer than √(k P N) of them, N being those of the root with what
     /// is in flight.
     pub(in crate::search) fn neglected(&self, k: f64) -> Option<u16> {
         let visits = f64::from(self.root_effective_visits());
         let block = self.node(ROOT).edges;
         let (q, _) = self.edges.scores(block);
-        let neglected = |(edge, &q): (&Edge, &f64)| {
+        let neglected = |&(_, (edge, &q)): &(u16, (&Edge, &f64))| {
             let own = f64::from(edge.effective_visits());
             edge.visits > 0 && own * own < k * f64::from(edge.prior) * visits && q > f64::NEG_INFINITY
         };
-        self.edges.iter(block).zip(q).position(neglected).map(|slot| slot as u16)
+        let edges = (0..).zip(self.edges.iter(block).zip(q)).filter(neglected);
+        edges.min_by_key(|(_, (edge, _))| edge.action).map(|(slot, _)| slot)
     }
 
     /// What the network says the root is worth, from its mover's view; NaN before it has answered.

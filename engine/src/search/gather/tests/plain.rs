@@ -54,6 +54,14 @@ impl<G: Game> Plain<G> {
                 f64::from(sign) * own.value / f64::from(own.visits) - f64::from(reduction) * share.sqrt()
             }
         };
+        let forced = if path.is_empty() { f64::from(puct.forced_playouts) } else { 0.0 };
+        for (action, &prior) in self.game.legal_actions(&state).iter().zip(&self.priors[path]) {
+            let child = self.counts(&[path, &[action]].concat());
+            let own = f64::from(child.visits + child.in_flight);
+            if child.visits > 0 && own.powi(2) < forced * f64::from(prior) * visits {
+                return action;
+            }
+        }
         let mut best = (f64::NEG_INFINITY, 0);
         for (action, &prior) in self.game.legal_actions(&state).iter().zip(&self.priors[path]) {
             let child = self.counts(&[path, &[action]].concat());
