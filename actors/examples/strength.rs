@@ -11,7 +11,8 @@
 //! (instead of N), `visits` or `loss=3`. Of Gumbel's: `gumbel=7` (m), `scale=1` (c_scale), `rescale`. Of PUCT, which it is without `gumbel`:
 //! `c=1.4`, `growth=0.28:500` (c1 and base), `absolute=-0.2` or `reduction=0.2` (what untried moves count for), `root-absolute` or
 //! `root-reduction` (at the root alone, after those), `temperature=1.25` (of the root's policy), `reuse` (trees are kept), `counted` (n
-//! counts kept visits). For mistakes alone, as matches have no noise: `noise=0.25:1.43` (ε and α), `shaped`.
+//! counts kept visits). For mistakes alone, as matches have no noise: `noise=0.25:1.43` (ε and α), `shaped`, `forced=2` (k of forced
+//! playouts).
 //!
 //! The evaluator of Connect Four stands for a network that has learned half of the game: it counts lines that are still open to one side
 //! alone, and blurs what it says with noise that depends on nothing but the position.
@@ -103,6 +104,7 @@ fn search_of(words: &str, n: u32) -> Result<(SearchParams, bool), Failure> {
             ("root-reduction", Root::Puct(puct)) => puct.first_play_at_root = FirstPlay::Reduction(number()?),
             ("temperature", Root::Puct(puct)) => puct.policy_temperature = number()?,
             ("counted", Root::Puct(puct)) => puct.counted = Counted::Visits,
+            ("forced", Root::Puct(puct)) => puct.forced_playouts = number()?,
             _ => return Err(format!("{word} is no word of a search").into()),
         }
     }
@@ -244,7 +246,7 @@ struct Solved {
     class: std::collections::BTreeMap<Action, i8>,
 }
 
-/// How often the move played is worth less than the best, for the network alone and for each search.
+/// How often the move played is worth less than the best, and what share of the policy such moves have, for the network alone and for each search.
 fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
     const SALTS: u64 = 4;
     let file = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/connect_four_solved.jsonl.gz"))?;
@@ -252,7 +254,7 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
     GzDecoder::new(file).read_to_string(&mut text)?;
     let positions: Vec<Solved> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let game = ConnectFour::default();
-    let share = |wrong: usize| 100.0 * wrong as f64 / (positions.len() as f64 * SALTS as f64);
+    let share = |wrong: f64| 100.0 * wrong / (positions.len() as f64 * SALTS as f64);
     let is_mistake = |solved: &Solved, action: Action| solved.class.get(&action) < solved.class.values().max();
     let state_of = |solved: &Solved| {
         let mut state = game.start();
@@ -260,7 +262,7 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
         state
     };
     let mut evaluations = Evaluations::default();
-    let mut wrong = 0;
+    let (mut wrong, mut astray) = (0.0, 0.0);
     for salt in 0..SALTS {
         for solved in &positions {
             let state = state_of(solved);
@@ -268,15 +270,18 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
             Noisy { salt, ..Noisy::new() }.evaluate(&[Leaf::new(&game, &state, &legal)], &mut evaluations)?;
             let priors = evaluations.get(0).priors;
             let best = (0..priors.len()).max_by(|&one, &other| priors[one].total_cmp(&priors[other])).unwrap_or(0);
-            wrong += usize::from(is_mistake(solved, legal.nth(best)));
+            wrong += f64::from(u8::from(is_mistake(solved, legal.nth(best))));
+            let worse = legal.iter().zip(priors).filter(|&(action, _)| is_mistake(solved, action));
+            astray += worse.map(|(_, &prior)| f64::from(prior)).sum::<f64>();
         }
     }
     println!(
-        "| search | n | mistakes, % | leaves a gather |\n|---|---|---|---|\n| policy alone | | {:.2} | |",
-        share(wrong)
+        "| search | n | mistakes, % | policy on worse moves, % | leaves a gather |\n|---|---|---|---|---|\n| policy alone | | {:.2} | {:.1} | |",
+        share(wrong),
+        share(astray)
     );
     for words in searches {
-        let (mut wrong, mut asked, mut gathers) = (0, 0, 0);
+        let (mut wrong, mut astray, mut asked, mut gathers) = (0.0, 0.0, 0, 0);
         for salt in 0..SALTS {
             let mut evaluator = Noisy { salt, ..Noisy::new() };
             for (number, solved) in positions.iter().enumerate() {
@@ -291,10 +296,14 @@ fn mistakes(n: u32, searches: &[&str]) -> Result<(), Failure> {
                     gathers += 1;
                     leaves.clear();
                 }
-                wrong += usize::from(is_mistake(solved, search.decide(0.0, &mut rng).action));
+                let decision = search.decide(0.0, &mut rng);
+                wrong += f64::from(u8::from(is_mistake(solved, decision.action)));
+                let worse = decision.policy.iter().filter(|share| is_mistake(solved, share.action));
+                astray += worse.map(|share| f64::from(share.probability)).sum::<f64>();
             }
         }
-        println!("| {words} | {n} | {:.2} | {:.1} |", share(wrong), asked as f64 / f64::from(gathers));
+        let leaves = asked as f64 / f64::from(gathers);
+        println!("| {words} | {n} | {:.2} | {:.1} | {leaves:.1} |", share(wrong), share(astray));
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ impl Written {
         parts[2].parse().unwrap()
     }
 
-    /// Every row is the position that the actions lead to, and the game ends where the rules say, and as it says.
+    /// Every row is the position that the actions of all plies lead to, and the game ends where the rules say, and as it says.
     fn replay(&self, config: Config) {
         let Self { npz, game: read } = self;
         let rules = Quoridor::new(config.board, config.walls, Some(Config::MAX_STEPS)).unwrap();
@@ -82,20 +82,27 @@ impl Written {
             .expect("the rules know the network's type");
         let mut state = rules.start();
         let mut planes = vec![0.0; rules.input_shape(encoding).iter().product()];
-        for (ply, &action) in read.actions.as_ref().unwrap().iter().enumerate() {
+        let all = read.all.as_ref().unwrap();
+        let mut rows = all.rows().into_iter().zip(0..).peekable();
+        for (ply, &action) in all.actions.iter().enumerate() {
             let place = || format!("{}, ply {ply}", npz.display());
             assert_eq!(rules.outcome(&state), None, "{}", place());
             let mover = rules.side_to_move(&state);
-            assert_eq!(usize::try_from(read.players[ply]).unwrap(), mover.index(), "{}", place());
+            let action = Action::try_from(action).unwrap();
+            let Some((_, row)) = rows.next_if(|&(row, _)| row == ply) else {
+                assert!(rules.legal_actions(&state).contains(action), "{}", place());
+                rules.play(&mut state, action);
+                continue;
+            };
+            assert_eq!(usize::try_from(read.players[row]).unwrap(), mover.index(), "{}", place());
             rules.encode(encoding, &rules.position(&state), &mut planes);
-            assert!(read.input_arrays.outer_iter().nth(ply).unwrap().iter().eq(&planes), "{}", place());
+            assert!(read.input_arrays.outer_iter().nth(row).unwrap().iter().eq(&planes), "{}", place());
             let legal = rules.turn_actions(mover, &rules.legal_actions(&state));
-            let masks = read.action_masks.row(ply);
+            let masks = read.action_masks.row(row);
             let masked = masks.iter().enumerate().filter(|(_, legal)| **legal).map(|(action, _)| action);
             assert!(masked.eq(legal.iter().map(usize::from)), "{}", place());
-            let action = Action::try_from(action).unwrap();
             let turned = rules.turn_action(mover, action);
-            assert!(read.policies.row(ply)[usize::from(turned)] > 0.0, "{}: played without a share", place());
+            assert!(read.policies.row(row)[usize::from(turned)] > 0.0, "{}: played without a share", place());
             rules.play(&mut state, action);
         }
         let outcome = rules.outcome(&state).expect("a complete game");

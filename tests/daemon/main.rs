@@ -21,6 +21,7 @@
 //! - [`precision`]: models that are converted when they are loaded
 //! - [`stopping`]: shutdown file and signals to stop
 //! - [`steering`]: pauses, and settings read again
+//! - [`rows`]: which plies are policy targets, and what is told of the others
 //! - [`service`]: what a service manager is told
 //! - [`refusals`]: what cannot work is said at once, with the reason and the exit code
 //! - [`http`]: what is said over HTTP, and who may tell a daemon what
@@ -68,6 +69,7 @@ mod page;
 mod precision;
 mod proxy;
 mod refusals;
+mod rows;
 mod service;
 mod siblings;
 mod steering;

@@ -17,7 +17,7 @@ fn a_cheap_search_is_one_that_is_cheaper() {
     assert!(cheap("1").message().contains("play.cheap_simulations = 1"), "{}", cheap("1").message());
     for share in ["0", "1.5", "-1"] {
         let said = searched().env("SELFPLAYD__PLAY__FULL_SEARCH_SHARE", share).message();
-        assert!(said.contains(&format!("play.full_search_share = {share} (env")), "{said}");
+        assert!(said.contains("play.full_search_share = ") && said.contains("must be a number above 0"), "{said}");
     }
 }
 
