@@ -66,6 +66,7 @@ fn a_tree_with_values_of_two_models_is_dropped_at_the_next_move() {
     driven.until(3, 2);
     assert_eq!(driven.game.plies()[2].model_version, 20);
     assert_eq!(driven.game.plies()[1].model_version, 10);
+    assert_eq!(driven.game.plies().iter().map(|ply| ply.notes.mixed).collect::<Vec<_>>(), [false, false, true]);
     assert_eq!(driven.game.tree_size().nodes, 1);
     assert_eq!(driven.game.first_version(), Some(10));
 
