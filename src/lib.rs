@@ -11,6 +11,7 @@
 //! - `settings`: what can be set, and the game that is chosen by it
 //! - `cli`: the command line
 //! - `boards`: games for people
+//! - `matches`: games between two players
 //! - `telemetry`: the log
 //! - `daemon`: what a process that plays is made of
 //! - `steering`: what changes while games are played
@@ -30,6 +31,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod matches;
 mod metrics;
 mod played;
 mod settings;

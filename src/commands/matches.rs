@@ -1,9 +1,7 @@
 //! `selfplayd match` and `selfplayd ladder`: who is stronger, found out by games.
 //!
 //! - [`contestant`]: who plays
-//! - [`openings`]: how games begin
-//! - [`table`]: many games side by side, on each thread
-//! - [`record`]: pairs on the disk, so that a match goes on where it was stopped
+//! - [`opening_file`]: where openings come from
 //! - [`report`]: what came of a match
 //! - [`contest`]: a match
 //! - [`ladder`]: matches among the models of a directory, and their ratings
@@ -11,10 +9,8 @@
 mod contest;
 mod contestant;
 mod ladder;
-mod openings;
-mod record;
+mod opening_file;
 mod report;
-mod table;
 
 use std::io::IsTerminal as _;
 
@@ -50,7 +46,7 @@ pub(crate) fn play_match(
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
-        openings: openings::Source::new(game, args.openings.as_deref(), args.opening_plies)?,
+        openings: opening_file::source(game, args.openings.as_deref(), args.opening_plies)?,
         seed: settings.play.seed.unwrap_or(0),
         sprt: args.sprt,
     };

@@ -17,19 +17,27 @@ use selfplay_engine::{Evaluator, evaluation::UniformEvaluator};
 
 use super::{
     contestant::{Contestant, Source},
-    openings::{self, Openings},
-    record::Record,
-    report::{self, Ending, Score},
-    table::{Fixture, PlayedPair, Table},
+    report::{self, Ending},
 };
 use crate::{
     daemon::{
         evaluation::{Prepared, prepare_onnx},
         signals::Signals,
     },
+    matches::{
+        openings::{self, Openings},
+        record::Record,
+        score::Score,
+        table::{Fixture, PlayedPair, Table},
+    },
     played::PlayedGame,
     settings::Settings,
 };
+
+/// Games in play at once on one thread.
+const AT_ONCE: usize = 128;
+/// Evaluations that one thread knows of one evaluator at most; then it begins anew.
+const KNOWN: usize = 50_000;
 
 /// How much is played, and from where.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +97,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
             }))
         });
         let (evaluators, contents) = self.load(&sources)?;
-        let mut tables: Vec<_> = evaluators.into_iter().map(Table::new).collect();
+        let mut tables: Vec<_> = evaluators.into_iter().map(|own| Table::new(own, KNOWN)).collect();
         let &MatchPlan { pairs, ref openings, seed, sprt } = plan;
         let identity = serde_json::json!({
             "players": players.map(|player| &player.name),
@@ -109,7 +117,8 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
             ending = ending.or_else(|| report::verdict(sprt.as_ref(), &score));
         }
         let fixture = Fixture {
-            game: self.game,
+            game: self.game.clone(),
+            at_once: AT_ONCE,
             seats: players.map(|player| player.seat),
             asks,
             pairs,

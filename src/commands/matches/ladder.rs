@@ -3,8 +3,6 @@
 //! Each model plays the next one, some play others further away, and the first and last play players that never change, so that ratings
 //! of different days can be compared. All ratings come from all games together.
 
-mod picture;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,12 +10,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use selfplay_engine::rating::{Encounter, Rating, ratings};
-use serde::Serialize;
 
 use super::{
     contest::{Arena, MatchPlan},
     contestant::Contestant,
-    openings, progress_bar,
+    opening_file, progress_bar,
     report::Ending,
 };
 use crate::{
@@ -25,6 +22,7 @@ use crate::{
     commands::bench::text::table,
     daemon::signals::Signals,
     exit::Exit,
+    matches::picture::{Standing, picture},
     played::PlayedGame,
     settings::{Resolved, Settings},
     streams,
@@ -52,7 +50,7 @@ pub(crate) fn play_ladder(
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
         pairs: args.games.div_ceil(2),
-        openings: openings::Source::new(game, args.openings.as_deref(), args.opening_plies)?,
+        openings: opening_file::source(game, args.openings.as_deref(), args.opening_plies)?,
         seed: settings.play.seed.unwrap_or(0),
         sprt: None,
     };
@@ -86,30 +84,17 @@ pub(crate) fn play_ladder(
     };
     let rated = players.iter().zip(ratings(players.len(), &encounters, 0)?).enumerate();
     let standings: Vec<_> =
-        rated.map(|(number, (player, rating))| Standing::new(&player.name, rating, games(number))).collect();
+        rated.map(|(number, (player, rating))| standing(&player.name, rating, games(number))).collect();
     if let Some(file) = &args.svg {
-        let picture = picture::picture(&game.title(), &standings, ANCHORS.len());
+        let picture = picture(&game.title(), &standings, ANCHORS.len());
         fs::write(file, picture).with_context(|| format!("failed to write {}", file.display()))?;
     }
     streams::print(&if args.json { serde_json::to_string(&standings)? } else { text(&standings) })?;
     Ok(Exit::Clean)
 }
 
-/// A player and its rating.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Standing {
-    player: String,
-    /// Above the first anchor.
-    elo: f64,
-    /// Half of the 95% interval.
-    margin: f64,
-    games: u64,
-}
-
-impl Standing {
-    fn new(name: &str, Rating { elo, margin }: Rating, games: u64) -> Self {
-        Self { player: short(name).to_owned(), elo, margin, games }
-    }
+fn standing(name: &str, Rating { elo, margin }: Rating, games: u64) -> Standing {
+    Standing { player: short(name).to_owned(), elo, margin, games }
 }
 
 /// A model without its folder and suffix.
@@ -212,7 +197,7 @@ mod tests {
             standing("model_2", 130.0, 38.0),
         ];
         insta::assert_snapshot!(text(&standings));
-        let drawn = picture::picture("connect_four", &standings, 2);
+        let drawn = picture("connect_four", &standings, 2);
         assert_eq!(drawn.matches("<circle").count(), 4, "{drawn}");
         assert!(drawn.contains(">model_2</text>") && drawn.ends_with("</svg>\n"), "{drawn}");
     }

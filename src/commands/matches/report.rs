@@ -1,59 +1,10 @@
 //! What a match came to, for people and for programs.
 
-use selfplay_engine::{
-    Outcome, Player as Side,
-    rating::{EloScale, Games, Pairs, Sprt, Verdict},
-    solve::Class,
-};
+use selfplay_engine::rating::{EloScale, Games, Sprt, Verdict};
 use serde::Serialize;
 
-use crate::commands::bench::text::table;
-
-use super::{
-    contest::{MatchPlan, MatchResult},
-    table::PlayedPair,
-};
-
-/// The result of one game for A, who began if `a_first`.
-pub(super) const fn result(outcome: Outcome, a_first: bool) -> Class {
-    match (outcome, a_first) {
-        (Outcome::Draw(_), _) => Class::Draw,
-        (Outcome::Win(Side::First), true) | (Outcome::Win(Side::Second), false) => Class::Win,
-        (Outcome::Win(_), _) => Class::Loss,
-    }
-}
-
-/// Results counted, from A's view.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Score {
-    /// Games that A began, and those that B began.
-    pub games: [Games; 2],
-    /// Both games of each opening.
-    pub pairs: Pairs,
-    plies: u64,
-}
-
-impl Score {
-    /// Counts a pair.
-    pub(super) fn count(&mut self, results: [Class; 2], plies: u64) {
-        self.games.iter_mut().zip(results).for_each(|(games, result)| games.count(result));
-        self.pairs.count(results);
-        self.plies += plies;
-    }
-
-    /// Both results of a pair that was played.
-    pub(super) fn results(pair: &PlayedPair) -> [Class; 2] {
-        [result(pair[0].outcome, true), result(pair[1].outcome, false)]
-    }
-
-    /// In a line, while the match goes on.
-    pub(super) fn line(&self) -> String {
-        let all: [u64; 3] = std::array::from_fn(|kind| self.games.iter().map(|games| games.0[kind]).sum());
-        let [lost, drawn, won] = all;
-        let elo = self.pairs.elo().map(|elo| format!(", Elo {:+.0} ± {:.0}", elo.value, elo.margin()));
-        format!("A won {won}, drew {drawn}, lost {lost}{}", elo.unwrap_or_default())
-    }
-}
+use super::contest::{MatchPlan, MatchResult};
+use crate::{commands::bench::text::table, matches::score::Score};
 
 /// A sequential test of two differences in Elo.
 pub(super) fn sprt([elo0, elo1]: [f64; 2]) -> anyhow::Result<Sprt> {
@@ -169,7 +120,7 @@ impl Report {
             pairs: score.pairs.0,
             strength,
             sprt: test.transpose()?,
-            mean_plies: score.plies as f64 / (2 * score.pairs.total()).max(1) as f64,
+            mean_plies: score.mean_plies(),
             evaluations,
             seconds,
         })
@@ -229,18 +180,10 @@ pub(super) fn verdict(sprt: Option<&Sprt>, score: &Score) -> Option<Ending> {
 
 #[cfg(test)]
 mod tests {
-    use selfplay_engine::Draw;
+    use selfplay_engine::solve::Class;
 
     use super::*;
-    use crate::commands::matches::openings::Source;
-
-    #[test]
-    fn results_are_those_of_a_whoever_began() {
-        let won = |player| Outcome::Win(player);
-        assert_eq!((result(won(Side::First), true), result(won(Side::First), false)), (Class::Win, Class::Loss));
-        assert_eq!((result(won(Side::Second), true), result(won(Side::Second), false)), (Class::Loss, Class::Win));
-        assert_eq!(result(Outcome::Draw(Draw::StepLimit), true), Class::Draw);
-    }
+    use crate::matches::openings::Source;
 
     #[test]
     fn a_match_is_told_to_people() {

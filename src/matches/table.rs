@@ -19,14 +19,11 @@ use selfplay_engine::{
 use super::openings::Openings;
 use crate::{exit::failed, played::PlayedGame};
 
-/// Games in play at once on one thread.
-const AT_ONCE: usize = 128;
-/// Evaluations that one thread knows of one evaluator at most; then it begins anew.
-const KNOWN: usize = 50_000;
-
 /// The games of a match that are still to be played; all threads take from it.
-pub(super) struct Fixture<'a, G: Game> {
-    pub game: &'a G,
+pub(crate) struct Fixture<G: Game> {
+    pub game: G,
+    /// Games in play at once on one thread.
+    pub at_once: usize,
     /// Of A and of B.
     pub seats: [Seat; 2],
     /// The evaluator that each of them asks, by number.
@@ -43,13 +40,13 @@ pub(super) struct Fixture<'a, G: Game> {
 
 /// A game of a pair that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Played {
+pub(crate) struct Played {
     pub actions: Vec<Action>,
     pub outcome: Outcome,
 }
 
 /// Both games of a pair: the first is that in which A began.
-pub(super) type PlayedPair = [Played; 2];
+pub(crate) type PlayedPair = [Played; 2];
 
 /// An evaluator's answer to a position.
 struct Known {
@@ -58,11 +55,18 @@ struct Known {
 }
 
 /// What a thread has of its own.
-pub(super) struct Table<G: Game> {
+pub(crate) struct Table<G: Game> {
     evaluators: Vec<Box<dyn Evaluator<G>>>,
     known: Vec<HashMap<G::Position, Known>>,
+    /// Evaluations that are known of one evaluator at most; then it begins anew.
+    most_known: usize,
     /// Made when it is first asked.
     solver: Option<Box<dyn Solver<G>>>,
+    seated: Vec<Seated<G>>,
+    /// Pairs of which one game is over.
+    halves: HashMap<u64, [Option<Played>; 2]>,
+    spare: SpareTree<G>,
+    evaluations: Evaluations,
     /// Positions that evaluators were asked.
     pub evaluated: u64,
 }
@@ -78,10 +82,24 @@ struct Seated<G: Game> {
 }
 
 impl<G: PlayedGame> Table<G> {
-    /// With these evaluators, by number.
-    pub(super) fn new(evaluators: Vec<Box<dyn Evaluator<G>>>) -> Self {
-        let known = evaluators.iter().map(|_| HashMap::new()).collect();
-        Self { evaluators, known, solver: None, evaluated: 0 }
+    /// With these evaluators, by number, of each of which `most_known` evaluations are known at most.
+    pub(crate) fn new(evaluators: Vec<Box<dyn Evaluator<G>>>, most_known: usize) -> Self {
+        Self {
+            known: evaluators.iter().map(|_| HashMap::new()).collect(),
+            evaluators,
+            most_known,
+            solver: None,
+            seated: Vec::new(),
+            halves: HashMap::new(),
+            spare: SpareTree::default(),
+            evaluations: Evaluations::default(),
+            evaluated: 0,
+        }
+    }
+
+    /// Its evaluators, for other games.
+    pub(crate) fn into_evaluators(self) -> Vec<Box<dyn Evaluator<G>>> {
+        self.evaluators
     }
 
     /// Plays pairs until there are none left, and tells each as it ends.
@@ -90,68 +108,78 @@ impl<G: PlayedGame> Table<G> {
     ///
     /// # Errors
     /// When an evaluator fails or answers what is no number.
-    pub(super) fn play(
+    pub(crate) fn play(&mut self, fixture: &Fixture<G>, mut tell: impl FnMut(u64, PlayedPair)) -> anyhow::Result<()> {
+        while self.round(fixture, &mut tell)? {}
+        Ok(())
+    }
+
+    /// Seats games, and brings every game at the table to its next request for evaluations, which it answers. False: no games are left.
+    ///
+    /// # Errors
+    /// Those of [`Table::play`].
+    pub(crate) fn round(
         &mut self,
-        fixture: &Fixture<'_, G>,
+        fixture: &Fixture<G>,
         mut tell: impl FnMut(u64, PlayedPair),
-    ) -> anyhow::Result<()> {
-        let mut seated: Vec<Seated<G>> = Vec::new();
-        let mut halves: HashMap<u64, [Option<Played>; 2]> = HashMap::new();
-        let (mut spare, mut evaluations) = (SpareTree::default(), Evaluations::default());
-        loop {
-            while seated.len() < AT_ONCE && !fixture.stop.load(Ordering::Relaxed) {
-                let pair = fixture.next.fetch_add(1, Ordering::Relaxed);
-                let Some(opening) = self.opening(fixture, pair)? else { break };
-                for number in 0..2 {
-                    let mut seats = fixture.seats;
-                    seats.rotate_left(number);
-                    let game = MatchGame::new(fixture.game.clone(), seats, &opening, fixture.seed, pair);
-                    seated.push(Seated { pair, number, game, asked: None });
-                }
-            }
-            if seated.is_empty() || fixture.stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let mut over = Vec::new();
-            for (place, seat) in seated.iter_mut().enumerate() {
-                let mut leaves = seat.asked.take().map(|(_, leaves)| leaves).unwrap_or_default();
-                leaves.clear();
-                let step = loop {
-                    match seat.game.advance(&mut leaves, &mut spare) {
-                        Step::Choice => seat.game.choose(&self.solved(fixture.game, seat.game.state())?, &mut spare),
-                        step => break step,
-                    }
-                };
-                match step {
-                    Step::Choice => {}
-                    Step::Over(outcome) => over.push((place, outcome)),
-                    Step::Leaves(player) => {
-                        let contestant = (player.index() + seat.number) % 2;
-                        let Some(asks) = fixture.asks[contestant] else { bail!("a player that asks has no evaluator") };
-                        seat.asked = Some((asks, leaves));
-                    }
-                }
-            }
-            for (place, outcome) in over.into_iter().rev() {
-                let Seated { pair, number, game, .. } = seated.swap_remove(place);
-                let halves_of = halves.entry(pair).or_default();
-                halves_of[number] = Some(Played { actions: game.actions().to_vec(), outcome });
-                if let [Some(first), Some(second)] = halves_of {
-                    tell(pair, [first.clone(), second.clone()]);
-                    halves.remove(&pair);
-                }
-            }
-            self.evaluate(&seated, &mut evaluations)?;
-            for seat in &mut seated {
-                let Some((asks, leaves)) = &seat.asked else { continue };
-                evaluations.clear();
-                for leaf in leaves {
-                    let Some(known) = self.known[*asks].get(&leaf.position) else { bail!("a leaf was not evaluated") };
-                    evaluations.push(known.value, known.priors.iter().copied());
-                }
-                seat.game.apply(&evaluations, &mut spare);
+    ) -> anyhow::Result<bool> {
+        while self.seated.len() < fixture.at_once && !fixture.stop.load(Ordering::Relaxed) {
+            let pair = fixture.next.fetch_add(1, Ordering::Relaxed);
+            let Some(opening) = self.opening(fixture, pair)? else { break };
+            for number in 0..2 {
+                let mut seats = fixture.seats;
+                seats.rotate_left(number);
+                let game = MatchGame::new(fixture.game.clone(), seats, &opening, fixture.seed, pair);
+                self.seated.push(Seated { pair, number, game, asked: None });
             }
         }
+        if self.seated.is_empty() || fixture.stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let mut over = Vec::new();
+        let mut seated = std::mem::take(&mut self.seated);
+        for (place, seat) in seated.iter_mut().enumerate() {
+            let mut leaves = seat.asked.take().map(|(_, leaves)| leaves).unwrap_or_default();
+            leaves.clear();
+            let step = loop {
+                match seat.game.advance(&mut leaves, &mut self.spare) {
+                    Step::Choice => {
+                        let best = self.solved(&fixture.game, seat.game.state())?;
+                        seat.game.choose(&best, &mut self.spare);
+                    }
+                    step => break step,
+                }
+            };
+            match step {
+                Step::Choice => {}
+                Step::Over(outcome) => over.push((place, outcome)),
+                Step::Leaves(player) => {
+                    let contestant = (player.index() + seat.number) % 2;
+                    let Some(asks) = fixture.asks[contestant] else { bail!("a player that asks has no evaluator") };
+                    seat.asked = Some((asks, leaves));
+                }
+            }
+        }
+        for (place, outcome) in over.into_iter().rev() {
+            let Seated { pair, number, game, .. } = seated.swap_remove(place);
+            let halves_of = self.halves.entry(pair).or_default();
+            halves_of[number] = Some(Played { actions: game.actions().to_vec(), outcome });
+            if let [Some(first), Some(second)] = halves_of {
+                tell(pair, [first.clone(), second.clone()]);
+                self.halves.remove(&pair);
+            }
+        }
+        self.evaluate(&seated)?;
+        for seat in &mut seated {
+            let Some((asks, leaves)) = &seat.asked else { continue };
+            self.evaluations.clear();
+            for leaf in leaves {
+                let Some(known) = self.known[*asks].get(&leaf.position) else { bail!("a leaf was not evaluated") };
+                self.evaluations.push(known.value, known.priors.iter().copied());
+            }
+            seat.game.apply(&self.evaluations, &mut self.spare);
+        }
+        self.seated = seated;
+        Ok(true)
     }
 
     /// The best moves of a position.
@@ -165,9 +193,10 @@ impl<G: PlayedGame> Table<G> {
     }
 
     /// Asks each evaluator all that it was not asked before.
-    fn evaluate(&mut self, seated: &[Seated<G>], evaluations: &mut Evaluations) -> anyhow::Result<()> {
+    fn evaluate(&mut self, seated: &[Seated<G>]) -> anyhow::Result<()> {
+        let Self { evaluations, most_known, .. } = self;
         for (number, known) in self.known.iter_mut().enumerate() {
-            if known.len() > KNOWN {
+            if known.len() > *most_known {
                 known.clear();
             }
             let asked = || seated.iter().filter_map(|seat| seat.asked.as_ref()).filter(|(asks, _)| *asks == number);
@@ -194,13 +223,13 @@ impl<G: PlayedGame> Table<G> {
     }
 
     /// The opening of a pair, if it is to be played.
-    fn opening(&mut self, fixture: &Fixture<'_, G>, pair: u64) -> anyhow::Result<Option<Vec<Action>>> {
+    fn opening(&mut self, fixture: &Fixture<G>, pair: u64) -> anyhow::Result<Option<Vec<Action>>> {
         if pair >= fixture.pairs {
             return Ok(None);
         }
         let mut evaluations = Evaluations::default();
         let mut openings = fixture.openings.lock().unwrap_or_else(PoisonError::into_inner);
-        openings.get(fixture.game, pair, |leaf| {
+        openings.get(&fixture.game, pair, |leaf| {
             let ask = |evaluator: &mut Box<dyn Evaluator<G>>| {
                 evaluator.evaluate(&[leaf], &mut evaluations).map_err(failed)?;
                 Ok(evaluations.get(0).value)
@@ -221,7 +250,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::commands::matches::openings::Source;
+    use crate::matches::openings::Source;
 
     const SEARCH: SearchParams = SearchParams {
         simulations: Simulations::PerMove(20),
@@ -236,7 +265,8 @@ mod tests {
         let game = ConnectFour::default();
         let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
         let fixture = Fixture {
-            game: &game,
+            game,
+            at_once: 128,
             seats: seats.map(seat),
             asks,
             pairs,
@@ -247,7 +277,7 @@ mod tests {
         };
         let hash = |salt| Box::new(HashEvaluator::new(game, (), HashPriors::Softmax, salt)) as Box<dyn Evaluator<_>>;
         let mut played = Vec::new();
-        Table::new(vec![hash(1), hash(2)]).play(&fixture, |pair, games| played.push((pair, games))).unwrap();
+        Table::new(vec![hash(1), hash(2)], 50_000).play(&fixture, |pair, games| played.push((pair, games))).unwrap();
         played.sort_by_key(|(pair, _)| *pair);
         played
     }
@@ -280,7 +310,8 @@ mod tests {
         use selfplay_engine::games::tictactoe::TicTacToe;
         let seat = |mover| Seat { mover, search: SEARCH, tree_reuse: true, penalize_visited_states: false };
         let fixture = Fixture {
-            game: &TicTacToe,
+            game: TicTacToe,
+            at_once: 128,
             seats: [Mover::Solver, Mover::Random].map(seat),
             asks: [None; 2],
             pairs: 3,
@@ -289,7 +320,7 @@ mod tests {
             next: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         };
-        let mut table = Table::new(Vec::new());
+        let mut table = Table::new(Vec::new(), 0);
         table
             .play(&fixture, |_, [first, second]| {
                 assert!(first.outcome != Outcome::Win(Player::Second) && second.outcome != Outcome::Win(Player::First));

@@ -1,10 +1,8 @@
 //! The openings of a match: random, each to a position of its own in which no model sees the game as decided, or those of a file.
 
-use std::{collections::HashSet, fmt, path::Path};
+use std::{collections::HashSet, fmt};
 
 use selfplay_engine::{Action, Game, Leaf, matches::opening};
-
-use crate::commands::positions;
 
 /// Openings in which a model sees one side this far ahead are drawn anew: they say nothing of the players.
 const DECIDED: f32 = 0.8;
@@ -13,7 +11,7 @@ const ATTEMPTS: u32 = 100;
 
 /// Where openings come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Random games of so many plies.
     Random { plies: u32 },
     /// These, in their order.
@@ -21,26 +19,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// From a file of positions, if one was named; each counts once, however often it is there.
-    ///
-    /// # Errors
-    /// When the file holds something else.
-    pub(super) fn new<G: Game>(game: &G, file: Option<&Path>, plies: u32) -> anyhow::Result<Self> {
-        let Some(path) = file else { return Ok(Self::Random { plies }) };
-        let mut openings: Vec<_> = positions::read(path, game)?.into_iter().map(|(moves, _)| moves).collect();
-        let (named, mut seen) = (openings.len(), HashSet::new());
-        openings.retain(|moves| {
-            let state = positions::played(game, moves);
-            seen.insert(Leaf::new(game, &state, &game.legal_actions(&state)).position)
-        });
-        if openings.len() < named {
-            tracing::warn!("{}: {} positions are there more than once", path.display(), named - openings.len());
-        }
-        Ok(Self::File { name: path.display().to_string(), openings })
-    }
-
     /// What tells matches with other openings from each other.
-    pub(super) fn identity(&self) -> serde_json::Value {
+    pub(crate) fn identity(&self) -> serde_json::Value {
         match self {
             Self::Random { plies } => (*plies).into(),
             Self::File { openings, .. } => serde_json::json!(openings),
@@ -58,7 +38,7 @@ impl fmt::Display for Source {
 }
 
 /// Openings by the number of their pair, found when they are first asked for. They follow from the seed and the models alone.
-pub(super) struct Openings<G: Game> {
+pub(crate) struct Openings<G: Game> {
     seed: u64,
     source: Source,
     found: Vec<Vec<Action>>,
@@ -69,7 +49,7 @@ pub(super) struct Openings<G: Game> {
 
 impl<G: Game> Openings<G> {
     /// `seed`: of random ones.
-    pub(super) fn new(seed: u64, source: Source) -> Self {
+    pub(crate) fn new(seed: u64, source: Source) -> Self {
         Self { seed, source, found: Vec::new(), seen: HashSet::new(), exhausted: false }
     }
 
@@ -77,7 +57,7 @@ impl<G: Game> Openings<G> {
     ///
     /// # Errors
     /// Those of `values`.
-    pub(super) fn get(
+    pub(crate) fn get(
         &mut self,
         game: &G,
         pair: u64,
@@ -168,22 +148,5 @@ mod tests {
             (get(0), get(9))
         };
         assert_eq!(of(&[9, 2]), of(&[0, 1, 2]));
-    }
-
-    #[test]
-    fn openings_of_a_file_are_taken_in_their_order_and_each_position_once() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let source = |lines: &str| {
-            std::fs::write(file.path(), lines).unwrap();
-            Source::new(&TicTacToe, Some(file.path()), 4)
-        };
-        // The first and the third lead to one position.
-        let lines = "{\"moves\":[4,0,8]}\n{\"moves\":[1]}\n{\"moves\":[8,0,4]}\n";
-        let mut openings = Openings::new(3, source(lines).unwrap());
-        let found: Vec<_> =
-            (0..9).map_while(|pair| openings.get(&TicTacToe, pair, |_| Ok(vec![1.0])).unwrap()).collect();
-        assert_eq!(found, [vec![4, 0, 8], vec![1]]);
-        let error = format!("{:#}", source("{\"moves\":[4]}\n{\"moves\":[4,4]}\n").unwrap_err());
-        assert!(error.ends_with("line 2: move 1 (counted from 0) is 4, which is not legal"), "{error}");
     }
 }

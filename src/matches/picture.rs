@@ -1,7 +1,19 @@
 //! Ratings by version as a picture.
 
-use super::Standing;
+use serde::Serialize;
+
 use crate::boards::svg::{escape, open, part};
+
+/// A player and its rating.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Standing {
+    pub player: String,
+    /// Above the first anchor.
+    pub elo: f64,
+    /// Half of the 95% interval.
+    pub margin: f64,
+    pub games: u64,
+}
 
 /// Width of a player's column, height of the chart, and what is around it.
 const COLUMN: f32 = 12.0;
@@ -13,7 +25,7 @@ const BELOW: f32 = 26.0;
 const STEPS: [f64; 6] = [10.0, 25.0, 50.0, 100.0, 200.0, 500.0];
 
 /// A chart of all ratings with their intervals: anchors first, of which there are `anchors`, then models, oldest first, joined by a line.
-pub(super) fn picture(title: &str, standings: &[Standing], anchors: usize) -> String {
+pub(crate) fn picture(title: &str, standings: &[Standing], anchors: usize) -> String {
     let low = standings.iter().map(|standing| standing.elo - standing.margin).fold(0.0, f64::min);
     let high = standings.iter().map(|standing| standing.elo + standing.margin).fold(0.0, f64::max);
     let step = STEPS.into_iter().find(|step| (high - low) / step <= 8.0).unwrap_or(1000.0);

@@ -11,7 +11,7 @@ use selfplay_engine::{game::Notation, solve::Class};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{report::Score, table::PlayedPair};
+use super::{score::Score, table::PlayedPair};
 use crate::boards::view::result_name;
 
 /// One pair, as it is kept.
@@ -33,7 +33,7 @@ struct Game {
 }
 
 /// The file of a match.
-pub(super) struct Record {
+pub(crate) struct Record {
     path: PathBuf,
     file: File,
     earlier: Vec<([Class; 2], u64)>,
@@ -45,7 +45,7 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be read and written, or is of another match.
-    pub(super) fn open(path: &Path, identity: &Value) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path, identity: &Value) -> anyhow::Result<Self> {
         let what = || format!("--record {}", path.display());
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(what)?;
@@ -82,7 +82,7 @@ impl Record {
     }
 
     /// What earlier processes played: A's results, and the plies of both games.
-    pub(super) fn take_earlier(&mut self) -> Vec<([Class; 2], u64)> {
+    pub(crate) fn take_earlier(&mut self) -> Vec<([Class; 2], u64)> {
         std::mem::take(&mut self.earlier)
     }
 
@@ -90,7 +90,7 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn add(&mut self, rules: &impl Notation, games: &PlayedPair) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, rules: &impl Notation, games: &PlayedPair) -> anyhow::Result<()> {
         let results = Score::results(games);
         let kept = [0, 1].map(|number| Game {
             moves: games[number].actions.iter().map(|&action| rules.action_name(action)).collect(),
@@ -110,7 +110,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::commands::matches::table::Played;
+    use crate::matches::table::Played;
 
     fn pair() -> PlayedPair {
         let played = |outcome| Played { actions: vec![4, 0, 8], outcome };

@@ -1,0 +1,13 @@
+//! Games between two players, many at a time: what `match` and `ladder` are made of, and the matches beside play.
+//!
+//! - [`openings`]: how games begin
+//! - [`table`]: many games side by side on one thread
+//! - [`score`]: results counted
+//! - [`record`]: pairs on the disk, so that a match goes on where it was stopped
+//! - [`picture`]: ratings by version as a picture
+
+pub(crate) mod openings;
+pub(crate) mod picture;
+pub(crate) mod record;
+pub(crate) mod score;
+pub(crate) mod table;
