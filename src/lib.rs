@@ -14,6 +14,7 @@
 //! - `matches`: games between two players
 //! - `telemetry`: the log
 //! - `daemon`: what a process that plays is made of
+//! - `referee`: matches beside play
 //! - `steering`: what changes while games are played
 //! - `status`: how it is doing
 //! - `metrics`: what is counted, for Prometheus
@@ -34,6 +35,7 @@ mod http;
 mod matches;
 mod metrics;
 mod played;
+mod referee;
 mod settings;
 mod shipped;
 mod status;

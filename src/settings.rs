@@ -89,6 +89,8 @@ pub(crate) struct Settings {
     pub memory: MemorySettings,
     /// Where models come from.
     pub model: ModelSettings,
+    /// Matches beside play.
+    pub evaluation: EvaluationSettings,
     /// Where games go.
     pub output: OutputSettings,
     /// Games in play, kept across restarts.
@@ -439,6 +441,45 @@ pub(crate) enum NewestBy {
     Name,
     /// The time it was last changed.
     Time,
+}
+
+/// `[evaluation]`: matches beside play, in continuous mode.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvaluationSettings {
+    /// Every so many versions a model is rated, ≥ 1; `None`: none is.
+    pub every_versions: Option<u32>,
+    /// Share of the machine that matches may take, 0..=1 without 0.
+    pub share: f64,
+    /// Games of each match, ≥ 2.
+    pub games: u32,
+    /// Simulations of each move, ≥ 2.
+    pub simulations: u32,
+    /// Plies at the start that are drawn at random.
+    pub opening_plies: u32,
+    /// When a new model serves.
+    pub promote: Promote,
+    /// Games of a match that decides that, ≥ 2.
+    pub gate_games: u32,
+    /// Share of the machine that matches may take while a model waits for one.
+    pub gate_share: f64,
+}
+
+impl EvaluationSettings {
+    /// Whether any matches are played.
+    pub(crate) fn plays(&self) -> bool {
+        self.every_versions.is_some() || self.promote == Promote::Gate
+    }
+}
+
+/// When a new model serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Promote {
+    /// At once.
+    Always,
+    /// Once it has not lost a match against the one that serves.
+    Gate,
 }
 
 /// `[output]`: where games go.

@@ -19,7 +19,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
-use selfplay_actors::{control::ControlState, findings::Found};
+use selfplay_actors::{control::ControlState, findings::Found, standings::Standings};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -81,6 +81,9 @@ pub(crate) struct Status {
     pub device: DeviceStatus,
     /// The model in service and those before it.
     pub model: ModelStatus,
+    /// What matches beside play have shown; `null` where none are played.
+    #[serde(default)]
+    pub matches: Option<Standings>,
     /// Speeds of the last 10 s.
     pub rates: RateStatus,
     /// Speeds of the last five minutes.

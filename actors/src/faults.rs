@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `game`, `cache`, `batcher`, `writer` | every message that makes the actor work | `panic` |
 //! | `loader` | every look for a model | `panic`, `hang` |
+//! | `referee` | every moment of work on a match beside play | `panic` |
 //! | `format` | every game that the writer turns into the bytes of files | `panic` |
 //! | `thread` | every command an inference thread takes, outside the guard around the evaluator | `panic` |
 //! | `inference` | every batch, inside that guard | `panic`, `hang`, `slow` (a quarter of a second) |
@@ -38,6 +39,8 @@ pub enum Point {
     Format,
     /// The loader actor.
     Loader,
+    /// The referee actor.
+    Referee,
     /// An inference thread, outside its guard against panics of evaluators.
     Thread,
     /// An inference thread, inside that guard.
@@ -76,13 +79,14 @@ pub enum FaultsError {
     Absent,
 }
 
-const POINTS: [(&str, Point, &[&str]); 9] = [
+const POINTS: [(&str, Point, &[&str]); 10] = [
     ("game", Point::Game, &["panic"]),
     ("cache", Point::Cache, &["panic"]),
     ("batcher", Point::Batcher, &["panic"]),
     ("writer", Point::Writer, &["panic"]),
     ("format", Point::Format, &["panic"]),
     ("loader", Point::Loader, &["panic", "hang"]),
+    ("referee", Point::Referee, &["panic"]),
     ("thread", Point::Thread, &["panic"]),
     ("inference", Point::Inference, &["panic", "hang", "slow"]),
     ("evaluator", Point::Evaluator, &["error", "nan"]),

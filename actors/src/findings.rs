@@ -21,6 +21,8 @@ pub enum LookOutcome {
     OnResume,
     /// A model came into service.
     Served,
+    /// A model is held back until it has not lost a match against the one that serves.
+    Held,
     /// A file of the model is missing, cut off or still being written.
     Incomplete,
     /// The model was refused or withdrawn.
@@ -65,6 +67,7 @@ impl fmt::Display for Found {
             LookOutcome::Unchanged => write!(f, "nothing changed: {model} serves"),
             LookOutcome::Coming => write!(f, "{model} is on its way"),
             LookOutcome::OnResume => write!(f, "{model} is read when play is resumed"),
+            LookOutcome::Held => write!(f, "{model} is held back until it has played the one that serves"),
             LookOutcome::Served => write!(f, "{model} serves now"),
             LookOutcome::Incomplete => write!(f, "{model} is not complete yet: {reason}"),
             LookOutcome::Refused => write!(f, "{model} is refused: {reason}"),

@@ -8,6 +8,7 @@
 //! - [`account`]: where the threads' time goes
 //! - [`rejections`]: why the last models were refused
 //! - [`findings`]: what was found when a model was looked for last
+//! - [`standings`]: how strong the last models are
 //! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
@@ -22,6 +23,7 @@
 //! - [`writer`]: games out
 //! - [`game`]: the games
 //! - [`games`]: who starts them
+//! - [`referee`]: matches between models, beside play
 //! - [`loader`]: models in
 //! - [`bottleneck`]: what holds play back, judged by counters and accounts
 //! - [`root`]: starts and stops all of it
@@ -45,8 +47,10 @@ pub mod inference;
 mod interleave;
 pub mod loader;
 pub mod onnx;
+pub mod referee;
 pub mod rejections;
 pub mod root;
+pub mod standings;
 pub mod stats;
 pub mod supervision;
 #[cfg(test)]

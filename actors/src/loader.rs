@@ -19,11 +19,14 @@
 //!   `unfinished::SAY_AFTER`.
 //! - What names the model may be *unreadable*, such as a `latest.yaml` with a typing error. That is said once per reason.
 //!
+//! Where a referee is asked, a model that was read is held back until its match against the one that serves is over (`gate`).
+//!
 //! The last finding is in [`Stats::findings`]. Decisions are made by plain state, which the actor carries out: `candidates` says
 //! what is read, `service` what serves.
 
 mod candidates;
 mod feed;
+mod gate;
 mod latest;
 mod loading;
 mod refusals;
@@ -48,6 +51,7 @@ pub use self::source::{
 use self::{
     candidates::{Candidates, Next},
     feed::{Feed, Seen},
+    gate::Gate,
     service::{Service, Task, Withdrawn},
     unfinished::Overdue,
 };
@@ -56,6 +60,8 @@ use crate::{
     control::{Control, PlayResumed},
     findings::{Found, LookOutcome},
     games::StartGames,
+    referee::{Entered, Entrant, Examine, Judged, RefereeGone},
+    standings::Standings,
     stats::Stats,
     ticket::Generation,
     writer::UseEncoding,
@@ -87,6 +93,10 @@ pub struct LoaderAddresses<G: Game> {
     pub games: Recipient<StartGames>,
     /// Hears when there can never be a model.
     pub root: Recipient<Fatal>,
+    /// Hears of every model that serves, if matches are played.
+    pub entered: Option<Recipient<Entered>>,
+    /// Finds out whether a newer model may serve, if that is asked.
+    pub examine: Option<Recipient<Examine>>,
 }
 
 /// Look for a model. Sent by the loader's own timer.
@@ -140,6 +150,12 @@ pub struct ModelLoaderActor<G: Game> {
     feed: Option<Feed>,
     candidates: Candidates,
     service: Service,
+    /// Newer models that are held back.
+    gate: Gate,
+    /// To be served before any other is looked for.
+    first: Option<Entrant>,
+    /// What was found out of one of them, until play is not paused.
+    judged: Option<Judged>,
     /// What names the model could not be read at the last look.
     unreadable: bool,
     /// Waits for what is found.
@@ -149,10 +165,11 @@ pub struct ModelLoaderActor<G: Game> {
 }
 
 impl<G: Game> ModelLoaderActor<G> {
-    /// A loader for `threads` inference threads that starts to look when it starts.
+    /// A loader for `threads` inference threads that starts to look when it starts. The first model to serve is `first`, if there is
+    /// one and it can.
     pub fn new(
         source: Box<dyn ModelSource<G>>,
-        origin: ModelOrigin,
+        (origin, first): (ModelOrigin, Option<Entrant>),
         threads: usize,
         addresses: LoaderAddresses<G>,
         control: Arc<Control>,
@@ -172,6 +189,9 @@ impl<G: Game> ModelLoaderActor<G> {
             feed,
             candidates: Candidates::default(),
             service: Service::default(),
+            gate: Gate::default(),
+            first,
+            judged: None,
             unreadable: false,
             asked: None,
             encoding: None,
@@ -186,6 +206,8 @@ impl<G: Game> ModelLoaderActor<G> {
         if !rests {
             let task = self.service.taken_up((self.addresses.in_service)(), Instant::now());
             self.carry_out(task);
+            self.serve_first();
+            self.take_judged();
         }
         let found = match (self.origin.clone(), seen) {
             (ModelOrigin::Fixed { path, version }, _) => {
@@ -215,8 +237,17 @@ impl<G: Game> ModelLoaderActor<G> {
 
     /// Finds out what it is that was seen, and takes it into service if it is a new model.
     fn understand(&mut self, seen: Seen, followed: &Followed, rests: bool) -> Option<Found> {
+        if let Seen::Still(files) = &seen
+            && self.gate.holds(files)
+        {
+            return Some(Found::of(LookOutcome::Held, files.candidate.version));
+        }
         match self.candidates.seen(seen, followed, rests, Instant::now()) {
             Next::LookAgain => None,
+            Next::Found(found) if found.outcome == LookOutcome::Unchanged => {
+                self.no_longer_wanted();
+                Some(found)
+            }
             Next::Found(found) => Some(found),
             Next::Read(files) => Some(self.look_into(files)),
         }
@@ -303,7 +334,10 @@ impl<G: Game> ModelLoaderActor<G> {
             (Some(Task::GoWithout), ModelOrigin::Fixed { .. }) => {
                 self.addresses.root.do_send(Fatal { reason: NONE.to_owned() });
             }
-            (Some(Task::GoWithout), ModelOrigin::Follow { .. }) => tracing::error!("{NONE}: play waits for another"),
+            (Some(Task::GoWithout), ModelOrigin::Follow { .. }) => {
+                tracing::error!("{NONE}: play waits for another");
+                self.open_gate("no model serves that it could play against");
+            }
         }
     }
 }
@@ -346,6 +380,33 @@ impl<G: Game> Handler<ModelWithdrawn> for ModelLoaderActor<G> {
 
     fn handle(&mut self, ModelWithdrawn { generation, reason }: ModelWithdrawn, _: &mut Self::Context) {
         self.withdraw(generation, &reason);
+    }
+}
+
+impl<G: Game> Handler<Judged> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, judged: Judged, _: &mut Self::Context) {
+        self.judged = Some(judged);
+        if !self.control.is_paused() {
+            self.take_judged();
+        }
+    }
+}
+
+impl<G: Game> Handler<RefereeGone> for ModelLoaderActor<G> {
+    type Result = ();
+
+    fn handle(&mut self, RefereeGone: RefereeGone, _: &mut Self::Context) {
+        (self.addresses.entered, self.addresses.examine) = (None, None);
+        let last = self.stats.standings.get().map(|standings| Standings::clone(&standings)).unwrap_or_default();
+        let trouble =
+            "matches can no longer be played: the referee failed again and again (see its restarts)".to_owned();
+        self.stats.standings.set(Standings { playing: None, trouble: Some(trouble), ..last });
+        tracing::error!(
+            "no more matches are played beside play: every new model serves, as without evaluation.promote"
+        );
+        self.open_gate("matches can no longer be played");
     }
 }
 
@@ -406,6 +467,7 @@ impl Stats {
             LookOutcome::Unchanged => &self.looks_unchanged,
             LookOutcome::OnResume => &self.looks_on_resume,
             LookOutcome::Served => &self.looks_served,
+            LookOutcome::Held => &self.looks_held,
             LookOutcome::Incomplete => &self.looks_incomplete,
             LookOutcome::Refused => &self.looks_refused,
             LookOutcome::Unreadable => &self.looks_unreadable,

@@ -41,6 +41,7 @@ mod throughput;
 mod trial;
 mod upon;
 
+pub(crate) use self::throughput::thread_cpu_seconds;
 pub use self::{
     binding::Rows,
     buckets::BatchBuckets,

@@ -27,6 +27,7 @@ use crate::{
     games::Quota,
     health::{HangLimits, Health},
     loader::{ModelOrigin, ModelSource},
+    referee::RefereeOptions,
     watchdog::LastResort,
     writer::{Output, Provenance},
 };
@@ -98,6 +99,8 @@ pub struct Options<G: Game> {
     pub source: Box<dyn ModelSource<G>>,
     /// Where models come from.
     pub origin: ModelOrigin,
+    /// What plays matches beside play; `None`: none are played.
+    pub referee: Option<RefereeOptions>,
     /// Where games go.
     pub output: Output,
     /// What is written with them.

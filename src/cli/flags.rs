@@ -7,7 +7,7 @@ use crate::settings::{self, Argument, FlagValue, KEYS, Key, Preset, Purpose, Res
 
 /// Headings of the help, each with the sections of the settings below it.
 const HEADINGS: [(&str, &[&str]); 6] = [
-    ("Models, games and shutdown", &["model", "output", "journal", "daemon"]),
+    ("Models, games and shutdown", &["model", "evaluation", "output", "journal", "daemon"]),
     ("Play", &["game", "play"]),
     ("Search", &["search"]),
     ("Inference and memory", &["inference", "cache", "memory"]),

@@ -38,6 +38,7 @@ use crate::{
     http::{self, host_name},
     metrics::{self, About, Exporter},
     played::PlayedGame,
+    referee,
     settings::{LogFormat, Settings},
     status::{self, Facts, Mode},
     steering::{
@@ -84,7 +85,7 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         let started = Instant::now();
         let started_unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         let listening = http::Listening::bind(&settings.http, may_move)?;
-        let evaluation = Evaluation::prepare(settings, &game)?;
+        let mut evaluation = Evaluation::prepare(settings, &game)?;
         let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
         let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
         let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
@@ -130,7 +131,9 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         daemon_file.log();
         let mode = if settings.daemon.continuous { Mode::Continuous } else { Mode::Batch };
         let device = evaluation.device_facts.clone();
-        let options = evaluation.options(settings, plan, opened, model_origin(settings));
+        let (source, machine) = (evaluation.matches.take(), (sizes.cores, evaluation.on_gpu));
+        let referee = referee::options(settings, &game, dir, source, machine, stats.clone());
+        let options = Options { referee, ..evaluation.options(settings, plan, opened, model_origin(settings)) };
         let grace = Duration::from_secs_f64(settings.daemon.grace_seconds);
         let steering = Arc::new(Steering::new(grace, settings.games_hash()));
         let sources = status::Sources {

@@ -39,6 +39,10 @@ pub(crate) struct Evaluation<G: PlayedGame> {
     /// What files of games say which game it is.
     rules: Option<String>,
     source: Box<dyn ModelSource<G>>,
+    /// The same with one evaluator a model, for matches beside play, if any are asked for.
+    pub matches: Option<Box<dyn ModelSource<G>>>,
+    /// Networks run on a GPU.
+    pub on_gpu: bool,
 }
 
 impl<G: PlayedGame> Evaluation<G> {
@@ -53,9 +57,15 @@ impl<G: PlayedGame> Evaluation<G> {
                 let Prepared { runtime, load, provider } = prepare_onnx(settings, game)?;
                 let sizes = Sizes::new(settings, &provider.actual);
                 let onnxruntime = runtime.version().to_owned();
+                let on_gpu = provider.actual.iter().any(|device| device.is_gpu());
+                let matches = plays_matches(settings).then(|| {
+                    let own = of_matches(load.clone());
+                    Box::new(OnnxSource::new(runtime.clone(), game.clone(), own)) as Box<dyn ModelSource<G>>
+                });
                 let source = Box::new(OnnxSource::new(runtime, game.clone(), load));
                 let device_facts = DeviceFacts::new(&provider, sizes.inference_threads, &onnxruntime, source.placed());
-                Ok(Self { sizes, device: provider.actual_name(), device_facts, rules: stored_title(game), source })
+                let (device, rules) = (provider.actual_name(), stored_title(game));
+                Ok(Self { sizes, device, device_facts, rules, source, matches, on_gpu })
             }
             EvaluatorKind::Uniform => synthetic(SyntheticEvaluator::Uniform),
             EvaluatorKind::Hash => synthetic(SyntheticEvaluator::Hash),
@@ -67,7 +77,9 @@ impl<G: PlayedGame> Evaluation<G> {
         let wanted = settings.network.kind.name();
         let encoding = game.encodings().into_iter().find(|&encoding| game.encoding_name(encoding) == wanted);
         let encoding = encoding.unwrap_or_default();
-        let source = SyntheticSource { kind, game: game.clone(), encoding, threads: sizes.inference_threads };
+        let of_threads = |threads| SyntheticSource { kind, game: game.clone(), encoding, threads };
+        let source = of_threads(sizes.inference_threads);
+        let matches = plays_matches(settings).then(|| Box::new(of_threads(1)) as Box<dyn ModelSource<G>>);
         let device_facts = DeviceFacts::fixed(DeviceStatus {
             requested: settings.inference.device.to_string(),
             actual: "none".to_owned(),
@@ -77,7 +89,7 @@ impl<G: PlayedGame> Evaluation<G> {
             onnxruntime: None,
         });
         let (device, rules) = ("none, no network".to_owned(), stored_title(game));
-        Self { sizes, device, device_facts, rules, source: Box::new(source) }
+        Self { sizes, device, device_facts, rules, source: Box::new(source), matches, on_gpu: false }
     }
 
     /// Everything the actor system needs.
@@ -113,6 +125,7 @@ impl<G: PlayedGame> Evaluation<G> {
             },
             source: self.source,
             origin,
+            referee: None,
             output: opened.output,
             provenance: Provenance {
                 pid: std::process::id(),
@@ -126,6 +139,17 @@ impl<G: PlayedGame> Evaluation<G> {
             last_resort: Arc::new(|| std::process::exit(Exit::Escalation.code().into())),
         }
     }
+}
+
+fn plays_matches(settings: &Settings) -> bool {
+    settings.daemon.continuous && settings.evaluation.plays()
+}
+
+/// How models are loaded for matches beside play: for one thread, on the first device. Few games give small batches.
+fn of_matches(load: LoadOptions) -> LoadOptions {
+    const MOST: usize = 32;
+    let devices = load.devices.iter().copied().take(1).collect();
+    LoadOptions { devices, threads: 1, max_batch: load.max_batch.min(MOST), ..load }
 }
 
 /// How long calls that may block may take.

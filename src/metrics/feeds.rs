@@ -7,6 +7,7 @@ use selfplay_actors::{
     bottleneck::{Kind, Monitor},
     health::{Health, Restarts},
     root::CHILDREN,
+    standings::Newest,
     stats::{Stats, monotonic_ms},
 };
 
@@ -42,6 +43,13 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
         Box::new(move |samples| {
             samples.push("selfplayd_up_seconds", &[], begun.elapsed().as_secs_f64());
             samples.push("selfplayd_model_age_seconds", &[], model_age(&stats));
+            let standings = stats.standings.get();
+            let newest = standings.as_ref().and_then(|standings| standings.newest.as_ref());
+            let figure = |figure: fn(&Newest) -> Option<f64>| newest.and_then(figure).unwrap_or(f64::NAN);
+            samples.push("selfplayd_match_version", &[], figure(|newest| Some(newest.version as f64)));
+            samples.push("selfplayd_match_elo", &[], figure(|newest| Some(newest.elo)));
+            samples.push("selfplayd_match_elo_margin", &[], figure(|newest| Some(newest.margin)));
+            samples.push("selfplayd_match_score", &[], figure(|newest| newest.score));
             let progress = batch.as_ref().map(|batch| batch.look(&stats.snapshot()));
             samples.push("selfplayd_batch_games", &[], progress.map_or(0.0, |progress| progress.games as f64));
             let left = progress.and_then(|progress| progress.seconds_left).unwrap_or(f64::NAN);

@@ -10,7 +10,7 @@ use super::layer::{DEFAULT, default_of};
 use super::mistake::Mistake;
 use super::places;
 use super::resolve::{Entries, PRESET};
-use super::{Agent, Counted, EvaluatorKind, FirstPlay, InFlight, NoiseShape, Purpose, Root, Settings};
+use super::{Agent, Counted, EvaluatorKind, FirstPlay, InFlight, NoiseShape, Promote, Purpose, Root, Settings};
 use crate::shipped;
 use crate::token::Token;
 
@@ -237,6 +237,16 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
         ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows new models"),
         ("model.latest_yaml", !continuous && settings.model.latest_yaml.is_some(), "without --continuous"),
         ("model.source", !continuous && settings.model.source.is_some(), "without --continuous"),
+        (
+            "evaluation.every_versions",
+            !continuous && settings.evaluation.every_versions.is_some(),
+            "without --continuous, as there is one model",
+        ),
+        (
+            "evaluation.promote",
+            !continuous && settings.evaluation.promote == Promote::Gate,
+            "without --continuous, as there is one model",
+        ),
         ("search.mcts_k", settings.search.mcts_n.is_some() && chosen("search.mcts_k"), "beside search.mcts_n"),
         (
             "play.cheap_simulations",

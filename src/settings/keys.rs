@@ -253,6 +253,27 @@ pub(crate) const KEYS: &[Key] = &[
     key("model.probation_evaluations", Kind::Int(0, i64::MAX)),
     key("model.max_nonfinite_rate", Kind::Real(0.0, 1.0)),
     key("model.load_seconds", Kind::Positive(86_400.0)).open("none"),
+    key("evaluation.every_versions", Kind::Int(1, u32::MAX as i64))
+        .open("none")
+        .flag(
+            "--evaluate-every",
+            "V",
+            "Rate every V-th model by matches beside play, to see whether it learns: a number, or \"none\"",
+        )
+        .of(Scope::Daemon),
+    key("evaluation.share", Kind::Positive(1.0)),
+    key("evaluation.games", Kind::Int(2, 1_000_000)),
+    key("evaluation.simulations", Kind::Int(2, 10_000_000)),
+    key("evaluation.opening_plies", Kind::Int(0, 1000)),
+    key("evaluation.promote", Kind::Choice(&["always", "gate"]))
+        .flag(
+            "--promote",
+            "NAME",
+            "When a new model serves: always at once, or (gate) once it has not lost a match against the one that serves",
+        )
+        .of(Scope::Daemon),
+    key("evaluation.gate_games", Kind::Int(2, 1_000_000)),
+    key("evaluation.gate_share", Kind::Positive(1.0)),
     key("output.dir", Kind::Path)
         .open("none")
         .flag("--output-dir", "DIR", "Where finished games go: the trainer's replay_buffers/ready")

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use selfplay_actors::findings::Found;
+use selfplay_actors::{findings::Found, standings::Standings};
 
 use super::{
     ModelStatus, SCHEMA, Status, Swap,
@@ -103,6 +103,7 @@ impl Sampler {
                 found,
                 swaps: self.swaps.all(),
             },
+            matches: self.sources.stats.standings.get().map(|standings| Standings::clone(&standings)),
             rates: last_seconds.rates(),
             history: self.recorder.history(),
             batch_sizes: figures.batch_sizes,

@@ -11,6 +11,7 @@ use selfplay_actors::{
     bottleneck::{Monitor, Sizes},
     findings::LookOutcome,
     health::Health,
+    standings::{Decided, Newest, Playing, Rated},
     stats::Stats,
 };
 use serde_json::Value;
@@ -133,6 +134,20 @@ pub(crate) fn full() -> Status {
             seconds: Some(0.4),
         }],
     };
+    status.matches = Some(Standings {
+        playing: Some(Playing { players: ["20".into(), "16".into()], gate: false, pairs: 7, of: 30 }),
+        newest: Some(Newest {
+            version: 16,
+            elo: 212.0,
+            margin: 48.0,
+            games: 180,
+            against: Some(12),
+            score: Some(0.575),
+        }),
+        rated: vec![Rated { player: "16".into(), version: Some(16), elo: 212.0, margin: 48.0, games: 180 }],
+        gate: Some(Decided { version: 19, against: 18, score: 0.45, pairs: 30, promoted: false }),
+        trouble: Some("x".into()),
+    });
     status.batch = Some(BatchStatus { games: 100, written: 4, seconds_left: Some(170.0) });
     status.cache.capacity_entries = Some(1000);
     status.siblings = vec![Sibling {

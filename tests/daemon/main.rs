@@ -36,6 +36,7 @@
 //! - [`judging`]: mistakes of a network, counted
 //! - [`others`]: games other than Quoridor
 //! - [`draws`]: networks that say how likely a draw is
+//! - [`beside`]: matches beside play
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
 
@@ -44,6 +45,7 @@
 mod agents;
 mod ask;
 mod batch;
+mod beside;
 #[cfg(feature = "fault-injection")]
 mod bottleneck;
 mod browser;

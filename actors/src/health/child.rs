@@ -71,6 +71,8 @@ pub enum Escalation {
     EndsUnwritten,
     /// The process ends at once: this child would have to end it in order.
     EndsAtOnce,
+    /// The process goes on without this child.
+    GoesOnWithout,
 }
 
 impl Escalation {
@@ -80,6 +82,7 @@ impl Escalation {
         match self {
             Self::Ends => "the process ends with 70 once finished games are written",
             Self::EndsUnwritten => "the process ends with 74; finished games that wait for the disk are lost",
+            Self::GoesOnWithout => "play goes on without it",
             Self::EndsAtOnce => "the process ends with 70; finished games that wait for the disk are lost",
         }
     }

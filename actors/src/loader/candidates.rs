@@ -103,6 +103,12 @@ impl Candidates {
         self.unfinished.over();
     }
 
+    /// The model of the file that was begun is held back: the loader did not panic, but may have before.
+    pub(super) fn held(&mut self) {
+        self.begun.iter_mut().for_each(|(_, times)| *times -= 1);
+        self.unfinished.over();
+    }
+
     /// The model of this file cannot be used: whether it is waited for or refused.
     pub(super) fn failed(&mut self, files: SeenFiles, failure: &LoadFailure, now: Instant) -> Found {
         self.begun = None;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::{
     Candidate, Fatal, LoadFailure, ModelLoaderActor,
     feed::SeenFiles,
+    gate::Held,
     service::{KeptModel, Why},
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     findings::{Found, LookOutcome},
     games::StartGames,
     onnx::ModelFile,
+    referee::{Entered, Entrant, Judged, Judgement},
     ticket::Generation,
     writer::UseEncoding,
 };
@@ -26,18 +28,134 @@ impl<G: Game> ModelLoaderActor<G> {
         self.stats.findings.note(coming);
         let begun = self.candidates.begin(&files);
         match begun.and_then(|()| self.loading(|loader| loader.read_and_bring(&files))) {
+            Ok(LookOutcome::Held) => {
+                self.candidates.held();
+                Found::of(LookOutcome::Held, version)
+            }
             Ok(outcome) => {
                 self.candidates.took(files);
                 Found::of(outcome, version)
             }
-            Err(failure) => {
-                let found = self.candidates.failed(files, &failure, Instant::now());
-                if found.outcome == LookOutcome::Refused {
-                    self.refused(version, failure);
+            Err(failure) => self.failed(files, failure),
+        }
+    }
+
+    fn failed(&mut self, files: SeenFiles, failure: LoadFailure) -> Found {
+        let version = files.candidate.version;
+        let found = self.candidates.failed(files, &failure, Instant::now());
+        if found.outcome == LookOutcome::Refused {
+            self.refused(version, failure);
+        }
+        found
+    }
+
+    /// Takes the model into service that served when an earlier process ended.
+    pub(super) fn serve_first(&mut self) {
+        let Some(Entrant { version, file }) = self.first.take() else { return };
+        if let Err(failure) = self.loading(|loader| loader.bring(file, version, false)) {
+            let reason = failure.reason();
+            tracing::warn!(version, reason, "the model that served last cannot be used: the newest serves");
+        }
+    }
+
+    /// Does what was found out of a model that was held back, if anything was.
+    pub(super) fn take_judged(&mut self) {
+        let Some(Judged { candidate, verdict }) = self.judged.take() else { return };
+        // Where this panics, the model is held back no longer and is read again.
+        if let Some(held) = self.gate.judged(candidate) {
+            let version = held.model.version;
+            match verdict {
+                Judgement::Promoted(how) => {
+                    tracing::info!(version, "promoted: {how}");
+                    self.stats.gate_promoted.add(1);
+                    self.let_through(held);
                 }
-                found
+                Judgement::Unjudged(reason) => {
+                    tracing::error!(
+                        version,
+                        reason,
+                        "no match could show whether it is worse: it is taken all the same"
+                    );
+                    self.stats.gate_unjudged.add(1);
+                    self.let_through(held);
+                }
+                Judgement::Refused(how) => {
+                    tracing::warn!(version, "not promoted: {how}");
+                    self.stats.gate_refused.add(1);
+                    let reason = format!("not promoted: {how}");
+                    self.stats.rejections.note(version, false, &reason);
+                    self.candidates.refusals.remember(candidate, &reason);
+                    self.candidates.refusals.pass_over(held.files, &reason);
+                }
             }
         }
+        self.examine_next();
+    }
+
+    /// Holds nothing back any more: the newest model that was, serves.
+    pub(super) fn open_gate(&mut self, reason: &str) {
+        if let Some(held) = self.gate.open() {
+            let version = held.model.version;
+            tracing::error!(version, reason, "no match could show whether it is worse: it is taken all the same");
+            self.stats.gate_unjudged.add(1);
+            self.let_through(held);
+        }
+        self.stats.gate_waiting.set_count(self.gate.count());
+    }
+
+    /// The trainer has gone back to the model that serves: none that is held back is to take its place.
+    pub(super) fn no_longer_wanted(&mut self) {
+        if let Some(held) = self.gate.open() {
+            self.stats.gate_passed_over.add(1);
+            tracing::info!(
+                version = held.model.version,
+                "held back no longer: the trainer names the model that serves"
+            );
+            self.stats.gate_waiting.set_count(0);
+        }
+    }
+
+    /// A model that was held back comes into service, if it can.
+    fn let_through(&mut self, Held { model, files }: Held) {
+        let Entrant { version, file } = model;
+        let content = file.content();
+        let begun = self.candidates.begin(&files);
+        match begun.and_then(|()| self.loading(|loader| loader.bring(file, version, false))) {
+            Ok(()) => self.candidates.took(files),
+            Err(failure) => {
+                if let LoadFailure::Refused(reason) = &failure {
+                    self.candidates.refusals.remember(content, reason);
+                }
+                self.failed(files, failure);
+            }
+        }
+    }
+
+    /// Holds a model back until its match is over.
+    fn hold(&mut self, file: ModelFile, files: &SeenFiles) {
+        let version = files.candidate.version;
+        let passed_over = self.gate.hold(Held { model: Entrant { version, file }, files: files.clone() });
+        if let Some(passed_over) = passed_over {
+            self.stats.gate_passed_over.add(1);
+            tracing::info!(version = passed_over.model.version, newer = version, "passed over before its match began");
+        }
+        tracing::info!(version, "held back until it has played the model that serves");
+        self.examine_next();
+    }
+
+    /// Has the model that waits examined, if one waits and none is examined.
+    fn examine_next(&mut self) {
+        let serving = self.service.model();
+        let serving = serving.map(|model| Entrant { version: model.generation.version, file: model.file.clone() });
+        match (&self.addresses.examine, serving) {
+            (Some(referee), Some(serving)) => {
+                if let Some(examine) = self.gate.next(&serving) {
+                    referee.do_send(examine);
+                }
+            }
+            _ => self.open_gate("there is nothing that it could play against"),
+        }
+        self.stats.gate_waiting.set_count(self.gate.count());
     }
 
     fn refused(&mut self, version: i64, failure: LoadFailure) {
@@ -120,6 +238,10 @@ impl<G: Game> ModelLoaderActor<G> {
         if let Some((before, _)) = before.filter(|&(before, _)| version < before) {
             tracing::warn!(version, before, "the trainer goes back to an older version, which is taken");
         }
+        if self.addresses.examine.is_some() && self.service.model().is_some() {
+            self.hold(file, files);
+            return Ok(LookOutcome::Held);
+        }
         let brought = self.bring(file, version, false);
         if let Err(LoadFailure::Refused(reason)) = &brought {
             self.candidates.refusals.remember(content, reason);
@@ -144,7 +266,7 @@ impl<G: Game> ModelLoaderActor<G> {
             let reason = format!("share {evaluators} evaluators among {threads} inference threads");
             return Err(LoadFailure::Refused(reason));
         }
-        let content = file.content();
+        let (content, kept) = (file.content(), file.clone());
         let generation @ Generation { number, .. } = self.service.brought(file, version, proven, Instant::now());
         tracing::info!(
             version,
@@ -157,6 +279,9 @@ impl<G: Game> ModelLoaderActor<G> {
         if self.encoding.is_none() {
             self.encoding = Some(loaded.encoding);
             self.addresses.writer.do_send(UseEncoding(loaded.encoding));
+        }
+        if let Some(entered) = &self.addresses.entered {
+            entered.do_send(Entered(Entrant { version, file: kept }));
         }
         self.addresses.batcher.do_send(SwapModel { generation, evaluators: loaded.evaluators });
         self.addresses.games.do_send(StartGames);

@@ -1,5 +1,6 @@
 //! The loader beside a trainer that writes good, bad and changing files.
 
+mod gate;
 mod incomplete;
 mod pause;
 mod withdrawn;
@@ -110,6 +111,14 @@ struct Stage {
 
 impl Stage {
     fn new(origin: impl FnOnce(&Path) -> ModelOrigin) -> Self {
+        Self::with(origin, None, (None, None))
+    }
+
+    fn with(
+        origin: impl FnOnce(&Path) -> ModelOrigin,
+        first: Option<(i64, &str)>,
+        (entered, examine): (Option<Recipient<Entered>>, Option<Recipient<Examine>>),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (reads, loads, held, meanwhile) = Default::default();
         let in_service = Arc::new(AtomicU64::new(u64::MAX));
@@ -123,6 +132,8 @@ impl Stage {
             writer: writer.address.clone(),
             games: games.address.clone(),
             root: root.address.clone(),
+            entered,
+            examine,
         };
         let stats = Arc::new(Stats::default());
         let source = Scripted {
@@ -130,10 +141,14 @@ impl Stage {
             loads: Arc::clone(&loads),
             held: Arc::clone(&held),
             meanwhile: Arc::clone(&meanwhile),
-            contents: Default::default(),
+            contents: first.iter().map(|&(_, text)| (Checksum::of(text.as_bytes()), text.to_owned())).collect(),
         };
-        let actor =
-            ModelLoaderActor::new(Box::new(source), origin(dir.path()), 1, addresses, control.clone(), stats.clone());
+        let first = first.map(|(version, text)| {
+            let file = ModelFile::from_bytes(format!("model_{version}.onnx"), text.as_bytes().to_vec()).unwrap();
+            Entrant { version, file }
+        });
+        let origin = (origin(dir.path()), first);
+        let actor = ModelLoaderActor::new(Box::new(source), origin, 1, addresses, control.clone(), stats.clone());
         let (loader, mailbox) = supervision::mailbox();
         actix::spawn(mailbox.supervise(actor, crate::testing::supervised()));
         Self {

@@ -1,7 +1,7 @@
 //! A model file in memory.
 
 use std::{
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -113,6 +113,21 @@ impl ModelFile {
             Checksum::of(parts.fold(checksum.to_string(), |all, part| all + "\n" + &part).as_bytes())
         };
         Self { path, bytes, weights: weights.into(), checksum, content }
+    }
+
+    /// Writes it and what it keeps beside it into `folder`, which is made, under this name.
+    ///
+    /// # Errors
+    /// When that fails; the folder may then hold a part of it.
+    pub fn save(&self, folder: &Path, name: &str) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        for WeightFile { location, bytes } in self.weights.iter() {
+            // It lies in the model's own directory or below: else it would not have been read.
+            let path = folder.join(location);
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(path, bytes)?;
+        }
+        fs::write(folder.join(name), &self.bytes)
     }
 
     /// Where it was read from.

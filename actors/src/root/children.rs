@@ -92,6 +92,16 @@ pub(super) static INFERENCE: Child = Child {
     escalation: Escalation::Ends,
 };
 
+/// Play needs no matches.
+pub(super) static REFEREE: Child = Child {
+    name: "referee",
+    restart: Restart::Permanent,
+    limits: restarts(5),
+    hang: Hang::Thread,
+    cost: "the match in hand goes on from its last whole pair of games; after twice it is given up",
+    escalation: Escalation::GoesOnWithout,
+};
+
 /// A thread of actors.
 pub(super) static THREAD: Child = Child {
     name: "thread",
@@ -113,8 +123,19 @@ pub(super) static BLOCKING_THREAD: Child = Child {
 };
 
 /// The table of children.
-pub static CHILDREN: [&Child; 10] =
-    [&ROOT, &LOADER, &WRITER, &BATCHER, &CACHE, &GAMES_SUPERVISOR, &GAME, &INFERENCE, &THREAD, &BLOCKING_THREAD];
+pub static CHILDREN: [&Child; 11] = [
+    &ROOT,
+    &LOADER,
+    &WRITER,
+    &BATCHER,
+    &CACHE,
+    &GAMES_SUPERVISOR,
+    &GAME,
+    &INFERENCE,
+    &REFEREE,
+    &THREAD,
+    &BLOCKING_THREAD,
+];
 
 #[cfg(test)]
 mod tests {

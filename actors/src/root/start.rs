@@ -23,6 +23,7 @@ use crate::{
     games::{GamesAddresses, GamesSupervisor, GamesToPlay, NewSlot},
     inference::{InferencePool, ThreadSpec},
     loader::{LoaderAddresses, ModelLoaderActor, ModelOrigin, ModelSource, lower_priority},
+    referee::{Entrant, RefereeActor, RefereeOptions},
     supervision::{ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
     writer::{Output, Provenance, WriterActor, WriterAddresses},
@@ -35,8 +36,8 @@ pub(super) async fn start<G: Game>(
     started: impl FnOnce(Controller) + 'static,
 ) -> std::io::Result<Tree<G>> {
     let (wires, seats) = Wires::new(&options);
-    let Options { plan, quota, resumable, source, origin, output, provenance, .. } = options;
-    let Seats { root, loader, writer, batcher, cache, games, game } = seats;
+    let Options { plan, quota, resumable, source, origin, output, provenance, referee: matches, .. } = options;
+    let Seats { root, loader, writer, batcher, cache, games, referee, game } = seats;
     let watchdog = Watchdog::start(wires.health.clone(), wires.escalate(), options.last_resort)?;
     let pool = wires.inference(options.inference_threads)?;
     let threads = Threads::start(&wires, options.game_threads)?;
@@ -55,8 +56,12 @@ pub(super) async fn start<G: Game>(
     };
     wires.games(games, to_play, wires.slots(&threads, &plan, room, &game, cache));
     wires.root(root, ending, options.unload_after, options.journal_keeps_games);
+    let (gate, first) = matches.as_ref().map_or((false, None), |matches| (matches.gate, matches.first.clone()));
+    if let (Some(seat), Some(matches), Some(thread)) = (referee, matches, &threads.referee) {
+        wires.referee(seat, thread, matches);
+    }
     // The loader last: everything it may wake is there.
-    wires.loader(loader, &threads, pool.clone(), (source, origin), options.inference_threads);
+    wires.loader(loader, &threads, pool.clone(), (source, origin, gate, first), options.inference_threads);
 
     let Wires { root, control, health, loader, .. } = wires;
     started(Controller { drain: root.clone().recipient(), steer: root.recipient(), control });
@@ -188,12 +193,20 @@ impl<G: Game> Wires<G> {
         });
     }
 
+    fn referee(&self, seat: Seat<RefereeActor>, thread: &Arbiter, options: RefereeOptions) {
+        let judged = self.loader.clone().recipient();
+        let (control, stats) = (self.control.clone(), self.stats.clone());
+        let RefereeOptions { referee, shares, .. } = options;
+        // At normal priority: what it may take it is to get, and no more than that it takes by itself.
+        seat.start_on(&thread.handle(), move || RefereeActor::new(referee, shares, judged, control, stats));
+    }
+
     fn loader(
         &self,
         seat: Seat<ModelLoaderActor<G>>,
         threads: &Threads,
         pool: Arc<InferencePool<G>>,
-        (source, origin): (Box<dyn ModelSource<G>>, ModelOrigin),
+        (source, origin, gate, first): (Box<dyn ModelSource<G>>, ModelOrigin, bool, Option<Entrant>),
         evaluators: usize,
     ) {
         let addresses = LoaderAddresses {
@@ -203,11 +216,13 @@ impl<G: Game> Wires<G> {
             writer: self.writer.clone().recipient(),
             games: self.games.clone().recipient(),
             root: self.root.clone().recipient(),
+            entered: self.referee.clone().map(Addr::recipient),
+            examine: self.referee.clone().filter(|_| gate).map(Addr::recipient),
         };
         let (control, stats) = (self.control.clone(), self.stats.clone());
         seat.start_on(&threads.loader.handle(), move || {
             lower_priority();
-            ModelLoaderActor::new(source, origin, evaluators, addresses, control, stats)
+            ModelLoaderActor::new(source, (origin, first), evaluators, addresses, control, stats)
         });
     }
 }

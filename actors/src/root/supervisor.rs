@@ -16,6 +16,7 @@ use crate::{
     games::{DrainGames, GamesDone, GamesStopped, GamesSupervisor, StopGames},
     health::Escalation,
     loader::{Fatal, ModelLoaderActor},
+    referee::RefereeGone,
     stats::Stats,
     supervision::ChildGaveUp,
     writer::{Flush, WriterActor, WriterFlushed, WritingFails},
@@ -232,6 +233,9 @@ impl<G: Game> Handler<ChildGaveUp> for RootSupervisor<G> {
     type Result = ();
 
     fn handle(&mut self, ChildGaveUp { child, escalation, reason }: ChildGaveUp, ctx: &mut Self::Context) {
+        if escalation == Escalation::GoesOnWithout {
+            return self.addresses.loader.do_send(RefereeGone);
+        }
         let reason = format!("{child}: {reason}");
         if escalation == Escalation::EndsUnwritten {
             let counts = self.stats.snapshot();

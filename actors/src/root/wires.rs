@@ -1,6 +1,6 @@
 //! What connects the parts of the system: the address of every actor, the threads that they live on, and how each is supervised.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, Recipient, Supervised};
 use selfplay_engine::Game;
@@ -14,6 +14,7 @@ use crate::{
     games::GamesSupervisor,
     health::{Child, HangLimits, Health, Member},
     loader::ModelLoaderActor,
+    referee::RefereeActor,
     stats::Stats,
     supervision::{ChildGaveUp, ChildSpec, Mailbox, mailbox},
     writer::WriterActor,
@@ -30,6 +31,8 @@ pub(super) struct Wires<G: Game> {
     pub(super) batcher: Addr<BatcherActor<G>>,
     pub(super) cache: Addr<CacheActor<G>>,
     pub(super) games: Addr<GamesSupervisor<G>>,
+    /// Where matches are played.
+    pub(super) referee: Option<Addr<RefereeActor>>,
     pub(super) control: Arc<Control>,
     pub(super) stats: Arc<Stats>,
     pub(super) health: Arc<Health>,
@@ -62,6 +65,7 @@ pub(super) struct Seats<G: Game> {
     pub(super) batcher: Seat<BatcherActor<G>>,
     pub(super) cache: Seat<CacheActor<G>>,
     pub(super) games: Seat<GamesSupervisor<G>>,
+    pub(super) referee: Option<Seat<RefereeActor>>,
     /// Of all games: their slots get mailboxes of their own.
     pub(super) game: ChildSpec,
 }
@@ -74,9 +78,10 @@ impl<G: Game> Wires<G> {
         let (batcher, batcher_mailbox) = mailbox();
         let (cache, cache_mailbox) = mailbox();
         let (games, games_mailbox) = mailbox();
+        let (referee, referee_mailbox) = options.referee.as_ref().map(|_| mailbox()).unzip();
         let (control, stats) = (options.control.clone(), options.plan.stats.clone());
         let (health, hang_limits) = (options.health.clone(), options.hang_limits);
-        let wires = Self { root, loader, writer, batcher, cache, games, control, stats, health, hang_limits };
+        let wires = Self { root, loader, writer, batcher, cache, games, referee, control, stats, health, hang_limits };
         let spec = |child: &'static Child| ChildSpec::new(wires.join(child, child.name), wires.escalate());
         let seats = Seats {
             root: Seat { mailbox: root_mailbox, spec: spec(&children::ROOT) },
@@ -85,6 +90,7 @@ impl<G: Game> Wires<G> {
             batcher: Seat { mailbox: batcher_mailbox, spec: spec(&children::BATCHER) },
             cache: Seat { mailbox: cache_mailbox, spec: spec(&children::CACHE) },
             games: Seat { mailbox: games_mailbox, spec: spec(&children::GAMES_SUPERVISOR) },
+            referee: referee_mailbox.map(|mailbox| Seat { mailbox, spec: spec(&children::REFEREE) }),
             game: spec(&children::GAME),
         };
         (wires, seats)
@@ -107,6 +113,7 @@ pub(super) struct Threads {
     pub(super) evaluation: Option<Arbiter>,
     pub(super) writer: Arbiter,
     pub(super) loader: Arbiter,
+    pub(super) referee: Option<Arbiter>,
 }
 
 impl Threads {
@@ -130,7 +137,11 @@ impl Threads {
         wires.stats.threads_writer.set(1);
         wires.stats.threads_loader.set(1);
         let writer = start(blocking, Role::Writer, "writer")?;
-        Ok(Self { games, evaluation, writer, loader: start(blocking, Role::Loader, "loader")? })
+        let referee = wires.referee.as_ref().map(|_| referee_thread()).transpose()?;
+        if let Some(thread) = &referee {
+            thread.spawn(pulse(wires.join(blocking, "thread referee")));
+        }
+        Ok(Self { games, evaluation, writer, loader: start(blocking, Role::Loader, "loader")?, referee })
     }
 
     /// The thread of cache and batcher.
@@ -140,9 +151,17 @@ impl Threads {
 
     /// All of them, in the order in which they are to end.
     pub(super) fn into_arbiters(self) -> Vec<Arbiter> {
-        let Self { games, evaluation, writer, loader } = self;
-        evaluation.into_iter().chain([writer, loader]).chain(games).collect()
+        let Self { games, evaluation, writer, loader, referee } = self;
+        evaluation.into_iter().chain([writer, loader]).chain(games).chain(referee).collect()
     }
+}
+
+/// A thread that play does not depend on, and that keeps no account of where play's time goes.
+fn referee_thread() -> io::Result<Arbiter> {
+    Arbiter::try_with_tokio_rt(|| {
+        std::fs::write("/proc/thread-self/comm", "referee").ok();
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
+    })
 }
 
 /// Shows that this thread runs its timers, until the thread is stopped.

@@ -67,6 +67,8 @@ pub enum Unit {
     Seconds,
     /// Natural units of information.
     Nats,
+    /// Differences in playing strength.
+    Elo,
     /// A share, 0 to 1.
     Ratio,
     /// 1 for yes, 0 for no.
@@ -95,6 +97,7 @@ impl fmt::Display for Unit {
             Self::Bytes => "bytes",
             Self::Seconds => "seconds",
             Self::Nats => "nats",
+            Self::Elo => "Elo",
             Self::Ratio => "ratio",
             Self::Switch => "0 or 1",
             Self::Info => "1",

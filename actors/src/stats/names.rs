@@ -171,12 +171,13 @@ table! {
         models_withdrawn: outcome = "withdrawn";
     }
     /// Looks for a model, by what was found: nothing, the model that serves, one that is read when play is resumed, one that came
-    /// into service, one that is not complete, one that was refused, or a latest.yaml (or directory) that cannot be read.
+    /// into service, one that is held back until its match is over, one that is not complete, one that was refused, or a latest.yaml (or directory) that cannot be read.
     Counter(Count) model_looks_total {
         looks_nothing: outcome = "nothing";
         looks_unchanged: outcome = "unchanged";
         looks_on_resume: outcome = "on_resume";
         looks_served: outcome = "served";
+        looks_held: outcome = "held";
         looks_incomplete: outcome = "incomplete";
         looks_refused: outcome = "refused";
         looks_unreadable: outcome = "unreadable";
@@ -191,6 +192,23 @@ table! {
     /// By how many versions the model that played a position was behind the one in service when the game was written, per
     /// position.
     Histogram(Versions, LAGS) model_lag_versions { model_lag; }
+    /// Games of matches beside play, by what they are for: to rate models, or to find out whether a model may serve.
+    Counter(Games) match_games_total {
+        match_games_rating: purpose = "rating";
+        match_games_gate: purpose = "gate";
+    }
+    /// CPU time of those matches; time, where a GPU computes.
+    Elapsed(Seconds) match_seconds_total { match_ns; }
+    /// New models with promote = "gate", by what became of them: promoted, as they did not lose their match; refused, as they did;
+    /// passed over, as a newer one came while they waited; taken without a match, as none could be played.
+    Counter(Models) promotions_total {
+        gate_promoted: outcome = "promoted";
+        gate_refused: outcome = "refused";
+        gate_passed_over: outcome = "passed_over";
+        gate_unjudged: outcome = "unjudged";
+    }
+    /// New models that are held back until their match is over.
+    Gauge(Models) promotions_waiting { gate_waiting; }
 
     /// Finished games that wait for the disk.
     Gauge(Games) writer_queue_games { writer_queue; }
@@ -265,6 +283,14 @@ table! {
         Gauge(Seconds) "selfplayd_batch_left_seconds" [];
         /// How long the model in service has served; 0 before the first.
         Gauge(Seconds) "selfplayd_model_age_seconds" [];
+        /// Version of the model that matches beside play rated last; NaN before the first.
+        Gauge(Versions) "selfplayd_match_version" [];
+        /// Its rating above a search without a network; NaN before the first.
+        Gauge(Elo) "selfplayd_match_elo" [];
+        /// Half of the 95% interval of that rating; NaN before the first.
+        Gauge(Elo) "selfplayd_match_elo_margin" [];
+        /// Its score against the model rated before it; NaN before there is one.
+        Gauge(Ratio) "selfplayd_match_score" [];
         /// How long this process has run.
         Gauge(Seconds) "selfplayd_up_seconds" [];
         /// What was asked to run the network, what does, and what it computes with there: known with the first model.

@@ -67,6 +67,8 @@ macro_rules! table {
             pub rejections: $crate::rejections::Rejections,
             /// What was found when a model was looked for last.
             pub findings: $crate::findings::Findings,
+            /// How strong the last models are.
+            pub standings: $crate::standings::Published,
         }
 
         impl Default for Stats {
@@ -77,6 +79,7 @@ macro_rules! table {
                     accounts: $crate::account::Accounts::default(),
                     rejections: $crate::rejections::Rejections::default(),
                     findings: $crate::findings::Findings::default(),
+                    standings: $crate::standings::Published::default(),
                 }
             }
         }

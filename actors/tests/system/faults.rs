@@ -8,13 +8,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use selfplay_actors::{
     game::each_ply,
     health::{HangLimits, State},
     loader::{SyntheticEvaluator, SyntheticSource},
+    referee::{Entrant, Examine, Referee, RefereeOptions, Shares, Worked},
     root::{CHILDREN, Ending},
 };
 use selfplay_engine::{
@@ -214,16 +215,74 @@ fn a_model_whose_loading_hangs_ends_the_process() {
     assert!(matches!(&played.ending, Ending::Escalated(reason) if reason.starts_with("model loader: hangs")));
 }
 
+/// A referee that works like this.
+fn referee(work: fn() -> Worked) -> RefereeOptions {
+    struct Working(fn() -> Worked);
+
+    impl Referee for Working {
+        fn entered(&mut self, _: Entrant) {}
+
+        fn examine(&mut self, _: Examine) {}
+
+        fn is_urgent(&self) -> bool {
+            false
+        }
+
+        fn work(&mut self) -> Worked {
+            (self.0)()
+        }
+
+        fn release(&mut self) {}
+
+        fn recover(&mut self) {}
+    }
+
+    let shares = Shares { rate: 1.0, urgent: 1.0, elsewhere: false };
+    RefereeOptions { referee: Box::new(Working(work)), shares, gate: true, first: None }
+}
+
+#[test]
+fn play_goes_on_without_a_referee_that_keeps_panicking() {
+    let referee = Some(referee(|| panic!("as planned")));
+    let running = Scenario { num_games: None, referee, ..Scenario::games(0) }.start();
+    let begun = Instant::now();
+    let stopped = || {
+        let tree = running.health.status();
+        tree.children.iter().any(|child| child.name == "referee" && child.state == State::Stopped)
+    };
+    while !stopped() {
+        assert!(begun.elapsed() < DEADLINE, "its restarts are bounded");
+        std::thread::yield_now();
+    }
+    let before = running.stats.snapshot().games_finished;
+    while running.stats.snapshot().games_finished < before + 5 {
+        assert!(begun.elapsed() < DEADLINE, "games end");
+        std::thread::yield_now();
+    }
+    running.controller.drain("seen enough", DEADLINE);
+    assert_eq!(running.finish().ending, Ending::Clean);
+}
+
 #[test]
 fn the_status_covers_every_child_and_the_table_every_status() {
     let (hook, plies) = ply_channel();
-    let scenario = Scenario { num_games: None, on_ply: Some(hook), game_threads: 2, ..Scenario::games(0) };
+    let referee = Some(referee(|| Worked::Idle));
+    let scenario = Scenario { num_games: None, on_ply: Some(hook), game_threads: 2, referee, ..Scenario::games(0) };
     let running = scenario.inference_threads(2).start();
     plies.recv_timeout(DEADLINE).expect("games begin");
-    let tree = running.health.status();
+    let begun = Instant::now();
+    let tree = loop {
+        let tree = running.health.status();
+        // No game waits for the referee.
+        if tree.children.iter().all(|child| child.state != State::Starting) || begun.elapsed() > DEADLINE {
+            break tree;
+        }
+        std::thread::yield_now();
+    };
     let names: BTreeSet<_> = tree.children.iter().map(|child| &*child.name).collect();
-    let actors = ["root", "model loader", "writer", "batcher", "cache", "games supervisor", "game"];
-    let threads = ["main", "games-0", "games-1", "evaluation", "writer", "loader"].map(|name| format!("thread {name}"));
+    let actors = ["root", "model loader", "writer", "batcher", "cache", "games supervisor", "game", "referee"];
+    let threads = ["main", "games-0", "games-1", "evaluation", "writer", "loader", "referee"]
+        .map(|name| format!("thread {name}"));
     let expected = actors.into_iter().chain(["inference-0", "inference-1"]).chain(threads.iter().map(String::as_str));
     assert_eq!(names, expected.collect());
     for row in &CHILDREN {

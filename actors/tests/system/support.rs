@@ -15,6 +15,7 @@ use selfplay_actors::{
     games::Quota,
     health::{HangLimits, Health, TreeStatus},
     loader::{ModelOrigin, ModelSource, SyntheticEvaluator, SyntheticSource},
+    referee::RefereeOptions,
     root::{Controller, Ending, Options, run},
     stats::{Snapshot, Stats},
     writer::{Output, Provenance},
@@ -58,6 +59,7 @@ pub(crate) struct Scenario<G: Game> {
     pub(crate) on_ply: Option<GameHook<G>>,
     pub(crate) journal_keeps_games: bool,
     pub(crate) hang_limits: HangLimits,
+    pub(crate) referee: Option<RefereeOptions>,
 }
 
 /// What came of it.
@@ -122,6 +124,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             on_ply: None,
             journal_keeps_games: false,
             hang_limits: HangLimits::default(),
+            referee: None,
         }
     }
 
@@ -157,6 +160,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
         let journal = open_session(&ready(dir.path()), &options).unwrap().journal;
         let provenance = Provenance { pid, daemon_version: "test".to_owned(), rules: None, metrics_dir: None };
         let options = Options {
+            referee: self.referee,
             plan: GamePlan {
                 thrifty: Arc::default(),
                 game: self.game,

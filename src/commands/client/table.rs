@@ -1,6 +1,9 @@
 //! Answers for people, on a terminal.
 
-use selfplay_actors::findings::LookOutcome;
+use selfplay_actors::{
+    findings::LookOutcome,
+    standings::{Decided, Newest, Playing, Standings},
+};
 use serde::Deserialize;
 
 use crate::{
@@ -57,6 +60,7 @@ pub(super) fn status(status: &Status) -> String {
     let precision = device.precision.as_ref().map(|precision| format!(" in {precision}")).unwrap_or_default();
     line("device", format!("{}{precision} (asked for {}{note})", device.actual, device.requested));
     line("model", model(status));
+    status.matches.iter().flat_map(matches).for_each(|words| line("matches", words));
     let rates = &status.rates;
     line(
         "speed",
@@ -159,6 +163,35 @@ fn model(status: &Status) -> String {
         text.push_str(&format!("; {what}{which} {ago} ago{why}"));
     }
     text
+}
+
+/// What matches beside play have shown, a line each.
+fn matches(standings: &Standings) -> Vec<String> {
+    let Standings { playing, newest, rated: _, gate, trouble } = standings;
+    let mut lines = Vec::new();
+    match newest {
+        Some(Newest { version, elo, margin, against, score, .. }) => {
+            let score =
+                against.zip(*score).map(|(against, score)| format!("; {:.1}% against {against}", 100.0 * score));
+            let score = score.unwrap_or_default();
+            lines.push(format!(
+                "version {version} is {elo:+.0} ± {margin:.0} Elo above search without a network{score}"
+            ));
+        }
+        None if gate.is_none() && playing.is_none() => lines.push("none is over yet".to_owned()),
+        None => {}
+    }
+    if let Some(Decided { version, against, score, pairs, promoted }) = gate {
+        let what = if *promoted { "promoted" } else { "not promoted" };
+        let (score, games) = (100.0 * score, 2 * pairs);
+        lines.push(format!("version {version} was {what}: {score:.1}% of {games} games against {against}"));
+    }
+    if let Some(Playing { players: [one, other], gate, pairs, of }) = playing {
+        let purpose = if *gate { ", to be promoted" } else { "" };
+        lines.push(format!("version {one} plays {other}{purpose}: {} of {} games are over", 2 * pairs, 2 * of));
+    }
+    lines.extend(trouble.clone());
+    lines
 }
 
 fn games_line(status: &Status) -> String {

@@ -89,6 +89,28 @@ export function board(node, { cells, edges, labels }, { stones, walls }, { last 
   );
 }
 
+// Ratings with their intervals in a box of 300 × 110: players that never change first, then models, joined by a line.
+export function ratings(node, rated, words) {
+  set(node, "aria-label", words);
+  const low = Math.min(0, ...rated.map(({ elo, margin }) => elo - margin)), high = Math.max(1, ...rated.map(({ elo, margin }) => elo + margin));
+  const step = [10, 25, 50, 100, 200, 500].find((size) => (high - low) / size <= 5) ?? 1000;
+  const [bottom, top] = [Math.floor(low / step) * step, Math.ceil(high / step) * step];
+  const x = (place) => 30 + ((place + 0.5) / rated.length) * 266, y = (elo) => 92 - ((elo - bottom) / (top - bottom)) * 86;
+  const lines = Array.from({ length: Math.round((top - bottom) / step) + 1 }, (_, line) => bottom + line * step);
+  const every = Math.ceil(rated.length / 12), models = rated.map((each, place) => [each, place]).filter(([{ version }]) => version != null);
+  node.replaceChildren(
+    ...lines.flatMap((elo) => [
+      svg("line", { class: "grid-line", x1: 30, x2: 298, y1: y(elo), y2: y(elo) }),
+      svg("text", { x: 27, y: y(elo) + 3, "text-anchor": "end" }, elo)]),
+    svg("polyline", { points: models.map(([{ elo }, place]) => `${x(place).toFixed(1)},${y(elo).toFixed(1)}`).join(" ") }),
+    ...rated.flatMap(({ player, version, elo, margin }, place) => [
+      svg("line", { class: "interval", x1: x(place), x2: x(place), y1: y(elo - margin), y2: y(elo + margin) }),
+      svg("circle", { class: version == null ? "anchor" : null, cx: x(place), cy: y(elo), r: 2.4 },
+        svg("title", {}, `${player}: ${Math.round(elo)} ± ${Math.round(margin)}`)),
+      ...(place % every === 0 || place === rated.length - 1 ? [svg("text", { x: x(place), y: 106, "text-anchor": "middle" }, player)] : [])]),
+  );
+}
+
 // A bar whose filled part is a share; `words` stand beside it.
 export function bar(share, mark = "") {
   const inner = el("span", { class: mark || null });

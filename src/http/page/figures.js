@@ -1,7 +1,7 @@
 // The status document as words, figures and bars.
 
 import { $, ago, bytes, compact, count, daemonNow, duration, guess, el, fillList, fillPairs, percent, plural, rate, say, set, svg } from "./dom.js";
-import { bar, sparkline } from "./draw.js";
+import { bar, ratings, sparkline } from "./draw.js";
 
 const STATES = {
   starting: "Starting",
@@ -39,6 +39,7 @@ export function showFigures(status) {
   showSpeed(status);
   showBatches(status);
   showSwaps(status.model?.swaps ?? []);
+  showMatches(status.matches);
   showThreads(status.threads ?? []);
   showPairs(status);
   showChildren(status.children ?? []);
@@ -141,6 +142,31 @@ function showSwaps(swaps) {
       el("strong", {}, swap.version == null ? "?" : `${swap.version}`), el("span", { class: "words" }, words(swap)), el("span", { class: "muted when" })));
   shown.forEach((swap, place) => say($("swaps").children[place].lastElementChild, ago(swap.unix)));
   if (!shown.length) $("swaps").replaceChildren(el("li", { class: "muted" }, "No model yet."));
+}
+
+// What is drawn, so that the picture changes only with it.
+let drawn = null;
+
+function showMatches(matches) {
+  $("matches").hidden = !matches;
+  if (!matches) return;
+  const { playing, newest, rated = [], gate, trouble } = matches;
+  const elo = ({ elo: value, margin }) => `${value < 0 ? "−" : "+"}${count(Math.abs(value))} ± ${count(margin)} Elo`;
+  $("ratings").toggleAttribute("hidden", !rated.length);
+  if (rated.length && drawn !== JSON.stringify(rated)) {
+    drawn = JSON.stringify(rated);
+    ratings($("ratings"), rated, `Elo above search without a network: ${rated.map((each) => `${each.player} ${elo(each)}`).join(", ")}`);
+  }
+  say($("matches-now"), playing ? `${playing.players[0]} plays ${playing.players[1]}: ${2 * playing.pairs} of ${plural(2 * playing.of, "game")}` : "");
+  const before = newest?.against == null ? [] : [[`${newest.version} against ${newest.against}`, `${percent(newest.score)} of the points`, newest.score < 0.5 ? "warn" : undefined]];
+  const decided = gate ? [[`${gate.version} against ${gate.against}`, `${percent(gate.score)}: ${gate.promoted ? "promoted" : "not promoted"}`, gate.promoted ? undefined : "warn"]] : [];
+  fillPairs($("matches-pairs"), [
+    ...(newest ? [[`Version ${newest.version}`, `${elo(newest)} above search without a network`]] : []),
+    ...before,
+    ...decided,
+    ...(trouble ? [["Trouble", sentence(trouble), "warn"]] : []),
+    ...(newest || gate || trouble ? [] : [["Matches", "none is over yet"]]),
+  ]);
 }
 
 function showThreads(threads) {
