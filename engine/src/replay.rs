@@ -29,7 +29,7 @@ pub use metadata::{GameMetadata, GameResult, MetadataError};
 pub use npy::HeaderError;
 pub use plies::{PlyArrays, flag};
 pub use read::{ReadError, ReadGame};
-pub use record::{GameRecord, PlyKind, PlyNotes, PlyRecord, ResignNotes, Target};
+pub use record::{Ending, GameRecord, PlyKind, PlyNotes, PlyRecord, ResignNotes, Target};
 pub use scratch::{Open, open_in_place};
 pub use stem::{SessionId, SessionIdError, Stem, StemClock, StemError};
 pub use store::{FreeSpace, ReplayStore, Staged, StoreError, Unpublished, Written};

@@ -4,6 +4,7 @@
 //! All randomness of a ply comes from a stream of its own, numbered by the ply, of a generator keyed by seed and game number.
 //! So a game is a function of its seed, its settings and the models' outputs, and can go on from any completed ply.
 
+mod early;
 mod game;
 mod random;
 mod rows;

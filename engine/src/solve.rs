@@ -4,7 +4,10 @@
 //! - [`exhaustive`]: any game, by looking at everything; for small boards and endings
 //!
 //! Both are a [`Solver`], both exact, and both give up after a number of positions rather than take for ever.
+//!
+//! - `adjudicator`: what is known so cheaply that games can end there
 
+mod adjudicator;
 pub mod connect_four;
 pub mod exhaustive;
 
@@ -14,7 +17,11 @@ use thiserror::Error;
 
 use crate::game::{Action, ActionSet, Draw, Game, Outcome, Player};
 
-pub use self::{connect_four::ConnectFourSolver, exhaustive::Exhaustive};
+pub use self::{
+    adjudicator::{Adjudicator, ConnectFourEndings, FilledBoards},
+    connect_four::ConnectFourSolver,
+    exhaustive::Exhaustive,
+};
 
 /// What a position or a move is worth under perfect play, from the view of one side. A larger class is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +48,15 @@ impl Class {
             ..=-1 => Self::Loss,
             0 => Self::Draw,
             1.. => Self::Win,
+        }
+    }
+
+    /// The result that a position of this class for `mover` comes to; a draw by the rules.
+    const fn outcome(self, mover: Player) -> Outcome {
+        match self {
+            Self::Win => Outcome::Win(mover),
+            Self::Loss => Outcome::Win(mover.opponent()),
+            Self::Draw => Outcome::Draw(Draw::Rule),
         }
     }
 

@@ -13,9 +13,11 @@
 //! - `encoding`: positions as network input
 //! - `packing`: the same as few bytes
 //! - `notation`: actions and boards as text
+//! - `endgame`: what positions are worth once no wall can follow
 
 mod board;
 mod encoding;
+mod endgame;
 mod notation;
 #[cfg(test)]
 mod oracle;
@@ -28,6 +30,7 @@ use std::hash::{Hash, Hasher};
 
 use thiserror::Error;
 
+pub(crate) use self::endgame::Endgame;
 pub use self::{
     board::{Cell, Orientation},
     encoding::QuoridorEncoding,

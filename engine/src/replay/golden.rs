@@ -14,7 +14,7 @@ use zip::ZipArchive;
 
 use super::{
     GameArrays, GameMetadata, ReadGame,
-    record::{GameRecord, PlyNotes, PlyRecord},
+    record::{Ending, GameRecord, PlyNotes, PlyRecord},
     table_game::{Actions, TableGame, target},
 };
 use crate::{
@@ -106,6 +106,7 @@ fn as_record(read: &ReadGame, entry: &Value) -> (TableGame, GameRecord<TableGame
         model_version: 7,
         plies: plies.collect(),
         outcome,
+        ending: Ending::Rules,
         effort: SearchEffort::default(),
         resign: None,
     };

@@ -62,7 +62,7 @@ pub struct GameMetadata {
     /// Who won.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<GameResult>,
-    /// Why the game ended: [`Outcome::end_reason`].
+    /// Why the game ended: [`GameRecord::end_reason`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<String>,
     /// Version of the daemon that wrote the game.
@@ -103,7 +103,7 @@ impl GameMetadata {
             game_index: Some(record.index),
             settings_hash: Some(settings_hash.to_owned()),
             result: Some(record.outcome.into()),
-            end_reason: Some(record.outcome.end_reason().to_owned()),
+            end_reason: Some(record.end_reason().to_owned()),
             daemon_version: Some(daemon_version.to_owned()),
             first_model_version: record.plies.first().map(|ply| ply.model_version),
             last_model_version: record.plies.last().map(|ply| ply.model_version),

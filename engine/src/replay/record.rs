@@ -170,6 +170,16 @@ pub struct ResignNotes {
     pub threshold: f32,
 }
 
+/// What ended a game.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// The rules.
+    #[default]
+    Rules,
+    /// Its result under perfect play was known.
+    Adjudicated,
+}
+
 /// A finished game.
 #[derive(Clone, Debug)]
 pub struct GameRecord<G: Game> {
@@ -183,6 +193,8 @@ pub struct GameRecord<G: Game> {
     pub plies: Vec<PlyRecord<G>>,
     /// The result, and why it ended with that.
     pub outcome: Outcome,
+    /// What ended it.
+    pub ending: Ending,
     /// What its searches amounted to; after a resumption, since then.
     pub effort: SearchEffort,
     /// Where players may resign: what it tells of that.
@@ -199,6 +211,15 @@ impl<G: Game> GameRecord<G> {
     #[must_use]
     pub fn opening_plies(&self) -> usize {
         self.plies.iter().take_while(|ply| ply.notes.kind == PlyKind::Opening).count()
+    }
+
+    /// Why the game ended, in the words of replay files.
+    #[must_use]
+    pub const fn end_reason(&self) -> &'static str {
+        match self.ending {
+            Ending::Rules => self.outcome.end_reason(),
+            Ending::Adjudicated => "adjudicated",
+        }
     }
 
     /// Whether it is known of any ply how likely a draw was.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{GameRecord, PlyNotes, PlyRecord, Target};
+use super::record::{Ending, GameRecord, PlyNotes, PlyRecord, Target};
 use crate::{
     evaluation::{DrawChance, Leaf},
     game::{Action, ActionBits, ActionSet, Game, Outcome, Player},
@@ -57,6 +57,7 @@ impl TableGame {
             model_version: 40,
             plies: plies.collect(),
             outcome: Outcome::Win(Player::First),
+            ending: Ending::Rules,
             effort: SearchEffort::default(),
             resign: None,
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    early::Adjudication,
     random::{Purpose, ply_rng},
     rows::{RowSettings, weigh},
     symmetric::Symmetric,
@@ -10,11 +11,12 @@ use super::{
 use crate::{
     evaluation::{DrawChance, Evaluations, Leaf, Worth},
     game::{ActionSet, Draw, Game, Outcome},
-    replay::{GameRecord, PlyKind, PlyNotes, PlyRecord, Target},
+    replay::{Ending, GameRecord, PlyKind, PlyNotes, PlyRecord, Target},
     search::{
         Decision, Gathered, LeafCounts, MoveEffort, Root, RootNotes, Search, SearchParams, Share, SpareTree, TreeSize,
         choose_action,
     },
+    solve::Adjudicator,
 };
 
 /// Who chooses the actions of one side.
@@ -121,6 +123,7 @@ pub struct SelfPlayGame<G: Game> {
     search: Search<G>,
     /// Where a position and its images are asked as one.
     symmetric: Option<Symmetric<G>>,
+    adjudication: Adjudication<G>,
     ply: Ply,
     /// Of the search at hand.
     kind: PlyKind,
@@ -165,6 +168,7 @@ impl<G: Game> SelfPlayGame<G> {
             state,
             search,
             symmetric,
+            adjudication: Adjudication::new(None),
             ply: Ply::Fresh,
             kind: PlyKind::Full,
             values: Values::Nothing,
@@ -175,12 +179,26 @@ impl<G: Game> SelfPlayGame<G> {
         }
     }
 
+    /// The game with ends where `adjudicator` knows the result, but for the first position: a game has a ply.
+    #[must_use]
+    pub fn adjudicated_by(mut self, adjudicator: Option<Arc<dyn Adjudicator<G>>>) -> Self {
+        self.adjudication = Adjudication::new(adjudicator);
+        self.adjudicate();
+        self
+    }
+
+    fn adjudicate(&mut self) {
+        if !self.plies.is_empty() {
+            self.adjudication.look(&self.game, &self.state);
+        }
+    }
+
     /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or the game is over. After
     /// [`Progress::Leaves`] the next call must be [`SelfPlayGame::apply`].
     pub fn advance(&mut self, leaves: &mut Vec<Leaf<G>>, spare: &mut SpareTree<G>) -> Progress<G> {
         loop {
-            if let Some(outcome) = self.ended() {
-                return Progress::Finished(self.record(outcome));
+            if let Some((outcome, ending)) = self.ended() {
+                return Progress::Finished(self.record(outcome, ending));
             }
             let before = leaves.len();
             let ply = match self.agent() {
@@ -303,9 +321,13 @@ impl<G: Game> SelfPlayGame<G> {
         self.settings.agents[self.game.side_to_move(&self.state).index()]
     }
 
-    fn ended(&self) -> Option<Outcome> {
+    fn ended(&self) -> Option<(Outcome, Ending)> {
+        if let Some(outcome) = self.adjudication.verdict() {
+            return Some((outcome, Ending::Adjudicated));
+        }
         let stuck = || self.game.legal_actions(&self.state).is_empty();
-        self.game.outcome(&self.state).or_else(|| stuck().then_some(Outcome::Draw(Draw::NoLegalAction)))
+        let outcome = self.game.outcome(&self.state).or_else(|| stuck().then_some(Outcome::Draw(Draw::NoLegalAction)));
+        outcome.map(|outcome| (outcome, Ending::Rules))
     }
 
     /// One step of the search; the finished ply once no leaf is needed.
@@ -425,9 +447,10 @@ impl<G: Game> SelfPlayGame<G> {
         self.ply = Ply::Fresh;
         self.game.play(&mut self.state, ply.action);
         self.plies.push(ply);
+        self.adjudicate();
     }
 
-    fn record(&mut self, outcome: Outcome) -> GameRecord<G> {
+    fn record(&mut self, outcome: Outcome, ending: Ending) -> GameRecord<G> {
         if self.settings.rows.surprise > 0.0 {
             weigh(self.plies.iter_mut().map(|ply| &mut ply.notes), self.settings.rows.surprise);
         }
@@ -437,6 +460,7 @@ impl<G: Game> SelfPlayGame<G> {
             model_version: self.first_version.unwrap_or(self.version),
             plies: std::mem::take(&mut self.plies),
             outcome,
+            ending,
             effort: self.search.effort(),
             resign: None,
         }

@@ -48,6 +48,12 @@ impl ConnectFourSolver {
     /// board are solved in 2 ms (on a busy core), one in ten takes more than 0.3 s; the empty board takes very long.
     #[must_use]
     pub fn new(game: ConnectFour, most_nodes: u64) -> Self {
+        Self::with_table(game, most_nodes, Self::TABLE)
+    }
+
+    /// The same with a table of so many entries, 16 bytes each: a smaller one is sooner made, and serves short searches as well.
+    #[must_use]
+    pub fn with_table(game: ConnectFour, most_nodes: u64, entries: usize) -> Self {
         let [rows, columns] = game.sides().map(usize::from);
         let cells = (0..rows).fold(0, |cells, row| cells | ((1 << columns) - 1) << (ROW as usize * row));
         let mut order: Vec<_> = (0..columns).collect();
@@ -57,7 +63,7 @@ impl ConnectFourSolver {
             cells,
             count: (rows * columns) as i32,
             columns: order.into_iter().map(|column| FIRST_COLUMN << column).collect(),
-            table: vec![((0, 0), 0, 0); Self::TABLE],
+            table: vec![((0, 0), 0, 0); entries.max(1)],
             nodes: 0,
             most_nodes,
         }
@@ -108,6 +114,12 @@ impl ConnectFourSolver {
             Class::Loss => (left + 2 + 2 * score) & !1,
             Class::Draw => left,
         } as u32)
+    }
+
+    /// Positions looked at for the last question.
+    #[must_use]
+    pub const fn nodes(&self) -> u64 {
+        self.nodes
     }
 
     fn stones(&self, state: &ConnectFourStones) -> i32 {

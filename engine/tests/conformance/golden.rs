@@ -71,8 +71,8 @@ fn play(golden: &GoldenGame) -> (Quoridor, GameRecord<Quoridor>) {
         });
         limited.play(&mut state, action);
     };
-    let effort = SearchEffort::default();
-    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, effort, resign: None })
+    let (ending, effort) = (Ending::Rules, SearchEffort::default());
+    (limited, GameRecord { index: 0, seed: 0, model_version: 7, plies, outcome, ending, effort, resign: None })
 }
 
 fn check_folder(folder: &Path) -> usize {

@@ -101,6 +101,11 @@ impl Geometry {
         if row < self.size - 1 && col < self.size - 1 { 1 << (ROW * row as u32 + col as u32) } else { 0 }
     }
 
+    /// The cell of this number, counted row by row.
+    pub(super) const fn cell(&self, number: u32) -> Cell {
+        Cell { row: (number / self.size as u32) as u8, col: (number % self.size as u32) as u8 }
+    }
+
     pub(super) const fn turn_cell(&self, cell: Cell) -> Cell {
         Cell { row: self.size - 1 - cell.row, col: self.size - 1 - cell.col }
     }
@@ -114,8 +119,7 @@ impl Geometry {
         let action = u32::from(action);
         let cells = self.cells();
         if action < cells {
-            let size = u32::from(self.size);
-            return Move::Pawn(Cell { row: (action / size) as u8, col: (action % size) as u8 });
+            return Move::Pawn(self.cell(action));
         }
         let anchors = self.anchor_count();
         let wall = action - cells;
