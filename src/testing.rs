@@ -7,7 +7,7 @@ use selfplay_engine::{
     games::quoridor::{Quoridor, QuoridorEncoding},
     replay::{GameArrays, GameMetadata, GameRecord},
     search::{InFlight, Root, SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, RowSettings, SelfPlayGame},
+    selfplay::{Agent, OpeningSettings, PlaySettings, Progress, RowSettings, SelfPlayGame},
 };
 use tempfile::TempDir;
 
@@ -36,6 +36,8 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Search, Agent::Random],

@@ -5,7 +5,7 @@ use selfplay_engine::{
     Action, ActionBits, ActionSet, Evaluations, Evaluator, Game, Leaf, Outcome,
     evaluation::EvaluateError,
     search::{InFlight, Root, SearchParams, Simulations},
-    selfplay::{Agent, PlaySettings, RowSettings},
+    selfplay::{Agent, OpeningSettings, PlaySettings, RowSettings},
 };
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
@@ -73,6 +73,8 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings::default(),
         symmetry: false,
         agents: [agent; 2],

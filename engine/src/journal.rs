@@ -120,6 +120,8 @@ pub struct UnfinishedGame {
     pub index: u64,
     /// Version of the model that served when it began.
     pub first_version: Option<i64>,
+    /// The value below which its players resign, where that was fixed when it began.
+    pub resign_below: Option<f32>,
     /// Its completed plies. All of them when it was over: resumed, it is finished at once.
     pub plies: Vec<JournaledPly>,
 }
@@ -201,6 +203,11 @@ impl Journal {
         let settings_hash = settings_hash.to_owned();
         self.append(JournalNumber(number), &Entry::BegunWith { number, seed, index, settings_hash });
         JournalNumber(number)
+    }
+
+    /// In this game, which has just begun, players resign below this value.
+    pub fn resigning(&self, number: JournalNumber, below: f32) {
+        self.append(number, &Entry::Resigning { number: number.0, below });
     }
 
     /// Ply `index` (from 0) of a game is complete. `first_version`: version of the model that served when the game began.

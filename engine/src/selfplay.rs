@@ -6,12 +6,15 @@
 
 mod early;
 mod game;
+mod opening;
 mod random;
 mod rows;
 mod symmetric;
 #[cfg(test)]
 mod tests;
 
+pub use early::{EarlyEnds, NEVER_RESIGNS, ResignSettings};
 pub use game::{Agent, Decay, PlaySettings, Progress, SelfPlayGame};
+pub use opening::OpeningSettings;
 pub use random::{Purpose, ply_rng};
 pub use rows::RowSettings;

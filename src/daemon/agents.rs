@@ -7,7 +7,7 @@ use selfplay_engine::{
     search::{
         Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, SearchParams, Simulations,
     },
-    selfplay::{Agent, Decay, PlaySettings, RowSettings},
+    selfplay::{Agent, Decay, OpeningSettings, PlaySettings, RowSettings},
 };
 
 use crate::settings::{self, Opponent, SearchSettings, Settings};
@@ -66,6 +66,8 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         },
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings {
             full_share: settings.play.full_search_share,
             cheap: cheap(settings),

@@ -26,7 +26,7 @@ use selfplay_engine::{
     journal::{SessionOptions, open_session},
     replay::{GameResult, ReadGame, ReplayStore, SessionId, StemClock},
     search::{InFlight, NoiseShape, Root, RootNoise, SearchParams, Simulations},
-    selfplay::{Agent, PlaySettings, RowSettings},
+    selfplay::{Agent, OpeningSettings, PlaySettings, RowSettings},
 };
 use tempfile::TempDir;
 
@@ -110,6 +110,8 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 drop_t_on_step: Some(20),
                 tree_reuse: true,
                 penalize_visited_states: false,
+                opening: OpeningSettings::default(),
+                resign: None,
                 rows: RowSettings::default(),
                 symmetry: false,
                 agents: [Agent::Search; 2],

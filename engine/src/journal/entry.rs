@@ -67,6 +67,11 @@ pub(super) enum Entry<T> {
     PlyWithDraw(PlyEntry<T>, f32),
     /// A ply with all that is known of it.
     PlyWithNotes(PlyEntry<T>, Option<f32>, PlyNotes),
+    /// Players of the game resign below this value.
+    Resigning {
+        number: u64,
+        below: f32,
+    },
 }
 
 /// One ply of a game.

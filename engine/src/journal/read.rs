@@ -33,6 +33,8 @@ pub(super) struct KnownGame {
     /// Hash of its settings, where they are not those of the header.
     pub(super) settings_hash: Option<String>,
     pub(super) first_version: Option<i64>,
+    /// The value below which its players resign, where that was fixed.
+    pub(super) resign_below: Option<f32>,
     pub(super) plies: Vec<JournaledPly>,
     /// The name under which it was to be stored: it was over.
     pub(super) stem: Option<Stem>,
@@ -82,6 +84,11 @@ impl Contents {
                 self.begin(number, seed, index, Some(settings_hash));
             }
             Entry::Ply(_) | Entry::PlyWithDraw(..) | Entry::PlyWithNotes(..) => self.play(entry),
+            Entry::Resigning { number, below } => {
+                if let Some(game) = self.games.get_mut(&number) {
+                    game.resign_below = Some(below);
+                }
+            }
             Entry::Staging { number, stem } => self.stage(number, stem, false),
             Entry::Staged { number, stem } => self.stage(number, stem, true),
             Entry::End { number } => {

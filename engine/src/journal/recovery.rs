@@ -146,14 +146,17 @@ impl Taken {
     fn take(&mut self, game: &KnownGame) {
         let number = self.unfinished.len() as u64;
         let mut frames = Vec::new();
-        let &KnownGame { seed, index, first_version, .. } = game;
+        let &KnownGame { seed, index, first_version, resign_below, .. } = game;
         encode(&Entry::<ReadTargets>::Begun { number, seed, index }, &mut frames);
+        if let Some(below) = resign_below {
+            encode(&Entry::<ReadTargets>::Resigning { number, below }, &mut frames);
+        }
         for (index, ply) in game.plies.iter().enumerate() {
             encode(&Entry::taken((number, index, first_version), ply), &mut frames);
         }
         self.games.insert(number, frames);
         let (number, plies) = (JournalNumber(number), game.plies.clone());
-        self.unfinished.push(UnfinishedGame { number, seed, index, first_version, plies });
+        self.unfinished.push(UnfinishedGame { number, seed, index, first_version, resign_below, plies });
     }
 }
 

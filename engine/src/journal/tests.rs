@@ -13,7 +13,7 @@ use crate::{
     games::tictactoe::TicTacToe,
     replay::{GameRecord, ReplayStore, StemClock, lock::LOCK_FILE},
     search::{InFlight, Root, RootNoise, SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, RowSettings, SelfPlayGame},
+    selfplay::{Agent, OpeningSettings, PlaySettings, Progress, RowSettings, SelfPlayGame},
 };
 
 mod crashes;
@@ -122,6 +122,8 @@ fn settings() -> Arc<PlaySettings> {
         drop_t_on_step: None,
         tree_reuse: false,
         penalize_visited_states: false,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Random; 2],

@@ -142,6 +142,19 @@ impl<G: Game> PlyRecord<G> {
         self.targets.iter().any(|target| target.visits > 0)
     }
 
+    /// What the mover thinks of the position after a search: its value, or that of the best action where that is more. Nothing
+    /// without a search.
+    #[must_use]
+    pub fn worth_to_mover(&self) -> Option<f32> {
+        matches!(self.notes.kind, PlyKind::Full | PlyKind::Cheap).then(|| self.root_value.max(self.notes.best_value))
+    }
+
+    /// Whether the mover thinks less of it than that.
+    #[must_use]
+    pub fn is_worth_less(&self, threshold: f32) -> bool {
+        self.worth_to_mover().is_some_and(|worth| worth < threshold)
+    }
+
     /// Entropy of the training policy, in nats.
     #[must_use]
     pub fn policy_entropy(&self) -> f64 {
@@ -178,6 +191,8 @@ pub enum Ending {
     Rules,
     /// Its result under perfect play was known.
     Adjudicated,
+    /// A player who resigned.
+    Resigned,
 }
 
 /// A finished game.
@@ -219,7 +234,15 @@ impl<G: Game> GameRecord<G> {
         match self.ending {
             Ending::Rules => self.outcome.end_reason(),
             Ending::Adjudicated => "adjudicated",
+            Ending::Resigned => "resigned",
         }
+    }
+
+    /// The least that a player thought of its position who then did not lose, 1 at most: resigning there would have been wrong.
+    #[must_use]
+    pub fn lowest_unbeaten(&self) -> f32 {
+        let unbeaten = self.plies.iter().filter(|ply| self.outcome.value_for(ply.player) >= 0.0);
+        unbeaten.filter_map(PlyRecord::worth_to_mover).fold(1.0, f32::min)
     }
 
     /// Whether it is known of any ply how likely a draw was.

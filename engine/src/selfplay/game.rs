@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    early::Adjudication,
+    early::{Early, EarlyEnds, ResignSettings},
+    opening::{self, OpeningPlies, OpeningPly, OpeningSettings},
     random::{Purpose, ply_rng},
     rows::{RowSettings, weigh},
     symmetric::Symmetric,
@@ -16,7 +17,6 @@ use crate::{
         Decision, Gathered, LeafCounts, MoveEffort, Root, RootNotes, Search, SearchParams, Share, SpareTree, TreeSize,
         choose_action,
     },
-    solve::Adjudicator,
 };
 
 /// Who chooses the actions of one side.
@@ -45,6 +45,10 @@ pub struct PlaySettings {
     pub tree_reuse: bool,
     /// Subtract 1 from the score of actions that lead to a position this game has visited. Turns tree reuse off.
     pub penalize_visited_states: bool,
+    /// How games begin.
+    pub opening: OpeningSettings,
+    /// Where players may resign.
+    pub resign: Option<ResignSettings>,
     /// Which plies teach a policy, and how much.
     pub rows: RowSettings,
     /// Ask a position and its symmetric images as one.
@@ -100,6 +104,9 @@ enum Ply {
     },
 }
 
+/// What is known of a ply of the opening.
+const OPENING: PlyNotes = PlyNotes { kind: PlyKind::Opening, weight: 0.0, ..PlyNotes::unknown(false) };
+
 /// Whose values the tree holds; models by their generation.
 #[derive(Clone, Copy)]
 enum Values {
@@ -123,7 +130,8 @@ pub struct SelfPlayGame<G: Game> {
     search: Search<G>,
     /// Where a position and its images are asked as one.
     symmetric: Option<Symmetric<G>>,
-    adjudication: Adjudication<G>,
+    opening: OpeningPlies,
+    early: Early<G>,
     ply: Ply,
     /// Of the search at hand.
     kind: PlyKind,
@@ -159,6 +167,8 @@ impl<G: Game> SelfPlayGame<G> {
             game.play(&mut state, ply.action);
         }
         let symmetric = settings.symmetry.then(Symmetric::new);
+        let opening = OpeningPlies::draw(&settings.opening, seed, index);
+        let early = Early::new(EarlyEnds::default(), settings.resign, seed, index);
         let version = plies.last().map(|ply| ply.model_version).or(first_version).unwrap_or(0);
         Self {
             game,
@@ -168,7 +178,8 @@ impl<G: Game> SelfPlayGame<G> {
             state,
             search,
             symmetric,
-            adjudication: Adjudication::new(None),
+            opening,
+            early,
             ply: Ply::Fresh,
             kind: PlyKind::Full,
             values: Values::Nothing,
@@ -179,17 +190,18 @@ impl<G: Game> SelfPlayGame<G> {
         }
     }
 
-    /// The game with ends where `adjudicator` knows the result, but for the first position: a game has a ply.
+    /// The game with what ends it early; the same from its first ply to its last.
     #[must_use]
-    pub fn adjudicated_by(mut self, adjudicator: Option<Arc<dyn Adjudicator<G>>>) -> Self {
-        self.adjudication = Adjudication::new(adjudicator);
-        self.adjudicate();
+    pub fn ending_by(mut self, ends: EarlyEnds<G>) -> Self {
+        self.early = Early::new(ends, self.settings.resign, self.seed, self.index);
+        self.look_for_an_end();
         self
     }
 
-    fn adjudicate(&mut self) {
-        if !self.plies.is_empty() {
-            self.adjudication.look(&self.game, &self.state);
+    fn look_for_an_end(&mut self) {
+        // A game is more than its opening.
+        if self.plies.last().is_some_and(|ply| ply.notes.kind != PlyKind::Opening) {
+            self.early.look(&self.game, &self.state);
         }
     }
 
@@ -201,10 +213,12 @@ impl<G: Game> SelfPlayGame<G> {
                 return Progress::Finished(self.record(outcome, ending));
             }
             let before = leaves.len();
-            let ply = match self.agent() {
-                Agent::Search => self.search_ply(leaves),
-                Agent::Raw => self.raw_ply(leaves),
-                Agent::Random => Some(self.random_ply()),
+            let ply = match (self.opening_moves(), self.agent()) {
+                (Some((OpeningPly::Random, moves)), _) => Some(self.random_opening_ply(&moves)),
+                (Some((OpeningPly::Policy, moves)), _) => self.policy_opening_ply(&moves, leaves),
+                (None, Agent::Search) => self.search_ply(leaves),
+                (None, Agent::Raw) => self.raw_ply(leaves),
+                (None, Agent::Random) => Some(self.random_ply()),
             };
             match ply {
                 Some(ply) => self.play(ply, spare),
@@ -322,12 +336,13 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn ended(&self) -> Option<(Outcome, Ending)> {
-        if let Some(outcome) = self.adjudication.verdict() {
+        if let Some(outcome) = self.early.verdict() {
             return Some((outcome, Ending::Adjudicated));
         }
         let stuck = || self.game.legal_actions(&self.state).is_empty();
         let outcome = self.game.outcome(&self.state).or_else(|| stuck().then_some(Outcome::Draw(Draw::NoLegalAction)));
-        outcome.map(|outcome| (outcome, Ending::Rules))
+        let resigned = || Some((self.early.resigned(&self.plies)?, Ending::Resigned));
+        outcome.map(|outcome| (outcome, Ending::Rules)).or_else(resigned)
     }
 
     /// One step of the search; the finished ply once no leaf is needed.
@@ -379,6 +394,13 @@ impl<G: Game> SelfPlayGame<G> {
     }
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
+        let decision = self.raw_decision(leaves)?;
+        let notes = PlyNotes { raw_value: decision.value, divergence: 0.0, ..PlyNotes::unknown(false) };
+        Some(self.record_ply(decision, notes))
+    }
+
+    /// What the network says of the position, and its most likely action.
+    fn raw_decision(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<Decision> {
         let legal = self.game.legal_actions(&self.state);
         let Ply::Evaluated { worth, priors } = &mut self.ply else {
             leaves.push(Leaf::new(&self.game, &self.state, &legal));
@@ -391,8 +413,7 @@ impl<G: Game> SelfPlayGame<G> {
         let best =
             policy.iter().copied().reduce(|best, next| if next.probability > best.probability { next } else { best });
         let action = best.map_or_else(|| legal.nth(0), |best| best.action);
-        let notes = PlyNotes { raw_value: value, divergence: 0.0, ..PlyNotes::unknown(false) };
-        Some(self.record_ply(Decision { action, policy, value, draw }, notes))
+        Some(Decision { action, policy, value, draw })
     }
 
     fn random_ply(&self) -> PlyRecord<G> {
@@ -403,6 +424,31 @@ impl<G: Game> SelfPlayGame<G> {
         let policy = vec![Share { action, visits: 0, probability: 1.0 }];
         let decision = Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN };
         self.record_ply(decision, PlyNotes::unknown(false))
+    }
+
+    /// How the ply at hand is chosen and from which moves, if it is one of the opening. The opening is over, too, where every move
+    /// ends the game.
+    fn opening_moves(&self) -> Option<(OpeningPly, G::Actions)> {
+        let begun = matches!(self.ply, Ply::Searching | Ply::Waiting(_));
+        let kind = self.opening.ply(self.game.ply(&self.state)).filter(|_| !begun)?;
+        let moves = opening::moves(&self.game, &self.state);
+        (!moves.is_empty()).then_some((kind, moves))
+    }
+
+    fn random_opening_ply(&self, moves: &G::Actions) -> PlyRecord<G> {
+        let evenly: Vec<_> = moves.iter().map(|action| (action, 1.0)).collect();
+        let action = opening::choose(&evenly, &mut self.rng(Purpose::Opening)).unwrap_or_else(|| moves.nth(0));
+        let policy = vec![Share { action, visits: 0, probability: 1.0 }];
+        self.record_ply(Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN }, OPENING)
+    }
+
+    fn policy_opening_ply(&mut self, moves: &G::Actions, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
+        let decision = self.raw_decision(leaves)?;
+        let among = decision.policy.iter().filter(|share| moves.contains(share.action));
+        let shares: Vec<_> = among.map(|share| (share.action, share.probability)).collect();
+        let action = opening::choose(&shares, &mut self.rng(Purpose::Opening)).unwrap_or_else(|| moves.nth(0));
+        let notes = PlyNotes { raw_value: decision.value, divergence: 0.0, ..OPENING };
+        Some(self.record_ply(Decision { action, ..decision }, notes))
     }
 
     fn record_ply(&self, Decision { action, policy, value, draw }: Decision, notes: PlyNotes) -> PlyRecord<G> {
@@ -447,13 +493,14 @@ impl<G: Game> SelfPlayGame<G> {
         self.ply = Ply::Fresh;
         self.game.play(&mut self.state, ply.action);
         self.plies.push(ply);
-        self.adjudicate();
+        self.look_for_an_end();
     }
 
     fn record(&mut self, outcome: Outcome, ending: Ending) -> GameRecord<G> {
         if self.settings.rows.surprise > 0.0 {
             weigh(self.plies.iter_mut().map(|ply| &mut ply.notes), self.settings.rows.surprise);
         }
+        let resign = self.early.notes(&self.plies);
         GameRecord {
             index: self.index,
             seed: self.seed,
@@ -462,7 +509,7 @@ impl<G: Game> SelfPlayGame<G> {
             outcome,
             ending,
             effort: self.search.effort(),
-            resign: None,
+            resign,
         }
     }
 }

@@ -16,6 +16,12 @@ pub enum Purpose {
     Gumbel,
     /// Whether a search is of full size.
     Size,
+    /// Whether players may resign.
+    Resign,
+    /// How long the opening is.
+    OpeningLength,
+    /// The plies of the opening.
+    Opening,
 }
 
 /// The generator for one purpose at one ply of one game.
@@ -36,6 +42,9 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Purpose; 7] =
+        [Purpose::Noise, Purpose::Choice, Purpose::Gumbel, Purpose::Size, Purpose::Resign, Purpose::OpeningLength, Purpose::Opening];
+
     #[test]
     fn every_seed_game_ply_and_purpose_has_a_stream_of_its_own() {
         let draw = |seed, game, ply, purpose| ply_rng(seed, game, ply, purpose).random::<u64>();
@@ -51,11 +60,8 @@ mod tests {
         ];
         assert!(others.iter().all(|&other| other != base));
         let of_plies: HashSet<u64> = (0..8)
-            .flat_map(|ply| {
-                let purposes = [Purpose::Noise, Purpose::Choice, Purpose::Gumbel, Purpose::Size];
-                purposes.map(|purpose| draw(1, 2, ply, purpose))
-            })
+            .flat_map(|ply| ALL.map(|purpose| draw(1, 2, ply, purpose)))
             .collect();
-        assert_eq!(of_plies.len(), 4 * 8);
+        assert_eq!(of_plies.len(), ALL.len() * 8);
     }
 }

@@ -41,6 +41,8 @@ fn settings() -> PlaySettings {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings::default(),
         symmetry: false,
         agents: [Agent::Search; 2],

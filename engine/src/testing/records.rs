@@ -11,7 +11,7 @@ use crate::{
     journal::{journaled, restore_plies},
     replay::{GameArrays, GameMetadata, GameRecord, PlyRecord, ReadGame},
     search::{InFlight, Root, SearchParams, Simulations, SpareTree},
-    selfplay::{Agent, PlaySettings, Progress, RowSettings, SelfPlayGame},
+    selfplay::{Agent, OpeningSettings, PlaySettings, Progress, RowSettings, SelfPlayGame},
 };
 
 /// Plies after which a recorded game is given up; most of the laws concern single plies.
@@ -34,6 +34,8 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
         drop_t_on_step: None,
         tree_reuse: true,
         penalize_visited_states: false,
+        opening: OpeningSettings::default(),
+        resign: None,
         rows: RowSettings::default(),
         symmetry: game.symmetries() > 1,
         agents: [agent; 2],

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use selfplay_engine::{
     Action, ActionSet, Game, Leaf,
     games::quoridor::{Quoridor, QuoridorEncoding},
-    replay::{GameArrays, GameRecord, PlyNotes, PlyRecord, Target},
+    replay::{Ending, GameArrays, GameRecord, PlyNotes, PlyRecord, Target},
     search::SearchEffort,
 };
 use serde::Deserialize;
