@@ -1,11 +1,14 @@
 //! A game as the daemon plays it: what it says beside its rules, and the user's own one, where the process has one.
 
-use std::{ops::RangeInclusive, sync::OnceLock};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::ensure;
 use selfplay_engine::{
     game::Notation,
-    solve::{Exhaustive, Solver},
+    solve::{Adjudicator, Exhaustive, Solver},
 };
 
 /// Positions that are looked at and kept to solve one: some seconds, and some hundred megabytes.
@@ -43,6 +46,12 @@ pub trait PlayedGame: Notation {
         0..=u32::MAX
     }
 
+    /// What knows the result of some positions under perfect play so cheaply that games can end there
+    /// (`play.adjudicate`); by default nothing does.
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        None
+    }
+
     /// Name and parameters, such as `hex(size=11,swap=true)`.
     fn title(&self) -> String {
         let parameters: Vec<_> = self.parameters().iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -69,6 +78,8 @@ pub(crate) struct Facts {
     pub actions: u64,
     /// Numbers of one position in the largest encoding.
     pub inputs: u64,
+    /// Whether anything knows the results of some of its positions.
+    pub adjudicates: bool,
 }
 
 impl Facts {
@@ -82,6 +93,7 @@ impl Facts {
             typical_actions: game.typical_actions().max(1.0),
             actions: game.policy_size() as u64,
             inputs: game.encodings().into_iter().map(numbers).max().unwrap_or(0) as u64,
+            adjudicates: game.adjudicator().is_some(),
         }
     }
 }

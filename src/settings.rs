@@ -282,6 +282,26 @@ pub(crate) struct PlaySettings {
     pub cheap_simulations: Option<u32>,
     /// Share of a game's weights that goes by surprise, 0..=1.
     pub policy_surprise: f32,
+    /// Most random plies at the begin of a game, 0..=1000.
+    pub opening_random_plies: u32,
+    /// Mean number of plies after those that the network's policy alone draws, 0..=1000.
+    pub opening_policy_plies: f32,
+    /// End games where their result under perfect play is known.
+    pub adjudicate: bool,
+    /// Less effort in decided games.
+    pub soft_resign: bool,
+    /// The value from which on, 0..=0.99.
+    pub soft_resign_value: f32,
+    /// Simulations of a move in a game that is as good as over, ≥ 2.
+    pub soft_resign_simulations: u32,
+    /// Weight of such a move, 0..=1.
+    pub soft_resign_weight: f32,
+    /// Players resign.
+    pub resign: bool,
+    /// Share of games in which no one does, 0.01..=1.
+    pub resign_played_on: f32,
+    /// Largest share of those in which resigning would have been wrong, 0..=1.
+    pub resign_most_wrong: f32,
     /// Log every move.
     pub trace: bool,
 }

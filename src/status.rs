@@ -291,6 +291,28 @@ pub(crate) struct GamesStatus {
     pub mean_plies: Option<f64>,
     /// Share of finished games without a winner.
     pub draw_share: Option<f64>,
+    /// Ended with the result of perfect play.
+    #[serde(default)]
+    pub adjudicated: u64,
+    /// Ended by a player who resigned.
+    #[serde(default)]
+    pub resigned: u64,
+    /// How often resigning would have been wrong; `null` before there is a threshold.
+    #[serde(default)]
+    pub resign_check: Option<ResignCheck>,
+}
+
+/// What the games tell of resigning that were played on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ResignCheck {
+    /// Games that were played on since there is a threshold.
+    pub games: u64,
+    /// Share of them in which a player who did not lose would have resigned.
+    pub wrong_share: f64,
+    /// The 95% interval of that share begins here.
+    pub low: f64,
+    /// And ends here.
+    pub high: f64,
 }
 
 /// The way to the disk.

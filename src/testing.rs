@@ -37,6 +37,7 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         tree_reuse: false,
         penalize_visited_states: false,
         opening: OpeningSettings::default(),
+        soft_resign: None,
         resign: None,
         rows: RowSettings::default(),
         symmetry: false,

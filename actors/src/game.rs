@@ -25,7 +25,8 @@ use selfplay_engine::{
     journal::{Journal, JournalNumber},
     replay::{GameRecord, PlyRecord},
     search::SpareTree,
-    selfplay::{PlaySettings, Progress, SelfPlayGame},
+    selfplay::{EarlyEnds, PlaySettings, Progress, SelfPlayGame},
+    solve::Adjudicator,
 };
 
 use self::assigned::Assigned;
@@ -79,6 +80,8 @@ pub struct Terms {
     pub settings: Arc<PlaySettings>,
     /// Hash of the settings that determine games, recorded with the game.
     pub hash: Arc<str>,
+    /// Where the settings let players resign: the value below which they do. The games' supervisor finds it for each new game.
+    pub resign_below: f32,
 }
 
 /// A game that was begun earlier, up to its last completed ply.
@@ -92,6 +95,8 @@ pub struct ResumedGame<G: Game> {
     pub index: u64,
     /// Version of the model that served when it began; `None` before its first evaluation.
     pub first_version: Option<i64>,
+    /// The value below which its players resign, where that was fixed when it began.
+    pub resign_below: Option<f32>,
     /// What was played.
     pub plies: Vec<PlyRecord<G>>,
 }
@@ -106,6 +111,8 @@ pub struct SlotFree {
     pub index: u64,
     /// How it ended.
     pub end: GameEnd,
+    /// Of a finished game in which no player could resign: the least that one saw who did not lose.
+    pub lowest_unbeaten: Option<f32>,
 }
 
 /// How a game left its slot.
@@ -142,6 +149,8 @@ pub struct SlotStopped {
 pub struct GamePlan<G: Game> {
     /// The rules.
     pub game: G,
+    /// Ends games where it knows the result.
+    pub adjudicator: Option<Arc<dyn Adjudicator<G>>>,
     /// What games are played with, unless that is changed while they are.
     pub terms: Terms,
     /// The process's seed.
@@ -160,6 +169,7 @@ impl<G: Game> Clone for GamePlan<G> {
     fn clone(&self) -> Self {
         Self {
             game: self.game.clone(),
+            adjudicator: self.adjudicator.clone(),
             terms: self.terms.clone(),
             seed: self.seed,
             journal: self.journal.clone(),
@@ -262,6 +272,9 @@ impl<G: Game> GameActor<G> {
         let assigned = match game {
             PlayGame::New { index, terms } => {
                 let (seed, number) = (*seed, journal.begin_with(*seed, index, &terms.hash));
+                if terms.settings.resign.is_some() {
+                    journal.resigning(number, terms.resign_below);
+                }
                 tracing::debug!(seed, game = index, "game begun");
                 Assigned {
                     number,
@@ -276,7 +289,7 @@ impl<G: Game> GameActor<G> {
                 }
             }
             PlayGame::Resumed { game, terms } | PlayGame::Parked { game, terms } => {
-                let ResumedGame { number, seed, index, first_version, plies } = *game;
+                let ResumedGame { number, seed, index, first_version, plies, .. } = *game;
                 tracing::debug!(seed, game = index, plies = plies.len(), "game resumed");
                 Assigned { number, seed, index, terms, noted: plies.len(), plies, first_version, resumes: 0, begun }
             }
@@ -292,7 +305,8 @@ impl<G: Game> GameActor<G> {
         let Some(&Assigned { seed, index, ref terms, .. }) = self.assigned.as_ref() else { return };
         let game = self.plan.game.clone();
         let game = SelfPlayGame::resume(game, terms.settings.clone(), seed, index, plies, first_version);
-        let meter = Meter::new(&self.plan.stats);
+        let ends = EarlyEnds { adjudicator: self.plan.adjudicator.clone(), resign_below: terms.resign_below };
+        let (game, meter) = (game.ending_by(ends), Meter::new(&self.plan.stats));
         self.playing = Some(Playing { game, asked: Vec::new(), retries: 0, nonsense: None, meter });
         self.go_on();
     }
@@ -355,12 +369,14 @@ impl<G: Game> GameActor<G> {
 
     fn finish(&mut self, record: GameRecord<G>) {
         let outcome = record.outcome;
+        let played_on = record.resign.is_some_and(|resign| resign.no_resign);
+        let lowest_unbeaten = played_on.then(|| record.lowest_unbeaten());
         if let Some(Assigned { number, begun, terms, .. }) = &self.assigned {
             self.plan.stats.count_finished(&record, *begun);
             let (number, settings_hash) = (*number, terms.hash.clone());
             self.addresses.writer.do_send(WriteGame { number, record, settings_hash });
         }
-        self.leave(GameEnd::Finished, Some(outcome));
+        self.leave(GameEnd::Finished, Some(outcome), lowest_unbeaten);
     }
 
     fn give_up(&mut self, reason: String) {
@@ -369,14 +385,15 @@ impl<G: Game> GameActor<G> {
             self.plan.journal.end(number);
             tracing::error!(seed, game = index, reason, "game given up");
         }
-        self.leave(GameEnd::GivenUp(reason), None);
+        self.leave(GameEnd::GivenUp(reason), None, None);
     }
 
-    fn leave(&mut self, end: GameEnd, outcome: Option<Outcome>) {
+    fn leave(&mut self, end: GameEnd, outcome: Option<Outcome>, lowest_unbeaten: Option<f32>) {
         self.playing = None;
         if let Some(assigned) = self.assigned.take() {
             account::game_ends();
-            self.addresses.supervisor.do_send(SlotFree { slot: self.slot, index: assigned.index, end });
+            let (slot, index) = (self.slot, assigned.index);
+            self.addresses.supervisor.do_send(SlotFree { slot, index, end, lowest_unbeaten });
             assigned.tell(&self.plan, self.slot, GameNews::Over(outcome));
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! How many are played at once may change meanwhile: slots are added, or give their games back, which wait until there is room.
 
+mod resigning;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,9 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient, Supervised};
-use selfplay_engine::Game;
+use selfplay_engine::{Game, selfplay::NEVER_RESIGNS};
 
+use self::resigning::Resigning;
 pub use self::schedule::Quota;
 use self::schedule::{CREDITS_PER_SLOT, Next, Schedule};
 use crate::{
@@ -113,6 +115,7 @@ pub struct GamesSupervisor<G: Game> {
     terms: Terms,
     control: Arc<Control>,
     schedule: Schedule,
+    resigning: Resigning,
     /// Games that wait for a slot, in the order in which they get one.
     waiting: VecDeque<PlayGame<G>>,
     /// How many of them this process has begun.
@@ -140,7 +143,10 @@ impl<G: Game> GamesSupervisor<G> {
         let GamesToPlay { at_once, threads, quota, resumable, terms, room } = games;
         let credits = CREDITS_PER_SLOT * at_once as u64;
         let schedule = Schedule::new(at_once, threads, credits, quota, resumable.len());
-        let resumed = |game| PlayGame::Resumed { game: Box::new(game), terms: terms.clone() };
+        let resumed = |game: ResumedGame<G>| {
+            let resign_below = game.resign_below.unwrap_or(NEVER_RESIGNS);
+            PlayGame::Resumed { game: Box::new(game), terms: Terms { resign_below, ..terms.clone() } }
+        };
         let waiting = resumable.into_iter().map(resumed).collect();
         let actors = (0..at_once).map(|slot| new_slot(slot, slot % threads)).collect();
         Self {
@@ -150,6 +156,7 @@ impl<G: Game> GamesSupervisor<G> {
             terms,
             control,
             schedule,
+            resigning: Resigning::default(),
             waiting,
             parked: 0,
             addresses,
@@ -186,9 +193,9 @@ impl<G: Game> GamesSupervisor<G> {
             && let Some((slot, next)) = self.schedule.next()
         {
             let game = match next {
-                Next::New(index) => PlayGame::New { index, terms: self.terms.clone() },
+                Next::New(index) => PlayGame::New { index, terms: self.terms_now() },
                 Next::Waiting => match self.waiting.pop_front() {
-                    Some(PlayGame::New { index, .. }) => PlayGame::New { index, terms: self.terms.clone() },
+                    Some(PlayGame::New { index, .. }) => PlayGame::New { index, terms: self.terms_now() },
                     Some(game) => game,
                     None => continue, // The schedule counts them.
                 },
@@ -203,6 +210,13 @@ impl<G: Game> GamesSupervisor<G> {
             self.told = true;
             self.addresses.done.do_send(GamesDone { abandoned: self.schedule.abandoned, parked: self.parked });
         }
+    }
+
+    /// What a game is played with that begins now.
+    fn terms_now(&self) -> Terms {
+        let resign = self.terms.settings.resign;
+        let resign_below = resign.map_or(NEVER_RESIGNS, |resign| self.resigning.threshold(resign.most_wrong));
+        Terms { resign_below, ..self.terms.clone() }
     }
 
     fn set_at_once(&mut self, slots: usize) {
@@ -316,6 +330,7 @@ impl<G: Game> Handler<SlotFree> for GamesSupervisor<G> {
 
     fn handle(&mut self, free: SlotFree, _: &mut Self::Context) {
         self.schedule.slot_free(free.slot, &free.end);
+        free.lowest_unbeaten.into_iter().for_each(|lowest| self.resigning.learn(lowest));
         if let GameEnd::GivenUp(last) = free.end {
             // One lost game may be chance; when every game fails, only a restart of the process can help.
             if self.schedule.abandoned > self.actors.len() as u64 {

@@ -74,6 +74,7 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         tree_reuse: true,
         penalize_visited_states: false,
         opening: OpeningSettings::default(),
+        soft_resign: None,
         resign: None,
         rows: RowSettings::default(),
         symmetry: false,

@@ -9,6 +9,7 @@ mod game;
 mod opening;
 mod random;
 mod rows;
+mod soft;
 mod symmetric;
 #[cfg(test)]
 mod tests;
@@ -18,3 +19,4 @@ pub use game::{Agent, Decay, PlaySettings, Progress, SelfPlayGame};
 pub use opening::OpeningSettings;
 pub use random::{Purpose, ply_rng};
 pub use rows::RowSettings;
+pub use soft::SoftResign;

@@ -94,8 +94,10 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         let stats = Arc::new(Stats::default());
         let live = LiveGames::new(game.clone());
         let hook = if settings.play.trace { both(live.hook(), print_ply(game.clone())) } else { live.hook() };
+        let adjudicator = settings.play.adjudicate.then(|| game.adjudicator()).flatten();
         let plan = GamePlan {
             game: game.clone(),
+            adjudicator,
             terms: terms(settings),
             seed,
             journal: opened.output.journal.clone(),

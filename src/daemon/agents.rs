@@ -7,14 +7,15 @@ use selfplay_engine::{
     search::{
         Counted, FirstPlay, Growth, Gumbel, InFlight, NoiseShape, Puct, Root, RootNoise, SearchParams, Simulations,
     },
-    selfplay::{Agent, Decay, OpeningSettings, PlaySettings, RowSettings},
+    selfplay::{Agent, Decay, NEVER_RESIGNS, OpeningSettings, PlaySettings, ResignSettings, RowSettings, SoftResign},
 };
 
 use crate::settings::{self, Opponent, SearchSettings, Settings};
 
 /// What games are played with, and what that is called.
 pub(crate) fn terms(settings: &Settings) -> Terms {
-    Terms { settings: Arc::new(play_settings(settings)), hash: settings.games_hash().into() }
+    let (settings, hash) = (Arc::new(play_settings(settings)), settings.games_hash().into());
+    Terms { settings, hash, resign_below: NEVER_RESIGNS }
 }
 
 /// How games are played.
@@ -66,8 +67,19 @@ fn play_settings(settings: &Settings) -> PlaySettings {
         },
         tree_reuse: search.tree_reuse,
         penalize_visited_states: search.penalize_visited_states,
-        opening: OpeningSettings::default(),
-        resign: None,
+        opening: OpeningSettings {
+            random_plies: settings.play.opening_random_plies,
+            policy_plies: settings.play.opening_policy_plies,
+        },
+        soft_resign: settings.play.soft_resign.then_some(SoftResign {
+            value: settings.play.soft_resign_value,
+            simulations: settings.play.soft_resign_simulations,
+            weight: settings.play.soft_resign_weight,
+        }),
+        resign: settings.play.resign.then_some(ResignSettings {
+            played_on: settings.play.resign_played_on,
+            most_wrong: settings.play.resign_most_wrong,
+        }),
         rows: RowSettings {
             full_share: settings.play.full_search_share,
             cheap: cheap(settings),

@@ -63,6 +63,7 @@ pub(crate) fn open<G: Game>(
                 seed: left.seed,
                 index: left.index,
                 first_version: left.first_version,
+                resign_below: left.resign_below,
                 plies,
             }),
             Err(error) => {

@@ -75,6 +75,10 @@ fn check_rules(settings: &Settings, entries: &Entries, found: &mut Found) {
             found.missing.push(missing(key, remedy));
         }
     }
+    if settings.play.adjudicate && entries.get("game.max_walls").is_some() && settings.game.max_walls == 0 {
+        let allowed = "false with game.max_walls = 0, as without walls every game is decided before it begins";
+        found.mistakes.push(entries.refuse("play.adjudicate", allowed));
+    }
     let room = (settings.game.board_size - 1).pow(2);
     if entries.get("game.board_size").is_some() && settings.game.max_walls > room {
         found.warnings.push(format!(
@@ -231,7 +235,22 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
     let other = |key: &str| entries.get(key).is_some_and(|entry| default_of(key) != Some(unquoted(&entry.value)));
     let visits_in_flight = settings.leaf_parallelism() > 1 && settings.search.in_flight == InFlight::Visits;
     let search = &settings.search;
+    let changed = |key: &str| {
+        let entry = entries.get(key).filter(|_| chosen(key));
+        entry.is_some_and(|entry| default_of(key) != Some(written(&entry.value).trim_matches('"').to_owned()))
+    };
+    let play = &settings.play;
+    let unknown = settings.chosen_game().is_ok_and(|game| !game.facts().adjudicates);
+    let (soft, hard) = ("without play.soft_resign", "without play.resign");
     let no_effect = [
+        ("play.adjudicate", play.adjudicate && unknown, "as nothing is known of the endings of this game"),
+        ("play.soft_resign", play.soft_resign && play.agent == Agent::Raw, "without a search"),
+        ("play.soft_resign_value", !play.soft_resign && changed("play.soft_resign_value"), soft),
+        ("play.soft_resign_simulations", !play.soft_resign && changed("play.soft_resign_simulations"), soft),
+        ("play.soft_resign_weight", !play.soft_resign && changed("play.soft_resign_weight"), soft),
+        ("play.resign", play.resign && play.agent == Agent::Raw, "without a search"),
+        ("play.resign_played_on", !play.resign && changed("play.resign_played_on"), hard),
+        ("play.resign_most_wrong", !play.resign && changed("play.resign_most_wrong"), hard),
         ("play.num_games", continuous && chosen("play.num_games"), "in continuous mode"),
         ("model.path", continuous && settings.model.path.is_some(), "in continuous mode, which follows new models"),
         ("model.version", continuous && chosen("model.version"), "in continuous mode, which follows new models"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Counted, FirstPlay, InFlight, NoiseShape, Root, SearchSettings, Settings};
+use super::{Counted, FirstPlay, InFlight, NoiseShape, PlaySettings, Root, SearchSettings, Settings};
 use crate::{
     played::{self, Facts},
     shipped::AnyGame,
@@ -90,6 +90,25 @@ impl SearchSettings {
     /// network of 5x5 Quoridor lost 50 Elo with 4 of 100 simulations, and 102 with 8 (docs/strength.md).
     pub(crate) fn harmless_leaves(&self) -> u32 {
         (self.usual_simulations() / 100).max(1)
+    }
+}
+
+impl PlaySettings {
+    /// What begins and ends games otherwise than the rules do, where anything does.
+    fn tell_beginnings_and_ends(&self, determining: &mut serde_json::Value) {
+        if self.opening_random_plies > 0 || self.opening_policy_plies > 0.0 {
+            determining["opening"] = json!([self.opening_random_plies, self.opening_policy_plies]);
+        }
+        if self.adjudicate {
+            determining["adjudicate"] = true.into();
+        }
+        if self.soft_resign {
+            determining["soft_resign"] =
+                json!([self.soft_resign_value, self.soft_resign_simulations, self.soft_resign_weight]);
+        }
+        if self.resign {
+            determining["resign"] = json!([self.resign_played_on, self.resign_most_wrong]);
+        }
     }
 }
 
@@ -184,6 +203,7 @@ impl Settings {
             }
             self.drop_idle_options(search);
         }
+        self.play.tell_beginnings_and_ends(&mut determining);
         if self.cache.symmetry {
             // Likewise.
             determining["symmetry"] = true.into();

@@ -165,6 +165,16 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("play.cheap_simulations", Kind::Int(2, 10_000_000)).open("auto"),
     key("play.policy_surprise", Kind::Real(0.0, 1.0)),
+    key("play.opening_random_plies", Kind::Int(0, 1000)),
+    key("play.opening_policy_plies", Kind::Real(0.0, 1000.0)),
+    key("play.adjudicate", Kind::Flag),
+    key("play.soft_resign", Kind::Flag),
+    key("play.soft_resign_value", Kind::Real(0.0, 0.99)),
+    key("play.soft_resign_simulations", Kind::Int(2, 10_000_000)),
+    key("play.soft_resign_weight", Kind::Real(0.0, 1.0)),
+    key("play.resign", Kind::Flag),
+    key("play.resign_played_on", Kind::Real(0.01, 1.0)),
+    key("play.resign_most_wrong", Kind::Real(0.0, 1.0)),
     key("play.trace", Kind::Flag).switch("--trace", "true", "Log every move with its search").of(Scope::Daemon),
     key("inference.evaluator", Kind::Choice(&["onnx", "uniform", "hash"]))
         .flag("--evaluator", "NAME", "What evaluates positions: the model, or a deterministic evaluator for tests")

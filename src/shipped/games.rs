@@ -1,13 +1,13 @@
 //! What each of the games says beside its rules.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use selfplay_engine::{
     games::{
         breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
         quoridor::Quoridor, tictactoe::TicTacToe,
     },
-    solve::{ConnectFourSolver, Solver},
+    solve::{Adjudicator, ConnectFourEndings, ConnectFourSolver, FilledBoards, Solver},
 };
 
 use crate::played::PlayedGame;
@@ -18,6 +18,10 @@ const MOST_NODES: u64 = 300_000_000;
 impl PlayedGame for Quoridor {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        Some(Arc::new(*self))
     }
 
     fn parameters(&self) -> Vec<(&'static str, String)> {
@@ -39,11 +43,17 @@ impl PlayedGame for TicTacToe {
     fn name(&self) -> &'static str {
         Self::NAME
     }
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        Some(Arc::new(FilledBoards(Self)))
+    }
 }
 
 impl PlayedGame for Mnk {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        Some(Arc::new(FilledBoards(*self)))
     }
     fn parameters(&self) -> Vec<(&'static str, String)> {
         ["m", "n", "k"].into_iter().zip(self.sizes().map(|size| size.to_string())).collect()
@@ -53,6 +63,9 @@ impl PlayedGame for Mnk {
 impl PlayedGame for ConnectFour {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        Some(Arc::new(ConnectFourEndings(*self)))
     }
     fn parameters(&self) -> Vec<(&'static str, String)> {
         let [rows, columns] = self.sides().map(|side| side.to_string());
@@ -88,6 +101,9 @@ impl PlayedGame for Othello {
 impl PlayedGame for Hex {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        Some(Arc::new(FilledBoards(*self)))
     }
     fn parameters(&self) -> Vec<(&'static str, String)> {
         vec![("size", self.size().to_string()), ("swap", self.swap().to_string())]

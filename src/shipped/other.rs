@@ -4,7 +4,7 @@
 
 #![expect(clippy::unit_arg, reason = "what is `()` for most games is a type of its own for one")]
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use selfplay_engine::{
     Action, ActionBits, Game, Outcome, Player,
@@ -17,7 +17,7 @@ use selfplay_engine::{
         tictactoe::TicTacToe,
     },
     packing::Packing,
-    solve::{Class, Exhaustive, SolveError, Solver},
+    solve::{Adjudicator, Class, Exhaustive, SolveError, Solver},
 };
 
 use crate::played::{MOST_POSITIONS, PlayedGame};
@@ -266,8 +266,24 @@ impl PlayedGame for Other {
         }
     }
 
+    fn adjudicator(&self) -> Option<Arc<dyn Adjudicator<Self>>> {
+        let knows = with!(self, game => game.adjudicator().is_some());
+        knows.then(|| Arc::new(OneOfAll(self.clone())) as Arc<dyn Adjudicator<Self>>)
+    }
+
     fn plies_to_solve(&self) -> RangeInclusive<u32> {
         with!(self, game => game.plies_to_solve())
+    }
+}
+
+/// The adjudicator of the game, for that game as one of all.
+#[derive(Debug)]
+struct OneOfAll(Other);
+
+impl Adjudicator<Other> for OneOfAll {
+    fn verdict(&self, state: &OtherState) -> Option<Outcome> {
+        let Self(game) = self;
+        with!(game, game, OtherState(state) = state => game.adjudicator()?.verdict(state))
     }
 }
 

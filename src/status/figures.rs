@@ -8,10 +8,12 @@ use selfplay_actors::{
     health::{self, Health},
     stats::{Bucket, Snapshot, Stats},
 };
+use selfplay_engine::rating::share_interval;
 use serde_json::Value;
 
 use super::{
-    Bin, Bottleneck, CacheStatus, ChildStatus, GamesStatus, Limit, Mode, Restarts, ThreadStatus, WriterStatus,
+    Bin, Bottleneck, CacheStatus, ChildStatus, GamesStatus, Limit, Mode, ResignCheck, Restarts, ThreadStatus,
+    WriterStatus,
 };
 use crate::{
     daemon::{
@@ -163,6 +165,9 @@ impl Figures {
                 resumed: now.games_resumed,
                 mean_plies: (now.games_finished > 0).then(|| now.game_plies.mean()),
                 draw_share: (now.games_finished > 0).then(|| now.games_drawn as f64 / now.games_finished as f64),
+                adjudicated: now.games_adjudicated,
+                resigned: now.games_resigned,
+                resign_check: resign_check(now.played_on_wrong, now.games_played_on_total()),
             },
             batch: sources.batch.as_ref().map(|batch| batch.look(&now)),
             cache: cache(&now),
@@ -183,6 +188,11 @@ impl Figures {
             totals: totals(&now),
         }
     }
+}
+
+fn resign_check(wrong: u64, games: u64) -> Option<ResignCheck> {
+    let [low, high] = share_interval(wrong, games);
+    (games > 0).then(|| ResignCheck { games, wrong_share: wrong as f64 / games as f64, low, high })
 }
 
 fn cache(now: &Snapshot) -> CacheStatus {

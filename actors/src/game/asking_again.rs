@@ -30,7 +30,7 @@ impl<G: Game> GameActor<G> {
         let (seed, index, plies) = (assigned.seed, assigned.index, playing.game.plies().to_vec());
         self.plan.stats.games_set_aside.add(1);
         self.addresses.rejects.do_send(KeepRejected { number: assigned.number, seed, index, plies, nonsense });
-        self.leave(GameEnd::Rejected, None);
+        self.leave(GameEnd::Rejected, None, None);
     }
 
     /// Asks again after a wait that doubles, or gives the game up.

@@ -7,9 +7,9 @@ use std::{
 
 use selfplay_engine::{
     Game, Outcome, Player,
-    replay::{GameRecord, PlyRecord},
+    replay::{Ending, GameRecord, PlyRecord},
     search::{LeafCounts, MoveEffort},
-    selfplay::SelfPlayGame,
+    selfplay::{NEVER_RESIGNS, SelfPlayGame},
 };
 
 use crate::{
@@ -151,5 +151,18 @@ impl Stats {
             Outcome::Draw(_) => &self.games_drawn,
         };
         results.add(1);
+        match record.ending {
+            Ending::Rules => {}
+            Ending::Adjudicated => self.games_adjudicated.add(1),
+            Ending::Resigned => self.games_resigned.add(1),
+        }
+        if let Some(resign) = record.resign.filter(|resign| resign.no_resign && resign.threshold > NEVER_RESIGNS) {
+            let resigns = resign.would_resign_ply.and_then(|ply| record.plies.get(ply as usize));
+            match resigns.map(|ply| record.outcome.value_for(ply.player) < 0.0) {
+                None => self.played_on_unneeded.add(1),
+                Some(true) => self.played_on_right.add(1),
+                Some(false) => self.played_on_wrong.add(1),
+            }
+        }
     }
 }

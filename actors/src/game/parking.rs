@@ -37,7 +37,8 @@ impl<G: Game> GameActor<G> {
         account::game_ends();
         assigned.tell(&self.plan, self.slot, GameNews::Over(None));
         let Assigned { number, seed, index, terms, .. } = assigned;
-        let game = Box::new(ResumedGame { number, seed, index, first_version, plies });
+        let resign_below = Some(terms.resign_below);
+        let game = Box::new(ResumedGame { number, seed, index, first_version, resign_below, plies });
         self.give_back(PlayGame::Parked { game, terms });
     }
 

@@ -7,7 +7,7 @@ use selfplay_engine::{
     Evaluations, Evaluator,
     evaluation::{RawOutput, UniformEvaluator},
     games::tictactoe::TicTacToe,
-    selfplay::Agent,
+    selfplay::{Agent, NEVER_RESIGNS},
 };
 use tokio::time::Instant;
 
@@ -61,6 +61,7 @@ impl Stage {
         let plan = GamePlan {
             thrifty: Arc::default(),
             game: TicTacToe,
+            adjudicator: None,
             terms: terms(),
             seed: 3,
             journal: journal.clone(),
@@ -98,7 +99,7 @@ impl Stage {
 fn terms() -> Terms {
     // A game that goes on starts with an empty tree: with tree reuse it would be another.
     let settings = PlaySettings { tree_reuse: false, ..play_settings(8, Agent::Search) };
-    Terms { settings: Arc::new(settings), hash: "5e77".into() }
+    Terms { settings: Arc::new(settings), hash: "5e77".into(), resign_below: NEVER_RESIGNS }
 }
 
 /// Answers as a healthy system would.
@@ -310,7 +311,7 @@ fn a_game_of_an_earlier_process_goes_on_as_if_it_had_never_stopped() {
             let (number, seed) = (stage.journal.begin(3, 6), 3);
             let plies = whole.plies[..played].to_vec();
             let first_version = (played > 0).then_some(whole.model_version);
-            let resumed = ResumedGame { number, seed, index: 6, first_version, plies };
+            let resumed = ResumedGame { number, seed, index: 6, first_version, resign_below: None, plies };
             stage.slot.do_send(PlayGame::Resumed { game: Box::new(resumed), terms: terms() });
             let again = stage.served().await;
             let told = |record: &GameRecord<TicTacToe>| format!("{:?}{:?}", record.plies, record.model_version);
@@ -380,7 +381,14 @@ fn who_watches_hears_of_every_game_from_its_beginning_to_its_end() {
         assert_eq!(heard[1..=plies.len()], played);
 
         let number = stage.journal.begin(3, 4);
-        let resumed = ResumedGame { number, seed: 3, index: 4, first_version: Some(1), plies: plies[..2].to_vec() };
+        let resumed = ResumedGame {
+            number,
+            seed: 3,
+            index: 4,
+            first_version: Some(1),
+            resign_below: None,
+            plies: plies[..2].to_vec(),
+        };
         stage.slot.do_send(PlayGame::Resumed { game: Box::new(resumed), terms: terms() });
         stage.slot.do_send(StopGame { reply: Inbox::new().address });
         stage.lookups.take().await;

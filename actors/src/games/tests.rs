@@ -32,7 +32,7 @@ pub(super) fn to_play(at_once: usize, limit: Option<u64>) -> GamesToPlay<Numbers
 }
 
 pub(super) fn terms(hash: &str) -> Terms {
-    Terms { settings: Arc::new(play_settings(2, Agent::Search)), hash: hash.into() }
+    Terms { settings: Arc::new(play_settings(2, Agent::Search)), hash: hash.into(), resign_below: NEVER_RESIGNS }
 }
 
 /// The mail of slots whose actors are played by the test, and the threads they were put on.
@@ -158,7 +158,7 @@ fn when_one_game_after_the_other_is_given_up_it_escalates() {
         games.do_send(StartGames);
         for (index, slot) in [0, 1, 0].into_iter().enumerate() {
             assert!(escalations.take().await.is_empty());
-            games.do_send(SlotFree { slot, index: index as u64, end: lost() });
+            games.do_send(SlotFree { slot, index: index as u64, end: lost(), lowest_unbeaten: None });
         }
         let reasons: Vec<_> = escalations.take().await.into_iter().map(|report| report.reason).collect();
         assert_eq!(reasons, [ExitReason::Failed("play: 3 games given up, the last: no luck".to_owned())]);
@@ -167,9 +167,9 @@ fn when_one_game_after_the_other_is_given_up_it_escalates() {
         assert_eq!((counts.games_target, counts.games_active, counts.games_waiting), (2, 2, 0));
         assert_eq!(counts.writer_credits, 2, "a game that is given up gives its credit back");
         games.do_send(DrainGames);
-        games.do_send(SlotFree { slot: 0, index: 3, end: OVER });
+        games.do_send(SlotFree { slot: 0, index: 3, end: OVER, lowest_unbeaten: None });
         assert!(root.take().await.is_empty(), "slot 1 is still playing");
-        games.do_send(SlotFree { slot: 1, index: 4, end: OVER });
+        games.do_send(SlotFree { slot: 1, index: 4, end: OVER, lowest_unbeaten: None });
         games.do_send(Credit);
         assert_eq!(root.take().await.iter().map(|done| done.abandoned).collect::<Vec<_>>(), [3], "told once");
         let told: Vec<_> = in_play.take().await.into_iter().map(|GamesInPlay(games)| games).collect();

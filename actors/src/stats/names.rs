@@ -45,6 +45,18 @@ table! {
         games_set_aside: reason = "rejected";
         games_abandoned: reason = "given_up";
     }
+    /// Games that ended before the rules ended them: with the result of perfect play, or because a player resigned.
+    Counter(Games) games_ended_early_total {
+        games_adjudicated: reason = "adjudicated";
+        games_resigned: reason = "resigned";
+    }
+    /// Games in which no player could resign since there is a threshold, by what would have been if one could: none would have resigned, the one that lost, one
+    /// that did not lose.
+    Counter(Games) games_played_on_total {
+        played_on_unneeded: resigning = "none";
+        played_on_right: resigning = "right";
+        played_on_wrong: resigning = "wrong";
+    }
     /// Games in play.
     Gauge(Games) games_active { games_active; }
     /// Games that are to be in play at once.

@@ -254,6 +254,7 @@ fn a_game_is_played_with_and_marked_by_the_settings_of_its_start() {
     let changed = Terms {
         settings: Arc::new(selfplay_engine::selfplay::PlaySettings { temperature: 0.25, ..scenario.settings.clone() }),
         hash: "c01d".into(),
+        resign_below: selfplay_engine::selfplay::NEVER_RESIGNS,
     };
     // Games are held up while the settings change, so that most of them are still to come.
     let (begun, fifth) = mpsc::channel();

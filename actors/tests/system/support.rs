@@ -111,6 +111,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                 tree_reuse: true,
                 penalize_visited_states: false,
                 opening: OpeningSettings::default(),
+                soft_resign: None,
                 resign: None,
                 rows: RowSettings::default(),
                 symmetry: false,
@@ -166,7 +167,12 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
             plan: GamePlan {
                 thrifty: Arc::default(),
                 game: self.game,
-                terms: Terms { settings: Arc::new(self.settings), hash: "5e77".into() },
+                adjudicator: None,
+                terms: Terms {
+                    settings: Arc::new(self.settings),
+                    hash: "5e77".into(),
+                    resign_below: selfplay_engine::selfplay::NEVER_RESIGNS,
+                },
                 seed: SEED,
                 journal: journal.clone(),
                 stats: stats.clone(),

@@ -123,6 +123,7 @@ fn settings() -> Arc<PlaySettings> {
         tree_reuse: false,
         penalize_visited_states: false,
         opening: OpeningSettings::default(),
+        soft_resign: None,
         resign: None,
         rows: RowSettings::default(),
         symmetry: false,

@@ -74,10 +74,8 @@ struct Resign {
 impl<G: Game> Early<G> {
     /// Of the game with this number. `settings`: where players may resign.
     pub(super) fn new(ends: EarlyEnds<G>, settings: Option<ResignSettings>, seed: u64, index: u64) -> Self {
-        let resign = settings.map(|settings| Resign {
-            threshold: ends.resign_below,
-            played_on: settings.plays_on(seed, index),
-        });
+        let resign =
+            settings.map(|settings| Resign { threshold: ends.resign_below, played_on: settings.plays_on(seed, index) });
         Self { adjudicator: ends.adjudicator, verdict: None, resign }
     }
 

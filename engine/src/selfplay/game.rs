@@ -7,6 +7,7 @@ use super::{
     opening::{self, OpeningPlies, OpeningPly, OpeningSettings},
     random::{Purpose, ply_rng},
     rows::{RowSettings, weigh},
+    soft::SoftResign,
     symmetric::Symmetric,
 };
 use crate::{
@@ -47,6 +48,8 @@ pub struct PlaySettings {
     pub penalize_visited_states: bool,
     /// How games begin.
     pub opening: OpeningSettings,
+    /// Where decided games get less effort.
+    pub soft_resign: Option<SoftResign>,
     /// Where players may resign.
     pub resign: Option<ResignSettings>,
     /// Which plies teach a policy, and how much.
@@ -365,7 +368,7 @@ impl<G: Game> SelfPlayGame<G> {
         let params = self.settings.rows.params(self.kind, self.settings.search);
         let notes = PlyNotes {
             kind: self.kind,
-            weight: if self.kind == PlyKind::Full { 1.0 } else { 0.0 },
+            weight: self.weight(),
             simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
             noise: params.draws(),
             mixed: matches!(self.values, Values::Mixed),
@@ -381,16 +384,32 @@ impl<G: Game> SelfPlayGame<G> {
     /// Chooses the size of the search of the next ply. One of full size begins with a fresh tree, so that no simulation of a target was made
     /// without noise; a cheap one goes on with what is there (Wu 2019, as KataGo does).
     fn prepare_search(&mut self) {
-        let rows = self.settings.rows;
-        if rows.all_full() {
+        let (rows, soft_resign) = (self.settings.rows, self.settings.soft_resign);
+        if rows.all_full() && soft_resign.is_none() {
             return;
         }
-        self.kind = rows.draw(&mut self.rng(Purpose::Size));
-        if self.kind == PlyKind::Full {
-            self.search.forget();
-            self.values = Values::Nothing;
+        if !rows.all_full() {
+            self.kind = rows.draw(&mut self.rng(Purpose::Size));
+            if self.kind == PlyKind::Full {
+                self.search.forget();
+                self.values = Values::Nothing;
+            }
         }
-        self.search.use_params(rows.params(self.kind, self.settings.search));
+        let mut params = rows.params(self.kind, self.settings.search);
+        if let Some(soft) = soft_resign {
+            let legal = self.game.legal_actions(&self.state).len();
+            params.simulations = soft.simulations(&self.plies, params.simulations, legal);
+        }
+        self.search.use_params(params);
+    }
+
+    /// Of the search at hand, as a policy target.
+    fn weight(&self) -> f32 {
+        match (self.kind, self.settings.soft_resign) {
+            (PlyKind::Full, Some(soft)) => soft.weight(&self.plies),
+            (PlyKind::Full, None) => 1.0,
+            _ => 0.0,
+        }
     }
 
     fn raw_ply(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<PlyRecord<G>> {
@@ -501,10 +520,14 @@ impl<G: Game> SelfPlayGame<G> {
             weigh(self.plies.iter_mut().map(|ply| &mut ply.notes), self.settings.rows.surprise);
         }
         let resign = self.early.notes(&self.plies);
+        let model_version = self.first_version.unwrap_or(self.version);
+        // No model had answered before the random plies of an opening.
+        let random = |ply: &&mut PlyRecord<G>| ply.notes.kind == PlyKind::Opening && ply.notes.raw_value.is_nan();
+        self.plies.iter_mut().take_while(random).for_each(|ply| ply.model_version = model_version);
         GameRecord {
             index: self.index,
             seed: self.seed,
-            model_version: self.first_version.unwrap_or(self.version),
+            model_version,
             plies: std::mem::take(&mut self.plies),
             outcome,
             ending,

@@ -42,8 +42,15 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Purpose; 7] =
-        [Purpose::Noise, Purpose::Choice, Purpose::Gumbel, Purpose::Size, Purpose::Resign, Purpose::OpeningLength, Purpose::Opening];
+    const ALL: [Purpose; 7] = [
+        Purpose::Noise,
+        Purpose::Choice,
+        Purpose::Gumbel,
+        Purpose::Size,
+        Purpose::Resign,
+        Purpose::OpeningLength,
+        Purpose::Opening,
+    ];
 
     #[test]
     fn every_seed_game_ply_and_purpose_has_a_stream_of_its_own() {
@@ -59,9 +66,7 @@ mod tests {
             draw(1, 2, 3, Purpose::Size),
         ];
         assert!(others.iter().all(|&other| other != base));
-        let of_plies: HashSet<u64> = (0..8)
-            .flat_map(|ply| ALL.map(|purpose| draw(1, 2, ply, purpose)))
-            .collect();
+        let of_plies: HashSet<u64> = (0..8).flat_map(|ply| ALL.map(|purpose| draw(1, 2, ply, purpose))).collect();
         assert_eq!(of_plies.len(), ALL.len() * 8);
     }
 }

@@ -15,8 +15,10 @@ use crate::{
 };
 
 mod agents;
+mod early;
 mod gumbel;
 mod models;
+mod openings;
 mod rows;
 mod symmetric;
 
@@ -42,6 +44,7 @@ fn settings() -> PlaySettings {
         tree_reuse: true,
         penalize_visited_states: false,
         opening: OpeningSettings::default(),
+        soft_resign: None,
         resign: None,
         rows: RowSettings::default(),
         symmetry: false,

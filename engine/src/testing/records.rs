@@ -35,6 +35,7 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
         tree_reuse: true,
         penalize_visited_states: false,
         opening: OpeningSettings::default(),
+        soft_resign: None,
         resign: None,
         rows: RowSettings::default(),
         symmetry: game.symmetries() > 1,

@@ -40,8 +40,10 @@ impl<G: PlayedGame> BenchDaemon<G> {
         let seed = settings.play.seed.unwrap_or(0);
         let opened = output::open(settings, dir, &game, seed, games)?;
         let evaluation = Evaluation::prepare(settings, &game)?;
+        let adjudicator = settings.play.adjudicate.then(|| game.adjudicator()).flatten();
         let plan = GamePlan {
             game,
+            adjudicator,
             terms: terms(settings),
             seed,
             journal: opened.output.journal.clone(),

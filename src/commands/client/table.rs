@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     daemon::siblings::Sibling,
-    status::{CacheStatus, Limit, Outcome, State, Status, Verdict},
+    status::{CacheStatus, Limit, Outcome, ResignCheck, State, Status, Verdict},
     words::{bytes, duration},
 };
 
@@ -208,10 +208,16 @@ fn games_line(status: &Status) -> String {
         (games.resumed, "resumed"),
         (games.rejected, "rejected"),
         (games.given_up, "given up"),
+        (games.adjudicated, "adjudicated"),
+        (games.resigned, "resigned"),
     ] {
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
         }
+    }
+    if let Some(ResignCheck { games, wrong_share, low, high }) = games.resign_check {
+        let [wrong, low, high] = [wrong_share, low, high].map(|share| 100.0 * share);
+        text.push_str(&format!(" (wrong in {wrong:.1}% [{low:.1}, {high:.1}] of {games} games played on)"));
     }
     text
 }

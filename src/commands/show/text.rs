@@ -25,7 +25,10 @@ pub(super) fn print<G: Notation>(
 ) -> io::Result<()> {
     let result =
         game.metadata.result.map_or_else(|| "unknown".to_owned(), |result| format!("{result:?}").to_lowercase());
-    writeln!(out, "{} plies, result {result}, model version {}", game.plies.len(), game.metadata.model_version)?;
+    // How the rules ended it shows the board.
+    let early = game.metadata.end_reason.as_deref().filter(|reason| ["adjudicated", "resigned"].contains(reason));
+    let early = early.map(|reason| format!(" ({reason})")).unwrap_or_default();
+    writeln!(out, "{} plies, result {result}{early}, model version {}", game.plies.len(), game.metadata.model_version)?;
     let names: Vec<_> = game.plies.iter().map(|ply| game.rules.action_name(ply.action)).collect();
     for (number, pair) in names.chunks(2).enumerate() {
         write!(out, "{}{}. {}", if number == 0 { "" } else { " " }, number + 1, pair.join(" "))?;

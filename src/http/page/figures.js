@@ -203,6 +203,8 @@ function showPairs({ cache, rates, games, writer, run, state }) {
     ["Finished", `${count(games?.finished)} of ${count(games?.started)} started`],
     ["Plies per game", games?.mean_plies == null ? "–" : games.mean_plies.toFixed(1)],
     ["Draws", percent(games?.draw_share)],
+    ...(games?.adjudicated > 0 ? [["Adjudicated", count(games.adjudicated)]] : []),
+    ...(games?.resigned > 0 ? [["Resigned", count(games.resigned)]] : []),
     ["Resumed", count(games?.resumed)],
     ["Set aside", ...trouble(games?.rejected)],
     ["Given up", ...trouble(games?.given_up)],

@@ -103,3 +103,51 @@ fn the_hash_tells_games_and_their_rules_apart() {
     let unused = hash(playing("connect_four").env("SELFPLAYD__HEX__SIZE", "5"));
     assert_eq!(unused, hashes[4], "rules of a game that is not played");
 }
+
+#[test]
+fn what_begins_and_ends_games_is_told_where_it_has_no_effect_or_no_sense() {
+    let play = |settings: &str| playing("othello").own("mine.toml", format!("[play]\n{settings}\n")).warnings();
+    let told = |settings: &str, warning: &str| {
+        assert!(play(settings).iter().any(|said| said == warning), "{settings}: {:?}", play(settings));
+    };
+    told(
+        "adjudicate = true",
+        "play.adjudicate (run/mine.toml) has no effect as nothing is known of the endings of this game",
+    );
+    told("soft_resign_weight = 0.5", "play.soft_resign_weight (run/mine.toml) has no effect without play.soft_resign");
+    told("resign_played_on = 0.5", "play.resign_played_on (run/mine.toml) has no effect without play.resign");
+    told("resign = true\nagent = \"raw\"", "play.resign (run/mine.toml) has no effect without a search");
+    assert_eq!(play("soft_resign_value = 0.9\nresign = true\nresign_played_on = 0.5"), play(""));
+
+    let walls = |number| {
+        let own = format!("[game]\nboard_size = 5\nmax_walls = {number}\nmax_steps = 60\n[play]\nadjudicate = true\n");
+        given().playable().own("mine.toml", own)
+    };
+    let said = walls(0).message();
+    let refused = "play.adjudicate = true (run/mine.toml): must be false with game.max_walls = 0, as without walls every game is \
+                   decided before it begins";
+    assert!(said.contains(refused), "{said}");
+    assert!(walls(1).settings().play.adjudicate);
+}
+
+#[test]
+fn the_hash_tells_apart_what_begins_and_ends_games_and_is_what_it_was_without() {
+    let hash = |settings: &str| {
+        let own = format!("[play]\n{settings}\n");
+        playing("connect_four").own("mine.toml", own).settings().games_hash()
+    };
+    let hashes = [
+        "",
+        "adjudicate = true",
+        "opening_random_plies = 4",
+        "opening_policy_plies = 1.5",
+        "soft_resign = true",
+        "soft_resign = true\nsoft_resign_weight = 0.5",
+        "resign = true",
+        "resign = true\nresign_most_wrong = 0.01",
+    ]
+    .map(hash);
+    assert_eq!(hashes.iter().collect::<BTreeSet<_>>().len(), hashes.len(), "{hashes:?}");
+    assert_eq!(hash("soft_resign_weight = 0.5\nresign_most_wrong = 0.01"), hashes[0]);
+    assert_eq!(playing("connect_four").settings().games_hash(), hashes[0]);
+}

@@ -89,7 +89,7 @@ impl Stage {
 
     /// Ends the game in a slot, which is written at once.
     async fn end(&self, slot: usize) {
-        self.games.do_send(SlotFree { slot, index: 0, end: GameEnd::Finished });
+        self.games.do_send(SlotFree { slot, index: 0, end: GameEnd::Finished, lowest_unbeaten: None });
         self.games.do_send(Credit);
         settle().await;
     }
@@ -131,7 +131,8 @@ fn games_that_are_too_many_wait_and_come_first_when_there_is_room() {
         park(3, PlayGame::New { index: 3, terms: terms("old") }); // It had not begun.
         for (slot, index) in [(1, 1), (2, 2)] {
             let number = Journal::disabled().begin(0, index);
-            let game = ResumedGame { number, seed: 0, index, first_version: None, plies: Vec::new() };
+            let game =
+                ResumedGame { number, seed: 0, index, first_version: None, resign_below: None, plies: Vec::new() };
             park(slot, PlayGame::Parked { game: Box::new(game), terms: terms("old") });
         }
         settle().await;

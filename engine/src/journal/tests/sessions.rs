@@ -187,3 +187,25 @@ fn a_session_can_be_opened_again_after_it_failed() {
     assert_eq!(stage.leftovers(), ["session_2-0000abcd.journal"]);
     assert_eq!(stage.open(3).unfinished.len(), 1);
 }
+
+#[test]
+fn the_threshold_of_a_game_is_kept_from_session_to_session() {
+    let stage = Stage::new();
+    let first = stage.open(1);
+    for (index, below) in [(0, Some(-0.75)), (1, None)] {
+        let number = first.journal.begin(SEED, index);
+        below.into_iter().for_each(|below| first.journal.resigning(number, below));
+    }
+    first.journal.sync().unwrap();
+    let thresholds = |recovered: &Recovered| {
+        let games = recovered.unfinished.iter();
+        games.map(|game| (game.index, game.resign_below)).collect::<Vec<_>>()
+    };
+    let expected = [(0, Some(-0.75)), (1, None)];
+    // Read, copied into the next journal, and read from there.
+    drop(first);
+    let second = stage.open(2);
+    assert_eq!(thresholds(&second), expected);
+    drop(second);
+    assert_eq!(thresholds(&stage.open(3)), expected);
+}
