@@ -14,10 +14,11 @@ use selfplay_engine::{
     evaluation::{UniformEvaluator, mix},
     games::{
         breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
-        tictactoe::TicTacToe,
+        quoridor::Quoridor, tictactoe::TicTacToe,
     },
     search::{InFlight, Root, Search, SearchParams, Simulations},
     selfplay::{Purpose, ply_rng},
+    solve::{Adjudicator, ConnectFourEndings},
 };
 
 /// Random games to replay.
@@ -68,6 +69,48 @@ fn rules<G: Game>(criterion: &mut Criterion, name: &str, game: &G, budget_ns: f6
     let ns = fastest.as_secs_f64() * 1e9 / plies as f64;
     let verdict = if ns <= budget_ns { "within" } else { "BEYOND" };
     eprintln!("{name}: {ns:.1} ns a ply, {verdict} its budget of {budget_ns} ns");
+}
+
+/// What it takes to ask for the result of positions of random games, the first of each that `is_asked`.
+fn verdicts<G: Game>(
+    criterion: &mut Criterion,
+    name: &str,
+    game: &G,
+    adjudicator: &impl Adjudicator<G>,
+    is_asked: impl Fn(&G::State) -> bool,
+) {
+    let position = |actions: Vec<Action>| {
+        let mut state = game.start();
+        for action in actions {
+            if is_asked(&state) {
+                return Some(state);
+            }
+            game.play(&mut state, action);
+        }
+        None
+    };
+    let positions: Vec<_> = recorded(game).into_iter().filter_map(position).collect();
+    let mut group = criterion.benchmark_group("verdict");
+    group.throughput(Throughput::Elements(positions.len() as u64));
+    group.bench_function(name, |bencher| {
+        bencher.iter(|| positions.iter().filter(|state| adjudicator.verdict(black_box(state)).is_some()).count());
+    });
+}
+
+fn all_verdicts(criterion: &mut Criterion) {
+    use selfplay_engine::Player::{First, Second};
+    for (size, walls) in [(5, 3), (9, 10)] {
+        let Ok(game) = Quoridor::new(size, walls, Some(400)) else { continue };
+        verdicts(criterion, &format!("quoridor {size}x{size}"), &game, &game, |state| {
+            state.walls_left(First) + state.walls_left(Second) == 0
+        });
+    }
+    let game = ConnectFour::default();
+    for plies in [18, 22, 26] {
+        verdicts(criterion, &format!("connect_four, {plies} plies"), &game, &ConnectFourEndings(game), |state| {
+            game.ply(state) == plies
+        });
+    }
 }
 
 fn all_rules(criterion: &mut Criterion) {
@@ -131,6 +174,6 @@ fn searches(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
-    targets = all_rules, searches
+    targets = all_rules, all_verdicts, searches
 }
 criterion_main!(benches);

@@ -118,6 +118,7 @@ pub(crate) fn sources() -> Sources {
 /// A document in which nothing is missing or empty.
 pub(crate) fn full() -> Status {
     let mut status = Sampler::new(sources()).sample().0;
+    status.games.resign_check = Some(ResignCheck { games: 100, wrong_share: 0.03, low: 0.01, high: 0.085 });
     status.bottleneck =
         Some(Bottleneck { kind: "device".into(), statement: "the device is busy".into(), advice: Some("none".into()) });
     status.model = ModelStatus {

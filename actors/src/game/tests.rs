@@ -7,7 +7,8 @@ use selfplay_engine::{
     Evaluations, Evaluator,
     evaluation::{RawOutput, UniformEvaluator},
     games::tictactoe::TicTacToe,
-    selfplay::{Agent, NEVER_RESIGNS},
+    replay::Ending,
+    selfplay::{Agent, NEVER_RESIGNS, ResignSettings},
 };
 use tokio::time::Instant;
 
@@ -366,6 +367,30 @@ fn a_slot_that_is_told_to_stop_forgets_its_game_and_says_whether_there_was_one()
         let unfinished: Vec<_> = stopped.take().await.iter().map(|report| (report.slot, report.unfinished)).collect();
         assert_eq!(unfinished, [(5, false), (5, true), (5, false)]);
         assert!(stage.lookups.take().await.is_empty() && stage.free.take().await.is_empty());
+    });
+}
+
+#[test]
+fn players_resign_below_the_threshold_of_their_terms_and_a_game_that_is_played_on_teaches_it() {
+    play(async {
+        let mut stage = Stage::new();
+        let resigning = |played_on| {
+            let resign = Some(ResignSettings { played_on, most_wrong: 0.05 });
+            let settings = Arc::new(PlaySettings { resign, ..(*terms().settings).clone() });
+            Terms { settings, resign_below: 1.5, ..terms() } // More than anything is worth.
+        };
+        stage.slot.do_send(PlayGame::New { index: 9, terms: resigning(1e-9) });
+        let resigned = stage.served().await;
+        assert_eq!((resigned.plies.len(), resigned.end_reason()), (1, "resigned"));
+        stage.slot.do_send(PlayGame::New { index: 9, terms: resigning(1.0) });
+        let played_on = stage.served().await;
+        assert_eq!(played_on.ending, Ending::Rules);
+        assert_eq!(played_on.resign.unwrap().would_resign_ply, Some(0));
+        let taught: Vec<_> = stage.free.take().await.into_iter().map(|free| free.lowest_unbeaten).collect();
+        assert_eq!(taught, [None, Some(played_on.lowest_unbeaten())]);
+        let counts = stage.stats.snapshot();
+        assert_eq!((counts.games_resigned, counts.games_adjudicated, counts.games_played_on_total()), (1, 0, 1));
+        assert_eq!(counts.played_on_unneeded, 0);
     });
 }
 
