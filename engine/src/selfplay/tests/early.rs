@@ -173,13 +173,12 @@ fn effort_shrinks_once_both_players_agree_for_three_plies() {
 fn decided_games_are_played_to_their_end_with_less_effort() {
     let rules = quoridor();
     // Values of this evaluator are small: nearly everything is to count as decided.
-    let soft_resign = Some(SoftResign { value: -1.0, ..SOFT });
-    let settings = Arc::new(PlaySettings { tree_reuse: false, soft_resign, ..settings() });
+    let soft = SoftResign { value: -1.0, ..SOFT };
+    let settings = Arc::new(PlaySettings { tree_reuse: false, soft_resign: Some(soft), ..settings() });
     let mut spared = 0;
     for seed in 0..6 {
         let record = ending(&rules, &settings, (seed, 3), &EarlyEnds::default(), Vec::new());
         for (number, ply) in record.plies.iter().enumerate() {
-            let soft = soft_resign.unwrap();
             let before = &record.plies[..number];
             let usual = Simulations::PerMove(N);
             assert_eq!(Simulations::PerMove(ply.notes.simulations), soft.simulations(before, usual, 0));
