@@ -94,7 +94,7 @@ fn matches(dir: &Path, every: Option<u32>) -> Matches<TicTacToe> {
         leaf_parallelism: 1,
         in_flight: InFlight::Visits,
         noise: None,
-        root: Root::PLAIN,
+        root: Root::PUCT,
     };
     let seat = Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false };
     let terms = Terms { seat, opening_plies: 2, name: "tests".to_owned() };
