@@ -206,6 +206,8 @@ pub(crate) struct SearchSettings {
     pub n_counts: Counted,
     /// Keep the chosen move's subtree.
     pub tree_reuse: bool,
+    /// Prove what positions are worth by finished games.
+    pub solver: bool,
 }
 
 /// How a search selects, and what becomes its policy.

@@ -28,6 +28,7 @@ pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
         in_flight: InFlight::Losses(0),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
     let settings = PlaySettings {
         search,

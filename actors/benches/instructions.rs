@@ -170,6 +170,7 @@ impl Mover {
             in_flight: InFlight::Losses(3),
             noise: None,
             root: Root::PUCT,
+            solver: false,
         };
         let search = Search::new(quoridor(), params, false);
         Self { search, leaves: Vec::new(), evaluations: Evaluations::default() }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A search is a list of words, and is matched with one leaf at a time unless another follows after a `/`. Of both rules: `k=8`, `n=50`
-//! (instead of N), `visits` or `loss=3`. Of Gumbel's: `gumbel=7` (m), `scale=1` (c_scale), `rescale`. Of PUCT, which it is without `gumbel`:
+//! (instead of N), `visits` or `loss=3`, `solver`. Of Gumbel's: `gumbel=7` (m), `scale=1` (c_scale), `rescale`. Of PUCT, which it is without `gumbel`:
 //! `c=1.4`, `growth=0.28:500` (c1 and base), `absolute=-0.2` or `reduction=0.2` (what untried moves count for), `root-absolute` or
 //! `root-reduction` (at the root alone, after those), `temperature=1.25` (of the root's policy), `reuse` (trees are kept), `counted` (n
 //! counts kept visits). For mistakes alone, as matches have no noise: `noise=0.25:1.43` (ε and α), `shaped`, `forced=2` (k of forced
@@ -67,6 +67,7 @@ fn search_of(words: &str, n: u32) -> Result<(SearchParams, bool), Failure> {
         in_flight: InFlight::Visits,
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
     let mut reuse = false;
     for word in words.split(',') {
@@ -105,6 +106,7 @@ fn search_of(words: &str, n: u32) -> Result<(SearchParams, bool), Failure> {
             ("temperature", Root::Puct(puct)) => puct.policy_temperature = number()?,
             ("counted", Root::Puct(puct)) => puct.counted = Counted::Visits,
             ("forced", Root::Puct(puct)) => puct.forced_playouts = number()?,
+            ("solver", _) => params.solver = true,
             _ => return Err(format!("{word} is no word of a search").into()),
         }
     }

@@ -65,6 +65,7 @@ pub(crate) fn play_settings(simulations: u32, agent: Agent) -> PlaySettings {
         in_flight: InFlight::Losses(1),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
     PlaySettings {
         search,

@@ -131,6 +131,7 @@ fn search_of<G: Game>(criterion: &mut Criterion, name: &str, game: &G) -> f64 {
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
     let mut search = Search::new(game.clone(), params, false);
     let (start, mut leaves, mut evaluations) = (game.start(), Vec::new(), Evaluations::default());

@@ -25,6 +25,7 @@ fn params(n: u32, leaf_parallelism: u32) -> SearchParams {
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     }
 }
 

@@ -220,6 +220,7 @@ mod tests {
             in_flight: InFlight::Visits,
             noise: None,
             root: Root::PUCT,
+            solver: false,
         };
         Seat { mover, search, tree_reuse: true, penalize_visited_states: false }
     }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Files, low to high: [`params`] (what can be set), `arena` (memory), `select` (vectorised maxima), `edges` (statistics of visited
-//! actions), `draws` (how likely a draw is), `tree` (nodes with their priors and edges), `noise` (what becomes of the root's priors), `choose` (the action to
+//! actions), `draws` (how likely a draw is), `proofs` (what is proven), `tree` (nodes with their priors and edges), `noise` (what becomes of the root's priors), `choose` (the action to
 //! play), `improved` (policies improved by values), `halving` (a schedule), `pruning` (visits that were forced, taken
 //! out again), `root` (what search variants differ in), `gather`
 //! ([`Search`] itself).
@@ -21,6 +21,7 @@ mod halving;
 mod improved;
 mod noise;
 pub mod params;
+mod proofs;
 mod pruning;
 mod root;
 mod select;

@@ -60,7 +60,7 @@ impl Class {
         }
     }
 
-    fn of_outcome(outcome: Outcome, player: Player) -> Self {
+    pub(crate) fn of_outcome(outcome: Outcome, player: Player) -> Self {
         match outcome {
             Outcome::Win(winner) if winner == player => Self::Win,
             Outcome::Win(_) => Self::Loss,

@@ -57,6 +57,7 @@ fn play_settings(settings: &Settings) -> PlaySettings {
                     scale: search.gumbel_scale,
                 }),
             },
+            solver: search.solver,
         },
         temperature: search.temperature,
         temperature_decay: search.temperature_halflife.map(|halflife| Decay { end: search.temperature_end, halflife }),

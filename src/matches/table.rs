@@ -259,6 +259,7 @@ mod tests {
         in_flight: InFlight::Visits,
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
 
     fn play(seats: [Mover; 2], asks: [Option<usize>; 2], pairs: u64) -> Vec<(u64, PlayedPair)> {

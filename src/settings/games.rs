@@ -198,6 +198,9 @@ impl Settings {
             {
                 search.remove("in_flight");
             }
+            if !self.search.solver {
+                search.remove("solver");
+            }
             if self.search.root == Root::Puct {
                 search.retain(|key, _| key != "root" && !key.starts_with("gumbel_"));
             }

@@ -130,6 +130,9 @@ pub(crate) const KEYS: &[Key] = &[
         "false",
         "Search each move from an empty tree, instead of keeping the chosen move's subtree",
     ),
+    key("search.solver", Kind::Flag)
+        .switch("--solver", "true", "Prove wins, losses and draws by the finished games that the search comes to")
+        .of(Scope::Search),
     key("play.games_per_process", Kind::Int(1, 65_536))
         .open("auto")
         .trainer(&["self_play.parallel_games", "self_play.games_per_process"])

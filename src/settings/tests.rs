@@ -346,6 +346,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
         ("INFERENCE__PRECISION", "fp32"),
         ("PLAY__THREADS", "2"),
         ("SEARCH__LEAF_PARALLELISM", "1"),
+        ("SEARCH__SOLVER", "false"),
         ("PLAY__GAMES_PER_PROCESS", "1"),
         ("LOG__LEVEL", "off"),
     ] {
@@ -354,6 +355,7 @@ fn the_hash_changes_with_the_games_and_only_with_them() {
     for (name, value) in [
         ("GAME__MAX_STEPS", "3"),
         ("SEARCH__MCTS_N", "9"),
+        ("SEARCH__SOLVER", "true"),
         ("CACHE__SYMMETRY", "true"),
         ("INFERENCE__PRECISION", "int8"),
         ("PLAY__P2", "random"),

@@ -67,6 +67,7 @@ impl Meter {
         self.stats.simulations_duplicate.add(leaves.duplicate - seen.duplicate);
         self.stats.simulations_terminal.add(leaves.won + leaves.drawn - seen.won - seen.drawn);
         self.stats.simulations_step_limit.add(leaves.limited - seen.limited);
+        self.stats.simulations_proven.add(leaves.proven - seen.proven);
         // Without a search nothing waits.
         self.waiting = if game.is_searching() { asked as u64 } else { 0 };
         self.seen = leaves;
@@ -81,6 +82,7 @@ impl Meter {
         self.stats.tree_nodes.record(effort.nodes as f64);
         self.stats.search_depth.record(effort.depth_sum as f64 / effort.simulations.max(1) as f64);
         self.stats.reused_visits.add(effort.reused_visits.into());
+        self.stats.proven_moves.add(effort.proven.into());
     }
 
     /// Another ply of it is over, the one of this number, from 1.

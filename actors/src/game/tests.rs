@@ -235,10 +235,31 @@ fn simulations_are_counted_by_where_their_values_came_from() {
         assert!(counts.simulations_cache > 0 && counts.simulations_in_flight > counts.simulations_cache);
         assert_eq!(counts.simulations_network, 0, "one of one, and two of two, were answered for another");
         assert_eq!(counts.simulations_duplicate, leaves.duplicate);
-        assert_eq!((counts.simulations_terminal, counts.simulations_step_limit), (leaves.won, leaves.drawn));
+        assert_eq!(counts.simulations_terminal, leaves.won + leaves.drawn);
+        assert_eq!(counts.simulations_step_limit, leaves.limited);
         assert_eq!(counts.simulations_total(), leaves.total());
         assert_eq!((counts.requests_in_flight, counts.tree_bytes), (0, 0));
         assert_eq!((counts.moves, counts.root_entropy.count()), (record.plies.len() as u64, record.plies.len() as u64));
+    });
+}
+
+#[test]
+fn proofs_are_counted() {
+    play(async {
+        let mut stage = Stage::new();
+        let mut settings = play_settings(300, Agent::Search);
+        settings.search.solver = true;
+        let terms = Terms { settings: Arc::new(settings), hash: "5e77".into() };
+        stage.slot.do_send(PlayGame::New { index: 9, terms });
+        loop {
+            let Some(lookup) = stage.lookups.take().await.pop() else { break };
+            serve(lookup);
+        }
+        let effort = stage.finished.take().await.pop().unwrap().record.effort;
+        let counts = stage.stats.snapshot();
+        assert!(counts.simulations_proven > 0 && counts.proven_moves > 0, "{effort:?}");
+        assert_eq!((counts.simulations_proven, counts.proven_moves), (effort.leaves.proven, effort.proven_moves));
+        assert_eq!(counts.simulations_total(), effort.leaves.total());
     });
 }
 

@@ -74,10 +74,13 @@ table! {
     Histogram(Seconds, SPANS) game_duration_seconds { game_duration; }
     /// Moves played, in all games.
     Counter(Moves) moves_total { moves; }
+    /// Moves whose search ended with a proof of what the position is worth.
+    Counter(Moves) proven_moves_total { proven_moves; }
     /// Time from the begin of a move's search to the choice of the move, waits for evaluations included.
     Histogram(Seconds, MOMENTS) search_duration_seconds { search_duration; }
     /// Simulations, by where the value of the leaf came from: an evaluation of its own, the cache, an evaluation in flight for
-    /// another game, a game over by the rules, a game at its step limit, a leaf gathered twice at once.
+    /// another game, a game over by the rules, a game at its step limit, a leaf gathered twice at once, a position whose worth was
+    /// proven before.
     Counter(Simulations) simulations_total {
         simulations_network: leaf = "network";
         simulations_cache: leaf = "cache";
@@ -85,6 +88,7 @@ table! {
         simulations_terminal: leaf = "terminal";
         simulations_step_limit: leaf = "step_limit";
         simulations_duplicate: leaf = "duplicate";
+        simulations_proven: leaf = "proven";
     }
     /// Nodes of the search tree at the end of a move's search.
     Histogram(Nodes, NODES) tree_nodes { tree_nodes; }

@@ -59,6 +59,8 @@ impl Sums {
         sum.leaves.duplicate += effort.leaves.duplicate;
         sum.leaves.won += effort.leaves.won;
         sum.leaves.drawn += effort.leaves.drawn;
+        sum.leaves.limited += effort.leaves.limited;
+        sum.leaves.proven += effort.leaves.proven;
         sum.depth_sum += effort.depth_sum;
         sum.depth_max = sum.depth_max.max(effort.depth_max);
         sum.nodes += effort.nodes;
@@ -113,13 +115,13 @@ impl TrainerLog {
     pub(super) fn write(&mut self) {
         let Some(dir) = &self.dir else { return };
         for (&version, sums) in self.versions.iter_mut().filter(|(_, sums)| sums.changed) {
-            let SearchEffort { leaves, depth_sum, depth_max, nodes, expanded } = sums.efforts;
+            let SearchEffort { leaves, depth_sum, depth_max, nodes, expanded, .. } = sums.efforts;
             let record = Record {
                 model_version: version,
                 pid: self.pid,
                 sims: leaves.total(),
                 terminal_wins: leaves.won,
-                truncations: leaves.drawn,
+                truncations: leaves.drawn + leaves.limited,
                 max_depth: depth_max,
                 sum_depth: depth_sum,
                 moves: sums.moves,
@@ -158,7 +160,7 @@ mod tests {
     use selfplay_engine::{
         Evaluations, Evaluator as _,
         evaluation::UniformEvaluator,
-        games::tictactoe::TicTacToe,
+        games::{quoridor::Quoridor, tictactoe::TicTacToe},
         search::SpareTree,
         selfplay::{Agent, Progress, SelfPlayGame},
     };
@@ -169,7 +171,11 @@ mod tests {
 
     /// A game of tic-tac-toe with `n` simulations a move, begun under model `version`.
     fn game(n: u32, index: u64, version: i64) -> GameRecord<TicTacToe> {
-        let mut game = SelfPlayGame::new(TicTacToe, Arc::new(play_settings(n, Agent::Search)), 1, index);
+        play(TicTacToe, n, index, version)
+    }
+
+    fn play<G: Game>(rules: G, n: u32, index: u64, version: i64) -> GameRecord<G> {
+        let mut game = SelfPlayGame::new(rules, Arc::new(play_settings(n, Agent::Search)), 1, index);
         let (mut leaves, mut spare, mut evaluations) = (Vec::new(), SpareTree::default(), Evaluations::default());
         loop {
             leaves.clear();
@@ -217,6 +223,18 @@ mod tests {
         log.add(&game(50, 3, 3));
         log.write();
         assert_eq!((&read(&dir, 3)["games_generated"], &read(&dir, 4)["games_generated"]), (&4.into(), &1.into()));
+    }
+
+    #[test]
+    fn simulations_that_end_at_the_step_limit_count_as_those_that_end_in_another_draw() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = TrainerLog::new(Some(dir.path().into()), 7);
+        let game = play(Quoridor::new(3, 0, Some(3)).unwrap(), 50, 0, 3);
+        log.add(&game);
+        log.write();
+        let (record, leaves) = (read(dir.path(), 3), game.effort.leaves);
+        assert!(leaves.limited > 0, "{leaves:?}");
+        assert_eq!((&record["sims"], &record["truncations"]), (&leaves.total().into(), &leaves.limited.into()));
     }
 
     #[test]

@@ -65,6 +65,7 @@ fn search(
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     };
     let mut rng = ply_rng(0, 0, 0, Purpose::Noise);
     let mut search = Search::new(*game, params, false);

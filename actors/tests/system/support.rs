@@ -104,6 +104,7 @@ impl<G: Game<Encoding = QuoridorEncoding>> Scenario<G> {
                     in_flight: InFlight::Losses(1),
                     noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5, shape: NoiseShape::Even }),
                     root: Root::PUCT,
+                    solver: false,
                 },
                 temperature: 1.0,
                 temperature_decay: None,

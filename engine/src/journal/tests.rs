@@ -116,6 +116,7 @@ fn settings() -> Arc<PlaySettings> {
             in_flight: InFlight::Losses(1),
             noise: None::<RootNoise>,
             root: Root::PUCT,
+            solver: false,
         },
         temperature: 1.0,
         temperature_decay: None,

@@ -33,9 +33,16 @@ impl DrawSums {
         }
     }
 
-    /// One simulation through `node`, at whose end a draw has this probability.
+    /// One simulation through `node`, at whose end a draw has this probability; or what its sum lacks.
     pub(super) fn add(&mut self, node: u32, probability: f64) {
-        self.sums[node as usize] += probability;
+        if let Some(sum) = self.sums.get_mut(node as usize) {
+            *sum += probability;
+        }
+    }
+
+    /// The sum of all simulations through `node`.
+    pub(super) fn of(&self, node: u32) -> f64 {
+        self.sums.get(node as usize).copied().unwrap_or_default()
     }
 
     /// The mean of the simulations through `node`, of which there were so many.

@@ -26,11 +26,17 @@ pub(super) struct Edge {
     pub(super) action: Action,
     /// Its rank among the node's legal actions.
     pub(super) rank: u16,
-    /// 1 for a child whose position the game has visited before, when such are penalised; else 0.
+    /// 1 for a child whose position the game has visited before, when such are penalised; infinite for one that is proven lost for
+    /// the node's mover, unless all are; else 0.
     pub(super) penalty: f32,
 }
 
 impl Edge {
+    /// Whether it is proven lost, so that it is not selected.
+    pub(super) fn is_lost(&self) -> bool {
+        self.penalty == f32::INFINITY
+    }
+
     /// Visits with those in flight counted in.
     pub(super) fn effective_visits(&self) -> u32 {
         self.visits + self.in_flight

@@ -32,13 +32,15 @@ pub struct LeafCounts {
     pub drawn: u64,
     /// A game that reached the step limit.
     pub limited: u64,
+    /// A position whose worth was proven before.
+    pub proven: u64,
 }
 
 impl LeafCounts {
     /// All simulations.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.evaluated + self.duplicate + self.won + self.drawn + self.limited
+        self.evaluated + self.duplicate + self.won + self.drawn + self.limited + self.proven
     }
 }
 
@@ -55,6 +57,8 @@ pub struct SearchEffort {
     pub nodes: u64,
     /// The same of nodes that were evaluated.
     pub expanded: u64,
+    /// Moves whose search ended with a proof of what they are worth.
+    pub proven_moves: u64,
 }
 
 /// What the search of one move amounted to.
@@ -68,6 +72,8 @@ pub struct MoveEffort {
     pub nodes: usize,
     /// Visits that the root had when the search began.
     pub reused_visits: u32,
+    /// Whether it ended with a proof of what the position is worth.
+    pub proven: bool,
 }
 
 /// Leaves were gathered whose evaluations [`Search::apply`] must get before anything else is done.
@@ -108,7 +114,8 @@ impl<G: Game> Search<G> {
         if matches!(params.root, Root::Gumbel(_)) {
             params.in_flight = InFlight::Visits; // Its schedule counts paths.
         }
-        let mut tree = Tree::new(matches!(params.in_flight, InFlight::Losses(_)), game.policy_size());
+        let losses = matches!(params.in_flight, InFlight::Losses(_));
+        let mut tree = Tree::new(losses, game.policy_size(), params.solver);
         tree.visited = penalize_visited.then(HashSet::new);
         let effort = SearchEffort::default();
         Self {
@@ -124,10 +131,12 @@ impl<G: Game> Search<G> {
         }
     }
 
-    /// Searches by `params` from the next move on. Which rule selects, and what paths in flight count for, stays as it is.
+    /// Searches by `params` from the next move on. Which rule selects, what paths in flight count for, and whether proofs are sought
+    /// stays as it is.
     pub fn use_params(&mut self, params: SearchParams) {
         debug_assert!(self.pending.is_empty());
-        self.params = SearchParams { in_flight: self.params.in_flight, ..params };
+        let SearchParams { in_flight, solver, .. } = self.params;
+        self.params = SearchParams { in_flight, solver, ..params };
         self.rule = Rule::new(&self.params);
     }
 
@@ -154,6 +163,7 @@ impl<G: Game> Search<G> {
             self.rule.prepare(&mut self.tree, rng);
         }
         self.left = self.simulations();
+        self.stop_if_proven();
         self.begun = (self.effort, self.tree.root_visits);
     }
 
@@ -181,7 +191,7 @@ impl<G: Game> Search<G> {
 
     /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time. Two of them may end in the same new
     /// position, which is asked once, where paths in flight count for lost games ([`InFlight`]); otherwise the gather ends there.
-    /// Simulations that end in a finished game are counted at once and ask nothing.
+    /// Simulations that end in a finished game, or where the worth is proven, are counted at once and ask nothing.
     ///
     /// `None`, and nothing appended, means that this move's search is complete.
     pub fn gather(&mut self, leaves: &mut Vec<Leaf<G>>) -> Option<Gathered> {
@@ -203,9 +213,18 @@ impl<G: Game> Search<G> {
             let depth = self.steps.len() - start;
             self.effort.depth_sum += depth as u64;
             self.effort.depth_max = self.effort.depth_max.max(depth as u32);
-            if let Status::Ended(outcome) = self.tree.node(node).status {
-                self.count_ended(outcome, start);
-                continue;
+            match self.tree.node(node).status {
+                Status::Ended(outcome) => {
+                    self.count_ended(outcome, start);
+                    continue;
+                }
+                Status::Proven => {
+                    self.effort.leaves.proven += 1;
+                    self.tree.back_up_proven(&self.steps[start..], node);
+                    self.steps.truncate(start);
+                    continue;
+                }
+                Status::Pending | Status::Expanded => {}
             }
             match known {
                 Some(_) => self.effort.leaves.duplicate += 1,
@@ -239,7 +258,18 @@ impl<G: Game> Search<G> {
         let path = &self.steps[start..];
         self.tree.back_up(path, f64::from(outcome.value_for(Player::First)), 0);
         self.tree.back_up_draw(path, || f64::from(u8::from(matches!(outcome, Outcome::Draw(_)))));
+        if self.params.solver {
+            self.tree.conclude(path, outcome);
+            self.stop_if_proven();
+        }
         self.steps.truncate(start);
+    }
+
+    /// Spends no simulations on a root whose worth is proven.
+    fn stop_if_proven(&mut self) {
+        if self.tree.is_proven() {
+            self.left = 0;
+        }
     }
 
     /// Walks from the root to a node without priors and appends its path to `steps`.
@@ -280,8 +310,12 @@ impl<G: Game> Search<G> {
             }
             // The root's own expansion is a path without steps; it counted as in flight all the same.
             let path = &self.steps[start..pending.end];
-            self.tree.back_up(path, value, pending.in_flight);
-            self.tree.back_up_draw(path, || evaluation.draw.or_nan().into());
+            if self.params.solver {
+                self.tree.back_up_known(path, value, evaluation.draw, pending.in_flight);
+            } else {
+                self.tree.back_up(path, value, pending.in_flight);
+                self.tree.back_up_draw(path, || evaluation.draw.or_nan().into());
+            }
             start = pending.end;
         }
         self.pending.clear();
@@ -297,7 +331,7 @@ impl<G: Game> Search<G> {
     /// root they sum to n − 1, on one kept by tree reuse to the visits kept plus n, or as on a fresh one ([`Counted`]).
     #[must_use]
     pub fn visits(&self) -> Vec<(Action, u32)> {
-        self.tree.root_children()
+        self.tree.root_children().into_iter().map(|child| (child.action, child.visits)).collect()
     }
 
     /// Mean value of the root's simulations, in [−1, 1] from the view of its mover.
@@ -330,12 +364,15 @@ impl<G: Game> Search<G> {
         let size = self.tree.size();
         self.effort.nodes += size.nodes as u64;
         self.effort.expanded += size.expanded as u64;
+        let proven = self.tree.is_proven();
+        self.effort.proven_moves += u64::from(proven);
         let (before, reused_visits) = self.begun;
         MoveEffort {
             simulations: self.effort.leaves.total() - before.leaves.total(),
             depth_sum: self.effort.depth_sum - before.depth_sum,
             nodes: size.nodes,
             reused_visits,
+            proven,
         }
     }
 
@@ -399,6 +436,6 @@ pub struct SpareTree<G: Game>(Tree<G>);
 
 impl<G: Game> Default for SpareTree<G> {
     fn default() -> Self {
-        Self(Tree::new(false, 0))
+        Self(Tree::new(false, 0, false))
     }
 }

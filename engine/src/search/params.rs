@@ -248,6 +248,9 @@ pub struct SearchParams {
     pub noise: Option<RootNoise>,
     /// How it selects, and what comes out.
     pub root: Root,
+    /// Proves by finished games what positions are worth: those are searched no further, actions that are proven lost are not
+    /// selected, and the search of a move ends with a proof.
+    pub solver: bool,
 }
 
 impl SearchParams {

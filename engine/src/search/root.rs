@@ -12,7 +12,7 @@ use super::{
     noise::{tempered, with_noise},
     params::{FirstPlay, Puct, Root, RootNoise, SearchParams},
     pruning::wanted,
-    tree::{ROOT, Step, Tree},
+    tree::{Child, ROOT, Standing, Step, Tree, Tried},
 };
 use crate::{
     evaluation::DrawChance,
@@ -118,12 +118,23 @@ impl ByVisits {
         Self { c_puct, noise, options, first_play }
     }
 
-    /// The visits of the root's children without those that were spent because they were forced.
-    fn pruned<G: Game>(&self, tree: &Tree<G>) -> Vec<(Action, u32)> {
-        let tried = tree.root_tried();
+    /// The visits that count of those of the root's children: none of what is proven worse, and of the others none that were spent because
+    /// they were forced.
+    fn counted<G: Game>(&self, tree: &Tree<G>, children: &[Child]) -> Vec<u32> {
+        let sound = |child: &Child| child.standing >= Standing::Sound;
+        if self.options.forced_playouts <= 0.0 {
+            return children.iter().map(|child| if sound(child) { child.visits } else { 0 }).collect();
+        }
+        let tried: Vec<Tried> = tree
+            .root_tried()
+            .into_iter()
+            .zip(children)
+            .filter(|(_, child)| sound(child))
+            .map(|(tried, _)| tried)
+            .collect();
         let visits = tree.root_effective_visits();
-        let wanted = wanted(&tried, self.weight(visits) * f64::from(visits).sqrt());
-        tried.iter().map(|tried| tried.action).zip(wanted).collect()
+        let mut wanted = wanted(&tried, self.weight(visits) * f64::from(visits).sqrt()).into_iter();
+        children.iter().map(|child| if sound(child) { wanted.next().unwrap_or(0) } else { 0 }).collect()
     }
 
     /// The weight of priors in a position with this many visits.
@@ -168,18 +179,44 @@ impl RootRule for ByVisits {
     }
 
     fn decide<G: Game>(&self, tree: &Tree<G>, temperature: f32, rng: &mut impl Rng) -> Decision {
-        let visits = tree.root_children();
-        let counted = if self.options.forced_playouts > 0.0 { self.pruned(tree) } else { visits.clone() };
-        let total: u32 = counted.iter().map(|&(_, visits)| visits).sum();
-        // A search of one simulation has visited nothing.
-        let action = choose_action(&counted, temperature, rng).unwrap_or_else(|| tree.node(ROOT).legal.nth(0));
-        let share =
-            |((action, visits), (_, counted))| Share { action, visits, probability: counted as f32 / total as f32 };
+        let children = tree.root_children();
+        let counted = self.counted(tree, &children);
+        let total: u32 = counted.iter().sum();
+        let share = |(child, &counted): (&Child, &u32)| {
+            let probability = if counted > 0 { counted as f32 / total as f32 } else { 0.0 };
+            Share { action: child.action, visits: child.visits, probability }
+        };
+        let mut policy: Vec<_> = children.iter().zip(&counted).map(share).collect();
+        if total == 0 && !children.is_empty() {
+            // All that was visited is lost: what was not is all that is left.
+            let hope = |(action, probability)| Share { action, visits: 0, probability };
+            policy.extend(tree.hopes().into_iter().map(hope));
+            policy.sort_unstable_by_key(|share| share.action);
+        }
+        let counted =
+            children.iter().zip(counted).map(|(child, visits)| Child { visits, ..*child }).collect::<Vec<_>>();
+        let action = choose_action(&playable(&counted), temperature, rng)
+            .or_else(|| choose_action(&playable(&children), temperature, rng))
+            .or_else(|| likeliest(&policy));
         Decision {
-            action,
-            policy: visits.into_iter().zip(counted).map(share).collect(),
+            // A search of one simulation has visited nothing.
+            action: action.unwrap_or_else(|| tree.node(ROOT).legal.nth(0)),
+            policy,
             value: tree.root_value() as f32,
             draw: tree.root_draw(),
         }
     }
+}
+
+/// Visits of the actions that may be played.
+fn playable(children: &[Child]) -> Vec<(Action, u32)> {
+    let best = children.iter().filter(|child| child.standing == Standing::Best);
+    best.map(|child| (child.action, child.visits)).collect()
+}
+
+/// The first of the actions with the largest share.
+fn likeliest(policy: &[Share]) -> Option<Action> {
+    let larger = |best: Share, next: &Share| if next.probability > best.probability { *next } else { best };
+    let (first, rest) = policy.split_first()?;
+    Some(rest.iter().fold(*first, larger).action)
 }

@@ -6,6 +6,8 @@
 mod improved;
 #[cfg(test)]
 mod inspect;
+mod proofs;
+mod reuse;
 mod told;
 
 use std::collections::HashSet;
@@ -15,13 +17,15 @@ use super::{
     draws::DrawSums,
     edges::{Block, Edge, Edges, NO_NODE},
     params::FirstPlay,
+    proofs::Proofs,
     select::{best_score, first_max, places_of},
 };
 use crate::{
     evaluation::{DrawChance, Evaluation},
-    game::{Action, ActionSet, Draw, Game, Outcome, Player},
+    game::{ActionSet, Draw, Game, Outcome, Player},
 };
 
+pub(super) use proofs::{Child, Standing};
 pub(super) use told::Tried;
 
 /// The root is always the first node.
@@ -43,8 +47,17 @@ pub(super) enum Status {
     Pending,
     /// Evaluated, has priors.
     Expanded,
+    /// As `Expanded`; and what it is worth is proven by what follows it, so that nothing below is of interest.
+    Proven,
     /// The game is over here.
     Ended(Outcome),
+}
+
+impl Status {
+    /// Whether it was evaluated.
+    pub(super) fn has_priors(self) -> bool {
+        matches!(self, Self::Expanded | Self::Proven)
+    }
 }
 
 #[derive(Clone)]
@@ -88,6 +101,7 @@ pub(super) struct Tree<G: Game> {
     priors: Arena<f32>,
     edges: Edges,
     draws: DrawSums,
+    proofs: Proofs,
     /// Actions of the game, legal or not.
     policy_size: usize,
     /// Nodes with priors.
@@ -105,13 +119,15 @@ pub(super) struct Tree<G: Game> {
 }
 
 impl<G: Game> Tree<G> {
-    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone.
-    pub(super) fn new(losses: bool, policy_size: usize) -> Self {
+    /// `losses`: what is in flight counts as lost games; otherwise as visits that leave mean values alone. `proves`: what finished games
+    /// prove is kept.
+    pub(super) fn new(losses: bool, policy_size: usize, proves: bool) -> Self {
         Self {
             nodes: Arena::default(),
             priors: Arena::default(),
             edges: Edges::new(losses),
             draws: DrawSums::default(),
+            proofs: Proofs::new(proves),
             policy_size,
             expanded: 0,
             root_visits: 0,
@@ -128,6 +144,7 @@ impl<G: Game> Tree<G> {
         self.priors.clear();
         self.edges.clear();
         self.draws.clear();
+        self.proofs.clear();
         self.expanded = 0;
         self.root_visits = 0;
         self.root_in_flight = 0;
@@ -141,6 +158,7 @@ impl<G: Game> Tree<G> {
         self.priors.refill(&[]);
         self.edges.restart();
         self.draws.restart();
+        self.proofs.restart();
         self.clear();
     }
 
@@ -150,11 +168,12 @@ impl<G: Game> Tree<G> {
         self.priors.shrink_to_fit();
         self.edges.shrink();
         self.draws.shrink();
+        self.proofs.shrink();
     }
 
     pub(super) fn size(&self) -> TreeSize {
         let bytes = self.nodes.len() * size_of::<Node<G>>() + self.priors.len() * size_of::<f32>();
-        let bytes = bytes + self.edges.bytes() + self.draws.bytes();
+        let bytes = bytes + self.edges.bytes() + self.draws.bytes() + self.proofs.bytes();
         TreeSize { nodes: self.nodes.len(), expanded: self.expanded, bytes }
     }
 
@@ -184,6 +203,7 @@ impl<G: Game> Tree<G> {
             ascending: true,
         });
         self.draws.add_node();
+        self.proofs.add_node();
         (self.nodes.len() - 1) as u32
     }
 
@@ -288,7 +308,8 @@ impl<G: Game> Tree<G> {
         let tried = self.best_tried(node, exploration);
         let (rank, prior) = (node.best_untried_rank, node.best_untried);
         if prior <= 0.0 {
-            return tried.map(|(_, slot)| slot);
+            let (score, slot) = tried?;
+            return Some(if score == f64::NEG_INFINITY { self.spare_the_lost(index, slot) } else { slot });
         }
         let untried = first_play + exploration * f64::from(prior);
         if let Some((score, slot)) = tried
@@ -378,19 +399,27 @@ impl<G: Game> Tree<G> {
 
     /// Counts one simulation along `path`, which counted as `in_flight` visits until now. `value` is from the first player's view.
     pub(super) fn back_up(&mut self, path: &[Step], value: f64, in_flight: u32) {
+        self.count_at_root(value, in_flight);
+        for &step in path {
+            self.count(step, value, in_flight);
+        }
+    }
+
+    fn count_at_root(&mut self, value: f64, in_flight: u32) {
         self.root_in_flight -= in_flight;
         self.root_visits += 1;
         self.root_value_sum += value;
-        for step in path {
-            let node = self.node(step.node);
-            let index = node.edges.at(step.slot);
-            let value = seen_by(node.mover, value);
-            self.edges.update(index, |edge| {
-                edge.in_flight -= in_flight;
-                edge.visits += 1;
-                edge.value_sum += value;
-            });
-        }
+    }
+
+    fn count(&mut self, step: Step, value: f64, in_flight: u32) {
+        let node = self.node(step.node);
+        let index = node.edges.at(step.slot);
+        let value = seen_by(node.mover, value);
+        self.edges.update(index, |edge| {
+            edge.in_flight -= in_flight;
+            edge.visits += 1;
+            edge.value_sum += value;
+        });
     }
 
     /// Keeps from now on how likely draws are: the root, which is all there is, was evaluated by a network that says so.
@@ -425,15 +454,6 @@ impl<G: Game> Tree<G> {
         seen_by(self.node(ROOT).mover, self.root_value_sum) / f64::from(self.root_visits)
     }
 
-    /// Visits of the root's children, in ascending order of actions; actions without visits are left out.
-    pub(super) fn root_children(&self) -> Vec<(Action, u32)> {
-        let edges = self.edges.iter(self.node(ROOT).edges);
-        let mut children: Vec<_> =
-            edges.filter(|edge| edge.visits > 0).map(|edge| (edge.action, edge.visits)).collect();
-        children.sort_unstable();
-        children
-    }
-
     /// Replaces the expanded root's priors by `noisy(clean priors)`. The clean ones are kept: a second call starts from them.
     pub(super) fn set_root_priors(&mut self, noisy: impl FnOnce(&[f32]) -> Vec<f32>) {
         let range = self.prior_range(ROOT);
@@ -451,63 +471,6 @@ impl<G: Game> Tree<G> {
             self.edges.update(index, |edge| edge.prior = noisy);
         }
         self.nodes[ROOT as usize].best_untried_rank = NOT_SOUGHT;
-    }
-
-    /// Copies the subtree behind the root's `action` into `into` (emptied first), where it becomes the tree, with every visit,
-    /// value and prior it had. False, and `into` is left empty, when there is no tree or that action was never evaluated.
-    pub(super) fn copy_subtree(&self, action: Action, into: &mut Self) -> bool {
-        into.clear();
-        let Some(root) = self.nodes.first() else { return false };
-        let Some(edge) = self.edges.iter(root.edges).find(|edge| edge.action == action && edge.child != NO_NODE) else {
-            return false;
-        };
-        if self.node(edge.child).status != Status::Expanded {
-            return false;
-        }
-        into.root_visits = edge.visits;
-        into.root_value_sum = seen_by(root.mover, edge.value_sum);
-        into.copy_node(self, edge.child);
-        // Breadth first: copied nodes still hold the old tree's block and child numbers until their turn comes.
-        let mut next = 0;
-        while next < into.nodes.len() {
-            let block = into.edges.copy_block(&self.edges, into.nodes[next].edges);
-            into.nodes[next].edges = block;
-            for index in block.range() {
-                let child = into.edges.get(index).child;
-                if child != NO_NODE {
-                    let child = into.copy_node(self, child);
-                    into.edges.set_child(index, child);
-                }
-            }
-            next += 1;
-        }
-        true
-    }
-
-    /// Becomes what `other` is but for the visited positions, in its own memory.
-    pub(super) fn refill(&mut self, other: &Self) {
-        self.nodes.refill(&other.nodes);
-        self.priors.refill(&other.priors);
-        self.edges.refill(&other.edges);
-        self.draws.refill(&other.draws);
-        self.expanded = other.expanded;
-        self.root_visits = other.root_visits;
-        self.root_in_flight = other.root_in_flight;
-        self.root_value_sum = other.root_value_sum;
-        self.root_clean_priors.clone_from(&other.root_clean_priors);
-    }
-
-    fn copy_node(&mut self, from: &Self, index: u32) -> u32 {
-        let mut node = from.node(index).clone();
-        let range = from.prior_range(index);
-        if node.status == Status::Expanded {
-            self.expanded += 1;
-            node.priors = self.priors.len() as u32 + 1;
-            self.priors.extend_from_slice(&from.priors[range.start - 1..range.end]);
-        }
-        self.nodes.push(node);
-        self.draws.copy_node(&from.draws, index);
-        (self.nodes.len() - 1) as u32
     }
 }
 

@@ -372,7 +372,7 @@ impl<G: Game> SelfPlayGame<G> {
             simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
             noise: params.draws(),
             mixed: matches!(self.values, Values::Mixed),
-            proven: false,
+            proven: effort.proven,
             raw_value,
             best_value,
             played_value,

@@ -19,6 +19,7 @@ mod early;
 mod gumbel;
 mod models;
 mod openings;
+mod proofs;
 mod rows;
 mod symmetric;
 
@@ -37,6 +38,7 @@ fn settings() -> PlaySettings {
             in_flight: InFlight::Losses(3),
             noise: Some(RootNoise { epsilon: 0.25, alpha: 0.5, shape: NoiseShape::Even }),
             root: Root::PUCT,
+            solver: false,
         },
         temperature: 1.0,
         temperature_decay: None,

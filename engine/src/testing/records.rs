@@ -28,6 +28,7 @@ pub(super) fn check<G: Game>(game: &G, number: u64) -> Result<(), Broken> {
             in_flight: InFlight::Losses(1),
             noise: None,
             root: Root::PUCT,
+            solver: false,
         },
         temperature: 1.0,
         temperature_decay: None,

@@ -50,6 +50,7 @@ pub(crate) fn sequential(n: u32, c_puct: f32) -> SearchParams {
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) struct SearchSettings {
     pub c_puct: f32,
     pub leaf_parallelism: u32,
     pub in_flight: String,
+    pub solver: bool,
     pub symmetry: bool,
 }
 
@@ -117,6 +118,7 @@ impl SearchSettings {
             c_puct: params.c_puct,
             leaf_parallelism: params.leaf_parallelism,
             in_flight: params.in_flight.to_string(),
+            solver: params.solver,
             symmetry,
         }
     }

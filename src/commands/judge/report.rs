@@ -13,6 +13,7 @@ pub(super) fn text(figures: &Figures) -> String {
     rows.extend(search.iter().map(|search| row(&format!("n = {}", search.simulations), &search.mistakes)));
     let mut bins = vec![["value said", "positions", "mean said", "mean result"].map(str::to_owned).to_vec()];
     bins.extend(value.bins.iter().map(bin_row));
+    let solver = if settings.solver { ", with the solver" } else { "" };
     let symmetry = if settings.symmetry { ", least images asked" } else { "" };
     [
         format!("{game}, {model}, {device}"),
@@ -21,7 +22,7 @@ pub(super) fn text(figures: &Figures) -> String {
             positions.count, positions.source, positions.won, positions.drawn, positions.lost
         ),
         format!(
-            "search: {}, c_puct {}, K = {}, in flight for {}{symmetry}, no noise, the move visited most",
+            "search: {}, c_puct {}, K = {}, in flight for {}{solver}{symmetry}, no noise, the move visited most",
             settings.root, settings.c_puct, settings.leaf_parallelism, settings.in_flight
         ),
         String::new(),

@@ -22,6 +22,7 @@ fn params(simulations: u32) -> SearchParams {
         in_flight: selfplay_engine::search::InFlight::Visits,
         noise: None,
         root: selfplay_engine::search::Root::PUCT,
+        solver: false,
     }
 }
 
@@ -69,6 +70,24 @@ fn a_search_of_one_simulation_plays_what_the_network_alone_does() {
     let alone: Vec<_> = positions.iter().map(last).collect();
     let found = questions.search(&mut uniform(1), params(1), &alone, &Progress::new()).unwrap();
     assert!(found.iter().zip(&alone).all(|(found, alone)| found.action == alone.action && found.value == 0.0));
+}
+
+#[test]
+fn what_is_proven_makes_fewer_mistakes() {
+    let (game, positions) = (ConnectFour::default(), positions(60));
+    let questions = Questions { game: &game, positions: &positions, symmetry: false, seed: 0 };
+    let alone = questions.alone(&mut uniform(1), &Progress::new()).unwrap();
+    let mistakes = |solver| {
+        let count = |n| {
+            let params = SearchParams { solver, ..params(n) };
+            let found = questions.search(&mut uniform(1), params, &alone, &Progress::new()).unwrap();
+            let wrong =
+                |(position, found): &(&Solved, Found)| position.class_of(found.action) != Some(position.class());
+            positions.iter().zip(found).filter(wrong).count()
+        };
+        [4, 8, 12, 16, 24].map(count).iter().sum::<usize>()
+    };
+    assert!(mistakes(true) < mistakes(false), "{} instead of {}", mistakes(true), mistakes(false));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod draws;
 mod examples;
 mod forced;
 mod plain;
+mod proofs;
 
 fn hash<G: Game>(game: &G) -> HashEvaluator<G> {
     HashEvaluator::new(game.clone(), game.encodings()[0], HashPriors::Ratio, 0)
@@ -36,6 +37,7 @@ fn params(n: u32) -> SearchParams {
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::PUCT,
+        solver: false,
     }
 }
 
@@ -100,6 +102,7 @@ fn check_sums<G: Game>(search: &Search<G>, evaluator: &mut impl Evaluator<G>, du
         // Visits that ended here.
         let own = sums.visits - sums.children_visits;
         let value = match node.status {
+            Status::Proven => panic!("nothing is proven"),
             Status::Ended(outcome) => f64::from(outcome.value_for(Player::First)),
             Status::Pending => panic!("a node was made and never evaluated"),
             Status::Expanded => {
@@ -254,6 +257,7 @@ fn any_params() -> impl Strategy<Value = SearchParams> {
             in_flight,
             noise,
             root: Root::Puct(puct),
+            solver: false,
         },
     )
 }

@@ -1,6 +1,6 @@
 //! What the tree tells of improved policies: see [`crate::search::improved`].
 
-use super::{Edge, NOT_SOUGHT, Node, Status, Tree};
+use super::{Edge, NOT_SOUGHT, Node, Standing, Status, Tree};
 use crate::{
     game::{Action, ActionSet, Game},
     search::{
@@ -12,9 +12,17 @@ use crate::{
 impl<G: Game> Tree<G> {
     /// What follows for an expanded node from the actions visited there.
     pub(in crate::search) fn completed(&self, index: u32, params: &Gumbel) -> Completed {
+        if self.proofs.are_kept() {
+            // Actions that are proven lost are as good as illegal.
+            return self.completed_from(index, params, |edge| edge.visits > 0 && !edge.is_lost());
+        }
+        self.completed_from(index, params, |edge| edge.visits > 0)
+    }
+
+    fn completed_from(&self, index: u32, params: &Gumbel, counts: impl Fn(&Edge) -> bool) -> Completed {
         let node = self.node(index);
         let (q, _) = self.edges.scores(node.edges);
-        let visited = || self.edges.iter(node.edges).zip(q).filter(|(edge, _)| edge.visits > 0);
+        let visited = || self.edges.iter(node.edges).zip(q).filter(|&(edge, _)| counts(edge));
         let others = usize::from(node.legal_len) < self.policy_size || visited().count() < self.policy_size;
         let known = visited().map(|(edge, &q)| Visited { prior: f64::from(edge.prior), q, visits: edge.visits });
         let value = self.priors[node.priors as usize - 1];
@@ -62,7 +70,8 @@ impl<G: Game> Tree<G> {
         }
         let (rank, prior) = (node.best_untried_rank, node.best_untried);
         if prior <= 0.0 {
-            return best.map(|(_, _, slot)| slot);
+            let (_, _, slot) = best?;
+            return Some(if self.proofs.are_kept() { self.spare_the_lost(index, slot) } else { slot });
         }
         let behind = weight(f64::from(prior), untried, largest) / total;
         match best {
@@ -71,19 +80,25 @@ impl<G: Game> Tree<G> {
         }
     }
 
-    /// The improved policy of a node, actions ascending, each with its visits; `None` before the node has priors.
+    /// The improved policy of a node, actions ascending, each with its visits; `None` before the node has priors. Actions that are
+    /// proven worse than others have no share.
     pub(in crate::search) fn improved_policy(&self, index: u32, params: &Gumbel) -> Option<Vec<(Action, u32, f64)>> {
         let node = self.node(index);
-        if node.status != Status::Expanded {
+        if !node.status.has_priors() {
             return None;
         }
         let completed = self.completed(index, params);
-        let unvisited = completed.sigma(completed.unvisited);
-        let largest = self.sigmas(node, &completed).fold(unvisited, f64::max);
+        // Below all others, with a weight of 0.
+        let worse = f64::NEG_INFINITY;
+        let judge = self.judge(index);
+        let unvisited = if node.status == Status::Proven { worse } else { completed.sigma(completed.unvisited) };
+        let sigma = |(edge, sigma): (&Edge, f64)| if judge(edge) == Standing::Worse { worse } else { sigma };
+        let sigmas = || self.edges.iter(node.edges).zip(self.sigmas(node, &completed)).map(sigma);
+        let largest = sigmas().fold(unvisited, f64::max);
         let of_untried = |(action, &prior): (Action, &f32)| (action, 0, weight(f64::from(prior), unvisited, largest));
         let priors = &self.priors[self.prior_range(index)];
         let mut policy: Vec<_> = node.legal.iter().zip(priors).map(of_untried).collect();
-        for (edge, sigma) in self.edges.iter(node.edges).zip(self.sigmas(node, &completed)) {
+        for (edge, sigma) in self.edges.iter(node.edges).zip(sigmas()) {
             policy[usize::from(edge.rank)] = (edge.action, edge.visits, weight(f64::from(edge.prior), sigma, largest));
         }
         let total: f64 = policy.iter().map(|&(_, _, weight)| weight).sum();

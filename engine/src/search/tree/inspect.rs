@@ -1,7 +1,10 @@
 //! What tests see of a tree.
 
 use super::{Edge, NO_NODE, Node, ROOT, Status, Tree, seen_by};
-use crate::game::{Action, ActionSet, Game};
+use crate::{
+    game::{Action, ActionSet, Game},
+    search::proofs::Bounds,
+};
 
 /// What was backed up to one node and, on the way, to its children. Values are from the first player's view.
 pub(crate) struct Sums<'a, G: Game> {
@@ -27,6 +30,16 @@ impl<G: Game> Tree<G> {
     /// The edge in this slot of this node.
     pub(crate) fn edge_in(&self, node: u32, slot: u16) -> &Edge {
         self.edges.get(self.node(node).edges.at(slot))
+    }
+
+    /// What is proven of a node, from its mover's view.
+    pub(in crate::search) fn bounds(&self, node: u32) -> Bounds {
+        self.proofs.of(node).seen_by(self.node(node).mover)
+    }
+
+    /// Edges of a node.
+    pub(in crate::search) fn edges_of(&self, node: u32) -> &[Edge] {
+        self.edges.iter(self.node(node).edges).as_slice()
     }
 
     /// Nodes, priors and edges that there is memory for.
@@ -70,7 +83,7 @@ impl<G: Game> Tree<G> {
     }
 
     fn known_priors_of(&self, node: u32) -> Vec<f32> {
-        if self.node(node).status == Status::Expanded { self.priors_of(node) } else { Vec::new() }
+        if self.node(node).status.has_priors() { self.priors_of(node) } else { Vec::new() }
     }
 
     /// Portraits of the root or its child behind `action`, and of the nodes below; none without that node.

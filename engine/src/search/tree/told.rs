@@ -1,6 +1,6 @@
 //! What the tree tells of its root besides values and visits.
 
-use super::{Edge, ROOT, Status, Tree};
+use super::{Edge, ROOT, Tree};
 use crate::game::{Action, ActionSet, Game};
 
 /// An action of the root that was visited.
@@ -46,15 +46,15 @@ impl<G: Game> Tree<G> {
     /// What the network says the root is worth, from its mover's view; NaN before it has answered.
     pub(in crate::search) fn root_raw_value(&self) -> f32 {
         let root = self.node(ROOT);
-        if root.status == Status::Expanded { self.priors[root.priors as usize - 1] } else { f32::NAN }
+        if root.status.has_priors() { self.priors[root.priors as usize - 1] } else { f32::NAN }
     }
 
     /// The root's legal actions in ascending order with their priors without noise; none before the network has answered.
     pub(in crate::search) fn root_clean_priors(&self) -> Vec<(Action, f32)> {
         let root = self.node(ROOT);
-        let priors = match (root.status, self.root_clean_priors.is_empty()) {
-            (Status::Expanded, true) => self.priors_of(ROOT),
-            (Status::Expanded, false) => self.root_clean_priors.clone(),
+        let priors = match (root.status.has_priors(), self.root_clean_priors.is_empty()) {
+            (true, true) => self.priors_of(ROOT),
+            (true, false) => self.root_clean_priors.clone(),
             _ => Vec::new(),
         };
         root.legal.iter().zip(priors).collect()

@@ -44,6 +44,7 @@ fn counted(search: &Search<TicTacToe>) -> f64 {
                 Status::Ended(Outcome::Draw(_)) => 1.0,
                 Status::Ended(Outcome::Win(_)) => 0.0,
                 Status::Pending => panic!("a node was made and never evaluated"),
+                Status::Proven => panic!("nothing is proven"),
                 Status::Expanded => {
                     let leaf = Leaf::new(&search.game, &sums.node.state, &sums.node.legal);
                     let mut evaluations = Evaluations::default();

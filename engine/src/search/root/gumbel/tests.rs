@@ -57,7 +57,7 @@ impl Game for Arms {
 /// A tree of nothing but an expanded root.
 fn rooted(priors: &[f32], value: f32) -> Tree<Arms> {
     let game = Arms(priors.len());
-    let mut tree = Tree::new(false, priors.len());
+    let mut tree = Tree::new(false, priors.len(), false);
     tree.add_node(&game, game.start());
     tree.back_up(&[], f64::from(value), 0);
     tree.expand(&game, ROOT, Evaluation { value, draw: DrawChance::default(), priors });
@@ -70,7 +70,7 @@ fn action_in(tree: &Tree<Arms>, slot: u16) -> u16 {
 
 fn visits_of(tree: &Tree<Arms>) -> Vec<u32> {
     let mut visits = vec![0; tree.node(ROOT).legal.len()];
-    tree.root_children().into_iter().for_each(|(action, count)| visits[usize::from(action)] = count);
+    tree.root_children().into_iter().for_each(|child| visits[usize::from(child.action)] = child.visits);
     visits
 }
 
@@ -151,6 +151,7 @@ fn params(gumbel: Gumbel, n: u32, leaf_parallelism: u32) -> SearchParams {
         in_flight: InFlight::Losses(3),
         noise: None,
         root: Root::Gumbel(gumbel),
+        solver: false,
     }
 }
 
