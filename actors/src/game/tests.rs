@@ -85,13 +85,17 @@ impl Stage {
 
     /// The game in play, to its end.
     async fn served(&mut self) -> GameRecord<TicTacToe> {
+        self.served_to_its_end().await.0
+    }
+
+    /// The same, with what the supervisor hears of it.
+    async fn served_to_its_end(&mut self) -> (GameRecord<TicTacToe>, Vec<SlotFree>) {
         loop {
             for lookup in self.lookups.take().await {
                 serve(lookup);
             }
             if let Some(finished) = self.finished.take().await.pop() {
-                self.free.take().await;
-                return finished.record;
+                return (finished.record, self.free.take().await);
             }
         }
     }
@@ -401,13 +405,13 @@ fn players_resign_below_the_threshold_of_their_terms_and_a_game_that_is_played_o
             Terms { settings, resign_below: 1.5, ..terms() } // More than anything is worth.
         };
         stage.slot.do_send(PlayGame::New { index: 9, terms: resigning(1e-9) });
-        let resigned = stage.served().await;
+        let (resigned, nothing) = stage.served_to_its_end().await;
         assert_eq!((resigned.plies.len(), resigned.end_reason()), (1, "resigned"));
         stage.slot.do_send(PlayGame::New { index: 9, terms: resigning(1.0) });
-        let played_on = stage.served().await;
+        let (played_on, lowest) = stage.served_to_its_end().await;
         assert_eq!(played_on.ending, Ending::Rules);
         assert_eq!(played_on.resign.unwrap().would_resign_ply, Some(0));
-        let taught: Vec<_> = stage.free.take().await.into_iter().map(|free| free.lowest_unbeaten).collect();
+        let taught: Vec<_> = nothing.into_iter().chain(lowest).map(|free| free.lowest_unbeaten).collect();
         assert_eq!(taught, [None, Some(played_on.lowest_unbeaten())]);
         let counts = stage.stats.snapshot();
         assert_eq!((counts.games_resigned, counts.games_adjudicated, counts.games_played_on_total()), (1, 0, 1));
