@@ -253,7 +253,7 @@ fn proofs_are_counted() {
         let mut stage = Stage::new();
         let mut settings = play_settings(300, Agent::Search);
         settings.search.solver = true;
-        let terms = Terms { settings: Arc::new(settings), hash: "5e77".into() };
+        let terms = Terms { settings: Arc::new(settings), hash: "5e77".into(), resign_below: NEVER_RESIGNS };
         stage.slot.do_send(PlayGame::New { index: 9, terms });
         loop {
             let Some(lookup) = stage.lookups.take().await.pop() else { break };
