@@ -93,6 +93,7 @@ fn matches(dir: &Path, every: Option<u32>) -> Matches<TicTacToe> {
         c_puct: 1.4,
         leaf_parallelism: 1,
         in_flight: InFlight::Visits,
+        solver: false,
         noise: None,
         root: Root::PUCT,
     };
