@@ -38,6 +38,9 @@ pub(crate) struct Preset {
     pub toml: &'static str,
 }
 
+/// The search that matches say is best: where no trainer's file asks for another.
+const BEST: Preset = Preset { name: "preset search/best", toml: include_str!("../../configs/search/best.toml") };
+
 /// Where settings are looked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Sources<'a> {
@@ -188,6 +191,9 @@ fn checked(entries: Entries, mut mistakes: Vec<Mistake>, mut warnings: Vec<Strin
 /// The layers, low to high.
 fn layers(sources: &Sources<'_>, mistakes: &mut Vec<Mistake>, warnings: &mut Vec<String>) -> Vec<Layer> {
     let mut layers = vec![layer::defaults()];
+    if sources.trainer.is_none() {
+        layers.push(layer::compiled_in(BEST.toml, BEST.name));
+    }
     layers.extend(sources.preset.map(|preset| layer::compiled_in(preset.toml, preset.name)));
     layers.extend(sources.trainer.and_then(|path| trainer::read(path, mistakes, warnings)));
     layers.extend(sources.own.and_then(|path| layer::own_file(path, mistakes)));

@@ -509,3 +509,14 @@ fn presets_are_settings() {
         assert_eq!(warnings, [""; 0]);
     }
 }
+
+#[test]
+fn the_best_search_holds_where_no_trainer_asks_for_another() {
+    let key = "search.solver";
+    let alone = given().playable().flag("--game", "game.name", "tic_tac_toe");
+    assert_eq!((alone.settings().search.solver, alone.source(key)), (true, "preset search/best".to_owned()));
+    let trainers = given().playable().trainer(TRAINER);
+    assert_eq!((trainers.settings().search.solver, trainers.source(key)), (false, "default".to_owned()));
+    let own = alone.own("own.toml", "[search]\nsolver = false");
+    assert_eq!((own.settings().search.solver, own.source(key)), (false, "run/own.toml".to_owned()));
+}

@@ -217,7 +217,8 @@ fn games_line(status: &Status) -> String {
     }
     if let Some(ResignCheck { games, wrong_share, low, high }) = games.resign_check {
         let [wrong, low, high] = [wrong_share, low, high].map(|share| 100.0 * share);
-        text.push_str(&format!(" (wrong in {wrong:.1}% [{low:.1}, {high:.1}] of {games} games played on)"));
+        let sure = format!("{wrong:.1}% [{low:.1}, {high:.1}]");
+        text.push_str(&format!("; resigning would have been wrong in {sure} of {games} games played on"));
     }
     text
 }
