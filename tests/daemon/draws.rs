@@ -30,6 +30,8 @@ fn playing_with(network: &str, dir: &Path, simulations: &str) -> Daemon {
         .option("--model-path", model(network))
         .option("--output-dir", dir)
         .env("SELFPLAYD__SEARCH__MCTS_N", simulations)
+        // The strict reader wants policies that are the visits' shares.
+        .env("SELFPLAYD__SEARCH__SOLVER", "false")
         .args("--seed 3 --device cpu")
 }
 

@@ -135,5 +135,5 @@ fn a_match_ends_where_there_are_no_more_openings() {
     let pairs: u64 = report["pairs"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
     assert_eq!((&report["ending"], pairs), (&"out_of_openings".into(), 9), "{json}");
     let none = a_match("random", "random").args(args).args("9").run().exited_with(78);
-    none.said(&["no opening of 9 plies leaves a game that both players see as open: change --opening-plies"]);
+    none.said(&["there are no openings of 9 random plies that leave a game which both players see as open: change --opening-plies"]);
 }

@@ -34,6 +34,10 @@ impl Site {
                 .option("--model-source", site.models())
                 .option("--http-listen", address.to_string())
                 .env("SELFPLAYD__INFERENCE__DEVICE", device)
+                .option("--evaluate-every", "1")
+                .env("SELFPLAYD__EVALUATION__GAMES", "2")
+                .env("SELFPLAYD__EVALUATION__SIMULATIONS", "2")
+                .env("SELFPLAYD__EVALUATION__SHARE", "0.5")
                 .start();
             site.daemons.push((daemon, address));
         }
