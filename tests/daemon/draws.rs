@@ -157,6 +157,7 @@ fn models_with_and_without_draws_take_turns_in_one_game() {
         .option("--model-source", &models)
         .option("--output-dir", &games)
         .env("SELFPLAYD__SEARCH__MCTS_N", "2000")
+        .env("SELFPLAYD__SEARCH__SOLVER", "false")
         .args("--continuous --seed 3 --device cpu --games-per-process 8 --http-listen none --grace-seconds 600")
         .start();
     daemon.says("in service version=1 ");
