@@ -19,7 +19,7 @@ pub(super) fn source<G: Game>(game: &G, file: Option<&Path>, plies: u32) -> anyh
         seen.insert(Leaf::new(game, &state, &game.legal_actions(&state)).position)
     });
     if openings.len() < named {
-        tracing::warn!("{}: {} positions are there more than once", path.display(), named - openings.len());
+        tracing::warn!("{}: {} of {named} positions repeat others", path.display(), named - openings.len());
     }
     Ok(Source::File { name: path.display().to_string(), openings })
 }
