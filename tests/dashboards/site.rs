@@ -55,10 +55,11 @@ impl Site {
         self.dir.path().join("models")
     }
 
-    /// The trainer makes a model.
+    /// The trainer makes a model: the first has learned nothing, all others the same, so that there are two to be rated.
     pub(crate) fn publish(&self, version: u32) {
         let hidden = self.models().join("new");
-        fs::copy(model("b5w3_resnet_2x32.onnx"), &hidden).unwrap();
+        let network = if version == 1 { "b5w3_resnet_2x32.onnx" } else { "b5w3_resnet_2x32_trained.onnx" };
+        fs::copy(model(network), &hidden).unwrap();
         fs::rename(&hidden, self.models().join(format!("model_{version}.onnx"))).unwrap();
     }
 
