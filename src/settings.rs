@@ -1,9 +1,12 @@
 //! The settings of the daemon: one typed, validated struct, and where each value came from.
 //!
-//! Layers, each replacing the one before it key by key: the defaults compiled in from `configs/default.toml` → a preset of
-//! a subcommand → the trainer's YAML → the user's own file → the environment → flags. Modules in dependency order:
+//! Layers, each replacing the one before it key by key: the defaults compiled in from `configs/default.toml` →
+//! `configs/search/best.toml`, unless there is a trainer's YAML → a preset of a subcommand → the trainer's YAML → the user's own file →
+//! the environment → flags. Modules in dependency order:
 //!
 //! - [`games`]: the rules of each game, and the hash of what shapes games
+//! - [`search`]: how moves are searched and chosen
+//! - [`play`]: how many games are played, by whom and how
 //! - [`addresses`]: where to listen, and names of hosts
 //! - [`devices`]: devices and batch sizes
 //! - [`kind`]: what values a key may have
@@ -33,7 +36,9 @@ mod kind;
 mod layer;
 mod mistake;
 mod places;
+mod play;
 mod resolve;
+mod search;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -55,7 +60,9 @@ pub(crate) use keys::KEYS;
 pub(crate) use kind::parse_bytes;
 pub(crate) use layer::{FlagValue, default_of};
 pub(crate) use places::try_out;
+pub(crate) use play::{Agent, Opponent, PlaySettings};
 pub(crate) use resolve::{Preset, Purpose, Resolved, Sources, resolve};
+pub(crate) use search::{Counted, FirstPlay, InFlight, NoiseShape, Root, SearchSettings};
 
 /// Everything that can be set. Meaning, range and default of each key are told in `configs/default.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -140,201 +147,6 @@ impl NetworkKind {
             Self::Mlp => "mlp",
         }
     }
-}
-
-/// `[search]`: how moves are searched and chosen.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SearchSettings {
-    /// Simulations per move, ≥ 2 for the search agent; `None`: `mcts_k` says.
-    pub mcts_n: Option<u32>,
-    /// Simulations per move for each legal action at the root, ≥ 1; used while `mcts_n` is `None`.
-    pub mcts_k: u32,
-    /// How a search selects, and what becomes its policy.
-    pub root: Root,
-    /// Weight of priors against values in PUCT, > 0.
-    pub c_puct: f32,
-    /// Most actions that Gumbel's rule draws, 1..=1024.
-    pub gumbel_m: u32,
-    /// Visits that values weigh as if the most visited action had them besides, ≥ 0.
-    pub gumbel_c_visit: f32,
-    /// Weight of values against logits, > 0.
-    pub gumbel_c_scale: f32,
-    /// Stretch the values of a node's actions over their whole range.
-    pub gumbel_rescale: bool,
-    /// Scale of the Gumbel draws, 0..=10.
-    pub gumbel_scale: f32,
-    /// How that weight grows with visits, 0..=1000; 0: not at all.
-    pub c_puct_growth: f32,
-    /// Visits until such growth shows, > 0.
-    pub c_puct_base: f32,
-    /// What moves without visits count for.
-    pub fpu: FirstPlay,
-    /// The value, or the factor of the reduction, -1..=1.
-    pub fpu_value: f32,
-    /// The same at the root; `None`: as below it.
-    pub fpu_root: Option<FirstPlay>,
-    /// Its value, -1..=1; only where `fpu_root` is given.
-    pub fpu_root_value: f32,
-    /// The root's priors become P^(1/T) before noise, 0.1..=10.
-    pub root_policy_temperature: f32,
-    /// k of forced playouts, 0..=100; 0: none.
-    pub forced_playouts: f32,
-    /// Share of noise in the root's priors, 0..=1.
-    pub noise_epsilon: f32,
-    /// Concentration of that noise, > 0; `None`: from the board (contract §4).
-    pub noise_alpha: Option<f32>,
-    /// How that is shared out.
-    pub noise_shape: NoiseShape,
-    /// Moves are drawn with probability visits^(1/T), ≥ 0; 0 is greedy.
-    pub temperature: f32,
-    /// First ply (from 0) with temperature 0; `None`: never.
-    pub drop_t_on_step: Option<u32>,
-    /// Plies in which the temperature goes half of the way to `temperature_end`, > 0; `None`: it stays.
-    pub temperature_halflife: Option<f32>,
-    /// What it comes to, 0..=100.
-    pub temperature_end: f32,
-    /// Subtract 1 from the score of moves to positions already seen in this game.
-    pub penalize_visited_states: bool,
-    /// K: leaves gathered from one tree before waiting, 1..=1024 and ≤ `mcts_n`; `None`: [`Settings::leaf_parallelism`] says.
-    pub leaf_parallelism: Option<u32>,
-    /// What gathered paths count for until their evaluations arrive.
-    pub in_flight: InFlight,
-    /// Losses counted along a gathered path, 0..=1000; only where paths in flight count for losses.
-    pub virtual_loss: u32,
-    /// What simulations count where a subtree is kept.
-    pub n_counts: Counted,
-    /// Keep the chosen move's subtree.
-    pub tree_reuse: bool,
-    /// Prove what positions are worth by finished games.
-    pub solver: bool,
-}
-
-/// How a search selects, and what becomes its policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Root {
-    /// PUCT throughout; visits.
-    Puct,
-    /// Sequential halving, and improved policies below it; the improved policy.
-    Gumbel,
-}
-
-/// What moves without visits count for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FirstPlay {
-    /// For a fixed value.
-    Absolute,
-    /// For less than their position, the more of it was visited.
-    Reduction,
-}
-
-/// How noise is shared out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum NoiseShape {
-    /// Evenly.
-    Even,
-    /// Half of it to moves whose priors stand out.
-    Shaped,
-}
-
-/// What the simulations of a move count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Counted {
-    /// Those done for it.
-    Playouts,
-    /// The visits of its root.
-    Visits,
-}
-
-/// What a gathered path counts for until its evaluation arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum InFlight {
-    /// For a visit.
-    Visits,
-    /// For `virtual_loss` lost games.
-    Loss,
-}
-
-/// `[play]`: how many games are played, and by whom.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PlaySettings {
-    /// Games in play at once in this process, ≥ 1; `None`: as many as keep the device busy.
-    pub games_per_process: Option<u32>,
-    /// Games of batch mode, ≥ 1.
-    pub num_games: u64,
-    /// Identical processes that share the machine, ≥ 1.
-    pub processes: u32,
-    /// Threads that advance games, ≥ 1; `None`: from the cores.
-    pub threads: Option<u32>,
-    /// Seed of all random choices, below 2^63 so that every file format can hold it; `None`: draw one below 2^63 and log it.
-    pub seed: Option<u64>,
-    /// Who plays the second player.
-    pub p2: Opponent,
-    /// How our moves are chosen.
-    pub agent: Agent,
-    /// Share of moves with a search of full size, above 0 to 1.
-    pub full_search_share: f32,
-    /// Simulations of the others, ≥ 2; `None`: a sixth of a full search.
-    pub cheap_simulations: Option<u32>,
-    /// Share of a game's weights that goes by surprise, 0..=1.
-    pub policy_surprise: f32,
-    /// Most random plies at the begin of a game, 0..=1000.
-    pub opening_random_plies: u32,
-    /// Mean number of plies after those that the network's policy alone draws, 0..=1000.
-    pub opening_policy_plies: f32,
-    /// End games where their result under perfect play is known.
-    pub adjudicate: bool,
-    /// Less effort in decided games.
-    pub soft_resign: bool,
-    /// The value from which on, 0..=0.99.
-    pub soft_resign_value: f32,
-    /// Simulations of a move in a game that is as good as over, ≥ 2.
-    pub soft_resign_simulations: u32,
-    /// Weight of such a move, 0..=1.
-    pub soft_resign_weight: f32,
-    /// Players resign.
-    pub resign: bool,
-    /// Share of games in which no one does, 0.01..=1.
-    pub resign_played_on: f32,
-    /// Largest share of those in which resigning would have been wrong, 0..=1.
-    pub resign_most_wrong: f32,
-    /// Log every move.
-    pub trace: bool,
-}
-
-impl PlaySettings {
-    /// Games that are in play at once when play begins.
-    pub(crate) fn games(&self) -> u32 {
-        /// Enough for batches of eight on four threads.
-        const FIRST: u32 = 32;
-        self.games_per_process.unwrap_or(FIRST)
-    }
-}
-
-/// Who plays the second player.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Opponent {
-    /// The same agent as the first player.
-    Same,
-    /// A uniformly random legal move.
-    Random,
-}
-
-/// How moves are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Agent {
-    /// By search.
-    Search,
-    /// From the network's policy alone.
-    Raw,
 }
 
 /// `[inference]`: how positions are evaluated.

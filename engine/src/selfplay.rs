@@ -9,14 +9,16 @@ mod game;
 mod opening;
 mod random;
 mod rows;
+mod settings;
 mod soft;
 mod symmetric;
 #[cfg(test)]
 mod tests;
 
 pub use early::{EarlyEnds, NEVER_RESIGNS, ResignSettings};
-pub use game::{Agent, Decay, PlaySettings, Progress, SelfPlayGame};
+pub use game::{Progress, SelfPlayGame};
 pub use opening::OpeningSettings;
 pub use random::{Purpose, ply_rng};
 pub use rows::RowSettings;
+pub use settings::{Agent, Decay, PlaySettings};
 pub use soft::SoftResign;

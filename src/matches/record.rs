@@ -46,7 +46,7 @@ impl Record {
     /// # Errors
     /// When it cannot be read and written, or is of another match.
     pub(crate) fn open(path: &Path, identity: &Value) -> anyhow::Result<Self> {
-        let what = || format!("--record {}", path.display());
+        let what = || format!("failed to keep the games of a match in {}", path.display());
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).with_context(what)?;
         let mut text = String::new();
@@ -99,7 +99,8 @@ impl Record {
         });
         let line = serde_json::to_string(&Line { pair: self.pairs, games: kept })?;
         self.pairs += 1;
-        writeln!(self.file, "{line}").with_context(|| format!("--record {}", self.path.display()))
+        writeln!(self.file, "{line}")
+            .with_context(|| format!("failed to keep the games of a match in {}", self.path.display()))
     }
 }
 

@@ -36,6 +36,7 @@
 //! - [`judging`]: mistakes of a network, counted
 //! - [`others`]: games other than Quoridor
 //! - [`draws`]: networks that say how likely a draw is
+//! - [`ends`]: games that begin or end otherwise than the rules have it
 //! - [`beside`]: matches beside play
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -55,6 +56,7 @@ mod config;
 mod continuous;
 mod daemon;
 mod draws;
+mod ends;
 mod figures;
 mod games;
 mod handover;

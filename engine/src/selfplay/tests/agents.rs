@@ -1,7 +1,7 @@
 //! How actions are chosen.
 
 use super::*;
-use crate::{evaluation::Leaf, selfplay::game::Decay};
+use crate::{evaluation::Leaf, selfplay::Decay};
 
 #[test]
 fn from_the_step_on_the_most_visited_action_is_played() {
