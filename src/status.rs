@@ -19,7 +19,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
-use selfplay_actors::{control::ControlState, findings::Found, standings::Standings};
+use selfplay_actors::{changes::ModelChange, control::ControlState, findings::Found, standings::Standings};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -170,6 +170,9 @@ pub(crate) struct ModelStatus {
     pub found: Option<Found>,
     /// What became of the last models, the newest first, at most 20.
     pub swaps: Vec<Swap>,
+    /// What the newest model changed, by its answers to the probe positions; `null` before the first and without a network.
+    #[serde(default)]
+    pub change: Option<ModelChange>,
 }
 
 /// What became of a model.

@@ -9,6 +9,7 @@
 //! - [`rejections`]: why the last models were refused
 //! - [`findings`]: what was found when a model was looked for last
 //! - [`standings`]: how strong the last models are
+//! - [`changes`]: what each new model changes
 //! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
@@ -35,6 +36,7 @@ pub mod account;
 pub mod batcher;
 pub mod bottleneck;
 pub mod cache;
+pub mod changes;
 pub mod control;
 mod error_text;
 pub mod faults;

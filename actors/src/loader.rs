@@ -57,12 +57,13 @@ use self::{
 };
 use crate::{
     batcher::{ModelProven, ModelWithdrawn, SwapModel, UnloadModel},
+    changes::AlarmKind,
     control::{Control, PlayResumed},
     findings::{Found, LookOutcome},
     games::StartGames,
     referee::{Entered, Entrant, Examine, Judged, RefereeGone},
     standings::Standings,
-    stats::Stats,
+    stats::{Counter, Stats},
     ticket::Generation,
     writer::UseEncoding,
 };
@@ -460,6 +461,16 @@ impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
 }
 
 impl Stats {
+    /// Counts alarms of this kind.
+    pub(crate) fn model_alarms(&self, kind: AlarmKind) -> &Counter {
+        match kind {
+            AlarmKind::PolicyJump => &self.alarms_policy_jump,
+            AlarmKind::ValueJump => &self.alarms_value_jump,
+            AlarmKind::LogitJump => &self.alarms_logit_jump,
+            AlarmKind::OneHot => &self.alarms_one_hot,
+        }
+    }
+
     /// Counts a look for a model.
     pub(crate) fn found(&self, outcome: LookOutcome) {
         let counter = match outcome {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use selfplay_actors::{
     account::{Activity, Role},
     bottleneck::{Kind, Monitor},
+    changes::{Difference, ModelChange},
     health::{Health, Restarts},
     root::CHILDREN,
     standings::Newest,
@@ -50,6 +51,15 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
             samples.push("selfplayd_match_elo", &[], figure(|newest| Some(newest.elo)));
             samples.push("selfplayd_match_elo_margin", &[], figure(|newest| Some(newest.margin)));
             samples.push("selfplayd_match_score", &[], figure(|newest| newest.score));
+            let change = stats.changes.newest();
+            let figure = |figure: fn(&ModelChange) -> f64| change.as_ref().map_or(f64::NAN, figure);
+            let against = change.as_ref().and_then(|change| change.against);
+            let distance = |distance: fn(&Difference) -> f64| against.as_ref().map_or(f64::NAN, distance);
+            samples.push("selfplayd_model_policy_kl_nats", &[], distance(|against| against.policy_kl));
+            samples.push("selfplayd_model_value_change", &[], distance(|against| against.value_change));
+            samples.push("selfplayd_model_largest_logit", &[], figure(|change| change.largest_logit));
+            samples.push("selfplayd_model_entropy_share", &[], figure(|change| change.entropy_share));
+            samples.push("selfplayd_model_one_hot_share", &[], figure(|change| change.one_hot_share));
             let progress = batch.as_ref().map(|batch| batch.look(&stats.snapshot()));
             samples.push("selfplayd_batch_games", &[], progress.map_or(0.0, |progress| progress.games as f64));
             let left = progress.and_then(|progress| progress.seconds_left).unwrap_or(f64::NAN);

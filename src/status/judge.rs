@@ -33,6 +33,8 @@ pub(super) struct Signs {
     pub write_errors: u64,
     /// Share of the last seconds' values that were outside [-1, 1].
     pub clamped: f64,
+    /// What is suspicious about the model in service.
+    pub alarms: Vec<String>,
     /// Where games go.
     pub output_dir: String,
     /// Free bytes there, where they are known.
@@ -127,7 +129,7 @@ impl Signs {
                 100.0 * self.clamped
             )
         });
-        clamped.into_iter().collect()
+        clamped.into_iter().chain(self.alarms.iter().cloned()).collect()
     }
 }
 
@@ -162,6 +164,9 @@ mod tests {
         let signs = clamped(0.5);
         assert!(signs.warnings()[0].starts_with("50% of the network's values are outside [-1, 1]"), "{signs:?}");
         assert!(signs.health().ok && signs.readiness().ok);
+        let suspect = Signs { alarms: vec!["policies of model 12 are one-hot".to_owned()], ..playing() };
+        assert_eq!(suspect.warnings(), ["policies of model 12 are one-hot"]);
+        assert!(suspect.health().ok && suspect.readiness().ok);
     }
 
     #[test]

@@ -45,6 +45,9 @@ impl Sampler {
         let served_unix = self.swaps.served_unix();
         let (serving, refused) = (served_unix.is_some(), figures.model.refused + figures.model.withdrawn > 0);
         let found = self.sources.stats.findings.last();
+        let change = self.sources.stats.changes.newest();
+        // One that gave way again warns of nothing any more.
+        let suspect = change.iter().filter(|change| serving && figures.model.version == Some(change.version));
         let mut signs = Signs {
             started: told.is_some(),
             draining: control_state.draining,
@@ -57,6 +60,7 @@ impl Sampler {
             unwritten: figures.writer.queued,
             write_errors: last_seconds.counts().write_errors,
             clamped: last_seconds.clamped(),
+            alarms: suspect.flat_map(|change| &change.alarms).map(|alarm| alarm.words.clone()).collect(),
             output_dir: facts.run.output_dir.clone(),
             disk_free: figures.writer.disk_free_bytes,
             disk_floor: figures.writer.disk_floor_bytes,
@@ -102,6 +106,7 @@ impl Sampler {
                 served_unix,
                 found,
                 swaps: self.swaps.all(),
+                change,
             },
             matches: self.sources.stats.standings.get().map(|standings| Standings::clone(&standings)),
             rates: last_seconds.rates(),

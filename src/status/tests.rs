@@ -9,6 +9,7 @@ use std::{
 use selfplay_actors::{
     batcher::BatchPolicy,
     bottleneck::{Monitor, Sizes},
+    changes::{Alarm, AlarmKind, Difference},
     findings::LookOutcome,
     health::Health,
     standings::{Decided, Newest, Playing, Rated},
@@ -134,6 +135,21 @@ pub(crate) fn full() -> Status {
             reason: Some("x".into()),
             seconds: Some(0.4),
         }],
+        change: Some(ModelChange {
+            version: 3,
+            unix: 1.0,
+            against: Some(Difference {
+                version: 2,
+                policy_kl: 0.08,
+                policy_kl_max: 0.4,
+                value_change: 0.05,
+                value_change_max: 0.3,
+            }),
+            largest_logit: 7.5,
+            entropy_share: 0.42,
+            one_hot_share: 0.1,
+            alarms: vec![Alarm { kind: AlarmKind::OneHot, words: "policies of model 3 are one-hot".into() }],
+        }),
     };
     status.matches = Some(Standings {
         playing: Some(Playing { players: ["20".into(), "16".into()], gate: false, pairs: 7, of: 30 }),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     batcher::SwapModel,
+    changes::Alarm,
     findings::{Found, LookOutcome},
     games::StartGames,
     onnx::ModelFile,
@@ -52,7 +53,7 @@ impl<G: Game> ModelLoaderActor<G> {
     /// Takes the model into service that served when an earlier process ended.
     pub(super) fn serve_first(&mut self) {
         let Some(Entrant { version, file }) = self.first.take() else { return };
-        if let Err(failure) = self.loading(|loader| loader.bring(file, version, false)) {
+        if let Err(failure) = self.loading(|loader| loader.bring(file, version, Arrival::New)) {
             let reason = failure.reason();
             tracing::warn!(version, reason, "the model that served last cannot be used: the newest serves");
         }
@@ -120,7 +121,7 @@ impl<G: Game> ModelLoaderActor<G> {
         let Entrant { version, file } = model;
         let content = file.content();
         let begun = self.candidates.begin(&files);
-        match begun.and_then(|()| self.loading(|loader| loader.bring(file, version, false))) {
+        match begun.and_then(|()| self.loading(|loader| loader.bring(file, version, Arrival::New))) {
             Ok(()) => self.candidates.took(files),
             Err(failure) => {
                 if let LoadFailure::Refused(reason) = &failure {
@@ -175,7 +176,7 @@ impl<G: Game> ModelLoaderActor<G> {
     pub(super) fn load_fixed(&mut self, candidate: Candidate) {
         let version = candidate.version;
         let brought =
-            self.loading(|loader| loader.read(&candidate).and_then(|model| loader.bring(model, version, false)));
+            self.loading(|loader| loader.read(&candidate).and_then(|model| loader.bring(model, version, Arrival::New)));
         if let Err(failure) = brought {
             self.addresses.root.do_send(Fatal { reason: failure.reason().to_owned() });
         }
@@ -187,7 +188,7 @@ impl<G: Game> ModelLoaderActor<G> {
         if why == Why::Lost {
             tracing::warn!(version, "a model was lost on its way into service: it is sent again");
         }
-        match self.loading(|loader| loader.bring(file, version, proven)) {
+        match self.loading(|loader| loader.bring(file, version, Arrival::Again { proven })) {
             Ok(()) if why == Why::OtherWithdrawn => tracing::warn!(version, "play goes on with the model before it"),
             Ok(()) => {}
             Err(failure) => {
@@ -242,7 +243,7 @@ impl<G: Game> ModelLoaderActor<G> {
             self.hold(file, files);
             return Ok(LookOutcome::Held);
         }
-        let brought = self.bring(file, version, false);
+        let brought = self.bring(file, version, Arrival::New);
         if let Err(LoadFailure::Refused(reason)) = &brought {
             self.candidates.refusals.remember(content, reason);
         }
@@ -250,7 +251,7 @@ impl<G: Game> ModelLoaderActor<G> {
     }
 
     /// Checks a model and puts it into service.
-    fn bring(&mut self, file: ModelFile, version: i64, proven: bool) -> Result<(), LoadFailure> {
+    fn bring(&mut self, file: ModelFile, version: i64, arrival: Arrival) -> Result<(), LoadFailure> {
         let begun = Instant::now();
         let loaded = self.source.load(&file);
         let warming = self.source.warming();
@@ -267,6 +268,7 @@ impl<G: Game> ModelLoaderActor<G> {
             return Err(LoadFailure::Refused(reason));
         }
         let (content, kept) = (file.content(), file.clone());
+        let proven = matches!(arrival, Arrival::Again { proven: true });
         let generation @ Generation { number, .. } = self.service.brought(file, version, proven, Instant::now());
         tracing::info!(
             version,
@@ -276,6 +278,7 @@ impl<G: Game> ModelLoaderActor<G> {
             seconds = begun.elapsed().as_secs_f64(),
             "model in service"
         );
+        self.tell_what_changes(version, arrival);
         if self.encoding.is_none() {
             self.encoding = Some(loaded.encoding);
             self.addresses.writer.do_send(UseEncoding(loaded.encoding));
@@ -287,4 +290,32 @@ impl<G: Game> ModelLoaderActor<G> {
         self.addresses.games.do_send(StartGames);
         Ok(())
     }
+
+    /// Says how far the answers of the model that was just loaded are from those of the one that served.
+    fn tell_what_changes(&mut self, version: i64, arrival: Arrival) {
+        let Some(answers) = self.source.answers() else { return };
+        match arrival {
+            Arrival::Again { .. } => self.stats.changes.comes_back(version, answers),
+            Arrival::New => {
+                let change = self.stats.changes.take_over(version, answers);
+                tracing::info!("{change}");
+                for Alarm { kind, words } in &change.alarms {
+                    self.stats.model_alarms(*kind).add(1);
+                    tracing::warn!(version, "{words}");
+                }
+            }
+        }
+    }
+}
+
+/// Why a model is brought into service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arrival {
+    /// It is the next one.
+    New,
+    /// It has served before.
+    Again {
+        /// It passed its probation then.
+        proven: bool,
+    },
 }

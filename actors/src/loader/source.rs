@@ -13,6 +13,7 @@ use selfplay_engine::{
 
 use super::feed::Candidate;
 use crate::{
+    changes::ProbeAnswers,
     error_text::with_sources,
     onnx::{
         Device, Head, LoadError, LoadOptions, ModelError, ModelFile, ModelReport, Placement, Runtime, Step, check_model,
@@ -81,6 +82,11 @@ pub trait ModelSource<G: Game>: Send {
     fn warming(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// What the model of the last [`ModelSource::load`] answers to the probe positions, where that is known. Asked once.
+    fn answers(&mut self) -> Option<ProbeAnswers> {
+        None
+    }
 }
 
 /// What the model that was loaded last runs on, for those who show it. Clones share it.
@@ -109,12 +115,13 @@ pub struct OnnxSource<G: Game> {
     /// Of the file that was read last.
     report: Option<ModelReport>,
     warming: Duration,
+    answers: Option<ProbeAnswers>,
 }
 
 impl<G: Game> OnnxSource<G> {
     /// Models for `game`, loaded as `options` say.
     pub fn new(runtime: Runtime, game: G, options: LoadOptions) -> Self {
-        Self { runtime, game, options, placed: Placed::default(), report: None, warming: Duration::ZERO }
+        Self { runtime, game, options, placed: Placed::default(), report: None, warming: Duration::ZERO, answers: None }
     }
 
     /// Where it tells what models run on.
@@ -191,6 +198,7 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
             loaded.position_bytes,
         );
         self.placed.set(placement);
+        self.answers = Some(loaded.answers);
         let boxed = |evaluator| Box::new(evaluator) as Box<dyn Evaluator<G>>;
         Ok(LoadedModel {
             evaluators: loaded.evaluators.into_iter().map(boxed).collect(),
@@ -201,6 +209,10 @@ impl<G: Game> ModelSource<G> for OnnxSource<G> {
 
     fn warming(&self) -> Duration {
         self.warming
+    }
+
+    fn answers(&mut self) -> Option<ProbeAnswers> {
+        self.answers.take()
     }
 }
 

@@ -32,6 +32,7 @@ use super::{
     signature::{GameDescription, Layout, Signature},
     trial::{Differences, Trial},
 };
+use crate::changes::ProbeAnswers;
 
 /// Why a model is not used.
 #[derive(Debug, Error)]
@@ -123,6 +124,8 @@ pub struct Loaded<G: Game> {
     pub max_batch: usize,
     /// The model that they run: converted, if it had to be.
     pub model: ModelFile,
+    /// What it answers to the probe positions.
+    pub answers: ProbeAnswers,
 }
 
 /// Checks `model` against `game`, tries it on positions of all stages of a game and makes one evaluator per inference thread.
@@ -176,6 +179,7 @@ pub fn check_model<G: Game>(
         position_bytes: prepared.row.bytes(),
         fixed_batch: prepared.layout.fixed_batch,
         max_batch: trial.batch,
+        answers: trial.kept(),
         model: loader.model,
     })
 }

@@ -2,7 +2,7 @@
 
 use selfplay_engine::{
     evaluation::{EvaluateError, Evaluations, Leaf, Worth},
-    game::Game,
+    game::{ActionSet as _, Game},
 };
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     ports::{Head, Ports},
     probe_positions::probe_positions,
 };
+use crate::changes::ProbeAnswers;
 
 /// Most that rounding may change an answer by when the same batch is run again, as a share of it.
 const STEADY: f32 = 1e-3;
@@ -158,6 +159,15 @@ impl<G: Game> Trial<G> {
             ));
         }
         doubts
+    }
+
+    /// What is kept of them, to compare the next model with.
+    pub(super) fn kept(&self) -> ProbeAnswers {
+        let mut kept = ProbeAnswers::default();
+        for (leaf, (logits, worth)) in self.leaves.iter().zip(self.together.rows(self.policy_len)) {
+            kept.push(leaf.legal.iter().map(|action| logits[usize::from(action)]), worth.value);
+        }
+        kept
     }
 
     /// The answers to each position alone.

@@ -205,6 +205,14 @@ table! {
         reload_warm_ns: phase = "warm";
         reload_swap_ns: phase = "swap";
     }
+    /// Alarms over new models, by what may be wrong: policies or values far from those of the model that served, logits much larger than
+    /// those of earlier models, policies that are one-hot everywhere.
+    Counter(Count) model_alarms_total {
+        alarms_policy_jump: reason = "policy_jump";
+        alarms_value_jump: reason = "value_jump";
+        alarms_logit_jump: reason = "logit_jump";
+        alarms_one_hot: reason = "one_hot";
+    }
     /// By how many versions the model that played a position was behind the one in service when the game was written, per
     /// position.
     Histogram(Versions, LAGS) model_lag_versions { model_lag; }
@@ -299,6 +307,17 @@ table! {
         Gauge(Seconds) "selfplayd_batch_left_seconds" [];
         /// How long the model in service has served; 0 before the first.
         Gauge(Seconds) "selfplayd_model_age_seconds" [];
+        /// Mean Kullback-Leibler divergence of the newest model's policies from those of the model that served before it, over legal actions of
+        /// the probe positions; NaN where none did.
+        Gauge(Nats) "selfplayd_model_policy_kl_nats" [];
+        /// Mean distance of its values from those of the model that served before it; NaN where none did.
+        Gauge(Ratio) "selfplayd_model_value_change" [];
+        /// Its largest logit of a legal action, whatever its sign; NaN before the first model and without a network.
+        Gauge(Count) "selfplayd_model_largest_logit" [];
+        /// Mean entropy of its policies there, as a share of that of equal chances; NaN likewise.
+        Gauge(Ratio) "selfplayd_model_entropy_share" [];
+        /// Share of those positions in which one move has at least 99% of the policy; NaN likewise.
+        Gauge(Ratio) "selfplayd_model_one_hot_share" [];
         /// Version of the model that matches beside play rated last; NaN before the first.
         Gauge(Versions) "selfplayd_match_version" [];
         /// Its rating above a search without a network; NaN before the first.

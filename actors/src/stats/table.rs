@@ -69,6 +69,8 @@ macro_rules! table {
             pub findings: $crate::findings::Findings,
             /// How strong the last models are.
             pub standings: $crate::standings::Published,
+            /// What the last models changed.
+            pub changes: $crate::changes::Changes,
         }
 
         impl Default for Stats {
@@ -80,6 +82,7 @@ macro_rules! table {
                     rejections: $crate::rejections::Rejections::default(),
                     findings: $crate::findings::Findings::default(),
                     standings: $crate::standings::Published::default(),
+                    changes: $crate::changes::Changes::default(),
                 }
             }
         }

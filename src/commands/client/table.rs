@@ -60,6 +60,9 @@ pub(super) fn status(status: &Status) -> String {
     let precision = device.precision.as_ref().map(|precision| format!(" in {precision}")).unwrap_or_default();
     line("device", format!("{}{precision} (asked for {}{note})", device.actual, device.requested));
     line("model", model(status));
+    if let Some(change) = &status.model.change {
+        line("", change.to_string());
+    }
     status.matches.iter().flat_map(matches).for_each(|words| line("matches", words));
     let rates = &status.rates;
     line(

@@ -38,7 +38,7 @@ export function showFigures(status) {
   showVerdict(status);
   showSpeed(status);
   showBatches(status);
-  showSwaps(status.model?.swaps ?? []);
+  showSwaps(status.model?.swaps ?? [], status.model?.change);
   showMatches(status.matches);
   showThreads(status.threads ?? []);
   showPairs(status);
@@ -133,10 +133,12 @@ function showBatches({ batch_sizes: bins, rates }) {
   });
 }
 
-function showSwaps(swaps) {
+function showSwaps(swaps, change) {
   const shown = swaps.slice(0, 6);
   const words = ({ outcome, seconds, reason }) =>
     outcome === "served" ? (seconds == null ? "took over" : `took over, ready in ${seconds.toFixed(2)} s`) : `${outcome}: ${reason ?? "no reason given"}`;
+  const against = change?.against;
+  say($("swaps-change"), against ? `Model ${change.version}: policy KL ${against.policy_kl.toFixed(3)} nats, values ${against.value_change.toFixed(3)} from those of model ${against.version}` : "");
   fillList($("swaps"), shown, (swap) => `${swap.unix}|${swap.version}|${swap.outcome}`, (swap) =>
     el("li", { "data-outcome": swap.outcome },
       el("strong", {}, swap.version == null ? "?" : `${swap.version}`), el("span", { class: "words" }, words(swap)), el("span", { class: "muted when" })));

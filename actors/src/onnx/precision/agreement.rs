@@ -12,6 +12,7 @@ use super::{
     super::{device::Device, trial::Answers},
     Precision, PrecisionOptions,
 };
+use crate::changes::{divergence, log_softmax};
 
 /// Differences between a converted model and the model as it came, over positions tried.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -101,20 +102,11 @@ impl Agreement {
     }
 }
 
-/// Logarithms of the priors of the legal actions, in double precision so that small differences of large logits count.
+/// Logarithms of the priors of the legal actions.
 fn log_policy<G: Game>(leaf: &Leaf<G>, logits: &[f32]) -> Vec<f64> {
     let mut logs: Vec<_> = leaf.legal.iter().map(|action| f64::from(logits[usize::from(action)])).collect();
-    let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum = logs.iter().map(|log| (log - max).exp()).sum::<f64>().ln() + max;
-    logs.iter_mut().for_each(|log| *log -= sum);
+    log_softmax(&mut logs);
     logs
-}
-
-/// Of `to` from `from`, both logarithms of probabilities; what is impossible in `from` adds nothing. Rounding below zero is 0.
-fn divergence(from: &[f64], to: &[f64]) -> f64 {
-    let term = |(&from, &to): (&f64, &f64)| if from == f64::NEG_INFINITY { 0.0 } else { from.exp() * (from - to) };
-    let sum = from.iter().zip(to).map(term).sum::<f64>();
-    if sum < 0.0 { 0.0 } else { sum }
 }
 
 #[derive(Default)]
