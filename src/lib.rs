@@ -15,6 +15,7 @@
 //! - `telemetry`: the log
 //! - `daemon`: what a process that plays is made of
 //! - `referee`: matches beside play
+//! - `learning`: what a run learns, by model version, and what the trainer says
 //! - `steering`: what changes while games are played
 //! - `status`: how it is doing
 //! - `metrics`: what is counted, for Prometheus
@@ -32,6 +33,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod learning;
 mod matches;
 mod metrics;
 mod played;

@@ -28,6 +28,7 @@ pub(crate) use self::{
 };
 use crate::{
     daemon::{device::DeviceStatus, progress::BatchStatus, run::RunStatus, siblings::Sibling},
+    learning::TrainerStatus,
     streams::LostLines,
     words::as_text,
 };
@@ -84,6 +85,9 @@ pub(crate) struct Status {
     /// What matches beside play have shown; `null` where none are played.
     #[serde(default)]
     pub matches: Option<Standings>,
+    /// The trainer, as far as it tells; `null` where it says nothing.
+    #[serde(default)]
+    pub trainer: Option<TrainerStatus>,
     /// Speeds of the last 10 s.
     pub rates: RateStatus,
     /// Speeds of the last five minutes.

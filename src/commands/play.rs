@@ -36,6 +36,7 @@ use crate::{
     },
     exit::{Exit, failed},
     http::{self, host_name},
+    learning::{Keeper, Learning, Places},
     metrics::{self, About, Exporter},
     played::PlayedGame,
     referee,
@@ -146,6 +147,7 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             control: steering.clone(),
             siblings: daemon_file.siblings(),
             batch: batch_games.map(|games| Arc::new(Progress::new(games))),
+            learning: Learning::default(),
         };
         Ok(Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind })
     }
@@ -179,6 +181,8 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             sizes.inference_threads,
         )
         .inspect_err(|error| tracing::warn!("play goes on without reports: {error}"));
+        let keeper = Keeper::start(Places::of(&settings.model), sources.learning.clone())
+            .inspect_err(|error| tracing::warn!("figures of learning are not kept: {error}"));
         let served = http::Served { metrics: exported(&sources), sources, live };
         let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
         let begun = Instant::now();
@@ -191,6 +195,7 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         let ending = run_until_stopped(options, settings, origin, signals, service.clone(), steering, monitor);
         service.end();
         drop(reporter);
+        drop(keeper);
         health.status().log();
         Ok(played(ending, begun.elapsed().as_secs_f64(), server))
     }
@@ -198,12 +203,13 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
 
 /// What `GET /metrics` answers.
 fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch } = sources.clone();
+    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch, learning } = sources.clone();
     let about = About {
         started: facts.started,
         batch,
         run: facts.run,
         device: facts.device,
+        learning,
         settings_hash: Box::new(move || control.settings_hash()),
     };
     let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));

@@ -19,6 +19,7 @@ use crate::{
         progress::Progress,
         run::RunStatus,
     },
+    learning::{Learning, TrainerFigures},
     streams::LostLines,
 };
 
@@ -32,14 +33,16 @@ pub(crate) struct About {
     pub run: RunStatus,
     /// What was asked to run the network, and what does.
     pub device: DeviceFacts,
+    /// What the run learns.
+    pub learning: Learning,
     /// Hash of the settings that determine games; asked at each scrape.
     pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 /// All feeds that need nothing but these.
 pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Vec<Feed> {
-    let (stats, About { started, batch, .. }) = (stats.clone(), &about);
-    let (begun, batch) = (*started, batch.clone());
+    let (stats, About { started, batch, learning, .. }) = (stats.clone(), &about);
+    let (begun, batch, learning) = (*started, batch.clone(), learning.clone());
     vec![
         Box::new(move |samples| {
             samples.push("selfplayd_up_seconds", &[], begun.elapsed().as_secs_f64());
@@ -65,11 +68,42 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
             let left = progress.and_then(|progress| progress.seconds_left).unwrap_or(f64::NAN);
             samples.push("selfplayd_batch_left_seconds", &[], left);
         }),
+        Box::new(move |samples| trainer(samples, &learning)),
         Box::new(move |samples| info(samples, &about)),
         Box::new(move |samples| restarts(samples, &health)),
         Box::new(lost_lines),
         Box::new(process),
     ]
+}
+
+/// What the trainer says of itself; NaN for what it does not say.
+fn trainer(samples: &mut Samples, learning: &Learning) {
+    let seen = learning.seen();
+    let trainer = seen.trainer.as_ref();
+    let age = trainer.and_then(|trainer| trainer.age_seconds);
+    samples.push("selfplayd_trainer_age_seconds", &[], age.unwrap_or(f64::NAN));
+    let figures = trainer.and_then(|trainer| trainer.figures.as_ref());
+    let state = figures.and_then(|figures| figures.state.as_deref());
+    for known in ["training", "waiting for games", "stopped"] {
+        let is = f64::from(u8::from(state == Some(known)));
+        samples.push("selfplayd_trainer_state", &[("state", known)], is);
+    }
+    let figure = |figure: fn(&TrainerFigures) -> Option<f64>| figures.and_then(figure).unwrap_or(f64::NAN);
+    for (name, number) in [
+        ("selfplayd_trainer_version", figure(|figures| figures.version.map(|number| number as f64))),
+        ("selfplayd_trainer_step", figure(|figures| figures.step.map(|number| number as f64))),
+        ("selfplayd_trainer_loss", figure(|figures| figures.loss)),
+        ("selfplayd_trainer_policy_loss", figure(|figures| figures.policy_loss)),
+        ("selfplayd_trainer_value_loss", figure(|figures| figures.value_loss)),
+        ("selfplayd_trainer_learning_rate", figure(|figures| figures.learning_rate)),
+        ("selfplayd_trainer_gradient_norm", figure(|figures| figures.gradient_norm)),
+        ("selfplayd_trainer_window_rows", figure(|figures| figures.window_rows.map(|number| number as f64))),
+        ("selfplayd_trainer_rows", figure(|figures| figures.rows.map(|number| number as f64))),
+        ("selfplayd_trainer_samples_per_second", figure(|figures| figures.samples_per_second)),
+        ("selfplayd_trainer_samples_per_row", figure(|figures| figures.samples_per_row)),
+    ] {
+        samples.push(name, &[], number);
+    }
 }
 
 /// By a clock that only goes forward.

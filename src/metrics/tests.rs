@@ -24,6 +24,7 @@ use crate::{
         device::{DeviceFacts, DeviceStatus, ThreadDevice},
         run::RunStatus,
     },
+    learning::Learning,
     settings::{FlagValue, Purpose, Settings, Sources, resolve},
     shipped::AnyGame,
     status::tests::SIZES,
@@ -73,7 +74,7 @@ fn about() -> About {
         output_dir: "/out".to_owned(),
         model_source: None,
     };
-    About { started: std::time::Instant::now(), batch: None, run, device, settings_hash }
+    About { started: std::time::Instant::now(), batch: None, run, device, learning: Learning::default(), settings_hash }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.

@@ -22,6 +22,7 @@ use crate::{
         run::RunStatus,
         siblings::Siblings,
     },
+    learning::Learning,
     steering::api::SteeringApi,
 };
 
@@ -59,6 +60,8 @@ pub(crate) struct Sources {
     pub siblings: Siblings,
     /// How far it is, where the last of its games ends it.
     pub batch: Option<Arc<Progress>>,
+    /// What the run learns.
+    pub learning: Learning,
 }
 
 /// Counters that rates are made of. Each only grows.

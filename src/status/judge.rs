@@ -33,6 +33,8 @@ pub(super) struct Signs {
     pub write_errors: u64,
     /// Share of the last seconds' values that were outside [-1, 1].
     pub clamped: f64,
+    /// What is wrong with the trainer.
+    pub trainer: Option<String>,
     /// What is suspicious about the model in service.
     pub alarms: Vec<String>,
     /// Where games go.
@@ -129,7 +131,7 @@ impl Signs {
                 100.0 * self.clamped
             )
         });
-        clamped.into_iter().chain(self.alarms.iter().cloned()).collect()
+        clamped.into_iter().chain(self.alarms.iter().cloned()).chain(self.trainer.clone()).collect()
     }
 }
 
@@ -164,8 +166,9 @@ mod tests {
         let signs = clamped(0.5);
         assert!(signs.warnings()[0].starts_with("50% of the network's values are outside [-1, 1]"), "{signs:?}");
         assert!(signs.health().ok && signs.readiness().ok);
-        let suspect = Signs { alarms: vec!["policies of model 12 are one-hot".to_owned()], ..playing() };
-        assert_eq!(suspect.warnings(), ["policies of model 12 are one-hot"]);
+        let alarms = vec!["policies of model 12 are one-hot".to_owned()];
+        let suspect = Signs { alarms, trainer: Some("the trainer is silent".to_owned()), ..playing() };
+        assert_eq!(suspect.warnings(), ["policies of model 12 are one-hot", "the trainer is silent"]);
         assert!(suspect.health().ok && suspect.readiness().ok);
     }
 

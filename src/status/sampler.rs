@@ -46,6 +46,7 @@ impl Sampler {
         let (serving, refused) = (served_unix.is_some(), figures.model.refused + figures.model.withdrawn > 0);
         let found = self.sources.stats.findings.last();
         let change = self.sources.stats.changes.newest();
+        let learning = self.sources.learning.seen();
         // One that gave way again warns of nothing any more.
         let suspect = change.iter().filter(|change| serving && figures.model.version == Some(change.version));
         let mut signs = Signs {
@@ -60,6 +61,7 @@ impl Sampler {
             unwritten: figures.writer.queued,
             write_errors: last_seconds.counts().write_errors,
             clamped: last_seconds.clamped(),
+            trainer: learning.trainer.as_ref().and_then(|trainer| trainer.trouble.clone()),
             alarms: suspect.flat_map(|change| &change.alarms).map(|alarm| alarm.words.clone()).collect(),
             output_dir: facts.run.output_dir.clone(),
             disk_free: figures.writer.disk_free_bytes,
@@ -109,6 +111,7 @@ impl Sampler {
                 change,
             },
             matches: self.sources.stats.standings.get().map(|standings| Standings::clone(&standings)),
+            trainer: learning.trainer.clone(),
             rates: last_seconds.rates(),
             history: self.recorder.history(),
             batch_sizes: figures.batch_sizes,

@@ -24,6 +24,7 @@ use crate::{
         progress::Progress,
         siblings::Siblings,
     },
+    learning::{Learning, TrainerFigures},
     steering::{
         api::{Refusal, SteeringApi},
         live_settings::Changes,
@@ -112,6 +113,7 @@ pub(crate) fn sources() -> Sources {
         stats,
         control: Arc::new(Started),
         siblings: Siblings::default(),
+        learning: Learning::default(),
         batch: Some(Arc::new(Progress::new(100))),
     }
 }
@@ -164,6 +166,26 @@ pub(crate) fn full() -> Status {
         rated: vec![Rated { player: "16".into(), version: Some(16), elo: 212.0, margin: 48.0, games: 180 }],
         gate: Some(Decided { version: 19, against: 18, score: 0.45, pairs: 30, promoted: false }),
         trouble: Some("x".into()),
+    });
+    status.trainer = Some(TrainerStatus {
+        file: "/runs/first/trainer.json".into(),
+        age_seconds: Some(2.0),
+        trouble: Some("x".into()),
+        figures: Some(TrainerFigures {
+            updated: 1.0,
+            state: Some("training".into()),
+            version: Some(3),
+            step: Some(1200),
+            loss: Some(1.5),
+            policy_loss: Some(1.1),
+            value_loss: Some(0.4),
+            learning_rate: Some(0.001),
+            gradient_norm: Some(0.7),
+            window_rows: Some(20_000),
+            rows: Some(51_000),
+            samples_per_second: Some(900.0),
+            samples_per_row: Some(3.9),
+        }),
     });
     status.batch = Some(BatchStatus { games: 100, written: 4, seconds_left: Some(170.0) });
     status.cache.capacity_entries = Some(1000);

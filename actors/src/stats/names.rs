@@ -326,6 +326,33 @@ table! {
         Gauge(Elo) "selfplayd_match_elo_margin" [];
         /// Its score against the model rated before it; NaN before there is one.
         Gauge(Ratio) "selfplayd_match_score" [];
+        /// How long ago the trainer wrote its figures (trainer.json beside the models); NaN where it never did. So are the others below
+        /// where it does not say them.
+        Gauge(Seconds) "selfplayd_trainer_age_seconds" [];
+        /// What the trainer does: 1 for the state that it says.
+        Gauge(Switch) "selfplayd_trainer_state" ["state"];
+        /// Version of the model that the trainer published last.
+        Gauge(Versions) "selfplayd_trainer_version" [];
+        /// Gradient steps of the trainer so far.
+        Gauge(Count) "selfplayd_trainer_step" [];
+        /// What the trainer minimises.
+        Gauge(Count) "selfplayd_trainer_loss" [];
+        /// The part of the trainer's loss that is of policies.
+        Gauge(Count) "selfplayd_trainer_policy_loss" [];
+        /// The part of the trainer's loss that is of values.
+        Gauge(Count) "selfplayd_trainer_value_loss" [];
+        /// The trainer's learning rate.
+        Gauge(Count) "selfplayd_trainer_learning_rate" [];
+        /// Length of the trainer's last gradient.
+        Gauge(Count) "selfplayd_trainer_gradient_norm" [];
+        /// Rows that the trainer draws from.
+        Gauge(Count) "selfplayd_trainer_window_rows" [];
+        /// Rows that the trainer ever took.
+        Gauge(Count) "selfplayd_trainer_rows" [];
+        /// Samples that the trainer trains on per second.
+        Gauge(Count) "selfplayd_trainer_samples_per_second" [];
+        /// How often the trainer has sampled each row so far, on average.
+        Gauge(Count) "selfplayd_trainer_samples_per_row" [];
         /// How long this process has run.
         Gauge(Seconds) "selfplayd_up_seconds" [];
         /// What was asked to run the network, what does, and what it computes with there: known with the first model.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     daemon::siblings::Sibling,
+    learning::TrainerStatus,
     status::{CacheStatus, Limit, Outcome, ResignCheck, State, Status, Verdict},
     words::{bytes, duration},
 };
@@ -64,6 +65,7 @@ pub(super) fn status(status: &Status) -> String {
         line("", change.to_string());
     }
     status.matches.iter().flat_map(matches).for_each(|words| line("matches", words));
+    status.trainer.iter().for_each(|status| line("trainer", trainer(status)));
     let rates = &status.rates;
     line(
         "speed",
@@ -195,6 +197,22 @@ fn matches(standings: &Standings) -> Vec<String> {
     }
     lines.extend(trouble.clone());
     lines
+}
+
+fn trainer(TrainerStatus { age_seconds, trouble, figures, .. }: &TrainerStatus) -> String {
+    let figures = figures.clone().unwrap_or_default();
+    let mut text = figures.state.clone().unwrap_or_else(|| "no state".to_owned());
+    for (name, number) in
+        [("version", figures.version), ("step", figures.step), ("rows in its window", figures.window_rows)]
+    {
+        text.extend(number.map(|number| format!(", {name} {number}")));
+    }
+    for (name, number) in [("loss", figures.loss), ("samples a row", figures.samples_per_row)] {
+        text.extend(number.map(|number| format!(", {name} {number:.3}")));
+    }
+    text.extend(age_seconds.map(|age| format!("; {} ago", duration(age))));
+    text.extend(trouble.as_ref().map(|trouble| format!("; {trouble}")));
+    text
 }
 
 fn games_line(status: &Status) -> String {

@@ -40,6 +40,7 @@ export function showFigures(status) {
   showBatches(status);
   showSwaps(status.model?.swaps ?? [], status.model?.change);
   showMatches(status.matches);
+  showTrainer(status.trainer);
   showThreads(status.threads ?? []);
   showPairs(status);
   showChildren(status.children ?? []);
@@ -168,6 +169,30 @@ function showMatches(matches) {
     ...decided,
     ...(trouble ? [["Trouble", sentence(trouble), "warn"]] : []),
     ...(newest || gate || trouble ? [] : [["Matches", "none is over yet"]]),
+  ]);
+}
+
+function showTrainer(trainer) {
+  $("trainer").hidden = !trainer;
+  if (!trainer) return;
+  const { age_seconds: age, trouble, figures } = trainer;
+  const number = (value) => (value == null ? null : value !== 0 && Math.abs(value) < 0.01 ? value.toExponential(1) : rate(value));
+  const pair = (name, value) => (value == null ? [] : [[name, value]]);
+  const parts = [["policies", figures?.policy_loss], ["values", figures?.value_loss]].filter(([, part]) => part != null);
+  const loss = figures?.loss == null ? null : `${number(figures.loss)}${parts.length ? ` (${parts.map(([name, part]) => `${name} ${number(part)}`).join(", ")})` : ""}`;
+  say($("trainer-now"), age == null ? "" : `${duration(age)} ago`);
+  fillPairs($("trainer-pairs"), [
+    ["State", sentence(figures?.state ?? "not said")],
+    ...(trouble ? [["Trouble", sentence(trouble), "warn"]] : []),
+    ...pair("Published", figures?.version == null ? null : `version ${figures.version}`),
+    ...pair("Steps", figures?.step == null ? null : count(figures.step)),
+    ...pair("Loss", loss),
+    ...pair("Learning rate", number(figures?.learning_rate)),
+    ...pair("Gradient", number(figures?.gradient_norm)),
+    ...pair("Window", figures?.window_rows == null ? null : plural(figures.window_rows, "row")),
+    ...pair("Rows so far", figures?.rows == null ? null : count(figures.rows)),
+    ...pair("Speed", figures?.samples_per_second == null ? null : `${rate(figures.samples_per_second)} samples per second`),
+    ...pair("Samples per row", number(figures?.samples_per_row)),
   ]);
 }
 
