@@ -131,11 +131,11 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
             with_game(&args.flags, None, &|game, settings| game.convert_model(args, settings))
         }
         Some(Command::Match(args)) => {
-            let (settings, resolved) = load(&args.flags, Purpose::Bench, None)?;
+            let (settings, resolved) = load_for_players(&args.flags)?;
             games.of(&settings)?.play_match(args, &settings, &resolved)
         }
         Some(Command::Ladder(args)) => {
-            let (settings, resolved) = load(&args.flags, Purpose::Bench, None)?;
+            let (settings, resolved) = load_for_players(&args.flags)?;
             games.of(&settings)?.play_ladder(args, &settings, &resolved)
         }
         Some(Command::Judge(args)) => with_game(&args.flags, Some(JUDGE), &|game, settings| game.judge(args, settings)),
@@ -178,6 +178,17 @@ fn report(error: anyhow::Error) -> ExitCode {
 fn load(flags: &Flags, purpose: Purpose, preset: Option<Preset>) -> anyhow::Result<(Settings, Resolved)> {
     let resolved = flags.resolve(purpose, preset);
     let warnings = resolved.warnings().to_vec();
+    load_resolved(resolved, warnings, purpose)
+}
+
+/// The same for players that may have settings of their own, who say themselves what was probably not meant in theirs.
+fn load_for_players(flags: &Flags) -> anyhow::Result<(Settings, Resolved)> {
+    let resolved = flags.resolve(Purpose::Bench, None);
+    let warnings = resolved.warnings_of_sources().to_vec();
+    load_resolved(resolved, warnings, Purpose::Bench)
+}
+
+fn load_resolved(resolved: Resolved, warnings: Vec<String>, purpose: Purpose) -> anyhow::Result<(Settings, Resolved)> {
     let mut settings = resolved.clone().into_settings()?;
     telemetry::init(&settings.log)?;
     let memory = sizes::memory_limit(&settings).and_then(|limit| sizes::fit(&mut settings, limit));

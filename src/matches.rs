@@ -4,8 +4,10 @@
 //! - [`table`]: many games side by side on one thread
 //! - [`score`]: results counted
 //! - [`record`]: pairs on the disk, so that a match goes on where it was stopped
+//! - [`files`]: games as self-play writes them
 //! - [`picture`]: ratings by version as a picture
 
+pub(crate) mod files;
 pub(crate) mod openings;
 pub(crate) mod picture;
 pub(crate) mod record;

@@ -3,11 +3,17 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use selfplay_engine::{
+    Action, Outcome,
     evaluation::{Evaluations, Evaluator as _, HashEvaluator, HashPriors},
-    games::quoridor::{Quoridor, QuoridorEncoding},
+    games::{
+        quoridor::{Quoridor, QuoridorEncoding},
+        tictactoe::TicTacToe,
+    },
+    matches::{MatchGame, Mover, Seat},
     replay::{GameArrays, GameMetadata, GameRecord},
     search::{InFlight, Root, SearchParams, Simulations, SpareTree},
     selfplay::{Agent, OpeningSettings, PlaySettings, Progress, RowSettings, SelfPlayGame},
+    solve::Class,
 };
 use tempfile::TempDir;
 
@@ -19,19 +25,35 @@ pub(crate) fn rules() -> Quoridor {
     Quoridor::new(5, 2, Some(30)).unwrap()
 }
 
+const SEARCH: SearchParams = SearchParams {
+    simulations: Simulations::PerMove(16),
+    c_puct: 1.0,
+    leaf_parallelism: 1,
+    in_flight: InFlight::Losses(0),
+    noise: None,
+    root: Root::PUCT,
+    solver: false,
+};
+
+/// Game `index` of a match between two solvers, of which `opening` actions were its opening.
+pub(crate) fn match_game(index: u64, actions: &[Action], opening: usize, outcome: Outcome) -> GameRecord<TicTacToe> {
+    let seat = Seat {
+        mover: Mover::Solver,
+        search: SEARCH,
+        tree_reuse: false,
+        penalize_visited_states: false,
+        open_ended: false,
+    };
+    let mut game = MatchGame::new(TicTacToe, [seat; 2], &actions[..opening], SEED, index / 2);
+    let mut spare = SpareTree::default();
+    actions[opening..].iter().for_each(|&action| game.choose(&[action], Class::Draw, &mut spare));
+    game.into_record(index, outcome)
+}
+
 /// Game `index`: the first player searches, the second moves at random.
 pub(crate) fn played(index: u64) -> GameRecord<Quoridor> {
-    let search = SearchParams {
-        simulations: Simulations::PerMove(16),
-        c_puct: 1.0,
-        leaf_parallelism: 1,
-        in_flight: InFlight::Losses(0),
-        noise: None,
-        root: Root::PUCT,
-        solver: false,
-    };
     let settings = PlaySettings {
-        search,
+        search: SEARCH,
         temperature: 1.0,
         temperature_decay: None,
         drop_t_on_step: None,

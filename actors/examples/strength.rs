@@ -1,5 +1,6 @@
 //! What settings of the search are worth: matches of each against one leaf at a time, and mistakes against a perfect solver. The figures
-//! of docs/strength.md come from here.
+//! of docs/strength.md come from here. `selfplayd match` does the same for models; what it has not is the evaluator below, leaves a gather,
+//! and searches with noise or forced playouts, of which mistakes tell.
 //!
 //! ```text
 //! strength match connect_four N PAIRS SEARCH…      Connect Four with the evaluator below
@@ -134,7 +135,7 @@ fn compare<G: Game>(
         let (search, other) = words.split_once('/').unwrap_or((words, "k=1"));
         let seat = |words| -> Result<Seat, Failure> {
             let (search, tree_reuse) = search_of(words, n)?;
-            Ok(Seat { mover: Mover::Search, search, tree_reuse, penalize_visited_states: false })
+            Ok(Seat { mover: Mover::Search, search, tree_reuse, penalize_visited_states: false, open_ended: false })
         };
         let result = play(game, [seat(search)?, seat(other)?], plies, pairs, evaluator)?;
         let elo = result.pairs.elo().ok_or("no pairs were played")?;
@@ -208,7 +209,7 @@ fn play<G: Game>(
                     asked += (leaves.len() - before) as u64;
                 }
                 Step::Leaves(_) => others += (leaves.len() - before) as u64,
-                Step::Choice => {}
+                Step::Thinking(_) | Step::Choice => {}
             }
             playing.asked = before..leaves.len();
         }
@@ -225,7 +226,7 @@ fn play<G: Game>(
         }
     }
     let mut result = Played { pairs: Pairs::default(), games: [0; 3], different: 0, gathers, leaves: asked, others };
-    let different: HashSet<&[Action]> = games.iter().map(|playing| playing.game.actions()).collect();
+    let different: HashSet<Vec<Action>> = games.iter().map(|playing| playing.game.actions()).collect();
     result.different = different.len();
     for pair in games.chunks_exact(2) {
         debug_assert_eq!(pair[0].pair, pair[1].pair);

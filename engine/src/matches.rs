@@ -8,14 +8,22 @@
 use rand::RngExt as _;
 
 use crate::{
-    evaluation::{Evaluations, Leaf},
+    evaluation::{DrawChance, Evaluation, Evaluations, Leaf},
     game::{Action, ActionSet, Draw, Game, Outcome, Player},
-    search::{Gathered, Search, SearchParams, SpareTree},
+    replay::{Ending, GameRecord, PlyKind, PlyNotes, PlyRecord},
+    search::{Decision, Gathered, Search, SearchEffort, SearchParams, Share, SpareTree},
     selfplay::{Purpose, ply_rng},
+    solve::Class,
 };
 
 /// A game that is longer is a draw: some games of random players would never end.
 pub const MOST_PLIES: u32 = 10_000;
+
+/// A search that goes on until it is told that it is enough ends by itself when its tree has so many nodes: memory is not endless.
+pub const MOST_NODES: usize = 2_000_000;
+
+/// What is known of a ply of the opening.
+const OPENING: PlyNotes = PlyNotes { kind: PlyKind::Opening, weight: 0.0, ..PlyNotes::unknown(false) };
 
 /// How a player chooses its moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +49,9 @@ pub struct Seat {
     pub tree_reuse: bool,
     /// Subtract 1 from the score of actions that lead to a position of this game. Turns tree reuse off.
     pub penalize_visited_states: bool,
+    /// Its search goes on until it is told that it is enough ([`MatchGame::enough`]), and asks after each gather and each so many
+    /// simulations as `search` says. Not by Gumbel's rule.
+    pub open_ended: bool,
 }
 
 /// What a game needs next.
@@ -48,6 +59,8 @@ pub struct Seat {
 pub enum Step {
     /// The evaluations of the leaves that were appended, by the evaluator of this player.
     Leaves(Player),
+    /// Nothing, the search of this player goes on: time to look whether it is enough.
+    Thinking(Player),
     /// A move of [`MatchGame::state`], for [`MatchGame::choose`].
     Choice,
     /// Nothing: it is over.
@@ -61,6 +74,13 @@ enum Waiting {
     Raw,
 }
 
+/// What a search comes to.
+enum Thought {
+    Decided(Decision, PlyNotes),
+    Asks,
+    GoesOn,
+}
+
 /// One game of a match.
 pub struct MatchGame<G: Game> {
     game: G,
@@ -71,8 +91,10 @@ pub struct MatchGame<G: Game> {
     pair: u64,
     state: G::State,
     searching: bool,
+    /// The search at hand is to end.
+    enough: bool,
     waiting: Waiting,
-    actions: Vec<Action>,
+    plies: Vec<PlyRecord<G>>,
 }
 
 impl<G: Game> MatchGame<G> {
@@ -82,18 +104,41 @@ impl<G: Game> MatchGame<G> {
         let search = |seat: Seat| Search::new(game.clone(), seat.search.without_chance(), seat.penalize_visited_states);
         let mut searches = seats.map(search);
         let mut state = game.start();
+        let mut plies = Vec::new();
         for &action in opening {
             searches.iter_mut().for_each(|search| search.note_visited(&state));
+            plies.push(PlyRecord::new(&game, &state, without_reason(action), 0, OPENING));
             game.play(&mut state, action);
         }
-        let actions = opening.to_vec();
-        Self { game, seats, searches, seed, pair, state, searching: false, waiting: Waiting::Nothing, actions }
+        let waiting = Waiting::Nothing;
+        Self { game, seats, searches, seed, pair, state, searching: false, enough: false, waiting, plies }
     }
 
-    /// All actions so far, those of the opening among them.
+    /// All plies so far, those of the opening among them. Of model versions they say nothing.
     #[must_use]
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
+    pub fn plies(&self) -> &[PlyRecord<G>] {
+        &self.plies
+    }
+
+    /// All actions so far.
+    #[must_use]
+    pub fn actions(&self) -> Vec<Action> {
+        self.plies.iter().map(|ply| ply.action).collect()
+    }
+
+    /// What is kept of a game that ended with `outcome`, as game `index` of its match.
+    #[must_use]
+    pub fn into_record(self, index: u64, outcome: Outcome) -> GameRecord<G> {
+        GameRecord {
+            index,
+            seed: self.seed,
+            model_version: 0,
+            plies: self.plies,
+            outcome,
+            ending: Ending::Rules,
+            effort: SearchEffort::default(),
+            resign: None,
+        }
     }
 
     /// The position at hand.
@@ -102,14 +147,28 @@ impl<G: Game> MatchGame<G> {
         &self.state
     }
 
-    /// Plays one of `actions`, which are equally good: legal ones, at least one.
-    pub fn choose(&mut self, actions: &[Action], spare: &mut SpareTree<G>) {
-        let mut rng = ply_rng(self.seed, self.pair, self.game.ply(&self.state), Purpose::Choice);
-        self.play(actions[rng.random_range(0..actions.len())], spare);
+    /// Plays one of `actions`, which are the best and worth this much: legal ones, at least one.
+    pub fn choose(&mut self, actions: &[Action], worth: Class, spare: &mut SpareTree<G>) {
+        let share = 1.0 / actions.len() as f32;
+        let policy = actions.iter().map(|&action| Share { action, visits: 0, probability: share }).collect();
+        let (action, value) = (self.one_of(actions), f32::from(worth.value()));
+        let notes = PlyNotes { proven: true, best_value: value, played_value: value, ..PlyNotes::unknown(false) };
+        self.play(Decision { action, policy, value, draw: DrawChance::UNKNOWN }, notes, spare);
     }
 
-    /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or a move, or the game is over. After [`Step::Leaves`] the
-    /// next call must be [`MatchGame::apply`], after [`Step::Choice`] [`MatchGame::choose`].
+    fn one_of(&self, actions: &[Action]) -> Action {
+        let mut rng = ply_rng(self.seed, self.pair, self.game.ply(&self.state), Purpose::Choice);
+        actions[rng.random_range(0..actions.len())]
+    }
+
+    /// Ends the search at hand, if it goes on until then: what it has found is played by the next [`MatchGame::advance`], once it has looked
+    /// at one move.
+    pub const fn enough(&mut self) {
+        self.enough = true;
+    }
+
+    /// Goes on until evaluations are needed, whose leaves it appends to `leaves`, or a move, or the game is over; or a search asks whether
+    /// it is enough. After [`Step::Leaves`] the next call must be [`MatchGame::apply`], after [`Step::Choice`] [`MatchGame::choose`].
     pub fn advance(&mut self, leaves: &mut Vec<Leaf<G>>, spare: &mut SpareTree<G>) -> Step {
         loop {
             if let Some(outcome) = self.ended() {
@@ -119,7 +178,7 @@ impl<G: Game> MatchGame<G> {
             match self.seats[mover.index()].mover {
                 Mover::Random => {
                     let legal: Vec<_> = self.game.legal_actions(&self.state).iter().collect();
-                    self.choose(&legal, spare);
+                    self.play(without_reason(self.one_of(&legal)), PlyNotes::unknown(false), spare);
                 }
                 Mover::Solver => return Step::Choice,
                 Mover::Raw => {
@@ -129,26 +188,39 @@ impl<G: Game> MatchGame<G> {
                     return Step::Leaves(mover);
                 }
                 Mover::Search => match self.search(mover, leaves) {
-                    Some(action) => self.play(action, spare),
-                    None => return Step::Leaves(mover),
+                    Thought::Decided(decision, notes) => self.play(decision, notes, spare),
+                    Thought::Asks => return Step::Leaves(mover),
+                    Thought::GoesOn => return Step::Thinking(mover),
                 },
             }
         }
     }
 
-    /// The move of a search that is complete, or nothing where it waits for `leaves`.
-    fn search(&mut self, mover: Player, leaves: &mut Vec<Leaf<G>>) -> Option<Action> {
+    fn search(&mut self, mover: Player, leaves: &mut Vec<Leaf<G>>) -> Thought {
         let mut rng = ply_rng(self.seed, self.pair, self.game.ply(&self.state), Purpose::Choice);
         let search = &mut self.searches[mover.index()];
+        let open_ended = self.seats[mover.index()].open_ended;
         if !std::mem::replace(&mut self.searching, true) {
             search.begin(&self.state, &mut rng);
+            self.enough = false;
+        } else if open_ended {
+            search.go_on();
         }
-        if let Some(gathered) = search.gather(leaves) {
-            self.waiting = Waiting::Search(gathered);
-            return None;
+        let enough = open_ended && (self.enough || search.size().nodes >= MOST_NODES);
+        // Before it has looked at any move there is none to play.
+        if !enough || search.visits().is_empty() {
+            if let Some(gathered) = search.gather(leaves) {
+                self.waiting = Waiting::Search(gathered);
+                return Thought::Asks;
+            }
+            if open_ended && !enough && search.go_on() {
+                return Thought::GoesOn;
+            }
         }
-        search.end();
-        Some(search.decide(0.0, &mut rng).action)
+        let effort = search.end();
+        let decision = search.decide(0.0, &mut rng);
+        let notes = PlyNotes::of_search(effort, search.notes(&decision));
+        Thought::Decided(decision, notes)
     }
 
     /// Takes the evaluations of the leaves that the last [`MatchGame::advance`] appended.
@@ -158,17 +230,22 @@ impl<G: Game> MatchGame<G> {
         match std::mem::replace(&mut self.waiting, Waiting::Nothing) {
             Waiting::Search(gathered) => self.searches[mover.index()].apply(gathered, evaluations, &mut rng),
             Waiting::Raw => {
-                let priors = evaluations.get(0).priors;
+                let Evaluation { value, draw, priors } = evaluations.get(0);
                 let best = (0..priors.len()).rev().max_by(|&a, &b| priors[a].total_cmp(&priors[b])).unwrap_or(0);
-                let legal = self.game.legal_actions(&self.state);
-                let seen = self.game.turn_actions(mover, &legal).nth(best);
-                self.play(self.game.turn_action(mover, seen), spare);
+                let seen = self.game.turn_actions(mover, &self.game.legal_actions(&self.state));
+                let turned = |action| self.game.turn_action(mover, action);
+                let share =
+                    |(action, &probability): (_, &f32)| Share { action: turned(action), visits: 0, probability };
+                let policy = seen.iter().zip(priors).map(share).collect();
+                let notes = PlyNotes { raw_value: value, divergence: 0.0, ..PlyNotes::unknown(false) };
+                self.play(Decision { action: turned(seen.nth(best)), policy, value, draw }, notes, spare);
             }
             Waiting::Nothing => debug_assert!(false, "evaluations for a game that asked for none"),
         }
     }
 
-    fn play(&mut self, action: Action, spare: &mut SpareTree<G>) {
+    fn play(&mut self, decision: Decision, notes: PlyNotes, spare: &mut SpareTree<G>) {
+        let action = decision.action;
         for (search, seat) in self.searches.iter_mut().zip(&self.seats) {
             search.note_visited(&self.state);
             if seat.tree_reuse && !seat.penalize_visited_states {
@@ -177,8 +254,8 @@ impl<G: Game> MatchGame<G> {
                 search.forget();
             }
         }
+        self.plies.push(PlyRecord::new(&self.game, &self.state, decision, 0, notes));
         self.game.play(&mut self.state, action);
-        self.actions.push(action);
         self.searching = false;
     }
 
@@ -186,6 +263,12 @@ impl<G: Game> MatchGame<G> {
         let unending = || self.game.ply(&self.state) >= MOST_PLIES || self.game.legal_actions(&self.state).is_empty();
         self.game.outcome(&self.state).or_else(|| unending().then_some(Outcome::Draw(Draw::StepLimit)))
     }
+}
+
+/// A move of which no more is known than that it was played.
+fn without_reason(action: Action) -> Decision {
+    let policy = vec![Share { action, visits: 0, probability: 1.0 }];
+    Decision { action, policy, value: 0.0, draw: DrawChance::UNKNOWN }
 }
 
 /// A random opening of `plies` legal plies, the `attempt`-th of those that pair `pair` may begin with. `None` where the game is over
@@ -208,7 +291,12 @@ mod tests {
     use super::*;
     use crate::{
         evaluation::{Evaluator, HashEvaluator, HashPriors, UniformEvaluator},
-        games::{connect_four::ConnectFour, tictactoe::TicTacToe},
+        games::{
+            connect_four::ConnectFour,
+            quoridor::{Quoridor, QuoridorEncoding},
+            tictactoe::TicTacToe,
+        },
+        replay::{GameArrays, GameMetadata, ReadGame},
         search::{InFlight, Root, Simulations},
     };
 
@@ -222,7 +310,7 @@ mod tests {
             root: Root::PUCT,
             solver: false,
         };
-        Seat { mover, search, tree_reuse: true, penalize_visited_states: false }
+        Seat { mover, search, tree_reuse: true, penalize_visited_states: false, open_ended: false }
     }
 
     /// Plays a game; `evaluators`: the first player's and the second's.
@@ -235,8 +323,9 @@ mod tests {
                     evaluators[player.index()].evaluate(&leaves, &mut evaluations).unwrap();
                     game.apply(&evaluations, &mut spare);
                 }
+                Step::Thinking(_) => {}
                 Step::Choice => unreachable!("no solver plays"),
-                Step::Over(outcome) => return (outcome, game.actions().to_vec()),
+                Step::Over(outcome) => return (outcome, game.actions()),
             }
         }
     }
@@ -257,6 +346,128 @@ mod tests {
                 assert_eq!(play(), first);
                 assert!(first.1.starts_with(&opening));
             }
+        }
+    }
+
+    /// Quoridor turns the board for the second player, and its actions with it.
+    #[test]
+    fn files_of_a_game_tell_what_each_player_saw() {
+        let game = Quoridor::new(5, 3, Some(60)).unwrap();
+        let mut hash = HashEvaluator::new(game, QuoridorEncoding::Resnet, HashPriors::Softmax, 5);
+        let (mut leaves, mut evaluations, mut spare) = (Vec::new(), Evaluations::default(), SpareTree::default());
+        let opening = opening(&game, 1, 0, 0, 3).unwrap();
+        let mut plays = MatchGame::new(game, [seat(Mover::Raw, 0), seat(Mover::Search, 30)], &opening, 1, 0);
+        let outcome = loop {
+            leaves.clear();
+            match plays.advance(&mut leaves, &mut spare) {
+                Step::Leaves(_) => {
+                    hash.evaluate(&leaves, &mut evaluations).unwrap();
+                    plays.apply(&evaluations, &mut spare);
+                }
+                Step::Thinking(_) | Step::Choice => unreachable!("neither waits for that"),
+                Step::Over(outcome) => break outcome,
+            }
+        };
+        let actions = plays.actions();
+        let record = plays.into_record(7, outcome);
+        for (ply, told) in record.plies.iter().enumerate() {
+            let searched = ply % 2 == 1;
+            let PlyNotes { kind, simulations, raw_value, divergence, .. } = told.notes;
+            match ply {
+                0..3 => assert_eq!((kind, told.is_row()), (PlyKind::Opening, false)),
+                _ if searched => {
+                    assert_eq!((kind, simulations, told.is_row(), told.is_searched()), (PlyKind::Full, 30, true, true));
+                    assert!(raw_value.is_finite() && divergence.is_finite());
+                }
+                _ => {
+                    assert_eq!((kind, told.is_row(), told.is_searched()), (PlyKind::NoSearch, true, false));
+                    assert_eq!((raw_value, divergence), (told.root_value, 0.0));
+                    let most = told.targets.iter().map(|target| target.probability).fold(0.0, f32::max);
+                    let seen = game.turn_action(told.player, told.action);
+                    let its = told.targets.iter().find(|target| target.action == seen).map(|target| target.probability);
+                    assert_eq!(its, Some(most), "the network's likeliest move is played");
+                }
+            }
+        }
+        let npz = GameArrays::new(&record, &game, QuoridorEncoding::Resnet).unwrap().to_npz().unwrap();
+        let yaml = GameMetadata::new(&record, 1, "", "").to_yaml().unwrap();
+        let read = ReadGame::read(std::io::Cursor::new(npz), &yaml).unwrap();
+        assert_eq!((read.plies(), read.rows()), (actions.len(), actions.len() - 3));
+        assert_eq!(read.all.unwrap().actions.to_vec(), actions.into_iter().map(i32::from).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_solver_s_moves_are_told_with_their_worth() {
+        let mut plays = MatchGame::new(TicTacToe, [seat(Mover::Solver, 0); 2], &[0, 3], 1, 0);
+        let mut spare = SpareTree::default();
+        plays.choose(&[2, 1], Class::Win, &mut spare);
+        let told = &plays.plies()[2];
+        let shares: Vec<_> = told.targets.iter().map(|target| (target.action, target.probability)).collect();
+        assert_eq!(shares, [(2, 0.5), (1, 0.5)]);
+        assert_eq!((told.root_value, told.notes.best_value, told.notes.proven), (1.0, 1.0, true));
+        assert!(told.is_row() && !told.is_searched());
+    }
+
+    #[test]
+    fn an_open_ended_search_goes_on_until_it_is_told() {
+        let game = ConnectFour::default();
+        let (mut leaves, mut evaluations, mut spare) = (Vec::new(), Evaluations::default(), SpareTree::default());
+        let thinks = Seat { open_ended: true, tree_reuse: false, ..seat(Mover::Search, 4) };
+        let mut plays = MatchGame::new(game, [thinks; 2], &[], 1, 0);
+        for wanted in [100, 1, 37] {
+            let ply = plays.plies().len();
+            let mut asked = 0;
+            while plays.plies().len() == ply {
+                leaves.clear();
+                match plays.advance(&mut leaves, &mut spare) {
+                    Step::Leaves(_) => {
+                        asked += 1;
+                        UniformEvaluator.evaluate(&leaves, &mut evaluations).unwrap();
+                        plays.apply(&evaluations, &mut spare);
+                        if asked >= wanted {
+                            plays.enough();
+                        }
+                    }
+                    step => unreachable!("{step:?}"),
+                }
+                if plays.plies().len() > ply {
+                    // What was asked last is of the next move.
+                    asked -= 1;
+                }
+            }
+            // Without any visit there is no move: two evaluations at least.
+            assert_eq!(plays.plies()[ply].notes.simulations, wanted.max(2));
+            assert_eq!(asked, wanted.max(2));
+            plays = MatchGame::new(game, [thinks; 2], &plays.actions(), 1, 0);
+        }
+    }
+
+    /// Once all positions are known no leaf is left to ask: the search says so after each installment, and ends where the worth is proven.
+    #[test]
+    fn a_search_that_asks_nothing_any_more_can_be_told_too() {
+        let (mut leaves, mut evaluations, mut spare) = (Vec::new(), Evaluations::default(), SpareTree::default());
+        // Three cells are left.
+        let moves = [0, 1, 2, 4, 3, 5];
+        for solver in [false, true] {
+            let mut thinks = Seat { open_ended: true, ..seat(Mover::Search, 8) };
+            thinks.search.solver = solver;
+            let mut plays = MatchGame::new(TicTacToe, [thinks; 2], &moves, 1, 0);
+            let mut rests = 0;
+            while plays.plies().len() == moves.len() {
+                leaves.clear();
+                match plays.advance(&mut leaves, &mut spare) {
+                    Step::Leaves(_) => {
+                        UniformEvaluator.evaluate(&leaves, &mut evaluations).unwrap();
+                        plays.apply(&evaluations, &mut spare);
+                    }
+                    Step::Thinking(_) => rests += 1,
+                    step => assert!(matches!(step, Step::Over(_)), "{step:?}"),
+                }
+                if rests == 5 {
+                    plays.enough();
+                }
+            }
+            assert_eq!(rests == 0, solver, "{rests}");
         }
     }
 

@@ -10,7 +10,8 @@ use super::{Flags, read::whole};
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MatchArgs {
     /// A player: MODEL.onnx, raw:MODEL.onnx (its policy without search), uniform (search without a network), random, or
-    /// solver, where the game can be solved. Settings of its own follow a colon: new.onnx:mcts_n=200,c_puct=1.4
+    /// solver, where the game can be solved. Settings of its own follow a colon: new.onnx:mcts_n=200,c_puct=1.4, or with
+    /// a time for each move in place of a number of simulations: new.onnx:move_ms=50
     pub a: String,
     /// The other
     pub b: String,
@@ -29,6 +30,9 @@ pub(crate) struct MatchArgs {
     /// Write every pair of games here as it ends, and go on after those that it has
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Write every game into this directory as the daemon writes games, for show
+    #[arg(long, value_name = "DIR")]
+    pub games_dir: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,
@@ -60,6 +64,9 @@ pub(crate) struct LadderArgs {
     /// Keep the games of every match in this directory, and go on after those that it has
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+    /// Write every game as the daemon writes games, for show, into a directory for each match in this one
+    #[arg(long, value_name = "DIR")]
+    pub games_dir: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub json: bool,

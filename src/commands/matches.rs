@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub(crate) use self::ladder::play_ladder;
 use self::{
-    contest::{Arena, MatchPlan},
+    contest::{Arena, Kept, MatchPlan},
     contestant::Contestant,
     report::{Ending, Report},
 };
@@ -42,6 +42,7 @@ pub(crate) fn play_match(
     resolved: &Resolved,
 ) -> anyhow::Result<Exit> {
     let players = [Contestant::parse(&args.a, resolved)?, Contestant::parse(&args.b, resolved)?];
+    contestant::warn(&players);
     let mut signals = Signals::catch()?;
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
@@ -51,7 +52,8 @@ pub(crate) fn play_match(
         sprt: args.sprt,
     };
     let bar = progress_bar();
-    let outcome = arena.play(players.each_ref(), &plan, args.record.as_deref(), &mut signals, &bar);
+    let kept = Kept { record: args.record.as_deref(), games: args.games_dir.as_deref() };
+    let outcome = arena.play(players.each_ref(), &plan, kept, &mut signals, &bar);
     bar.finish_and_clear();
     let outcome = outcome?;
     let names = players.each_ref().map(|player| player.name.clone());

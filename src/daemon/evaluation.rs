@@ -74,9 +74,7 @@ impl<G: PlayedGame> Evaluation<G> {
 
     fn synthetic(settings: &Settings, game: &G, kind: SyntheticEvaluator) -> Self {
         let sizes = Sizes::new(settings, &[Device::Cpu]);
-        let wanted = settings.network.kind.name();
-        let encoding = game.encodings().into_iter().find(|&encoding| game.encoding_name(encoding) == wanted);
-        let encoding = encoding.unwrap_or_default();
+        let encoding = encoding_of(settings, game);
         let of_threads = |threads| SyntheticSource { kind, game: game.clone(), encoding, threads };
         let source = of_threads(sizes.inference_threads);
         let matches = plays_matches(settings).then(|| Box::new(of_threads(1)) as Box<dyn ModelSource<G>>);
@@ -139,6 +137,12 @@ impl<G: PlayedGame> Evaluation<G> {
             last_resort: Arc::new(|| std::process::exit(Exit::Escalation.code().into())),
         }
     }
+}
+
+/// How positions are laid out where no model says it.
+pub(crate) fn encoding_of<G: PlayedGame>(settings: &Settings, game: &G) -> G::Encoding {
+    let wanted = settings.network.kind.name();
+    game.encodings().into_iter().find(|&encoding| game.encoding_name(encoding) == wanted).unwrap_or_default()
 }
 
 fn plays_matches(settings: &Settings) -> bool {

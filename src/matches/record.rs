@@ -90,10 +90,10 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn add(&mut self, rules: &impl Notation, games: &PlayedPair) -> anyhow::Result<()> {
+    pub(crate) fn add<G: Notation>(&mut self, rules: &G, games: &PlayedPair<G>) -> anyhow::Result<()> {
         let results = Score::results(games);
         let kept = [0, 1].map(|number| Game {
-            moves: games[number].actions.iter().map(|&action| rules.action_name(action)).collect(),
+            moves: games[number].plies.iter().map(|ply| rules.action_name(ply.action)).collect(),
             result: result_name(games[number].outcome).to_owned(),
             a: results[number].value(),
         });
@@ -111,11 +111,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::matches::table::Played;
+    use crate::testing::match_game;
 
-    fn pair() -> PlayedPair {
-        let played = |outcome| Played { actions: vec![4, 0, 8], outcome };
-        [played(Outcome::Win(Player::First)), played(Outcome::Win(Player::First))]
+    fn pair() -> PlayedPair<TicTacToe> {
+        [0, 1].map(|index| match_game(index, &[4, 0, 8], 3, Outcome::Win(Player::First)))
     }
 
     #[test]

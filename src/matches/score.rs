@@ -1,7 +1,7 @@
 //! The results of a match, counted.
 
 use selfplay_engine::{
-    Outcome, Player as Side,
+    Game, Outcome, Player as Side,
     rating::{Games, Pairs},
     solve::Class,
 };
@@ -36,7 +36,7 @@ impl Score {
     }
 
     /// Both results of a pair that was played.
-    pub(crate) fn results(pair: &PlayedPair) -> [Class; 2] {
+    pub(crate) fn results<G: Game>(pair: &PlayedPair<G>) -> [Class; 2] {
         [result(pair[0].outcome, true), result(pair[1].outcome, false)]
     }
 

@@ -22,7 +22,7 @@ use crate::{
         openings::{Openings, Source},
         record::Record,
         score::Score,
-        table::{Fixture, PlayedPair, Table},
+        table::{self, Fixture, PlayedPair, Table},
     },
     played::PlayedGame,
 };
@@ -58,7 +58,7 @@ pub(super) struct Bout<G: PlayedGame> {
     owners: Vec<String>,
     pub score: Score,
     /// Pairs that ended before one whose opening came first.
-    early: BTreeMap<u64, PlayedPair>,
+    early: BTreeMap<u64, PlayedPair<G>>,
     record: Option<Record>,
 }
 
@@ -85,6 +85,7 @@ impl<G: PlayedGame> Bout<G> {
             game: game.clone(),
             at_once: AT_ONCE,
             seats: [mover(Mover::Search), opponent.0],
+            move_times: [None; 2],
             asks: [Some(0), opponent.1],
             pairs: of,
             openings: Mutex::new(Openings::new(SEED, Source::Random { plies: terms.opening_plies })),
@@ -110,8 +111,7 @@ impl<G: PlayedGame> Bout<G> {
         }
         // Pairs count in the order of their openings, so that a match that goes on later is the same.
         while let Some(games) = self.early.remove(&self.score.pairs.total()) {
-            let plies = games.iter().map(|game| game.actions.len() as u64).sum();
-            self.score.count(Score::results(&games), plies);
+            self.score.count(Score::results(&games), table::plies(&games));
             if let Some(Err(error)) = self.record.as_mut().map(|record| record.add(&self.fixture.game, &games)) {
                 // What would follow on half a line could not be read.
                 tracing::warn!("a match would begin anew after a restart: {error:#}");

@@ -78,6 +78,7 @@ fn terms_of(settings: &Settings) -> Terms {
         search: play.search,
         tree_reuse: play.tree_reuse,
         penalize_visited_states: play.penalize_visited_states,
+        open_ended: false,
     };
     let opening_plies = settings.evaluation.opening_plies;
     Terms { seat, opening_plies, name: format!("{}-{opening_plies}", settings.games_hash()) }

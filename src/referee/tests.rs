@@ -97,7 +97,8 @@ fn matches(dir: &Path, every: Option<u32>) -> Matches<TicTacToe> {
         noise: None,
         root: Root::PUCT,
     };
-    let seat = Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false };
+    let seat =
+        Seat { mover: Mover::Search, search, tree_reuse: false, penalize_visited_states: false, open_ended: false };
     let terms = Terms { seat, opening_plies: 2, name: "tests".to_owned() };
     let plan = Plan {
         every,

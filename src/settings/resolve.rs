@@ -105,12 +105,19 @@ pub(crate) struct Resolved {
     missing: Vec<Mistake>,
     /// What is allowed but was probably not meant.
     warnings: Vec<String>,
+    /// How many of them, the first, are of what was read, whatever the settings are for.
+    of_sources: usize,
 }
 
 impl Resolved {
     /// What is allowed but was probably not meant; for the log.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Those of files and of the environment alone: where the settings are but what others begin with, which are looked at by themselves.
+    pub(crate) fn warnings_of_sources(&self) -> &[String] {
+        &self.warnings[..self.of_sources]
     }
 
     /// Where the value of `key` came from; nothing if it has none.
@@ -178,6 +185,7 @@ pub(crate) fn resolve(sources: &Sources<'_>, purpose: Purpose) -> Resolved {
 fn checked(entries: Entries, mut mistakes: Vec<Mistake>, mut warnings: Vec<String>, purpose: Purpose) -> Resolved {
     let unreadable = mistakes.iter().any(|mistake| matches!(mistake, Mistake::File { .. }));
     let settings = typed(&entries, &mut mistakes);
+    let of_sources = warnings.len();
     let found = check::check(&settings, &entries, purpose);
     warnings.extend(found.warnings);
     let blamed: Vec<String> = mistakes.iter().filter_map(|mistake| mistake.key().map(str::to_owned)).collect();
@@ -185,7 +193,7 @@ fn checked(entries: Entries, mut mistakes: Vec<Mistake>, mut warnings: Vec<Strin
     mistakes.extend(found.mistakes.into_iter().filter(is_new));
     // What a file that could not be read would have given is not missing.
     let missing = if unreadable { Vec::new() } else { found.missing.into_iter().filter(is_new).collect() };
-    Resolved { entries, settings, mistakes, missing, warnings }
+    Resolved { entries, settings, mistakes, missing, warnings, of_sources }
 }
 
 /// The layers, low to high.

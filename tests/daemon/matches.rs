@@ -63,6 +63,89 @@ fn a_match_that_is_stopped_goes_on_from_its_record() {
     other.option("--record", &record).run().exited_with(78).said(&["it is of another match"]);
 }
 
+/// The archives of a directory, in the order of their names, with what is in them.
+fn archives(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let archives = files.filter(|path| path.extension().is_some_and(|ending| ending == "npz"));
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut archives: Vec<_> = archives.map(|path| (name(&path), fs::read(&path).unwrap())).collect();
+    archives.sort();
+    archives
+}
+
+#[test]
+fn games_of_a_match_are_files_that_can_be_shown_and_are_written_once() {
+    let dir = TempDir::new().unwrap();
+    let (games, record) = (dir.path().join("games"), dir.path().join("match.jsonl"));
+    // A network may answer otherwise by a hair in other batches.
+    let searching = "uniform:mcts_n=12";
+    let of = |count: usize| {
+        let players = a_match(searching, "uniform:mcts_n=9").args("--game connect_four --seed 3");
+        let players = players.option("--record", &record).option("--games-dir", &games);
+        players.option("--games", count.to_string()).run().succeeded()
+    };
+    of(4);
+    let first = archives(&games);
+    assert_eq!(first.len(), 4);
+    // What was recorded is not played again: its files stay, and may be gone.
+    fs::remove_file(games.join(&first[0].0)).unwrap();
+    of(8);
+    let names = |archives: &[(String, Vec<u8>)]| archives.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let more = archives(&games);
+    assert_eq!((more.len(), &more[..3]), (7, &first[1..]));
+    // Played again from the start, all games are what they were.
+    fs::remove_file(&record).unwrap();
+    of(8);
+    let again = archives(&games);
+    assert_eq!((&again[..4], &again[1..]), (&first[..], &more[..]), "{:?}", names(&again));
+
+    let shown = Daemon::new().flag("show").flag(games.join(&again[0].0).to_str().unwrap()).run().succeeded().out;
+    let players = format!("first player: {searching}\nsecond player: uniform:mcts_n=9\n");
+    assert!(shown.contains(&players), "{shown}");
+    let shown = Daemon::new().args("show --all").flag(games.join(&again[1].0).to_str().unwrap()).run().succeeded().out;
+    let players = format!("first player: uniform:mcts_n=9\nsecond player: {searching}\n");
+    assert!(shown.contains(&players) && shown.contains(" visits "), "{shown}");
+    let table = Daemon::new().args("show --summary").flag(games.to_str().unwrap()).run().succeeded().out;
+    assert!(table.contains("\n8 games\n"), "{table}");
+}
+
+#[test]
+fn games_of_players_without_a_search_are_files_too() {
+    let dir = TempDir::new().unwrap();
+    for (a, b) in [("random", "random"), ("solver", "random"), ("raw:NETWORK", "solver")] {
+        let games = dir.path().join(format!("{}_{b}", &a[..3]));
+        let a = a.replace("NETWORK", model("games/connect_four.onnx").to_str().unwrap());
+        let players = a_match(&a, b).args("--game connect_four --games 4 --opening-plies 22");
+        players.option("--games-dir", &games).run().succeeded();
+        let table = Daemon::new().args("show --summary").flag(games.to_str().unwrap()).run().succeeded().out;
+        assert!(table.contains("\n4 games\n"), "{table}");
+    }
+}
+
+#[test]
+fn games_that_cannot_be_written_end_a_match() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let players = a_match("random", "random").args("--game connect_four --games 4");
+    let ended = players.option("--games-dir", file.join("games")).run().exited_with(78);
+    ended.said(&["the games of a match cannot be kept in "]);
+}
+
+#[test]
+fn a_match_by_time_says_how_far_searches_came() {
+    let players =
+        a_match("uniform:move_ms=4,solver=false", "uniform:mcts_n=2").args("--game connect_four --games 2 --opening-plies 20");
+    let timed = players.args("--json").run().succeeded();
+    let report: Value = serde_json::from_str(&timed.out).unwrap();
+    assert_eq!(report["move_ms"], serde_json::json!([4, null]), "{}", timed.out);
+    let reached = |player: usize| report["simulations_per_move"][player].as_f64().unwrap();
+    assert!(reached(0) >= 1.0 && reached(1) <= 2.0, "{}", timed.out);
+    assert!(!timed.log.contains("nothing says how many simulations"), "{}", timed.log);
+    let unlike = a_match("uniform:move_ms=4,root=gumbel", "random").args("--game connect_four").run().exited_with(78);
+    unlike.said(&["move_ms cannot be had with search.root = \"gumbel\""]);
+}
+
 #[test]
 fn a_test_ends_a_match_as_soon_as_it_is_clear() {
     let args = "--game connect_four --games 2000 --opening-plies 6 --sprt 0,50";
@@ -101,10 +184,12 @@ fn models_of_a_directory_are_rated() {
         fs::copy(model("games/connect_four.onnx"), dir.path().join(format!("model_{version}.onnx"))).unwrap();
     }
     let (picture, record) = (dir.path().join("ratings.svg"), dir.path().join("games"));
+    let files = dir.path().join("files");
     let ladder = || {
         let ladder = Daemon::new().flag("ladder").flag(dir.path().to_str().unwrap());
         let ladder =
             ladder.args("--game connect_four --games 8 --json").option("--svg", &picture).option("--record", &record);
+        let ladder = ladder.option("--games-dir", &files);
         ladder.env("SELFPLAYD__SEARCH__MCTS_N", "16").run().succeeded()
     };
     let json = ladder().out;
@@ -116,7 +201,10 @@ fn models_of_a_directory_are_rated() {
     assert_eq!(standings[3]["games"], 16, "its neighbour and an anchor: {json}");
     assert!(fs::read_to_string(&picture).unwrap().contains(">model_2</text>"));
     assert_eq!(pairs(&record.join("model_2_model_1.jsonl")), 4);
+    let written = archives(&files.join("model_2_model_1"));
+    assert_eq!((written.len(), archives(&files.join("model_1_uniform")).len()), (8, 8));
     assert_eq!(ladder().out, json, "nothing is left to play");
+    assert_eq!(archives(&files.join("model_2_model_1")), written);
 }
 
 #[test]

@@ -73,8 +73,13 @@ fn every_key_of_the_yaml_file_is_documented() {
     let (_, mut record) = small_game();
     record.plies[0].notes.kind = PlyKind::Opening;
     record.resign = Some(ResignNotes { would_resign_ply: Some(2), ..ResignNotes::default() });
-    // Of a game that is named; Quoridor is not.
-    let metadata = GameMetadata { rules: Some("hex".to_owned()), ..GameMetadata::new(&record, 1, "hash", "0.1.0") };
+    // Of a game that is named, as Quoridor is not, and of a match.
+    let metadata = GameMetadata {
+        rules: Some("hex".to_owned()),
+        first_player: Some("A".to_owned()),
+        second_player: Some("B".to_owned()),
+        ..GameMetadata::new(&record, 1, "hash", "0.1.0")
+    };
     let yaml = metadata.to_yaml().unwrap();
     let written: Vec<_> = yaml.lines().map(|line| quoted(line.split(':').next().unwrap())).collect();
     let documented: Vec<_> = table("### NAME.yaml").into_iter().map(|row| row[0].to_owned()).collect();

@@ -89,6 +89,12 @@ pub struct GameMetadata {
     /// Value below which a player resigns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resign_threshold: Option<f32>,
+    /// Who moved first, where two players played a match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_player: Option<String>,
+    /// Who moved second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_player: Option<String>,
 }
 
 impl GameMetadata {
@@ -112,6 +118,8 @@ impl GameMetadata {
             no_resign: record.resign.map(|resign| resign.no_resign),
             would_resign_ply: record.resign.and_then(|resign| resign.would_resign_ply),
             resign_threshold: record.resign.map(|resign| resign.threshold),
+            first_player: None,
+            second_player: None,
         }
     }
 
@@ -157,6 +165,8 @@ mod tests {
             no_resign: None,
             would_resign_ply: None,
             resign_threshold: None,
+            first_player: None,
+            second_player: None,
         }
     }
 
@@ -191,7 +201,8 @@ mod tests {
     fn strings_survive_whatever_they_look_like() {
         for text in ["", "null", "~", "1:30", "2024-02-30", "it's", "a\nb\t\u{7}", "# no", "0x1F", "yes", " x ", "\\n"]
         {
-            let written = GameMetadata { settings_hash: Some(text.to_owned()), ..metadata() };
+            let text_of = || Some(text.to_owned());
+            let written = GameMetadata { settings_hash: text_of(), first_player: text_of(), ..metadata() };
             let yaml = written.to_yaml().unwrap();
             assert_eq!(GameMetadata::from_yaml(&yaml).unwrap(), written, "{yaml}");
             let value: Value = serde_saphyr::from_str(&yaml).unwrap();

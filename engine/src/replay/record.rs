@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     evaluation::{DrawChance, Leaf},
     game::{Action, Game, Outcome, Player},
-    search::SearchEffort,
+    search::{Decision, MoveEffort, RootNotes, SearchEffort, Share},
 };
 
 /// What the search said of one action.
@@ -81,6 +81,20 @@ impl PlyNotes {
             divergence: f32::NAN,
         }
     }
+
+    /// Of a ply with a search of full size, with all values of one model and nothing drawn at the root.
+    pub(crate) fn of_search(effort: MoveEffort, root: RootNotes) -> Self {
+        let RootNotes { raw_value, best_value, played_value, divergence } = root;
+        Self {
+            simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
+            proven: effort.proven,
+            raw_value,
+            best_value,
+            played_value,
+            divergence,
+            ..Self::unknown(true)
+        }
+    }
 }
 
 impl PartialEq for PlyNotes {
@@ -130,6 +144,28 @@ impl<G: Game> Clone for PlyRecord<G> {
 }
 
 impl<G: Game> PlyRecord<G> {
+    /// What was decided in `state`.
+    pub(crate) fn new(game: &G, state: &G::State, decision: Decision, model_version: i64, notes: PlyNotes) -> Self {
+        let Decision { action, policy, value, draw } = decision;
+        let player = game.side_to_move(state);
+        let target = |Share { action, visits, probability }| Target {
+            action: game.turn_action(player, action),
+            visits,
+            probability,
+        };
+        let said = policy.into_iter().filter(|share| share.visits > 0 || share.probability > 0.0);
+        Self {
+            leaf: Leaf::new(game, state, &game.legal_actions(state)),
+            player,
+            action,
+            targets: said.map(target).collect(),
+            root_value: value,
+            root_draw: draw,
+            model_version,
+            notes,
+        }
+    }
+
     /// Whether it is a policy target, and so a row of the arrays that trainers sample from.
     #[must_use]
     pub fn is_row(&self) -> bool {

@@ -189,6 +189,16 @@ impl<G: Game> Search<G> {
         }
     }
 
+    /// Lets the search of a move go on with as many simulations as its settings say, whatever it has had: for a search that is to end when
+    /// its caller has had enough. Whether there is anything left to find out: not where the worth is proven. Nothing for Gumbel's rule,
+    /// which divides a number of simulations that it knows from the start.
+    pub fn go_on(&mut self) -> bool {
+        debug_assert!(self.pending.is_empty() && matches!(self.rule, Rule::Puct(_)));
+        self.left = self.params.simulations.at_root(self.tree.node(ROOT).legal.len());
+        self.stop_if_proven();
+        self.left > 0
+    }
+
     /// Picks leaves to evaluate and appends them to `leaves`: at most K paths are out at a time. Two of them may end in the same new
     /// position, which is asked once, where paths in flight count for lost games ([`InFlight`]); otherwise the gather ends there.
     /// Simulations that end in a finished game, or where the worth is proven, are counted at once and ask nothing.

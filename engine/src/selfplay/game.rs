@@ -13,10 +13,8 @@ use super::{
 use crate::{
     evaluation::{DrawChance, Evaluations, Leaf, Worth},
     game::{ActionSet, Draw, Game, Outcome},
-    replay::{Ending, GameRecord, PlyKind, PlyNotes, PlyRecord, Target},
-    search::{
-        Decision, Gathered, LeafCounts, MoveEffort, Root, RootNotes, Search, Share, SpareTree, TreeSize, choose_action,
-    },
+    replay::{Ending, GameRecord, PlyKind, PlyNotes, PlyRecord},
+    search::{Decision, Gathered, LeafCounts, MoveEffort, Root, Search, Share, SpareTree, TreeSize, choose_action},
 };
 
 /// What a game needs next.
@@ -302,19 +300,13 @@ impl<G: Game> SelfPlayGame<G> {
         self.searched.push(effort);
         let temperature = self.settings.temperature_at(self.game.ply(&self.state));
         let decision = self.search.decide(temperature, &mut self.rng(Purpose::Choice));
-        let RootNotes { raw_value, best_value, played_value, divergence } = self.search.notes(&decision);
         let params = self.settings.rows.params(self.kind, self.settings.search);
         let notes = PlyNotes {
             kind: self.kind,
             weight: self.weight(),
-            simulations: u32::try_from(effort.simulations).unwrap_or(u32::MAX),
             noise: params.draws(),
             mixed: matches!(self.values, Values::Mixed),
-            proven: effort.proven,
-            raw_value,
-            best_value,
-            played_value,
-            divergence,
+            ..PlyNotes::of_search(effort, self.search.notes(&decision))
         };
         Some(self.record_ply(decision, notes))
     }
@@ -408,27 +400,8 @@ impl<G: Game> SelfPlayGame<G> {
         Some(self.record_ply(Decision { action, ..decision }, notes))
     }
 
-    fn record_ply(&self, Decision { action, policy, value, draw }: Decision, notes: PlyNotes) -> PlyRecord<G> {
-        let player = self.game.side_to_move(&self.state);
-        let target = |Share { action, visits, probability }| Target {
-            action: self.game.turn_action(player, action),
-            visits,
-            probability,
-        };
-        PlyRecord {
-            leaf: Leaf::new(&self.game, &self.state, &self.game.legal_actions(&self.state)),
-            player,
-            action,
-            targets: policy
-                .into_iter()
-                .filter(|share| share.visits > 0 || share.probability > 0.0)
-                .map(target)
-                .collect(),
-            root_value: value,
-            root_draw: draw,
-            model_version: self.version,
-            notes,
-        }
+    fn record_ply(&self, decision: Decision, notes: PlyNotes) -> PlyRecord<G> {
+        PlyRecord::new(&self.game, &self.state, decision, self.version, notes)
     }
 
     /// See [`Search::shrink`].

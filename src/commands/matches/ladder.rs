@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 use selfplay_engine::rating::{Encounter, Rating, ratings};
 
 use super::{
-    contest::{Arena, MatchPlan},
-    contestant::Contestant,
+    contest::{Arena, Kept, MatchPlan},
+    contestant::{self, Contestant, last_number, short},
     opening_file, progress_bar,
     report::Ending,
 };
@@ -46,6 +46,7 @@ pub(crate) fn play_ladder(
     let models = models(&args.dir, args.models as usize)?;
     let named = ANCHORS.into_iter().map(str::to_owned).chain(models.iter().map(|model| model.display().to_string()));
     let players = named.map(|name| Contestant::parse(&name, resolved)).collect::<anyhow::Result<Vec<_>>>()?;
+    contestant::warn(&players);
     let mut signals = Signals::catch()?;
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {
@@ -63,8 +64,11 @@ pub(crate) fn play_ladder(
     for (number, &[one, other]) in pairings.iter().enumerate() {
         let names = [one, other].map(|player| short(&players[player].name));
         bar.set_prefix(format!("match {} of {}, {} – {}: ", number + 1, pairings.len(), names[0], names[1]));
-        let record = args.record.as_ref().map(|dir| dir.join(format!("{}_{}.jsonl", names[0], names[1])));
-        let outcome = arena.play([&players[one], &players[other]], &plan, record.as_deref(), &mut signals, &bar)?;
+        let of_match = format!("{}_{}", names[0], names[1]);
+        let record = args.record.as_ref().map(|dir| dir.join(format!("{of_match}.jsonl")));
+        let games = args.games_dir.as_ref().map(|dir| dir.join(&of_match));
+        let kept = Kept { record: record.as_deref(), games: games.as_deref() };
+        let outcome = arena.play([&players[one], &players[other]], &plan, kept, &mut signals, &bar)?;
         tracing::info!(a = names[0], b = names[1], "{}", outcome.score.line());
         if outcome.ending == Ending::Interrupted {
             bar.finish_and_clear();
@@ -95,11 +99,6 @@ pub(crate) fn play_ladder(
 
 fn standing(name: &str, Rating { elo, margin }: Rating, games: u64) -> Standing {
     Standing { player: short(name).to_owned(), elo, margin, games }
-}
-
-/// A model without its folder and suffix.
-fn short(name: &str) -> &str {
-    Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name)
 }
 
 fn text(standings: &[Standing]) -> String {
@@ -141,10 +140,6 @@ fn models(dir: &Path, most: usize) -> anyhow::Result<Vec<PathBuf>> {
     found.sort();
     let older = found.len().saturating_sub(most);
     Ok(found.into_iter().skip(older).map(|(_, path)| path).collect())
-}
-
-fn last_number(name: &str) -> Option<u64> {
-    name.split(|sign: char| !sign.is_ascii_digit()).rfind(|digits| !digits.is_empty())?.parse().ok()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use selfplay_engine::rating::{EloScale, Games, Sprt, Verdict};
 use serde::Serialize;
 
-use super::contest::{MatchPlan, MatchResult};
+use super::contest::{MatchPlan, MatchResult, Searched};
 use crate::{commands::bench::text::table, matches::score::Score};
 
 /// A sequential test of two differences in Elo.
@@ -86,6 +86,10 @@ pub(super) struct Report {
     pub strength: Option<Strength>,
     pub sprt: Option<Test>,
     pub mean_plies: f64,
+    /// Milliseconds that A and B had for a move, where that is how long they searched.
+    pub move_ms: [Option<u64>; 2],
+    /// Simulations of a move of A and of B, in games that were played now; nothing for those who do not search.
+    pub simulations_per_move: [Option<f64>; 2],
     /// Positions that were evaluated.
     pub evaluations: u64,
     pub seconds: f64,
@@ -99,7 +103,7 @@ impl Report {
         outcome: &MatchResult,
     ) -> anyhow::Result<Self> {
         let &MatchPlan { seed, ref openings, sprt: test, .. } = plan;
-        let &MatchResult { ref score, ending, evaluations, seconds } = outcome;
+        let &MatchResult { ref score, ending, move_times, searched, evaluations, seconds } = outcome;
         let strength = score.pairs.elo().zip(score.pairs.superiority()).map(|(elo, superiority)| Strength {
             elo: elo.value,
             interval: [elo.low, elo.high],
@@ -121,6 +125,8 @@ impl Report {
             strength,
             sprt: test.transpose()?,
             mean_plies: score.mean_plies(),
+            move_ms: move_times.map(|time| time.map(|time| time.as_millis() as u64)),
+            simulations_per_move: searched.map(Searched::simulations_per_move),
             evaluations,
             seconds,
         })
@@ -154,6 +160,15 @@ impl Report {
         if let Some(Test { elo: [elo0, elo1], llr, bounds: [low, high] }) = &self.sprt {
             lines.push(format!(
                 "SPRT of {elo0} against {elo1} Elo: LLR {llr:.2}, between {low:.2} and {high:.2} it is open"
+            ));
+        }
+        if self.move_ms.iter().any(Option::is_some) {
+            let [a, b] = self.move_ms.map(|ms| ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms")));
+            let reached = |mean: Option<f64>| mean.map_or_else(|| "none".to_owned(), |mean| format!("{mean:.0}"));
+            let [of_a, of_b] = self.simulations_per_move.map(reached);
+            lines.push(format!(
+                "time for a move: A {a}, B {b}; simulations of a move: A {of_a}, B {of_b}. They depend on this machine and on what else it \
+                 does: played again, games differ"
             ));
         }
         lines.push(match self.ending {
@@ -201,7 +216,20 @@ mod tests {
         let players = ["new.onnx".to_owned(), "old.onnx:mcts_n=50".to_owned()];
         let game = "connect_four(rows=6,columns=7,length=4)".to_owned();
         let plan = MatchPlan { pairs: 220, openings: Source::Random { plies: 4 }, seed: 0, sprt: Some([0.0, 10.0]) };
-        let outcome = MatchResult { score, ending: Ending::Complete, evaluations: 1, seconds: 1.0 };
-        insta::assert_snapshot!(Report::new(players, game, &plan, &outcome).unwrap().text());
+        let mut outcome = MatchResult {
+            score,
+            ending: Ending::Complete,
+            move_times: [None; 2],
+            searched: [Searched::default(); 2],
+            evaluations: 1,
+            seconds: 1.0,
+        };
+        let report = |outcome: &MatchResult| Report::new(players.clone(), game.clone(), &plan, outcome).unwrap().text();
+        insta::assert_snapshot!(report(&outcome));
+        outcome.move_times[0] = Some(std::time::Duration::from_millis(50));
+        let timed = report(&outcome);
+        let line =
+            "\ntime for a move: A 50 ms, B none; simulations of a move: A none, B none. They depend on this machine";
+        assert!(timed.contains(line), "{timed}");
     }
 }

@@ -29,6 +29,9 @@ pub(super) fn print<G: Notation>(
     let early = game.metadata.end_reason.as_deref().filter(|reason| ["adjudicated", "resigned"].contains(reason));
     let early = early.map(|reason| format!(" ({reason})")).unwrap_or_default();
     writeln!(out, "{} plies, result {result}{early}, model version {}", game.plies.len(), game.metadata.model_version)?;
+    if let (Some(first), Some(second)) = (&game.metadata.first_player, &game.metadata.second_player) {
+        writeln!(out, "first player: {first}\nsecond player: {second}")?;
+    }
     let names: Vec<_> = game.plies.iter().map(|ply| game.rules.action_name(ply.action)).collect();
     for (number, pair) in names.chunks(2).enumerate() {
         write!(out, "{}{}. {}", if number == 0 { "" } else { " " }, number + 1, pair.join(" "))?;
