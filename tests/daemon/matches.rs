@@ -134,8 +134,8 @@ fn games_that_cannot_be_written_end_a_match() {
 
 #[test]
 fn a_match_by_time_says_how_far_searches_came() {
-    let players =
-        a_match("uniform:move_ms=4,solver=false", "uniform:mcts_n=2").args("--game connect_four --games 2 --opening-plies 20");
+    let players = a_match("uniform:move_ms=4,solver=false", "uniform:mcts_n=2")
+        .args("--game connect_four --games 2 --opening-plies 20");
     let timed = players.args("--json").run().succeeded();
     let report: Value = serde_json::from_str(&timed.out).unwrap();
     assert_eq!(report["move_ms"], serde_json::json!([4, null]), "{}", timed.out);
