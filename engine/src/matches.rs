@@ -3,7 +3,7 @@
 //! Games come in pairs of one opening, with the players' sides exchanged, so that what an opening gives to one side it gives to each
 //! player once. Nothing in a match is noisy: after the opening every player plays its best move. So a game follows from its
 //! opening and what the players' evaluators answer, and a player against itself gets exactly one point out of each pair.
-//! The one exception is [`Mover::Random`], whose choices follow from the seed.
+//! There are two exceptions: the choices of [`Mover::Random`] follow from the seed, and an open-ended search from when it is told that it is enough.
 
 #[cfg(test)]
 mod tests;
