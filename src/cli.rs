@@ -3,6 +3,7 @@
 
 mod bench;
 mod client;
+mod describe;
 mod flags;
 mod judge;
 mod matches;
@@ -18,6 +19,7 @@ use self::uses::scope;
 pub(crate) use self::{
     bench::{BenchArgs, BenchWhat, OutputArgs, OutsideArgs, SwapArgs},
     client::ClientArgs,
+    describe::DescribeArgs,
     flags::Flags,
     judge::JudgeArgs,
     matches::{LadderArgs, MatchArgs},
@@ -69,6 +71,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Print the resolved settings, each with its source, as a file that --settings can read
     Config(Box<Flags>),
+    /// Tell what a trainer must know of a game: shapes, what planes and policy mean, symmetries as data
+    Describe(Box<DescribeArgs>),
     /// Draw a finished game in the terminal or as a picture, or list many
     Show(ShowArgs),
     /// Check a model as it is before it may serve: exit code 0 if it may, 1 if not
@@ -188,7 +192,7 @@ pub(crate) struct FileFlags {
 /// The command with exit codes in its help, and each subcommand with the flags that it has a use for.
 pub(crate) fn command() -> clap::Command {
     let command = Cli::command().after_help(format!("{GUIDE}{}", Exit::table()));
-    let with_settings = ["check-model", "convert-model", "match", "ladder", "judge", "tune"];
+    let with_settings = ["describe", "check-model", "convert-model", "match", "ladder", "judge", "tune"];
     let command = with_settings.into_iter().fold(command, |command, name| {
         command.mut_subcommand(name, |command| flags::listing_its_own(command, scope(name)))
     });

@@ -2,6 +2,7 @@
 //!
 //! - [`play`]: the daemon
 //! - [`show`]: finished games for people
+//! - [`describe`]: what a trainer must know of a game
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`judge`]: how often a network errs where the truth is known
 //! - [`client`]: the commands that speak to a running daemon
@@ -13,6 +14,7 @@ pub(crate) mod bench;
 pub(crate) mod check_model;
 pub(crate) mod client;
 pub(crate) mod convert_model;
+pub(crate) mod describe;
 pub(crate) mod games;
 pub(crate) mod judge;
 pub(crate) mod matches;

@@ -124,6 +124,7 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
         None => play(&cli.flags, games, signals.map_or_else(Signals::catch, Ok)?),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => games.show(args),
+        Some(Command::Describe(args)) => with_game(&args.flags, None, &|game, _| game.describe(args)),
         Some(Command::CheckModel(args)) => {
             with_game(&args.flags, None, &|game, settings| game.check_model(args, settings))
         }

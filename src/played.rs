@@ -34,6 +34,27 @@ pub trait PlayedGame: Notation {
         self.policy_size() as f32 / 2.0
     }
 
+    /// What each plane of an encoding holds, in words, for those who write a trainer; none where it has no planes, as by default.
+    fn planes(&self, encoding: Self::Encoding) -> Vec<&'static str> {
+        let _ = encoding;
+        Vec::new()
+    }
+
+    /// What the actions of a policy are, by their numbers, in words.
+    fn policy_meaning(&self) -> &'static str {
+        "as the game numbers them"
+    }
+
+    /// How the board lies before the network, in words.
+    fn frame(&self) -> &'static str {
+        "as it lies"
+    }
+
+    /// No game is longer, in plies; `None`, as by default, where that is not known or nothing ends games.
+    fn most_plies(&self) -> Option<u32> {
+        None
+    }
+
     /// What finds out what its positions are worth under perfect play, for `selfplayd judge`; by default it looks at everything,
     /// which small boards and endings allow.
     fn solver(&self) -> Box<dyn Solver<Self>> {

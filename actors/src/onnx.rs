@@ -1,6 +1,6 @@
 //! Networks in ONNX files: finding ONNX Runtime, choosing a device, checking a model against the game, evaluating.
 //!
-//! Low to high: `device` (what was asked for, what it runs on), `choice` (which of two devices was faster), `runtime` (the shared library), `refusal` (what can be wrong
+//! Low to high: `device` (what was asked for, what it runs on), `choice` (which of two devices was faster), `packages` (its library as a file, and as pip installs it), `runtime` (the library, loaded), `refusal` (what can be wrong
 //! with a model), `ports` (which of its inputs and outputs are used), `report` (the steps of its checks), `proto` (as much of the format as it takes to find external data),
 //! `model` and `read` (the file), `graph` (a model as a graph, to be changed), `packed` (networks that expand packed
 //! positions), `batch` (networks with a batch size built in), `gpu` (providers and their options), `openvino` (the CPU through
@@ -25,6 +25,7 @@ mod load;
 mod model;
 mod network;
 mod openvino;
+mod packages;
 mod packed;
 mod ports;
 mod precision;

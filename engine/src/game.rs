@@ -197,6 +197,13 @@ pub trait Game: Clone + Debug + Send + Sync + Unpin + 'static {
         let _ = symmetry;
         action
     }
+    /// Where an entry of a position's input stands in the input of the position's image:
+    /// `encode(transform(position))[transform_entry(entry)]` is `encode(position)[entry]`. Trainers are told it, to turn and mirror
+    /// what they learn from; play has no use for it.
+    fn transform_entry(&self, encoding: Self::Encoding, symmetry: usize, entry: usize) -> usize {
+        let _ = (encoding, symmetry);
+        entry
+    }
     /// The images of a set of actions, as of each member; to be overridden only where that can be faster.
     fn transform_actions(&self, symmetry: usize, actions: &Self::Actions) -> Self::Actions {
         actions.map(|action| self.transform_action(symmetry, action))

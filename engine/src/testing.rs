@@ -64,7 +64,7 @@ pub enum Law {
     Encoding,
     /// What is packed unpacks to what is encoded, and overwrites everything.
     Packing,
-    /// Symmetries are a group; sets and priors are transformed as their actions.
+    /// Symmetries are a group; sets and priors are transformed as their actions, entries of the input as the positions.
     Group,
     /// Legal actions, successors and results of an image are images of those of the position.
     Symmetry,
@@ -86,7 +86,7 @@ impl fmt::Display for Law {
             Self::Turning => "turning twice changes nothing; sets and priors are turned as their actions",
             Self::Encoding => "encodings differ in shape and name, are finite, and overwrite everything",
             Self::Packing => "what is packed unpacks to what is encoded, and overwrites everything",
-            Self::Group => "symmetries are a group; sets and priors are transformed as their actions",
+            Self::Group => "symmetries are a group; sets and priors are transformed as their actions, entries of the input as the positions",
             Self::Symmetry => "legal actions, successors and results of an image are images of those of the position",
             Self::Records => "a game comes back from replay files and journal as it was",
             Self::Notation => "every action has its own name, and all that is drawn has its place on the board",

@@ -6,6 +6,7 @@ use crate::settings::Scope;
 /// Whose flags a command takes.
 pub(super) fn scope(command: &str) -> Scope {
     match command {
+        "describe" => Scope::Game,
         "check-model" | "convert-model" => Scope::Model,
         "judge" | "ladder" | "match" => Scope::Search,
         "bench" | "tune" => Scope::Play,
@@ -17,6 +18,7 @@ impl Cli {
     /// The command's name and the flags it was given.
     fn flags(&self) -> Option<(&'static str, &Flags)> {
         Some(match self.command.as_ref()? {
+            Command::Describe(args) => ("describe", &args.flags),
             Command::CheckModel(args) => ("check-model", &args.flags),
             Command::ConvertModel(args) => ("convert-model", &args.flags),
             Command::Match(args) => ("match", &args.flags),

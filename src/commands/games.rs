@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use selfplay_engine::replay::ReadGame;
 
-use super::{bench, check_model, convert_model, judge, matches, play, show, tune};
+use super::{bench, check_model, convert_model, describe, judge, matches, play, show, tune};
 use crate::{
     boards::game::game_of,
     cli::{
-        BenchArgs, CheckModelArgs, ConvertModelArgs, JudgeArgs, LadderArgs, MatchArgs, OutsideArgs, ShowArgs, SwapArgs,
-        TuneArgs,
+        BenchArgs, CheckModelArgs, ConvertModelArgs, DescribeArgs, JudgeArgs, LadderArgs, MatchArgs, OutsideArgs,
+        ShowArgs, SwapArgs, TuneArgs,
     },
     daemon::signals::Signals,
     exit::Exit,
@@ -23,6 +23,7 @@ use crate::{
 /// What the program does with a game. Each method is the command of its name.
 pub(crate) trait Commands: Send + Sync {
     fn play(&self, settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit>;
+    fn describe(&self, args: &DescribeArgs) -> anyhow::Result<Exit>;
     fn check_model(&self, args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn convert_model(&self, args: &ConvertModelArgs, settings: &Settings) -> anyhow::Result<Exit>;
     fn play_match(&self, args: &MatchArgs, settings: &Settings, resolved: &Resolved) -> anyhow::Result<Exit>;
@@ -40,6 +41,10 @@ pub(crate) trait Commands: Send + Sync {
 impl<G: PlayedGame> Commands for G {
     fn play(&self, settings: &Settings, origin: Origin, signals: Signals) -> anyhow::Result<Exit> {
         play::play(self.clone(), settings, origin, signals)
+    }
+
+    fn describe(&self, args: &DescribeArgs) -> anyhow::Result<Exit> {
+        describe::describe(self, args)
     }
 
     fn check_model(&self, args: &CheckModelArgs, settings: &Settings) -> anyhow::Result<Exit> {

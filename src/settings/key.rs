@@ -59,6 +59,8 @@ pub(crate) enum Scope {
     Search,
     /// What looks at a model by itself, too.
     Model,
+    /// What only needs to know which game it is, too.
+    Game,
 }
 
 /// A key that always has a value.

@@ -14,7 +14,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("run.name", Kind::Name).open("auto").trainer(&["run_id"]),
     key("game.name", Kind::Game)
         .flag("--game", "NAME", "Which game is played; its rules are settings")
-        .of(Scope::Model),
+        .of(Scope::Game),
     key("game.board_size", Kind::Int(3, 9)).trainer(&["quoridor.board_size"]),
     key("game.max_walls", Kind::Int(0, 64)).trainer(&["quoridor.max_walls"]),
     key("game.max_steps", Kind::Int(1, u32::MAX as i64)).open("none").open_number(-1).trainer(&["quoridor.max_steps"]),
@@ -380,11 +380,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("http.allowed_hosts", Kind::HostNames).open("none"),
     key("log.format", Kind::Choice(&["human", "json"]))
         .flag("--log-format", "FORMAT", "How log lines look, on standard error")
-        .of(Scope::Model),
+        .of(Scope::Game),
     key("log.level", Kind::LogLevel)
         .live()
         .flag("--log-level", "LEVEL", "Least severe level shown, also per module: \"info,selfplay_actors=debug\"")
-        .of(Scope::Model),
+        .of(Scope::Game),
 ];
 
 /// The key of this name.

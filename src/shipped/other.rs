@@ -203,6 +203,10 @@ impl Game for Other {
         }
     }
 
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        with!(self, game => game.transform_entry(Default::default(), symmetry, entry))
+    }
+
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         with!(self, game => game.transform_action(symmetry, action))
     }
@@ -257,6 +261,22 @@ impl PlayedGame for Other {
 
     fn typical_actions(&self) -> f32 {
         with!(self, game => game.typical_actions())
+    }
+
+    fn planes(&self, (): ()) -> Vec<&'static str> {
+        with!(self, game => game.planes(Default::default()))
+    }
+
+    fn policy_meaning(&self) -> &'static str {
+        with!(self, game => game.policy_meaning())
+    }
+
+    fn frame(&self) -> &'static str {
+        with!(self, game => game.frame())
+    }
+
+    fn most_plies(&self) -> Option<u32> {
+        with!(self, game => game.most_plies())
     }
 
     fn solver(&self) -> Box<dyn Solver<Self>> {

@@ -12,7 +12,7 @@ use ort::ep::{
 
 use super::{
     device::{Device, one_line},
-    openvino,
+    openvino, packages,
     precision::Precision,
     runtime::Runtime,
 };
@@ -79,7 +79,7 @@ pub(super) fn compiled_in(runtime: &Runtime, device: Device) -> Result<(), Strin
             "the ONNX Runtime in {} is built without OpenVINO; `{}` fetches one that has it, which is taken unless \
              inference.ort_library or ORT_DYLIB_PATH names another",
             runtime.library().display(),
-            openvino::FETCH_COMMAND
+            packages::openvino_command(!packages::folders().is_empty())
         )),
         Ok(false) => Err(format!("the ONNX Runtime in {} is built without {name}", runtime.library().display())),
         Err(error) => Err(one_line(error.message())),

@@ -9,10 +9,7 @@ use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProviderDi
 use serde_json::json;
 
 pub(super) use self::cpu::has_bf16;
-use super::{device::OpenVinoDevice, precision::Precision};
-
-/// Fetches a library that has it.
-pub(super) const FETCH_COMMAND: &str = "cargo xtask fetch-ort --openvino";
+use super::{device::OpenVinoDevice, packages, precision::Precision};
 
 /// The provider of a session that computes in `precision`. Of int8 models the graph tells; what is left is computed in fp32.
 pub(super) fn provider(on: OpenVinoDevice, precision: Precision) -> ExecutionProviderDispatch {
@@ -79,19 +76,20 @@ pub(super) fn explained(on: OpenVinoDevice, reason: String, logged: Option<Strin
                 in a container /dev/dri); choose inference.device = \"openvino:cpu\""
             .to_owned();
     }
+    let again = packages::openvino_again_command(!packages::folders().is_empty());
     if ["JSON parsing error", "Unsupported property", "Wrong value for property", "Invalid OpenVINO EP option"]
         .iter()
         .any(|refusal| reason.contains(refusal))
     {
         return format!(
             "this OpenVINO refuses the options that it is given, as it is of another version than they are for ({reason}); \
-             `{FETCH_COMMAND} --force` fetches the one that fits"
+             `{again}` fetches the one that fits"
         );
     }
     if unstarted {
         return format!(
             "OpenVINO does not start, its libraries beside ONNX Runtime are missing, damaged or of another version than \
-             its options are for ({reason}); `{FETCH_COMMAND} --force` fetches them anew"
+             its options are for ({reason}); `{again}` fetches them anew"
         );
     }
     reason

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    env, fs, io,
+    env, fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,19 +16,12 @@ use thiserror::Error;
 use super::{
     choice::Choices,
     device::{DeviceRequest, one_line},
-    openvino::{FETCH_COMMAND, has_bf16},
+    openvino::has_bf16,
+    packages::{self, CPU, CUDA, OPENVINO, library_in, library_version},
 };
 
 /// Names one library file, or a folder that holds it.
 const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
-
-/// Fetches the library into `.ort/`.
-const SET_UP_COMMAND: &str = "cargo xtask setup";
-
-/// Folders of `.ort`.
-const CPU: &str = "cpu";
-const CUDA: &str = "cuda";
-const OPENVINO: &str = "openvino";
 
 /// Where the system shows that NVIDIA's driver runs: on Linux itself, and in Windows' subsystem for it.
 const NVIDIA: [&str; 2] = ["/proc/driver/nvidia", "/dev/dxg"];
@@ -56,7 +49,7 @@ pub enum RuntimeError {
     },
     /// The place given by the user has none.
     #[error(
-        "find ONNX Runtime: {origin} names {}, {problem}; correct it, or unset it and run `{SET_UP_COMMAND}`",
+        "find ONNX Runtime: {origin} names {}, {problem}; correct it, or unset it and run `{command}`",
         .path.display()
     )]
     Named {
@@ -66,14 +59,18 @@ pub enum RuntimeError {
         path: PathBuf,
         /// What is wrong with it.
         problem: &'static str,
+        /// What brings one.
+        command: &'static str,
     },
     /// The file is there and cannot be loaded: not a library, of another machine, too old.
-    #[error("load ONNX Runtime from {}: {reason}; run `{SET_UP_COMMAND}` to fetch one that fits", .path.display())]
+    #[error("load ONNX Runtime from {}: {reason}; run `{command}` to fetch one that fits", .path.display())]
     Load {
         /// The file.
         path: PathBuf,
         /// The loader's words.
         reason: String,
+        /// What brings another.
+        command: &'static str,
     },
     /// The library is loaded and does not start.
     #[error("start ONNX Runtime from {}: {reason}", .path.display())]
@@ -90,16 +87,19 @@ fn list(paths: &[PathBuf]) -> String {
     paths.join(", ")
 }
 
-/// Where the library is looked for: the setting, else the environment variable, else the builds in `.ort` under each root.
+/// Where the library is looked for: the setting, else the environment variable, else for each build among the packages of the Python
+/// environment that the program belongs to, and in `.ort` under each root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibrarySearch {
     /// File or folder named in the settings. Nothing else is looked at when there is one.
     pub setting: Option<PathBuf>,
     /// Value of `ORT_DYLIB_PATH`: file or folder. Nothing further is looked at when there is one.
     pub variable: Option<PathBuf>,
+    /// Folders with packages of Python; none where the program was not installed by pip.
+    pub packages: Vec<PathBuf>,
     /// Folders that may hold `.ort`.
     pub roots: Vec<PathBuf>,
-    /// Folders of `.ort`, each with a build, the one that fits best first.
+    /// Builds, the one that fits best first.
     pub builds: [&'static str; 3],
 }
 
@@ -116,7 +116,7 @@ impl LibrarySearch {
         let variable = env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let nvidia = NVIDIA.iter().any(|path| Path::new(path).exists());
         let builds = builds(device, nvidia, has_bf16());
-        Self { setting, variable, roots, builds }
+        Self { setting, variable, packages: packages::folders(), roots, builds }
     }
 
     /// The library's absolute path. Loads nothing.
@@ -125,13 +125,16 @@ impl LibrarySearch {
     /// When a place named by the user has no library, or when none is found; the error names every place looked at.
     pub fn find(&self) -> Result<PathBuf, RuntimeError> {
         if let Some(path) = &self.setting {
-            return named("the setting", path);
+            return self.named("the setting", path);
         }
         if let Some(path) = &self.variable {
-            return named(LIBRARY_VARIABLE, path);
+            return self.named(LIBRARY_VARIABLE, path);
         }
-        let mut searched = Vec::new();
+        let mut searched: Vec<_> = self.packages.iter().map(|packages| packages::libraries(packages)).collect();
         for build in self.builds {
+            if let Some(path) = self.packages.iter().find_map(|packages| packages::library(packages, build)) {
+                return Ok(absolute(&path));
+            }
             for root in &self.roots {
                 let folder = root.join(".ort").join(build);
                 if searched.contains(&folder) {
@@ -144,8 +147,34 @@ impl LibrarySearch {
             }
         }
         // What set-up fetches is enough unless OpenVINO was named.
-        let command = if self.builds == [OPENVINO, CPU, CUDA] { FETCH_COMMAND } else { SET_UP_COMMAND };
+        let command = if self.builds == [OPENVINO, CPU, CUDA] {
+            packages::openvino_command(self.packaged())
+        } else {
+            self.command()
+        };
         Err(RuntimeError::NotFound { searched, command })
+    }
+
+    fn packaged(&self) -> bool {
+        !self.packages.is_empty()
+    }
+
+    fn command(&self) -> &'static str {
+        packages::command(self.packaged())
+    }
+
+    fn named(&self, origin: &str, path: &Path) -> Result<PathBuf, RuntimeError> {
+        let error = |problem| RuntimeError::Named {
+            origin: origin.to_owned(),
+            path: path.to_path_buf(),
+            problem,
+            command: self.command(),
+        };
+        if path.is_dir() {
+            let path = library_in(path).ok_or_else(|| error("a folder without an ONNX Runtime library"))?;
+            return Ok(absolute(&path));
+        }
+        if path.is_file() { Ok(absolute(path)) } else { Err(error("which does not exist")) }
     }
 }
 
@@ -161,39 +190,9 @@ fn builds(device: &DeviceRequest, nvidia: bool, bf16: bool) -> [&'static str; 3]
     }
 }
 
-fn named(origin: &str, path: &Path) -> Result<PathBuf, RuntimeError> {
-    let error = |problem| RuntimeError::Named { origin: origin.to_owned(), path: path.to_path_buf(), problem };
-    if path.is_dir() {
-        let path = library_in(path).ok_or_else(|| error("a folder without an ONNX Runtime library"))?;
-        return Ok(absolute(&path));
-    }
-    if path.is_file() { Ok(absolute(path)) } else { Err(error("which does not exist")) }
-}
-
 /// `ort` takes relative paths as relative to the executable.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-/// The library in `folder`: the unversioned name if there is one, else the highest version.
-fn library_in(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).ok()?;
-    let libraries = entries.into_iter().filter_map(|entry| {
-        let version = library_version(entry.file_name().to_str()?)?;
-        entry.path().is_file().then_some((version.is_empty(), version, entry.path()))
-    });
-    libraries.max().map(|(_, _, path)| path)
-}
-
-/// The version in a library's file name, empty when it has none; `None` when the file is not the library (such as
-/// `libonnxruntime_providers_cuda.so`).
-fn library_version(name: &str) -> Option<Vec<u32>> {
-    let rest = name.strip_prefix(env::consts::DLL_PREFIX)?.strip_prefix("onnxruntime.")?;
-    let suffix = env::consts::DLL_SUFFIX.trim_start_matches('.');
-    let mut parts: Vec<_> = rest.split('.').collect();
-    let position = parts.iter().position(|&part| part == suffix)?;
-    parts.remove(position);
-    parts.into_iter().map(|part| part.parse().ok()).collect()
 }
 
 /// A started ONNX Runtime. Cheap to clone; all clones in a process are the same one.
@@ -224,7 +223,9 @@ impl Runtime {
         // The loader's error is plain data; every `ort::Error` needs the loaded library to exist.
         let builder = match ort::init_from(&path) {
             Ok(builder) => builder,
-            Err(error) => return Err(RuntimeError::Load { path, reason: error.to_string() }),
+            Err(error) => {
+                return Err(RuntimeError::Load { path, reason: error.to_string(), command: search.command() });
+            }
         };
         let environment = match builder.with_telemetry(false).with_logger(Arc::new(log)).build() {
             Ok(environment) => environment,
@@ -274,13 +275,12 @@ fn version(path: &Path) -> String {
     }
 }
 
-/// Loads the CUDA and cuDNN libraries that lie beside ONNX Runtime, so that its CUDA provider finds them without
+/// Loads the CUDA and cuDNN libraries that lie beside ONNX Runtime or come in packages, so that its CUDA provider finds them without
 /// `LD_LIBRARY_PATH`. What is missing or broken shows when the provider is asked for.
 fn preload_cuda(library: &Path) {
-    let Some(folder) = library.parent() else { return };
+    let folders = packages::nvidia_folders(library);
     for name in ort::ep::cuda::CUDA_DYLIBS.iter().chain(ort::ep::cuda::CUDNN_DYLIBS) {
-        let path = folder.join(name);
-        if path.is_file()
+        if let Some(path) = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
             && let Err(error) = ort::util::preload_dylib(&path)
         {
             tracing::debug!(path = %path.display(), %error, "cannot preload a CUDA library");
@@ -326,7 +326,7 @@ mod tests {
         let roots = roots.iter().map(|root| root.to_path_buf()).collect();
         let device = device.parse().unwrap();
         let builds = builds(&device, nvidia, bf16);
-        LibrarySearch { variable: None, roots, builds, ..LibrarySearch::new(None, &device) }
+        LibrarySearch { variable: None, packages: Vec::new(), roots, builds, ..LibrarySearch::new(None, &device) }
     }
 
     fn touch(folder: &Path, name: &str) -> PathBuf {
@@ -370,6 +370,40 @@ mod tests {
         let without_cuda = |bf16| search_on(&[near.path()], "auto", true, bf16).find().unwrap();
         let beside = touch(&near.path().join(".ort/openvino"), "libonnxruntime.so");
         assert_eq!([without_cuda(true), without_cuda(false)], [beside, cpu]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn packages_beside_the_program_come_first_unless_another_build_fits_better() {
+        let (packages, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let packages = packages.path();
+        let with_packages = |device| {
+            let packages = vec![packages.to_path_buf()];
+            LibrarySearch { packages, ..search_on(&[root.path()], device, false, true) }
+        };
+        let capi = packages.join("onnxruntime/capi");
+        let error = with_packages("cpu").find().unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("no library in {}, {}/.ort", capi.display(), root.path().display())),
+            "{error}"
+        );
+        assert!(error.ends_with("run `pip install onnxruntime` to fetch it"), "{error}");
+        let error = with_packages("openvino").find().unwrap_err().to_string();
+        assert!(error.ends_with("run `pip install 'selfplayd[openvino]'` to fetch it"), "{error}");
+        let mut elsewhere = with_packages("cpu");
+        elsewhere.setting = Some("/nowhere/lib.so".into());
+        assert!(elsewhere.find().unwrap_err().to_string().ends_with("unset it and run `pip install onnxruntime`"));
+
+        let beside = touch(&root.path().join(".ort/cpu"), "libonnxruntime.so");
+        assert_eq!(with_packages("cpu").find().unwrap(), beside);
+        let package = touch(&capi, "libonnxruntime.so.1.32.0");
+        touch(&packages.join("onnxruntime-1.32.0.dist-info"), "METADATA");
+        assert_eq!(
+            ["cpu", "auto"].map(|device| with_packages(device).find().unwrap()),
+            [package.clone(), package.clone()]
+        );
+        let fitting = touch(&root.path().join(".ort/openvino"), "libonnxruntime.so");
+        assert_eq!(["cpu", "auto"].map(|device| with_packages(device).find().unwrap()), [package, fitting]);
     }
 
     #[test]

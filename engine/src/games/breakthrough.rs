@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     ParameterError,
-    grid::{Grid, stones, write_plane},
+    grid::{Grid, stones, transform_plane_entry, write_plane},
     within,
 };
 use crate::game::{
@@ -241,6 +241,10 @@ impl Game for Breakthrough {
 
     fn transform(&self, symmetry: usize, position: &BreakthroughPosition) -> BreakthroughPosition {
         BreakthroughPosition(position.0.map(|pawns| self.grid.transform(symmetry, [pawns])[0]))
+    }
+
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        transform_plane_entry(self.grid, symmetry, entry)
     }
 
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {

@@ -191,6 +191,12 @@ impl Game for ConnectFour {
         )
     }
 
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        let columns = usize::from(self.columns);
+        let column = entry % columns;
+        if symmetry == 0 { entry } else { entry - column + columns - 1 - column }
+    }
+
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         if symmetry == 0 { action } else { Action::from(self.columns) - 1 - action }
     }

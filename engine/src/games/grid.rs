@@ -106,6 +106,12 @@ pub(super) fn stones<const WORDS: usize>(
     Player::BOTH.into_iter().flat_map(of).map(|(cell, player)| Stone { at: point(cell), player, kind }).collect()
 }
 
+/// The image of an entry of an input that has planes of cells and nothing else.
+pub(super) const fn transform_plane_entry(grid: Grid, symmetry: usize, entry: usize) -> usize {
+    let cell = entry % grid.cells();
+    entry - cell + grid.transform_cell(symmetry, cell)
+}
+
 /// The image of an action that is a cell.
 pub(super) fn transform_cell_action(grid: Grid, symmetry: usize, action: Action) -> Action {
     if symmetry == 0 { action } else { grid.transform_cell(symmetry, usize::from(action)) as Action }

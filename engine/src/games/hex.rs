@@ -326,6 +326,12 @@ impl Game for Hex {
         HexPosition { stones: position.stones.map(|cells| self.turned(cells)), ..*position }
     }
 
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        let cells = self.cells() as usize;
+        let cell = entry % cells;
+        if symmetry == 0 { entry } else { entry - cell + cells - 1 - cell }
+    }
+
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         if symmetry == 0 { action } else { self.cells() as Action - 1 - action }
     }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     ParameterError,
-    grid::{Grid, stones, transform_cell_action, write_plane},
+    grid::{Grid, stones, transform_cell_action, transform_plane_entry, write_plane},
     line_length, within,
 };
 use crate::game::{
@@ -167,6 +167,10 @@ impl Game for Mnk {
 
     fn transform(&self, symmetry: usize, position: &MnkPosition) -> MnkPosition {
         MnkPosition(position.0.map(|stones| self.grid.transform(symmetry, stones)))
+    }
+
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        transform_plane_entry(self.grid, symmetry, entry)
     }
 
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {

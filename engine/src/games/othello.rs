@@ -6,7 +6,7 @@
 
 use super::{
     ParameterError,
-    grid::{Grid, stones, transform_cell_action, write_plane},
+    grid::{Grid, stones, transform_cell_action, transform_plane_entry, write_plane},
 };
 use crate::game::{
     Action, ActionBits, Draw, Game, Notation, Outcome, Player,
@@ -204,6 +204,10 @@ impl Game for Othello {
 
     fn transform(&self, symmetry: usize, position: &OthelloPosition) -> OthelloPosition {
         OthelloPosition(position.0.map(|stones| self.grid().transform(symmetry, [stones])[0]))
+    }
+
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        transform_plane_entry(self.grid(), symmetry, entry)
     }
 
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {

@@ -305,6 +305,10 @@ impl Game for Quoridor {
         }
     }
 
+    fn transform_entry(&self, encoding: QuoridorEncoding, symmetry: usize, entry: usize) -> usize {
+        if symmetry == 0 { entry } else { encoding.mirror_entry(&self.geometry, entry) }
+    }
+
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         if symmetry == 0 { action } else { self.geometry.mirror_action(action) }
     }

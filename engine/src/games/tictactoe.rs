@@ -1,6 +1,6 @@
 //! Tic-tac-toe: the smallest game, with states of four bytes.
 
-use super::grid::{Grid, stones, transform_cell_action, write_plane};
+use super::grid::{Grid, stones, transform_cell_action, transform_plane_entry, write_plane};
 use crate::{
     game::{
         Action, ActionBits, Draw, Game, Notation, Outcome, Player,
@@ -80,6 +80,10 @@ impl Game for TicTacToe {
 
     fn transform(&self, symmetry: usize, position: &Marks) -> Marks {
         Marks(position.0.map(|cells| GRID.transform(symmetry, [u64::from(cells)])[0] as u16))
+    }
+
+    fn transform_entry(&self, _encoding: MarkPlanes, symmetry: usize, entry: usize) -> usize {
+        transform_plane_entry(GRID, symmetry, entry)
     }
 
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {

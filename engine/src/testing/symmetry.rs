@@ -46,6 +46,39 @@ pub(super) fn check_group<G: Game>(game: &G) -> Result<(), Broken> {
     Ok(())
 }
 
+/// That the input of an image is the input of the position with its entries moved.
+fn check_entries<G: Game>(
+    game: &G,
+    encoding: G::Encoding,
+    position: &G::Position,
+    actions: &[Action],
+) -> Result<(), Broken> {
+    let encode = |position: &G::Position| {
+        let mut out = vec![f32::NAN; game.input_shape(encoding).iter().product()];
+        game.encode(encoding, position, &mut out);
+        out
+    };
+    let input = encode(position);
+    for symmetry in 0..game.symmetries() {
+        let of_image = encode(&game.transform(symmetry, position));
+        let mut moved = vec![f32::NAN; input.len()];
+        for (entry, &number) in input.iter().enumerate() {
+            let to = game.transform_entry(encoding, symmetry, entry);
+            // NaN is found where nothing is moved to, or nothing else.
+            if let Some(place) = moved.get_mut(to) {
+                *place = number;
+            }
+        }
+        hold(Law::Group, moved == of_image, actions, || {
+            format!(
+                "symmetry {symmetry} moves the input {input:?} ({}) to {moved:?}, and the image is encoded as {of_image:?}",
+                game.encoding_name(encoding)
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// The group, seen at one position and its legal actions.
 pub(super) fn check_positions<G: Game>(game: &G, trace: &Trace<G>, ply: usize) -> Result<(), Broken> {
     let (state, actions) = (&trace.states[ply], trace.before(ply));
@@ -60,6 +93,9 @@ pub(super) fn check_positions<G: Game>(game: &G, trace: &Trace<G>, ply: usize) -
     hold(Law::Group, product(game, first, second, &position).is_some(), actions, || {
         format!("symmetries {first} and {second}, one after the other, are none of the {count} for {position:?}")
     })?;
+    for encoding in game.encodings() {
+        check_entries(game, encoding, &position, actions)?;
+    }
     let Some(legal) = trace.legal.get(ply) else { return Ok(()) };
     let leaf = Leaf::new(game, state, legal);
     let least = leaf.canonical(game).0;

@@ -58,6 +58,22 @@ impl QuoridorEncoding {
         }
     }
 
+    /// Where an entry stands after left and right are exchanged.
+    pub(super) fn mirror_entry(self, geometry: &Geometry, entry: usize) -> usize {
+        let size = usize::from(geometry.size);
+        // In rows of `length` groups of `group` entries, the first of which begins at `first`.
+        let in_rows = |first: usize, length: usize, group: usize| {
+            let place = (entry - first) / group % length;
+            entry + (length - 1) * group - 2 * place * group
+        };
+        match self {
+            Self::Resnet => in_rows(0, 2 * size + 3, 1),
+            Self::Mlp if entry < 2 * size * size => in_rows(0, size, 1),
+            Self::Mlp if entry < 2 * size * size + 2 * (size - 1) * (size - 1) => in_rows(2 * size * size, size - 1, 2),
+            Self::Mlp => entry,
+        }
+    }
+
     pub(super) fn encode(self, geometry: &Geometry, position: &QuoridorPosition, out: &mut [f32]) {
         match self {
             Self::Resnet => encode_resnet(geometry, position, out),

@@ -49,6 +49,7 @@ pub(super) enum Fault {
     NoIdentity,
     TransformsSetsOtherwise,
     TransformsPriorsOtherwise,
+    TransformsEntriesOtherwise,
     LopsidedActions,
     LopsidedResults,
     OneNameForAll,
@@ -59,7 +60,7 @@ pub(super) enum Fault {
 use Fault::*;
 
 /// Every fault, and the law that it breaks.
-pub(super) const FAULTS: [(Fault, Law); 28] = [
+pub(super) const FAULTS: [(Fault, Law); 29] = [
     (BeginsLate, Law::Start),
     (OverAtTheStart, Law::Start),
     (UnknownAction, Law::LegalActions),
@@ -83,6 +84,7 @@ pub(super) const FAULTS: [(Fault, Law); 28] = [
     (NoIdentity, Law::Group),
     (TransformsSetsOtherwise, Law::Group),
     (TransformsPriorsOtherwise, Law::Group),
+    (TransformsEntriesOtherwise, Law::Group),
     (LopsidedActions, Law::Symmetry),
     (LopsidedResults, Law::Symmetry),
     (OneNameForAll, Law::Notation),
@@ -282,6 +284,11 @@ impl Game for Faulty {
         let symmetry = if self.is(NoIdentity) { 1 } else { symmetry };
         let image = |set: u8| cells(set).fold(0, |image, cell| image | 1 << Self::image(symmetry, cell));
         View { stones: position.stones.map(image), ..*position }
+    }
+    fn transform_entry(&self, _: u8, symmetry: usize, entry: usize) -> usize {
+        let cell = entry as Action % CELLS;
+        let image = if self.is(TransformsEntriesOtherwise) { cell } else { Self::image(symmetry, cell) };
+        entry - usize::from(cell) + usize::from(image)
     }
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         Self::image(symmetry, action)

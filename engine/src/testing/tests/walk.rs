@@ -99,6 +99,10 @@ impl Game for Walk {
     fn transform(&self, symmetry: usize, position: &View) -> View {
         position.map(|cell| if cell == NOWHERE { cell } else { self.transform_action(symmetry, cell.into()) as u8 })
     }
+    fn transform_entry(&self, (): (), symmetry: usize, entry: usize) -> usize {
+        let cell = entry % usize::from(RING);
+        entry - cell + usize::from(self.transform_action(symmetry, cell as Action))
+    }
     fn transform_action(&self, symmetry: usize, action: Action) -> Action {
         let (turn, ring) = ((symmetry / 2) as Action, Action::from(RING));
         if symmetry.is_multiple_of(2) { (action + turn) % ring } else { (ring - action + turn) % ring }
