@@ -24,6 +24,10 @@ doc:
 bench *ARGS:
     cargo xtask bench {{ ARGS }}
 
+# Build the Python package as a wheel in target/wheels/
+wheel *ARGS:
+    cargo xtask wheel {{ ARGS }}
+
 # Play a few games with the model that ships in the repository
 demo *ARGS:
     cargo xtask demo {{ ARGS }}

@@ -3,7 +3,7 @@
 from .daemon import Daemon
 from .errors import DaemonError, ModelRefusedError, ProgramNotFoundError, RefusedError, SelfplaydError
 from .game import Game, Symmetry, describe
-from .publish import Published, check_model, publish
+from .models import Published, check_model, publish
 from .status import Bottleneck, Status
 
 __all__ = [

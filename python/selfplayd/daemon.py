@@ -27,10 +27,10 @@ START_WITHIN = 120.0
 """Seconds that a daemon may take until it answers. It listens before it has a model; a busy machine takes its time."""
 
 RESTART_AFTER = (70, 74)
-"""Exit codes after which another process may do better, as in the unit for systemd. 70: a part hung or failed beyond its budget.
-74: games could not be written; what holds them up may pass, and the next process goes on with every game in play. Also any signal
-that the daemon was not sent by us (the kernel ends processes where memory is short). Never 2 and 78, mistakes in what it was given,
-which a restart repeats; nor 0 and 75, by which it was told to end."""
+"""Exit codes after which another process may do better, as in the unit for systemd. 70: a part hung or failed beyond
+its budget. 74: games could not be written; what holds them up may pass, and the next process goes on with every game in
+play. Also any signal that we did not send (the kernel ends processes where memory is short). Never 2 and 78, mistakes
+in what it was given, which a restart repeats; nor 0 and 75, by which it was told to end."""
 
 RESTARTS = 5
 RESTARTS_WITHIN = 600.0
@@ -43,23 +43,24 @@ class Daemon:
 
     ::
 
-        with selfplayd.Daemon(game="connect_four", model_dir="run/models", games_dir="run/games", search__mcts_n=64) as daemon:
+        with selfplayd.Daemon(game="connect_four", model_dir="run/models", games_dir="run/games") as daemon:
             print(daemon.status().state, daemon.url)
 
-    It plays until it is stopped, and follows ``model_dir/latest.yaml``, which :func:`selfplayd.publish` writes; until there is one it
-    waits. Without ``model_dir`` other settings say what evaluates positions: ``inference__evaluator="uniform"``.
-    ``daemon__continuous=False`` plays ``play__num_games`` games and ends by itself: see :meth:`wait`.
+    It plays until it is stopped, and follows ``model_dir/latest.yaml``, which :func:`selfplayd.publish` writes; until
+    there is one it waits. Without ``model_dir`` it plays ``play__num_games`` games and ends by itself (see
+    :meth:`wait`), with the model ``model__path``, or without a network: ``inference__evaluator="uniform"``.
 
     Args:
         game: Name of the game, or what :func:`selfplayd.describe` said of it, rules included.
         games_dir: Where finished games go; made if it is not there.
         model_dir: Where models come from.
         rules: Rules of the game, such as ``{"size": 7}``.
-        restart: Start another process where the daemon ends in a way that may pass (``RESTART_AFTER`` says which), at most 5 times in
-            10 minutes. Games in play go on with their next move, and this object follows the new process.
-        log: Where the daemon's log goes: a file that is appended to, or an open text stream; by default to standard error.
+        restart: Start another process where the daemon ends in a way that may pass (``RESTART_AFTER`` says which), at
+            most 5 times in 10 minutes. Games in play go on with their next move; this object follows the new process.
+        log: Where the daemon's log goes: a file that is appended to, or an open text stream; else to standard error.
         program: Another program than the installed one.
-        settings: Any setting of the daemon, as ``section__key=value`` or ``section={"key": value}``; ``selfplayd config`` lists them.
+        settings: Any setting of the daemon, as ``section__key=value`` or ``section={"key": value}``; ``selfplayd
+            config`` lists them.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Daemon:
         self._program = program or programs.find()
         self._restart = restart
         self._log = log
-        self._settings = self._layers(game, Path(games_dir), model_dir and Path(model_dir), rules, settings)
+        self._settings = self._layers(game, Path(games_dir), None if model_dir is None else Path(model_dir), rules, settings)
         # Short, as the paths of Unix sockets must be.
         self._folder = tempfile.TemporaryDirectory(prefix="selfplayd-")
         self._file = Path(self._folder.name) / "settings.toml"
@@ -106,7 +107,7 @@ class Daemon:
         ours: settings.Sections = {
             "output": {"dir": games_dir.absolute()},
             # A Python that is killed cannot stop it.
-            "daemon": {"continuous": True, "exit_with_parent": True},
+            "daemon": {"continuous": model_dir is not None, "exit_with_parent": True},
         }
         if model_dir is not None:
             ours["model"] = {"latest_yaml": model_dir.absolute() / "latest.yaml"}
@@ -139,7 +140,7 @@ class Daemon:
         return self
 
     def _spawn(self) -> None:
-        """Starts a process. In a session of its own, so that Ctrl-C reaches Python alone, which then stops the daemon once."""
+        """Starts a process, in a session of its own: Ctrl-C reaches Python alone, which then stops the daemon once."""
         self._process = subprocess.Popen(
             [self._program, "--settings", self._file],
             stdin=subprocess.DEVNULL,
@@ -195,12 +196,13 @@ class Daemon:
         return nullcontext(self._log or sys.stderr)
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stops the daemon: no new games, running ones may end within ``daemon.grace_seconds``; what is left goes on at the next start.
+        """Stops the daemon, and returns when it has ended.
 
-        Returns when it has ended. After ``timeout`` seconds it is made to end at once, which the journal of games in play survives.
+        It starts no new games, and running ones may end within ``daemon.grace_seconds``; what is left goes on at the
+        next start. After ``timeout`` seconds it is made to end at once, which the journal of games in play survives.
 
         Raises:
-            DaemonError: It had ended by itself before, or the stop failed, such as with games that could not be written.
+            DaemonError: It had ended by itself before, or it did not stop well: games could not be written.
         """
         if self._process is None:
             return
@@ -251,7 +253,9 @@ class Daemon:
     def __enter__(self) -> Daemon:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self.stop()
         except DaemonError:
@@ -336,7 +340,9 @@ class Daemon:
             RefusedError: One of them cannot be changed, or not to that: then none is.
         """
         wanted = settings.sections(settings_)
-        changes = self._ask("POST", "/v1/settings", {f"{s}.{k}": v for s, keys in wanted.items() for k, v in keys.items()})
+        changes = self._ask(
+            "POST", "/v1/settings", {f"{s}.{k}": v for s, keys in wanted.items() for k, v in keys.items()}
+        )
         self._settings = settings.merged(self._settings, wanted)
         self._write_settings()
         return {change["key"]: change["to"] for change in changes["changed"]}

@@ -77,7 +77,9 @@ def _game(told: dict[str, Any]) -> Game:
     layout = told["encodings"][0]
     shape = tuple(layout["shape"])
     if len(shape) != 3:
-        raise SelfplaydError(f"the network input of {told['title']} has the shape {shape}, and no planes of rows and columns")
+        raise SelfplaydError(
+            f"the network input of {told['title']} has the shape {shape}, and no planes of rows and columns"
+        )
     permutations = zip(layout["symmetries"], told["policy_symmetries"], strict=True)
     return Game(
         name=told["game"],

@@ -18,7 +18,7 @@ from .errors import DaemonError, ProgramNotFoundError
 from .settings import Sections, to_toml
 
 VARIABLE = "SELFPLAYD_PROGRAM"
-"""Names the program, where it is another one than pip installed: a build of one's own, or one with a game of one's own."""
+"""Names the program, where it is another one than pip installed: a build, or a game, of one's own."""
 
 LAST_WORDS = 20
 """Lines of standard error that an error holds."""
@@ -88,7 +88,9 @@ def meaning(code: int, program: Path) -> str:
 def _meanings(program: Path) -> dict[int, str]:
     """The table of exit codes at the end of ``--help``."""
     try:
-        shown = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        shown = subprocess.run(
+            [program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return {}
     _, _, table = shown.stdout.partition("\nExit codes:\n")

@@ -14,7 +14,8 @@ class Bottleneck:
     """What holds the daemon back."""
 
     kind: str
-    """``device`` (best: the network is the limit), ``games``, ``search``, ``writer``, ``memory``, ``model``, ``endless``, ``none``."""
+    """``device`` (best: the network is the limit), ``games``, ``search``, ``writer``, ``memory``, ``model``,
+    ``endless`` or ``none``."""
     statement: str
     """The same in words, with figures."""
     advice: str | None

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::test::{features, selection};
-use crate::{arrows, command, workspace};
+use crate::{arrows, command, python, workspace};
 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -35,7 +35,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut doc = command::cargo();
     doc.arg("doc").args(&selection).args(["--no-deps", "--document-private-items", "--locked"]);
     command::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
-    deny(args.advisories)
+    deny(args.advisories)?;
+    if args.packages.is_empty() { package() } else { Ok(()) }
+}
+
+/// The Python package: ruff and mypy, where pip can bring them.
+fn package() -> anyhow::Result<()> {
+    let python = match python::of_package() {
+        Ok(python) => python,
+        Err(error) if workspace::in_ci() => return Err(error),
+        Err(error) => {
+            println!("\nthe Python package is NOT checked: {error:#}");
+            return Ok(());
+        }
+    };
+    for check in [&["ruff", "check"][..], &["ruff", "format", "--check"], &["mypy"]] {
+        let mut command = command::command(&python);
+        command::run(command.arg("-m").args(check).current_dir(workspace::root().join("python")))?;
+    }
+    Ok(())
 }
 
 /// Licences, bans and sources of the dependencies (deny.toml), by cargo-deny.

@@ -16,6 +16,7 @@ mod python;
 mod soak;
 mod test;
 mod tools;
+mod wheel;
 mod workspace;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Task {
     Arrows,
     /// Build the daemon for this machine's processor and by a profile of its own play: some 10% faster beside the network
     Fastest(fastest::Args),
+    /// Build the Python package with the daemon inside, as a wheel in target/wheels/
+    Wheel(wheel::Args),
     /// Run the benchmarks of the engine, then those of the whole daemon
     Bench(bench::Args),
     /// Count the instructions of the hot paths, and compare them with those that are committed, as CI does
@@ -75,6 +78,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Lint(args) => lint::run(&args),
         Task::Arrows => arrows::run(),
         Task::Fastest(args) => fastest::run(&args),
+        Task::Wheel(args) => wheel::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Instructions(args) => instructions::run(&args),
         Task::Chaos(args) => chaos::run(&args),

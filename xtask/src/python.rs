@@ -1,4 +1,5 @@
-//! A Python with numpy, for the tests that read replay files as the trainer does, and with Grafana's schema, for those of the dashboard.
+//! A Python with numpy, for the tests that read replay files as the trainer does, with Grafana's schema, for those of the dashboard, and with
+//! what builds, lints and tests the Python package.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ pub(crate) const VARIABLE: &str = "SELFPLAYD_TEST_PYTHON";
 
 const NUMPY: &str = "xtask/requirements-test.txt";
 const SCHEMA: &str = "xtask/requirements-dashboard.txt";
+const PACKAGE: &str = "xtask/requirements-package.txt";
 
 /// The Python with numpy that tests are to use: the user's own, else `python3` where it has numpy, else one in `.venv/`, set up where
 /// necessary.
@@ -51,6 +53,16 @@ pub(crate) fn with_schema() -> anyhow::Result<(PathBuf, Option<String>)> {
     }
 }
 
+/// The Python with what builds, lints and tests the package: the user's own, else the one in `.venv/`, set up where necessary.
+pub(crate) fn of_package() -> anyhow::Result<PathBuf> {
+    match own() {
+        Some(own) if has_tools(&own) => Ok(own),
+        _ => in_venv(PACKAGE, has_tools).with_context(|| {
+            format!("the Python package needs what {PACKAGE} names, and it could not be installed into .venv/")
+        }),
+    }
+}
+
 /// The user's own.
 fn own() -> Option<PathBuf> {
     std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -75,6 +87,10 @@ fn in_venv(requirements: &str, has: fn(&Path) -> bool) -> anyhow::Result<PathBuf
 
 fn has_numpy(python: &Path) -> bool {
     imports(python, "numpy")
+}
+
+fn has_tools(python: &Path) -> bool {
+    imports(python, "maturin, mypy, numpy, pytest, ruff")
 }
 
 fn has_schema(python: &Path) -> bool {

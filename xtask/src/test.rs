@@ -1,6 +1,8 @@
 //! `cargo xtask test`: everything CI runs except the lints.
 
-use crate::{command, ort, python, tools, workspace};
+use std::path::Path;
+
+use crate::{command, ort, python, tools, wheel, workspace};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -49,11 +51,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let mut doc = command::cargo();
         doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
         command::run(&mut doc)?;
+        match python::of_package() {
+            Ok(python) => package(&python, &library)?,
+            Err(error) => not_tested.push(format!("the Python package: {error:#}")),
+        }
     }
     tested?;
     // Once more, where it is seen.
     tools::say_aloud(&not_tested);
     Ok(())
+}
+
+/// The tests of the Python package, with the daemon that the tests before have built, and of the wheel that is made of the two.
+fn package(python: &Path, library: &Path) -> anyhow::Result<()> {
+    let wheel = wheel::build(python, &workspace::target_dir().join("wheels").join("dev"), true)?;
+    let mut tests = command::command(python);
+    tests.args(["-m", "pytest", "python"]).env("ORT_DYLIB_PATH", library).env("SELFPLAYD_WHEEL", wheel);
+    command::run(tests.env("SELFPLAYD_PROGRAM", workspace::target_dir().join("debug/selfplayd")))
 }
 
 /// Fetches ONNX Runtime with OpenVINO, which tests find in `.ort/openvino/`; what is not tested where it cannot be had.

@@ -50,8 +50,8 @@ pub(super) fn folders_of(executable: &Path) -> Vec<PathBuf> {
     let Some(lib) = bin.and_then(Path::parent).map(|environment| environment.join("lib")) else { return Vec::new() };
     let minor = |name: &String| name.strip_prefix("python3.")?.parse::<u32>().ok();
     let mut pythons: Vec<_> = names(&lib).into_iter().filter_map(|name| Some((minor(&name)?, name))).collect();
-    pythons.sort_unstable_by(|one, other| other.cmp(one));
-    let folders = pythons.iter().flat_map(|(_, python)| FOLDERS.map(|folder| lib.join(python).join(folder)));
+    pythons.sort_unstable();
+    let folders = pythons.iter().rev().flat_map(|(_, python)| FOLDERS.map(|folder| lib.join(python).join(folder)));
     folders.filter(|folder| folder.is_dir()).collect()
 }
 
@@ -86,7 +86,8 @@ pub(super) fn nvidia_folders(library: &Path) -> Vec<PathBuf> {
     let Some(own) = library.parent() else { return Vec::new() };
     let packages = own.parent().and_then(Path::parent).filter(|packages| libraries(packages) == own);
     let nvidia = packages.map(|packages| packages.join("nvidia"));
-    let theirs = nvidia.iter().flat_map(|nvidia| names(nvidia).into_iter().map(|name| nvidia.join(name).join("lib")));
+    let theirs =
+        nvidia.iter().flat_map(|nvidia| names(nvidia).into_iter().map(move |name| nvidia.join(name).join("lib")));
     std::iter::once(own.to_path_buf()).chain(theirs).collect()
 }
 

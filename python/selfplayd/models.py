@@ -44,8 +44,8 @@ def publish(
 ) -> Published:
     """Hands a model over to the daemon that follows ``models_dir``.
 
-    Writes ``model_{version}.onnx``, then ``latest.yaml``, each under another name first, synchronised and renamed: at no moment is there
-    half of one, and after a power loss there is the old or the new.
+    Writes ``model_{version}.onnx``, then ``latest.yaml``, each under another name first, synchronised and renamed: at
+    no moment is there half of one, and after a power loss there is the old or the new.
 
     Args:
         model: The ONNX file, or what is in it. Weights in files of their own do not come along: export them inside.
@@ -74,7 +74,10 @@ def publish(
         file.write(content)
         file.flush()
         if check and game is not None:
-            warnings = check_model(name, game, program=program, **settings_)
+            try:
+                warnings = check_model(name, game, program=program, **settings_)
+            except ModelRefusedError as error:
+                raise ModelRefusedError(error.reason.replace(str(name), path.name), error.step) from None
     with _replacing(folder / "latest.yaml") as (file, _):
         # JSON's strings are YAML's.
         latest = f"filename: {json.dumps(str(path))}\nversion: {version}\nsha256: {sha256}\n"
@@ -111,7 +114,7 @@ def check_model(
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file that takes the place of ``path`` at the end, whole and on the disk; it is removed if that is not reached."""
+    """A new file that takes the place of ``path`` at the end, whole and on the disk; an error removes it."""
     # Daemons that follow the directory pass over names that begin with a dot.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
