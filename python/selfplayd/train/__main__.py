@@ -1,0 +1,266 @@
+"""The loop: games come, rows are learned from, models go to the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import Daemon, SelfplaydError, describe, publish
+from ..games import GameError, read_game, remove_game
+from ..replay import ReplayBuffer, Window
+from . import network, run, settings, steps
+from .run import RunError
+
+READ_SECONDS = 0.3
+"""Longest time that games are read between two steps."""
+
+
+class Trainer:
+    """One run in a directory, from its newest checkpoint or from nothing."""
+
+    def __init__(self, game_name: str, out: Path, options: settings.Settings, minutes: float | None, http: str | None) -> None:
+        self.options, self.minutes, self.out = options, minutes, out
+        self.models, self.games_dir, self.checkpoints = out / "models", out / "games", out / "checkpoints"
+        rules = options.daemon.get("game" if game_name == "quoridor" else game_name, {})
+        self.game = describe(game_name, **rules)
+        r, t = options.replay, options.training
+        window = Window(r.window, r.growth, r.exponent)
+        self.buffer = ReplayBuffer(out / "replay" / "rows.bin", self.game, r.capacity, window=window, td=t.td)
+        found = run.load_checkpoint(self.checkpoints, self.say)
+        self.rng = np.random.default_rng(t.seed)
+        self.progress = run.Progress()
+        state = steps.fresh_state(network.initial(self.game, options.network, self.rng))
+        if found is not None:
+            self.progress, state_found, self.rng = found
+            shapes = [{n: a.shape for n, a in s["params"].items()} for s in (state, state_found)]
+            if shapes[0] != shapes[1]:
+                raise RunError(f"the checkpoints of {out} are of another network: change the settings back, or name another --out")
+            state = state_found
+        self.stepper = steps.stepper(t, state)
+        published = run.published_version(self.models)
+        self.progress.version = max(self.progress.version, published or 0)
+        self.losses = steps.Losses(float("nan"), float("nan"), float("nan"))
+        self.rate = self.speed = 0.0
+        self.trouble = ""
+        self.stopping = False
+        listen = {"http": options.daemon.get("http", {}) | ({"listen": http} if http else {})}
+        self.daemon = Daemon(
+            game=self.game,
+            games_dir=self.games_dir,
+            model_dir=self.models,
+            restart=True,
+            log=out / "daemon.log",
+            **(options.daemon | listen),
+        )
+        self.restarts = 0
+        if published is None:
+            self.publish(self.progress.version)
+
+    def say(self, text: str) -> None:
+        """A line above the progress bar."""
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{clear}{text}", file=sys.stderr, flush=True)
+
+    def publish(self, version: int) -> None:
+        """Publish the average of the network; positions of the buffer check it, or random ones while there are none."""
+        if self.buffer.held:
+            inputs = self.buffer.sample(64, self.rng, weighted=False).inputs
+        else:
+            inputs = self.rng.integers(0, 2, (64, *self.game.input_shape)).astype(np.float32)
+        average = self.stepper.state()["average"]
+        model = network.to_onnx(average, self.game)
+        run.check_export(model, average, self.stepper, inputs, self.options.publish.tolerance)
+        publish(model, self.models, version, game=self.game, check=version == 0)
+        self.progress.version = version
+
+    def learning_rate(self) -> float:
+        """Rises at the begin; falls in the last part of a run whose length is known."""
+        t = self.options.training
+        rate = t.learning_rate * min(1.0, (self.progress.step + 1) / max(1, t.warm_up_steps))
+        if self.minutes and t.decay_share > 0:
+            left = (1 - self.progress.seconds / (60 * self.minutes)) / t.decay_share
+            rate *= min(1.0, max(t.decay_to, left))
+        return rate
+
+    def take_games(self) -> int:
+        """Move finished games into the buffer; how many."""
+        taken, end = 0, time.monotonic() + READ_SECONDS
+        for path in sorted(self.games_dir.glob("*.npz")):
+            if time.monotonic() > end:
+                break
+            try:
+                self.buffer.add(read_game(path))
+            except (GameError, ValueError) as e:
+                aside = self.games_dir / "not_read"
+                aside.mkdir(exist_ok=True)
+                for part in (path, path.with_suffix(".yaml")):
+                    if part.exists():
+                        part.rename(aside / part.name)
+                self.say(f"moved to {aside}: {e}")
+                continue
+            remove_game(path)
+            taken += 1
+        return taken
+
+    def ahead(self) -> bool:
+        """Whether games have to come before the next step."""
+        first, t = self.options.replay.first_rows, self.options.training
+        return self.buffer.rows < first or self.progress.samples >= t.samples_per_row * (self.buffer.rows - first / 2)
+
+    def step(self) -> None:
+        """One step of training."""
+        t = self.options.training
+        batch = self.buffer.sample(t.batch, self.rng, value_mix=t.value_mix)
+        self.rate = self.learning_rate()
+        losses = self.stepper.step(batch, self.progress.step + 1, self.rate)
+        if not all(np.isfinite(losses)):
+            raise RunError(f"the loss is no longer finite at step {self.progress.step + 1}: lower training.learning_rate")
+        fresh = 1.0 if np.isnan(self.losses.policy) else 0.02
+        self.losses = steps.Losses(*(b if fresh == 1.0 else a + fresh * (b - a) for a, b in zip(self.losses, losses, strict=True)))
+        self.progress.step += 1
+        self.progress.samples += t.batch
+
+    def figures(self, state: str) -> dict[str, Any]:
+        """What trainer.json says."""
+        known: dict[str, Any] = {
+            "state": state,
+            "version": self.progress.version,
+            "step": self.progress.step,
+            "window_rows": self.buffer.window_rows,
+            "rows": self.buffer.rows,
+            "samples_per_second": round(self.speed, 1),
+            "samples_per_row": self.progress.samples / max(1, self.buffer.rows),
+            "learning_rate": self.rate,
+        }
+        if np.isfinite(self.losses.policy):
+            total = self.losses.policy + self.options.training.value_weight * self.losses.value
+            known |= {"loss": total, "policy_loss": self.losses.policy, "value_loss": self.losses.value}
+            known |= {"gradient_norm": self.losses.gradient_norm}
+        return known
+
+    def line(self, state: str) -> str:
+        """The progress bar."""
+        p, minutes = self.progress, self.progress.seconds / 60
+        share = f"[{'#' * round(20 * min(1, minutes / self.minutes)):20}] " if self.minutes else ""
+        text = f"{share}{minutes:.1f} min, games {self.buffer.games}, rows {self.buffer.rows}, step {p.step} ({self.speed:.0f} rows/s), model {p.version}"
+        if np.isfinite(self.losses.policy):
+            text += f", loss {self.losses.policy:.3f} + {self.losses.value:.3f}"
+        return f"{text}, {self.trouble or state}"
+
+    def loop(self) -> None:
+        """Train until the time is over or somebody stops it."""
+        options, bar = self.options, sys.stderr.isatty()
+        self.daemon.start()
+        state = "waiting for games"
+        now = time.monotonic()
+        last = dict.fromkeys(("publish", "checkpoint", "figures", "line"), now)
+        mark, mark_samples, published_step = now, self.progress.samples, self.progress.step
+        while not self.stopping and not (self.minutes and self.progress.seconds >= 60 * self.minutes):
+            turn = time.monotonic()
+            try:
+                self.watch()
+                taken = self.take_games()
+                if self.ahead():
+                    missing = max(0, options.replay.first_rows - self.buffer.rows)
+                    state = f"waiting for games ({missing} rows to the first step)" if missing else "waiting for games"
+                    if not taken:
+                        time.sleep(0.1)
+                else:
+                    state = "training"
+                    self.step()
+                now = time.monotonic()
+                if now - last["publish"] >= options.publish.seconds and self.progress.step > published_step:
+                    self.publish(self.progress.version + 1)
+                    last["publish"], published_step = now, self.progress.step
+                if now - last["checkpoint"] >= options.publish.checkpoint_seconds:
+                    self.save()
+                    last["checkpoint"] = now
+                if now - last["figures"] >= 3:
+                    self.speed = (self.progress.samples - mark_samples) / (now - mark)
+                    mark, mark_samples, last["figures"] = now, self.progress.samples, now
+                    run.write_figures(self.models, self.figures(state.partition(" (")[0]))
+                if self.trouble:
+                    self.say("and goes on")
+                    self.trouble = ""
+            except OSError as e:
+                if not self.trouble:
+                    self.say(f"the disk does not take it, the trainer waits: {e}")
+                self.trouble = f"waiting for the disk: {e.strerror}"
+                time.sleep(2)
+                now = time.monotonic()
+            self.progress.seconds += now - turn
+            if now - last["line"] >= (1 if bar else 20):
+                print(f"\r\x1b[K{self.line(state)}" if bar else self.line(state), end="" if bar else "\n", file=sys.stderr, flush=True)
+                last["line"] = now
+
+    def watch(self) -> None:
+        """Say when the daemon was started anew; its own error where it ended for good."""
+        self.daemon.wait(0)
+        if not self.daemon.alive:
+            raise RunError("the daemon was stopped by someone else; the same command goes on")
+        if self.daemon.restarts > self.restarts:
+            self.say(f"the daemon ended by itself and was started anew; why is in {self.out / 'daemon.log'}")
+        self.restarts = self.daemon.restarts
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        run.save_checkpoint(self.checkpoints, self.progress, self.stepper.state(), self.rng)
+
+    def close(self) -> None:
+        """Stop the daemon, publish what was learned last, and write the checkpoint that the next start goes on from."""
+        self.daemon.stop()
+        if self.progress.step:
+            self.publish(self.progress.version + 1)
+            self.save()
+        run.write_figures(self.models, self.figures("stopped"))
+        self.buffer.close()
+        self.say(f"{self.line('stopped')}\nmodels are in {self.models}; the same command goes on")
+
+
+def main() -> int:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(prog="python -m selfplayd.train", description="Learn a game from nothing, beside the daemon.")
+    parser.add_argument("--game", required=True, help="connect_four, tic_tac_toe, othello and so on")
+    parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="directory of the run; an earlier run in it goes on")
+    parser.add_argument("--minutes", type=float, help="minutes of training in all; the learning rate falls towards their end [until Ctrl-C]")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="YAML with what differs from the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as training.batch=128")
+    parser.add_argument("--http-listen", metavar="IP:PORT", help="where the daemon serves its page [the daemon's default]")
+    parser.add_argument("--print-settings", action="store_true", help="print the settings and end")
+    args = parser.parse_args()
+    warnings.simplefilter("always")
+    try:
+        options = settings.load(args.game, args.settings, args.set)
+        if args.print_settings:
+            print(options)
+            return 0
+        with run.locked(args.out):
+            trainer = Trainer(args.game, args.out.resolve(), options, args.minutes, args.http_listen)
+
+            def stop(_signal: int, _frame: Any) -> None:
+                if trainer.stopping:
+                    raise KeyboardInterrupt
+                trainer.stopping = True
+                trainer.say("stopping; a second time ends it at once")
+
+            signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGTERM, stop)
+            try:
+                trainer.loop()
+            finally:
+                trainer.close()
+    except (RunError, SelfplaydError, ValueError, ModuleNotFoundError, OSError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
