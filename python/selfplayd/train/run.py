@@ -37,15 +37,16 @@ class Progress:
     """Of training in all, earlier starts included."""
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under another name, bring it to the disk, and rename it into place."""
+def write_whole(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write a file under another name, bring it to the disk if it is to be ``durable``, and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)
@@ -139,4 +140,4 @@ def published_version(models: Path) -> int | None:
 
 def write_figures(models: Path, figures: dict[str, Any]) -> None:
     """Write trainer.json, which the daemon shows beside its own figures."""
-    write_whole(models / "trainer.json", json.dumps({"updated": time.time(), **figures}).encode())
+    write_whole(models / "trainer.json", json.dumps({"updated": time.time(), **figures}).encode(), durable=False)
