@@ -1,5 +1,5 @@
 """A reference trainer: ``python -m selfplayd.train --game connect_four --out RUN`` learns from nothing beside the daemon.
 
-In the order in which to read it: ``defaults.yaml``, ``network.py``, ``steps.py`` (with ``steps_jax.py`` or
+In the order in which to read it: ``defaults.yaml``, ``network.py``, ``steps.py`` (with ``steps_numpy.py`` or
 ``steps_torch.py``), ``run.py`` (what is on the disk), ``__main__.py`` (the loop).
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -224,6 +225,13 @@ class Trainer:
         self.say(f"{self.line('stopped')}\nmodels are in {self.models}; the same command goes on")
 
 
+def with_threads(threads: int) -> None:
+    """Start this program again with so many threads for numpy's products, which it takes from the environment alone."""
+    if "OPENBLAS_NUM_THREADS" not in os.environ:
+        os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+        os.execv(sys.executable, [sys.executable, "-m", __package__, *sys.argv[1:]])
+
+
 def main() -> int:
     """Parse the command line and train."""
     parser = argparse.ArgumentParser(prog="python -m selfplayd.train", description="Learn a game from nothing, beside the daemon.")
@@ -238,6 +246,7 @@ def main() -> int:
     warnings.simplefilter("always")
     try:
         options = settings.load(args.game, args.settings, args.set)
+        with_threads(options.training.threads)
         if args.print_settings:
             print(options)
             return 0

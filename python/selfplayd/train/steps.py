@@ -1,4 +1,4 @@
-"""A step of training, behind one interface for torch and jax: the same loss, gradient, clipping, AdamW and average."""
+"""A step of training, behind one interface for torch and numpy: the same loss, gradient, clipping, AdamW and average."""
 
 from __future__ import annotations
 
@@ -59,16 +59,17 @@ def average_kept(ema: float, number: int) -> float:
 
 def stepper(settings: Training, state: State) -> Stepper:
     """The one that the settings name. ModuleNotFoundError, in plain words, where it is not installed."""
-    have = {name: importlib.util.find_spec(name) is not None for name in ("torch", "jax")}
-    name = settings.backend if settings.backend != "auto" else "torch" if have["torch"] else "jax"
-    if name not in have:
-        raise ValueError(f"training.backend should be torch, jax or auto, not {name}")
-    if not have[name]:
-        raise ModuleNotFoundError(f"{name} is not installed: pip install torch, or pip install jax and training.backend=jax")
+    name = settings.backend
+    if name == "auto":
+        name = "torch" if importlib.util.find_spec("torch") is not None else "numpy"
+    if name not in ("torch", "numpy"):
+        raise ValueError(f"training.backend should be torch, numpy or auto, not {name}")
     if name == "torch":
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError("torch is not installed: pip install torch, or leave training.backend at auto")
         from .steps_torch import TorchStepper
 
         return TorchStepper(settings, state)
-    from .steps_jax import JaxStepper
+    from .steps_numpy import NumpyStepper
 
-    return JaxStepper(settings, state)
+    return NumpyStepper(settings, state)
