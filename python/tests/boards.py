@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,3 +34,37 @@ def tic_tac_toe() -> Game:
         turns.append(lambda b, k=quarter: np.rot90(b[:, ::-1], k))
     symmetries = tuple(Symmetry(_cells(2, 3, 3, t), _cells(1, 3, 3, t)) for t in turns)
     return Game("tic_tac_toe", {}, (2, 3, 3), ("mine", "theirs"), 9, 9, symmetries)
+
+
+def made_up_game(directory: Path, number: int = 0, rows: int = 5, plies: int = 8, result: str = "first", **other: NDArray[Any]) -> Path:
+    """Write a game of Connect Four whose arrays have the right shapes; its npz file. Row r is ply r."""
+    rng = np.random.default_rng(number)
+    sign = {"first": 1.0, "second": -1.0, "draw": 0.0}[result]
+    turn = np.where(np.arange(plies) % 2 == 0, 1, -1)
+    policies = rng.dirichlet(np.ones(7), rows).astype(np.float32)
+    arrays: dict[str, NDArray[Any]] = {
+        "input_arrays": (rng.random((rows, 2, 6, 7)) < 0.3).astype(np.float32),
+        "policies": policies,
+        "action_masks": np.ones((rows, 7), np.float32),
+        "values": (sign * turn[:rows]).astype(np.float32),
+        "players": (np.arange(rows) % 2).astype(np.int32),
+        "actions": rng.integers(0, 7, rows).astype(np.int32),
+        "root_values": rng.uniform(-1, 1, rows).astype(np.float32),
+        "visit_counts": np.ones((rows, 7), np.int32),
+        "model_versions": np.zeros(rows, np.int64),
+        "weights": np.ones(rows, np.float32),
+        "all_actions": rng.integers(0, 7, plies).astype(np.int32),
+        "all_kinds": np.ones(plies, np.uint8),
+        "all_flags": (np.arange(plies) < rows).astype(np.uint8),
+        "all_simulations": np.full(plies, 16, np.int32),
+        "all_root_values": rng.uniform(-1, 1, plies).astype(np.float32),
+        "all_raw_values": np.full(plies, np.nan, np.float32),
+        "all_best_values": np.zeros(plies, np.float32),
+        "all_played_values": np.zeros(plies, np.float32),
+        "all_divergences": np.zeros(plies, np.float32),
+        "all_model_versions": np.zeros(plies, np.int64),
+    }
+    path = directory / f"game_{1796043835471 + number}_{number:04}_1-00000000.npz"
+    path.with_suffix(".yaml").write_text(f"model_version: 3\ngame_length: {rows}\nresult: '{result}'\nend_reason: 'win'\n")
+    np.savez(path, **(arrays | other))  # type: ignore[arg-type]
+    return path

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -18,9 +19,6 @@ from ..games import GameError, read_game, remove_game
 from ..replay import ReplayBuffer, Window
 from . import network, run, settings, steps
 from .run import RunError
-
-READ_SECONDS = 0.3
-"""Longest time that games are read between two steps."""
 
 
 class Trainer:
@@ -45,6 +43,8 @@ class Trainer:
                 raise RunError(f"the checkpoints of {out} are of another network: change the settings back, or name another --out")
             state = state_found
         self.stepper = steps.stepper(t, state)
+        # Rows that are no longer there, as after rows.bin was removed, were not learned from.
+        self.progress.samples = min(self.progress.samples, int(t.samples_per_row * self.buffer.rows))
         published = run.published_version(self.models)
         self.progress.version = max(self.progress.version, published or 0)
         self.losses = steps.Losses(float("nan"), float("nan"), float("nan"))
@@ -61,6 +61,9 @@ class Trainer:
             **(options.daemon | listen),
         )
         self.restarts = 0
+        self.lock = threading.Lock()  # of the buffer
+        self.full_disk = ""
+        self.failure: BaseException | None = None
         if published is None:
             self.publish(self.progress.version)
 
@@ -72,7 +75,8 @@ class Trainer:
     def publish(self, version: int) -> None:
         """Publish the average of the network; positions of the buffer check it, or random ones while there are none."""
         if self.buffer.held:
-            inputs = self.buffer.sample(64, self.rng, weighted=False).inputs
+            with self.lock:
+                inputs = self.buffer.sample(64, self.rng, weighted=False).inputs
         else:
             inputs = self.rng.integers(0, 2, (64, *self.game.input_shape)).astype(np.float32)
         average = self.stepper.state()["average"]
@@ -90,25 +94,40 @@ class Trainer:
             rate *= min(1.0, max(t.decay_to, left))
         return rate
 
-    def take_games(self) -> int:
-        """Move finished games into the buffer; how many."""
-        taken, end = 0, time.monotonic() + READ_SECONDS
-        for path in sorted(self.games_dir.glob("*.npz")):
-            if time.monotonic() > end:
-                break
+    def read_games(self) -> None:
+        """In a thread of its own, as removing files may take its time: move finished games into the buffer."""
+        while not self.stopping:
             try:
-                self.buffer.add(read_game(path))
-            except (GameError, ValueError) as e:
-                aside = self.games_dir / "not_read"
-                aside.mkdir(exist_ok=True)
-                for part in (path, path.with_suffix(".yaml")):
-                    if part.exists():
-                        part.rename(aside / part.name)
-                self.say(f"moved to {aside}: {e}")
-                continue
+                names = sorted(n for n in os.listdir(self.games_dir) if n.endswith(".npz"))
+                for name in names:
+                    if self.stopping:
+                        return
+                    self.take(self.games_dir / name)
+                if not names:
+                    time.sleep(0.05)
+                self.full_disk = ""
+            except OSError as e:
+                self.full_disk = f"games wait, as the disk does not take them: {e}"
+                time.sleep(1)
+            except BaseException as e:
+                self.failure = e
+                return
+
+    def take(self, path: Path) -> None:
+        """Move one game into the buffer, or aside if it is none."""
+        try:
+            game = read_game(path)
+            with self.lock:
+                self.buffer.add(game)
+        except (GameError, ValueError) as e:
+            aside = self.games_dir / "not_read"
+            aside.mkdir(exist_ok=True)
+            for part in (path, path.with_suffix(".yaml")):
+                if part.exists():
+                    part.rename(aside / part.name)
+            self.say(f"moved to {aside}: {e}")
+        else:
             remove_game(path)
-            taken += 1
-        return taken
 
     def ahead(self) -> bool:
         """Whether games have to come before the next step."""
@@ -118,11 +137,15 @@ class Trainer:
     def step(self) -> None:
         """One step of training."""
         t = self.options.training
-        batch = self.buffer.sample(t.batch, self.rng, value_mix=t.value_mix)
+        with self.lock:
+            batch = self.buffer.sample(t.batch, self.rng, value_mix=t.value_mix)
         self.rate = self.learning_rate()
         losses = self.stepper.step(batch, self.progress.step + 1, self.rate)
         if not all(np.isfinite(losses)):
-            raise RunError(f"the loss is no longer finite at step {self.progress.step + 1}: lower training.learning_rate")
+            raise RunError(
+                f"the loss is no longer finite at step {self.progress.step + 1}: go on from the last checkpoint with a lower "
+                f"training.learning_rate (now {t.learning_rate})"
+            )
         fresh = 1.0 if np.isnan(self.losses.policy) else 0.02
         self.losses = steps.Losses(*(b if fresh == 1.0 else a + fresh * (b - a) for a, b in zip(self.losses, losses, strict=True)))
         self.progress.step += 1
@@ -153,12 +176,12 @@ class Trainer:
         text = f"{share}{minutes:.1f} min, games {self.buffer.games}, rows {self.buffer.rows}, step {p.step} ({self.speed:.0f} rows/s), model {p.version}"
         if np.isfinite(self.losses.policy):
             text += f", loss {self.losses.policy:.3f} + {self.losses.value:.3f}"
-        return f"{text}, {self.trouble or state}"
+        return f"{text}, {'waiting for the disk' if self.trouble else state}"
 
     def loop(self) -> None:
         """Train until the time is over or somebody stops it."""
         options, bar = self.options, sys.stderr.isatty()
-        self.daemon.start()
+        self.say(f"the daemon plays; watch it at {self.daemon.url or 'its page'}, its log is {self.out / 'daemon.log'}")
         state = "waiting for games"
         now = time.monotonic()
         last = dict.fromkeys(("publish", "checkpoint", "figures", "line"), now)
@@ -167,12 +190,10 @@ class Trainer:
             turn = time.monotonic()
             try:
                 self.watch()
-                taken = self.take_games()
                 if self.ahead():
                     missing = max(0, options.replay.first_rows - self.buffer.rows)
                     state = f"waiting for games ({missing} rows to the first step)" if missing else "waiting for games"
-                    if not taken:
-                        time.sleep(0.1)
+                    time.sleep(0.05)
                 else:
                     state = "training"
                     self.step()
@@ -187,14 +208,10 @@ class Trainer:
                     self.speed = (self.progress.samples - mark_samples) / (now - mark)
                     mark, mark_samples, last["figures"] = now, self.progress.samples, now
                     run.write_figures(self.models, self.figures(state.partition(" (")[0]))
-                if self.trouble:
-                    self.say("and goes on")
-                    self.trouble = ""
+                self.tell_trouble(self.full_disk)
             except OSError as e:
-                if not self.trouble:
-                    self.say(f"the disk does not take it, the trainer waits: {e}")
-                self.trouble = f"waiting for the disk: {e.strerror}"
-                time.sleep(2)
+                self.tell_trouble(f"models or checkpoints wait, as the disk does not take them: {e}")
+                time.sleep(1)
                 now = time.monotonic()
             self.progress.seconds += now - turn
             if now - last["line"] >= (1 if bar else 20):
@@ -203,6 +220,8 @@ class Trainer:
 
     def watch(self) -> None:
         """Say when the daemon was started anew; its own error where it ended for good."""
+        if self.failure is not None:
+            raise self.failure
         self.daemon.wait(0)
         if not self.daemon.alive:
             raise RunError("the daemon was stopped by someone else; the same command goes on")
@@ -210,18 +229,22 @@ class Trainer:
             self.say(f"the daemon ended by itself and was started anew; why is in {self.out / 'daemon.log'}")
         self.restarts = self.daemon.restarts
 
+    def tell_trouble(self, trouble: str) -> None:
+        """Say once what is wrong with the disk, and once that it is over."""
+        if trouble != self.trouble:
+            self.say(trouble or "the disk takes files again")
+        self.trouble = trouble
+
     def save(self) -> None:
         """Write a checkpoint."""
         run.save_checkpoint(self.checkpoints, self.progress, self.stepper.state(), self.rng)
 
     def close(self) -> None:
-        """Stop the daemon, publish what was learned last, and write the checkpoint that the next start goes on from."""
-        self.daemon.stop()
+        """Publish what was learned last, and write the checkpoint that the next start goes on from."""
         if self.progress.step:
-            self.publish(self.progress.version + 1)
             self.save()
+            self.publish(self.progress.version + 1)
         run.write_figures(self.models, self.figures("stopped"))
-        self.buffer.close()
         self.say(f"{self.line('stopped')}\nmodels are in {self.models}; the same command goes on")
 
 
@@ -255,19 +278,26 @@ def main() -> int:
 
             def stop(_signal: int, _frame: Any) -> None:
                 if trainer.stopping:
-                    raise KeyboardInterrupt
+                    os._exit(130)  # Every file is whole at any moment, and the daemon ends with its parent.
                 trainer.stopping = True
                 trainer.say("stopping; a second time ends it at once")
 
             signal.signal(signal.SIGINT, stop)
             signal.signal(signal.SIGTERM, stop)
-            try:
-                trainer.loop()
-            finally:
-                trainer.close()
+            reader = threading.Thread(target=trainer.read_games, name="games", daemon=True)
+            with trainer.daemon:
+                reader.start()
+                try:
+                    trainer.loop()
+                finally:
+                    trainer.stopping = True
+                    reader.join()
+            trainer.close()
     except (RunError, SelfplaydError, ValueError, ModuleNotFoundError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from ..game import Game
-from .settings import Network
+from .settings import Section
 
 Params = dict[str, NDArray[np.float32]]
 """``NAME.w`` and ``NAME.b`` of each layer: weights (O, I, k, k) of convolutions, (I, O) of dense layers."""
@@ -51,7 +51,7 @@ def forward(ops: Ops[T], blocks: int, x: T) -> tuple[T, T]:
     return policy, ops.dense(value, "value.dense")
 
 
-def initial(game: Game, size: Network, rng: np.random.Generator) -> Params:
+def initial(game: Game, size: Section, rng: np.random.Generator) -> Params:
     """Fresh parameters: He's scale, less where a residual block or the network ends, so that it begins even."""
     params: Params = {}
 

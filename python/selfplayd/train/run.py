@@ -7,6 +7,7 @@ import io
 import json
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def save_checkpoint(directory: Path, progress: Progress, state: State, rng: np.r
     data = io.BytesIO()
     arrays: dict[str, Any] = {f"{kind}/{name}": a for kind, params in state.items() for name, a in params.items()}
     np.savez(data, about=np.array(about), **arrays)
-    write_whole(directory / f"step_{progress.step:09}.npz", data.getvalue())
+    # After a loss of power the one before may be the newest that is whole.
+    write_whole(directory / f"step_{progress.step:09}.npz", data.getvalue(), durable=False)
     for old in sorted(directory.glob("step_*.npz"))[:-2]:
         old.unlink(missing_ok=True)
 
@@ -96,7 +98,7 @@ def load_checkpoint(directory: Path, say: Any) -> tuple[Progress, State, np.rand
             rng = np.random.default_rng()
             rng.bit_generator.state = about["rng"]
             return Progress(**about["progress"]), state, rng
-        except (OSError, ValueError, EOFError, KeyError, TypeError) as e:
+        except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as e:
             say(f"{path} cannot be read and is passed over: {e}")
     return None
 

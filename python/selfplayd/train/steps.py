@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..replay import Batch
 from .network import Params
-from .settings import Training
+from .settings import Section
 
 MASKED = -1e9
 """What takes the place of the logits of illegal actions."""
@@ -57,7 +57,7 @@ def average_kept(ema: float, number: int) -> float:
     return min(ema, (1 + number) / (10 + number))
 
 
-def stepper(settings: Training, state: State) -> Stepper:
+def stepper(settings: Section, state: State) -> Stepper:
     """The one that the settings name. ModuleNotFoundError, in plain words, where it is not installed."""
     name = settings.backend
     if name == "auto":

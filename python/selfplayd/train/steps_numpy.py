@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..replay import Batch
 from .network import Params, forward
-from .settings import Training
+from .settings import Section
 from .steps import BETA1, BETA2, EPSILON, MASKED, Losses, State, average_kept
 
 Array = NDArray[np.float32]
@@ -23,7 +23,7 @@ Array = NDArray[np.float32]
 class NumpyStepper:
     """A network in training by numpy. Its threads are those of numpy's BLAS."""
 
-    def __init__(self, settings: Training, state: State) -> None:
+    def __init__(self, settings: Section, state: State) -> None:
         self._settings = settings
         self._state = {kind: {n: a.astype(np.float32) for n, a in params.items()} for kind, params in state.items()}
         self._blocks = sum(name.endswith(".first.w") for name in state["params"])

@@ -11,14 +11,14 @@ from torch.nn import functional
 
 from ..replay import Batch
 from .network import Params, forward
-from .settings import Training
+from .settings import Section
 from .steps import BETA1, BETA2, EPSILON, MASKED, Losses, State, average_kept
 
 
 class TorchStepper:
     """A network in training by torch, on the first GPU if there is one."""
 
-    def __init__(self, settings: Training, state: State) -> None:
+    def __init__(self, settings: Section, state: State) -> None:
         torch.set_num_threads(settings.threads)
         self._settings = settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
