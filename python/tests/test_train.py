@@ -145,9 +145,9 @@ def test_wrong_settings_are_named(single: str, words: str) -> None:
 
 def test_later_settings_replace_earlier_ones(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("training: {batch: 64, ema: 1}\ndaemon: {search: {c_puct: 1.1}}\n")
+    file.write_text("training: {batch: 64, ema: 1, learning_rate: 1e-3}\ndaemon: {search: {c_puct: 1.1}}\n")
     options = settings.load("tic_tac_toe", file, ["training.batch=32", "daemon.play.seed=5"])
-    assert (options.training.batch, options.training.ema) == (32, 1.0)
+    assert (options.training.batch, options.training.ema, options.training.learning_rate) == (32, 1.0, 1e-3)
     assert options.network.channels == settings.load("tic_tac_toe").network.channels
     assert options.daemon["search"]["c_puct"] == 1.1
     assert options.daemon["play"]["seed"] == 5

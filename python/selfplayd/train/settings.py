@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,8 +62,9 @@ def _merge(into: dict[str, Any], layer: Any, source: str, path: str) -> None:
         if isinstance(into.get(key), dict):
             _merge(into[key], value, source, f"{name}.")
             continue
-        if ours and isinstance(into[key], float) and type(value) is int:
-            value = float(value)
+        if ours and isinstance(into[key], float) and type(value) in (int, str):
+            with suppress(ValueError):  # YAML takes 1e-3 for a word.
+                value = float(value)
         if ours and (type(value) is not type(into[key]) or (not isinstance(value, str) and not value >= 0)):
             kind = {int: "whole number", float: "number", str: "word"}[type(into[key])]
             raise SettingsError(f"{source}: {name} should be a {kind}{', at least 0' * (kind != 'word')}, not {value!r}")
