@@ -78,7 +78,9 @@ class Daemon:
         self._program = program or programs.find()
         self._restart = restart
         self._log = log
-        self._settings = self._layers(game, Path(games_dir), None if model_dir is None else Path(model_dir), rules, settings)
+        self._settings = self._layers(
+            game, Path(games_dir), None if model_dir is None else Path(model_dir), rules, settings
+        )
         # Short, as the paths of Unix sockets must be.
         self._folder = tempfile.TemporaryDirectory(prefix="selfplayd-")
         self._file = Path(self._folder.name) / "settings.toml"

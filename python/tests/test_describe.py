@@ -53,7 +53,12 @@ def test_symmetries_move_what_stands_on_the_board() -> None:
 def test_images_of_positions_that_were_played_are_positions(tmp_path: Path) -> None:
     """Also of positions from files: a cell is legal where no mark stands, in every image."""
     game = selfplayd.describe("tic_tac_toe")
-    played: dict[str, Any] = {"play__num_games": 20, "play__seed": 1, "search__mcts_n": 4, "inference__evaluator": "uniform"}
+    played: dict[str, Any] = {
+        "play__num_games": 20,
+        "play__seed": 1,
+        "search__mcts_n": 4,
+        "inference__evaluator": "uniform",
+    }
     with selfplayd.Daemon(game=game, games_dir=tmp_path, http__listen="none", **played) as daemon:
         assert daemon.wait(120)
     files = sorted(tmp_path.glob("*.npz"))

@@ -32,7 +32,7 @@ def test_a_model_that_must_not_serve_changes_nothing(tmp_path: Path, tic_tac_toe
     with pytest.raises(selfplayd.ModelRefusedError, match=r"model_2\.onnx takes input .* expected") as refused:
         selfplayd.publish(MODELS / "games/othello.onnx", tmp_path, 2, game="tic_tac_toe")
     assert refused.value.step == "structure"
-    with pytest.raises(selfplayd.ModelRefusedError, match="no ONNX"):
+    with pytest.raises(selfplayd.ModelRefusedError, match="not a complete ONNX model"):
         selfplayd.publish(b"nonsense", tmp_path, 2, game="tic_tac_toe")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

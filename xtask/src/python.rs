@@ -90,7 +90,7 @@ fn has_numpy(python: &Path) -> bool {
 }
 
 fn has_tools(python: &Path) -> bool {
-    imports(python, "maturin, mypy, numpy, pytest, ruff")
+    imports(python, "maturin, mypy, numpy, onnx, onnxruntime, pytest, ruff, yaml")
 }
 
 fn has_schema(python: &Path) -> bool {
