@@ -89,7 +89,6 @@ class Daemon:
         self._words: deque[str] = deque(maxlen=programs.LAST_WORDS)
         self._url: str | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._follower: threading.Thread | None = None
         self._restarts: list[float] = []
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -130,13 +129,16 @@ class Daemon:
         if self._process is not None:
             raise RuntimeError("the daemon was started before; make another Daemon")
         Path(self._settings["output"]["dir"]).mkdir(parents=True, exist_ok=True)
+        log = self._open_log()
         self._spawn()
-        self._follower = threading.Thread(target=self._follow, name="selfplayd", daemon=True)
-        self._follower.start()
+        threading.Thread(target=self._follow, args=[log], name="selfplayd", daemon=True).start()
         atexit.register(self._kill)
         try:
-            self._ask("GET", "/v1/status", within=START_WITHIN)
+            self._ask("GET", "/v1/status")
         except BaseException:
+            if self._ended.is_set() and self._failure is None:
+                # It has played all its games already.
+                return self
             self._kill()
             raise
         return self
@@ -153,34 +155,42 @@ class Daemon:
             start_new_session=True,
         )
 
-    def _follow(self) -> None:
+    def _follow(self, log: AbstractContextManager[TextIO]) -> None:
         """Reads the log, and sees how processes end; starts another where that may help."""
-        while True:
-            process = self._running()
-            self._read_log(process)
-            code = process.wait()
-            if self._stopping.is_set() or not self._may_restart(code):
-                break
-            self._stopping.wait(RESTART_PAUSE * len(self._restarts))
-            with self._starting:
-                if self._stopping.is_set():
-                    break
-                self._spawn()
-        if code != 0 and not self._stopping.is_set():
-            meaning = programs.meaning(code, self._program)
-            self._failure = DaemonError("the daemon ended by itself", code, meaning, self._words)
-        self._ended.set()
+        try:
+            with log as out:
+                code = self._read_log(out)
+                while self._may_restart(code) and self._start_anew():
+                    code = self._read_log(out)
+            if code != 0 and not self._stopping.is_set():
+                meaning = programs.meaning(code, self._program)
+                self._failure = DaemonError("the daemon ended by itself", code, meaning, self._words)
+        except OSError as error:
+            self._failure = DaemonError(f"the daemon could not be started anew: {error}", None, "", self._words)
+        finally:
+            self._ended.set()
+
+    def _start_anew(self) -> bool:
+        """Starts another process, after a pause that grows; not where it was told to stop meanwhile."""
+        self._stopping.wait(RESTART_PAUSE * len(self._restarts))
+        with self._starting:
+            if self._stopping.is_set():
+                return False
+            self._spawn()
+        return True
 
     def _may_restart(self, code: int) -> bool:
-        if not self._restart or not (code in RESTART_AFTER or code < 0):
+        if not self._restart or self._stopping.is_set() or not (code in RESTART_AFTER or code < 0):
             return False
         now = time.monotonic()
         self._restarts = [*(then for then in self._restarts if then > now - RESTARTS_WITHIN), now]
         return len(self._restarts) <= RESTARTS
 
-    def _read_log(self, process: subprocess.Popen[str]) -> None:
+    def _read_log(self, out: TextIO) -> int:
+        """Passes on what the process writes until it ends; its exit code."""
+        process = self._running()
         assert process.stderr is not None
-        with process.stderr, self._open_log() as out:
+        with process.stderr:
             for line in process.stderr:
                 self._words.append(line.rstrip("\n"))
                 if served := re.search(r"status and control.* url=\"?(http://[^\s\"]+)", line):
@@ -191,6 +201,7 @@ class Daemon:
                 except (OSError, ValueError):
                     # The log may be lost; the daemon must not wait for a reader.
                     continue
+        return process.wait()
 
     def _open_log(self) -> AbstractContextManager[TextIO]:
         if isinstance(self._log, str | os.PathLike):

@@ -167,3 +167,20 @@ def test_two_uses_of_one_object_are_refused(tmp_path: Path) -> None:
     daemon.stop()
     with daemon, pytest.raises(RuntimeError, match="started before"):
         daemon.start()
+
+
+def test_a_log_that_cannot_be_written_is_said_before_anything_starts(tmp_path: Path) -> None:
+    daemon = playing(tmp_path, log=tmp_path / "nowhere/log")
+    with pytest.raises(FileNotFoundError, match="nowhere/log"):
+        daemon.start()
+    assert not daemon.alive
+
+
+def test_a_program_that_is_gone_is_no_reason_to_wait(tmp_path: Path, the_program: Path) -> None:
+    program = tmp_path / "selfplayd"
+    program.symlink_to(the_program.absolute())
+    daemon = playing(tmp_path, restart=True, program=program).start()
+    program.unlink()
+    os.kill(daemon.pid, signal.SIGKILL)
+    with pytest.raises(selfplayd.DaemonError, match="could not be started anew"):
+        daemon.wait(LIMIT)

@@ -36,7 +36,7 @@ pub(crate) fn build(python: &Path, out: &Path, dev: bool) -> anyhow::Result<Path
     let mut maturin = command::command(python);
     maturin.args(["-m", "maturin", "build", "--locked", "--out"]).arg(folder.path());
     maturin.args(if dev {
-        &["--profile", "dev", "--features", "fault-injection"][..]
+        &["--profile", "dev", "--features", "fault-injection", "--compression-method", "stored"][..]
     } else {
         &["--release", "--strip"]
     });
