@@ -15,7 +15,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,9 @@ def read_game(path: Path) -> FinishedGame:
     for name, array in found.items():
         expected = plies if name.startswith("all_") else rows
         if array.ndim < 1 or len(array) != expected:
-            raise GameError(f"{path.name}: {name} has shape {array.shape}, but its first dimension should be {expected}")
+            raise GameError(
+                f"{path.name}: {name} has shape {array.shape}, but its first dimension should be {expected}"
+            )
     if rows == 0 or found["policies"].ndim != 2 or found["policies"].shape != found["action_masks"].shape:
         raise GameError(f"{path.name} has no rows, or policies and masks of different shapes")
     if int((found["all_flags"] & 1).sum()) != rows or meta.get("result") not in ("first", "second", "draw"):
@@ -207,7 +209,7 @@ def games(
     move_bad_to: str | Path | None = None,
     poll_seconds: float = 0.2,
     stop: Callable[[], bool] = lambda: False,
-) -> Iterator[FinishedGame]:
+) -> Generator[FinishedGame, None, None]:
     """Yield the finished games of a directory, oldest first, each once and whole.
 
     With ``follow`` go on with games as they come, until ``stop()``. With ``newest`` begin with the newest so many. With

@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """How many of the newest rows are sampled from, given the number N of rows ever: c·(1 + growth·((N/c)^exponent - 1)/exponent)."""
+    """How many of the newest rows are sampled from: c·(1 + growth·((N/c)^exponent - 1)/exponent) of N rows ever."""
 
     start: int = 20_000
     """c: all rows are in the window until there are so many."""
@@ -166,7 +166,7 @@ class ReplayBuffer:
             self._file = None
 
     def add(self, game: FinishedGame) -> bool:
-        """Add the rows of a game; False if it is the one that was added last, as after a crash before its files were removed.
+        """Add the rows of a game; False if it is the one added last, as after a crash before its files were removed.
 
         ValueError where the game does not fit: another board, or planes that are not 0 and 1. OSError, such as on a
         full disk: the game is not in the buffer, and may be added again later.
@@ -203,7 +203,13 @@ class ReplayBuffer:
         return True
 
     def sample(
-        self, size: int, rng: np.random.Generator, *, value_mix: float = 0.0, augment: bool = True, weighted: bool = True
+        self,
+        size: int,
+        rng: np.random.Generator,
+        *,
+        value_mix: float = 0.0,
+        augment: bool = True,
+        weighted: bool = True,
     ) -> Batch:
         """Draw rows of the window with replacement, each as probably as it weighs, and turn each by a random symmetry.
 
@@ -225,8 +231,12 @@ class ReplayBuffer:
         policies /= policies.sum(1, keepdims=True)  # Half precision does not sum to 1 exactly.
         z = outcomes(rows["result"].astype(np.float32), (rows["result"] == 0).astype(np.float32))
         if value_mix > 0:
-            z = (1 - value_mix) * z + value_mix * outcomes(rows["value"].astype(np.float32), rows["draw"].astype(np.float32))
-        return Batch(inputs.reshape(size, *self.game.input_shape).astype(np.float32), policies, masks.astype(np.float32), z)
+            z = (1 - value_mix) * z + value_mix * outcomes(
+                rows["value"].astype(np.float32), rows["draw"].astype(np.float32)
+            )
+        return Batch(
+            inputs.reshape(size, *self.game.input_shape).astype(np.float32), policies, masks.astype(np.float32), z
+        )
 
     def _draw(self, size: int, window: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Row numbers by rejection: what is drawn evenly is kept with probability weight / heaviest."""
@@ -277,10 +287,10 @@ def outcomes(value: Floats, draw: Floats) -> Floats:
 
 
 def td_targets(game: FinishedGame, h: float) -> tuple[Floats, Floats]:
-    """TD(lambda) targets of all plies: the value, mover's view, and the chance of a draw; backwards from the result.
+    """TD(lambda) targets of all plies, backwards from the result: the value, mover's view, and the chance of a draw.
 
-    T_t = (1 - h)·(-T_(t+1)) + h·q_t: h = 0 gives the result, h = 1 the value of the search. Plies without a search have
-    no value of their own. Where no network said how likely draws are, they are taken to be as likely as the result says.
+    T_t = (1 - h)·(-T_(t+1)) + h·q_t: h = 0 gives the result, h = 1 the value of the search. Plies without a search
+    have no value of their own. Where no network said how likely draws are, the result says it.
     """
     plies = game.plies
     searched = np.isin(game.all_kinds, (1, 2)) & np.isfinite(game.all_root_values)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from selfplayd.game import Game, Symmetry
 
 Turn = Callable[[NDArray[np.int32]], NDArray[np.int32]]
@@ -23,20 +24,25 @@ def connect_four(rows: int = 6, columns: int = 7) -> Game:
     identity = Symmetry(_cells(2, rows, columns, lambda b: b), np.arange(columns, dtype=np.int32))
     mirror = Symmetry(_cells(2, rows, columns, lambda b: b[:, ::-1]), np.arange(columns, dtype=np.int32)[::-1].copy())
     rules = {"rows": rows, "columns": columns, "length": 4}
-    return Game("connect_four", rules, (2, rows, columns), ("mine", "theirs"), columns, rows * columns, (identity, mirror))
+    return Game(
+        "connect_four", rules, (2, rows, columns), ("mine", "theirs"), columns, rows * columns, (identity, mirror)
+    )
 
 
 def tic_tac_toe() -> Game:
     """Two planes, an action for each cell, eight symmetries."""
-    turns: list[Turn] = []
-    for quarter in range(4):
-        turns.append(lambda b, k=quarter: np.rot90(b, k))
-        turns.append(lambda b, k=quarter: np.rot90(b[:, ::-1], k))
+
+    def turn(quarters: int, mirrored: bool) -> Turn:
+        return lambda board: np.rot90(board[:, ::-1] if mirrored else board, quarters)
+
+    turns = [turn(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)]
     symmetries = tuple(Symmetry(_cells(2, 3, 3, t), _cells(1, 3, 3, t)) for t in turns)
     return Game("tic_tac_toe", {}, (2, 3, 3), ("mine", "theirs"), 9, 9, symmetries)
 
 
-def made_up_game(directory: Path, number: int = 0, rows: int = 5, plies: int = 8, result: str = "first", **other: NDArray[Any]) -> Path:
+def made_up_game(
+    directory: Path, number: int = 0, rows: int = 5, plies: int = 8, result: str = "first", **other: Any
+) -> Path:
     """Write a game of Connect Four whose arrays have the right shapes; its npz file. Row r is ply r."""
     rng = np.random.default_rng(number)
     sign = {"first": 1.0, "second": -1.0, "draw": 0.0}[result]
@@ -65,6 +71,8 @@ def made_up_game(directory: Path, number: int = 0, rows: int = 5, plies: int = 8
         "all_model_versions": np.zeros(plies, np.int64),
     }
     path = directory / f"game_{1796043835471 + number}_{number:04}_1-00000000.npz"
-    path.with_suffix(".yaml").write_text(f"model_version: 3\ngame_length: {rows}\nresult: '{result}'\nend_reason: 'win'\n")
-    np.savez(path, **(arrays | other))  # type: ignore[arg-type]
+    path.with_suffix(".yaml").write_text(
+        f"model_version: 3\ngame_length: {rows}\nresult: '{result}'\nend_reason: 'win'\n"
+    )
+    np.savez(path, **(arrays | other))
     return path

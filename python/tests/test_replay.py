@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from selfplayd.replay import outcomes, td_targets
 from .boards import connect_four, made_up_game, tic_tac_toe
 
 
-def game(directory: Path, number: int, rows: int = 5, **other: np.ndarray) -> FinishedGame:  # type: ignore[type-arg]
+def game(directory: Path, number: int, rows: int = 5, **other: Any) -> FinishedGame:
     return read_game(made_up_game(directory, number, rows, **other))
 
 
@@ -69,7 +71,7 @@ def test_no_moment_of_death_leaves_a_row_that_is_not_whole(tmp_path: Path, monke
         def dying(file: int, data: bytes, at: int) -> int:
             nonlocal left
             if left == 0:
-                write(file, data[: len(data) // 2], at)  # noqa: B023
+                write(file, data[: len(data) // 2], at)
                 raise Killed
             left -= 1
             return write(file, data, at)
@@ -97,7 +99,9 @@ def test_no_moment_of_death_leaves_a_row_that_is_not_whole(tmp_path: Path, monke
     assert deaths > 8, "every write was tried as the last one"
 
 
-def test_a_full_disk_is_an_error_and_the_game_can_be_added_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_and_the_game_can_be_added_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     buffer = ReplayBuffer(tmp_path / "rows.bin", connect_four(), 100)
     buffer.add(game(tmp_path, 0))
     late = game(tmp_path, 1)
@@ -121,7 +125,7 @@ def test_the_window_grows_slower_than_the_rows() -> None:
     # c·(1 + 0.4·((N/c)^0.75 - 1)/0.75) of N = 320,000: 8 in place of N/c.
     assert window.rows(320_000) == int(20_000 * (1 + 0.4 * 7 / 0.75))
     sizes = [window.rows(n) for n in range(0, 400_000, 1000)]
-    assert all(a <= b for a, b in zip(sizes, sizes[1:], strict=False))
+    assert all(a <= b for a, b in itertools.pairwise(sizes))
 
 
 def test_samples_come_from_the_window_alone(tmp_path: Path) -> None:

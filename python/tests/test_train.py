@@ -1,4 +1,4 @@
-"""The trainer: its network is the one it exports, its gradients are right, and its runs survive what happens to them."""
+"""The trainer: what it exports is what it trained, its gradients are right, its runs survive what befalls them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_exported_network_is_the_trained_one() -> None:
     model = network.to_onnx(params, connect_four())
     assert run.check_export(model, params, stepper, a_batch(32, 9).inputs, 1e-4) < 1e-4
     params["block1.second.w"] = params["block1.second.w"] * 1.05
-    with pytest.raises(run.RunError, match="the exported model is not the trained network.*not published"):
+    with pytest.raises(run.RunError, match=r"the exported model is not the trained network.*not published"):
         run.check_export(model, params, stepper, a_batch(32, 9).inputs, 1e-4)
     params["policy.dense.b"] = params["policy.dense.b"] * np.nan
     with pytest.raises(run.RunError, match="differ by up to nan"):
@@ -81,7 +81,9 @@ def test_gradients_are_those_of_the_loss() -> None:
     rng = np.random.default_rng(1)
     for name, found in gradient.items():
         direction = found / np.linalg.norm(found) + rng.normal(0, 0.3 / np.sqrt(found.size), found.shape)
-        moved = [state["params"] | {name: (state["params"][name] + e * direction).astype(np.float32)} for e in (1e-2, -1e-2)]
+        moved = [
+            state["params"] | {name: (state["params"][name] + e * direction).astype(np.float32)} for e in (1e-2, -1e-2)
+        ]
         slope = (loss(moved[0]) - loss(moved[1])) / 2e-2
         assert slope == pytest.approx(float((found * direction).sum()), rel=0.03, abs=2e-4), name
 
@@ -90,7 +92,9 @@ def test_torch_and_numpy_make_the_same_steps() -> None:
     pytest.importorskip("torch")
     runs = []
     for backend in ("torch", "numpy"):
-        options = settings.load("connect_four", None, [*SMALL, f"training.backend={backend}", "training.gradient_clip=0.5"])
+        options = settings.load(
+            "connect_four", None, [*SMALL, f"training.backend={backend}", "training.gradient_clip=0.5"]
+        )
         stepper, losses = after(options, a_state(options), 5)
         runs.append((losses, stepper.state()))
     assert np.allclose(runs[0][0], runs[1][0], atol=1e-4)
@@ -290,8 +294,8 @@ def test_tic_tac_toe_is_learned_from_nothing_to_no_mistake(tmp_path: Path) -> No
     def mistakes(version: int) -> tuple[int, int]:
         """Of the policy alone, and of searches of 50 simulations."""
         model = out / f"models/model_{version}.onnx"
-        arguments = ["--game", "tic_tac_toe", "--positions", positions, "--model", model, "--device", "cpu"]
-        told = json.loads(program.run(None, ["judge", *arguments, "--simulations", "50", "--solver", "--json"]).stdout)
+        arguments = ["--game", "tic_tac_toe", "--positions", str(positions), "--model", str(model), "--device", "cpu"]
+        told = json.loads(program.run(None, ["judge", *arguments, "--simulations", "50", "--json"]).stdout)
         return told["policy"]["mistakes"], told["search"][0]["mistakes"]
 
     trainer = start(out, "--minutes", "20")

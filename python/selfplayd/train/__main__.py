@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from .run import RunError
 class Trainer:
     """One run in a directory, from its newest checkpoint or from nothing."""
 
-    def __init__(self, game_name: str, out: Path, options: settings.Settings, minutes: float | None, http: str | None) -> None:
+    def __init__(
+        self, game_name: str, out: Path, options: settings.Settings, minutes: float | None, http: str | None
+    ) -> None:
         self.options, self.minutes, self.out = options, minutes, out
         self.models, self.games_dir, self.checkpoints = out / "models", out / "games", out / "checkpoints"
         rules = options.daemon.get("game" if game_name == "quoridor" else game_name, {})
@@ -40,7 +43,9 @@ class Trainer:
             self.progress, state_found, self.rng = found
             shapes = [{n: a.shape for n, a in s["params"].items()} for s in (state, state_found)]
             if shapes[0] != shapes[1]:
-                raise RunError(f"the checkpoints of {out} are of another network: change the settings back, or name another --out")
+                raise RunError(
+                    f"the checkpoints of {out} are of another network: change the settings back, or name another --out"
+                )
             state = state_found
         self.stepper = steps.stepper(t, state)
         # Rows that are no longer there, as after rows.bin was removed, were not learned from.
@@ -69,8 +74,12 @@ class Trainer:
 
     def say(self, text: str) -> None:
         """A line above the progress bar."""
-        clear = "\r\x1b[K" if sys.stderr.isatty() else ""
-        print(f"{clear}{text}", file=sys.stderr, flush=True)
+        self.print("\r\x1b[K" * sys.stderr.isatty() + text + "\n")
+
+    def print(self, text: str) -> None:
+        """What has no reader any more is lost, and training goes on."""
+        with suppress(OSError):
+            print(text, end="", file=sys.stderr, flush=True)
 
     def publish(self, version: int) -> None:
         """Publish the average of the network; positions of the buffer check it, or random ones while there are none."""
@@ -88,7 +97,7 @@ class Trainer:
     def learning_rate(self) -> float:
         """Rises at the begin; falls in the last part of a run whose length is known."""
         t = self.options.training
-        rate = t.learning_rate * min(1.0, (self.progress.step + 1) / max(1, t.warm_up_steps))
+        rate: float = t.learning_rate * min(1.0, (self.progress.step + 1) / max(1, t.warm_up_steps))
         if self.minutes and t.decay_share > 0:
             left = (1 - self.progress.seconds / (60 * self.minutes)) / t.decay_share
             rate *= min(1.0, max(t.decay_to, left))
@@ -98,12 +107,12 @@ class Trainer:
         """In a thread of its own, as removing files may take its time: move finished games into the buffer."""
         while not self.stopping:
             try:
-                names = sorted(n for n in os.listdir(self.games_dir) if n.endswith(".npz"))
-                for name in names:
+                paths = sorted(self.games_dir.glob("*.npz"), key=str)
+                for path in paths:
                     if self.stopping:
                         return
-                    self.take(self.games_dir / name)
-                if not names:
+                    self.take(path)
+                if not paths:
                     time.sleep(0.05)
                 self.full_disk = ""
             except OSError as e:
@@ -132,7 +141,9 @@ class Trainer:
     def ahead(self) -> bool:
         """Whether games have to come before the next step."""
         first, t = self.options.replay.first_rows, self.options.training
-        return self.buffer.rows < first or self.progress.samples >= t.samples_per_row * (self.buffer.rows - first / 2)
+        return self.buffer.rows < first or bool(
+            self.progress.samples >= t.samples_per_row * (self.buffer.rows - first / 2)
+        )
 
     def step(self) -> None:
         """One step of training."""
@@ -143,11 +154,13 @@ class Trainer:
         losses = self.stepper.step(batch, self.progress.step + 1, self.rate)
         if not all(np.isfinite(losses)):
             raise RunError(
-                f"the loss is no longer finite at step {self.progress.step + 1}: go on from the last checkpoint with a lower "
-                f"training.learning_rate (now {t.learning_rate})"
+                f"the loss is no longer finite at step {self.progress.step + 1}: go on from the last checkpoint "
+                f"with a lower training.learning_rate (now {t.learning_rate})"
             )
         fresh = 1.0 if np.isnan(self.losses.policy) else 0.02
-        self.losses = steps.Losses(*(b if fresh == 1.0 else a + fresh * (b - a) for a, b in zip(self.losses, losses, strict=True)))
+        self.losses = steps.Losses(
+            *(b if fresh == 1.0 else a + fresh * (b - a) for a, b in zip(self.losses, losses, strict=True))
+        )
         self.progress.step += 1
         self.progress.samples += t.batch
 
@@ -173,7 +186,8 @@ class Trainer:
         """The progress bar."""
         p, minutes = self.progress, self.progress.seconds / 60
         share = f"[{'#' * round(20 * min(1, minutes / self.minutes)):20}] " if self.minutes else ""
-        text = f"{share}{minutes:.1f} min, games {self.buffer.games}, rows {self.buffer.rows}, step {p.step} ({self.speed:.0f} rows/s), model {p.version}"
+        text = f"{share}{minutes:.1f} min, games {self.buffer.games}, rows {self.buffer.rows}, step {p.step}"
+        text += f" ({self.speed:.0f} rows/s), model {p.version}"
         if np.isfinite(self.losses.policy):
             text += f", loss {self.losses.policy:.3f} + {self.losses.value:.3f}"
         return f"{text}, {'waiting for the disk' if self.trouble else state}"
@@ -215,7 +229,7 @@ class Trainer:
                 now = time.monotonic()
             self.progress.seconds += now - turn
             if now - last["line"] >= (1 if bar else 20):
-                print(f"\r\x1b[K{self.line(state)}" if bar else self.line(state), end="" if bar else "\n", file=sys.stderr, flush=True)
+                self.print(f"\r\x1b[K{self.line(state)}" if bar else f"{self.line(state)}\n")
                 last["line"] = now
 
     def watch(self) -> None:
@@ -245,6 +259,7 @@ class Trainer:
             self.save()
             self.publish(self.progress.version + 1)
         run.write_figures(self.models, self.figures("stopped"))
+        self.buffer.close()
         self.say(f"{self.line('stopped')}\nmodels are in {self.models}; the same command goes on")
 
 
@@ -257,13 +272,25 @@ def with_threads(threads: int) -> None:
 
 def main() -> int:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog="python -m selfplayd.train", description="Learn a game from nothing, beside the daemon.")
+    parser = argparse.ArgumentParser(
+        prog="python -m selfplayd.train", description="Learn a game from nothing, beside the daemon."
+    )
     parser.add_argument("--game", required=True, help="connect_four, tic_tac_toe, othello and so on")
-    parser.add_argument("--out", required=True, type=Path, metavar="RUN", help="directory of the run; an earlier run in it goes on")
-    parser.add_argument("--minutes", type=float, help="minutes of training in all; the learning rate falls towards their end [until Ctrl-C]")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="RUN", help="directory of the run; an earlier run in it goes on"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="minutes of training in all; the learning rate falls towards their end [until Ctrl-C]",
+    )
     parser.add_argument("--settings", type=Path, metavar="FILE", help="YAML with what differs from the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as training.batch=128")
-    parser.add_argument("--http-listen", metavar="IP:PORT", help="where the daemon serves its page [the daemon's default]")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as training.batch=128"
+    )
+    parser.add_argument(
+        "--http-listen", metavar="IP:PORT", help="where the daemon serves its page [the daemon's default]"
+    )
     parser.add_argument("--print-settings", action="store_true", help="print the settings and end")
     args = parser.parse_args()
     warnings.simplefilter("always")
@@ -282,8 +309,8 @@ def main() -> int:
                 trainer.stopping = True
                 trainer.say("stopping; a second time ends it at once")
 
-            signal.signal(signal.SIGINT, stop)
-            signal.signal(signal.SIGTERM, stop)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, stop)
             reader = threading.Thread(target=trainer.read_games, name="games", daemon=True)
             with trainer.daemon:
                 reader.start()

@@ -64,7 +64,8 @@ def locked(run: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             raise RunError(
-                f"another trainer (process {file.read().strip() or 'unknown'}) trains in {run}: stop it, or name another --out"
+                f"another trainer (process {file.read().strip() or 'unknown'}) trains in {run}: "
+                "stop it, or name another --out"
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -104,7 +105,7 @@ def load_checkpoint(directory: Path, say: Any) -> tuple[Progress, State, np.rand
 
 
 def check_export(data: bytes, params: Params, stepper: Stepper, inputs: NDArray[np.float32], tolerance: float) -> float:
-    """The largest difference of log-probabilities between a model run by ONNX Runtime and the trained network.
+    """The largest difference of log-probabilities between a model in ONNX Runtime and the trained network.
 
     RunError beyond the tolerance, or where either is not finite: such a model is another network than the trained one.
     """
@@ -116,8 +117,8 @@ def check_export(data: bytes, params: Params, stepper: Stepper, inputs: NDArray[
     worst = max(float(np.abs(_log_softmax(a) - _log_softmax(b)).max()) for a, b in zip(exported, trained, strict=True))
     if not worst <= tolerance:  # NaN too
         raise RunError(
-            f"the exported model is not the trained network: on {len(inputs)} positions their log-probabilities differ by "
-            f"up to {worst:.3g}, allowed are {tolerance} (publish.tolerance); it was not published"
+            f"the exported model is not the trained network: on {len(inputs)} positions their log-probabilities "
+            f"differ by up to {worst:.3g}, allowed are {tolerance} (publish.tolerance); it was not published"
         )
     return worst
 

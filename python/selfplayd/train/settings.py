@@ -67,5 +67,7 @@ def _merge(into: dict[str, Any], layer: Any, source: str, path: str) -> None:
                 value = float(value)
         if ours and (type(value) is not type(into[key]) or (not isinstance(value, str) and not value >= 0)):
             kind = {int: "whole number", float: "number", str: "word"}[type(into[key])]
-            raise SettingsError(f"{source}: {name} should be a {kind}{', at least 0' * (kind != 'word')}, not {value!r}")
+            raise SettingsError(
+                f"{source}: {name} should be a {kind}{', at least 0' * (kind != 'word')}, not {value!r}"
+            )
         into[key] = value

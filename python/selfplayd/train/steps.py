@@ -1,4 +1,4 @@
-"""A step of training, behind one interface for torch and numpy: the same loss, gradient, clipping, AdamW and average."""
+"""A step of training, one interface for torch and numpy: the same loss, gradient, clipping, AdamW and average."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class NumpyStepper:
         self._blocks = sum(name.endswith(".first.w") for name in state["params"])
         self._room: dict[Any, Array] = {}
 
-    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:
+    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:  # noqa: D102 (Stepper says it)
         settings, params = self._settings, self._state["params"]
         tape = _Tape(params, self._room)
         policy, value = forward(tape, self._blocks, tape.input(batch.inputs))
@@ -58,10 +58,10 @@ class NumpyStepper:
             average += (1 - kept) * (p - average)
         return Losses(of_policy, of_value, norm)
 
-    def state(self) -> State:
+    def state(self) -> State:  # noqa: D102
         return {kind: {n: a.copy() for n, a in params.items()} for kind, params in self._state.items()}
 
-    def forward(self, params: Params, inputs: Array) -> tuple[Array, Array]:
+    def forward(self, params: Params, inputs: Array) -> tuple[Array, Array]:  # noqa: D102
         tape = _Tape(params, {})
         policy, value = forward(tape, self._blocks, tape.input(inputs))
         return policy.value, value.value
@@ -104,7 +104,7 @@ class _Tape:
 
     def _patches(self, x: Array, k: int, key: Any) -> Array:
         """(C, H, W, B) to (k·k·C, H·W·B): for each offset the board moved by it, 0 beyond its edge."""
-        c, h, w, b = x.shape
+        c, h, w, _ = x.shape
         if k == 1:
             return x.reshape(c, -1)
         room = self._room.get(key)
