@@ -73,8 +73,8 @@ use steering::live_settings::Origin;
 
 /// What measurements are made with under the user's settings.
 const BENCH: Preset = Preset { name: "preset bench", toml: include_str!("../configs/bench.toml") };
-/// `judge` says itself how many simulations there are; without a number the settings would miss it.
-const JUDGE: Preset = Preset { name: "preset judge", toml: "search.mcts_n = 100" };
+/// For commands that say themselves how many simulations there are, or search nothing: without a number the settings would miss it.
+const UNCOUNTED: Preset = Preset { name: "preset of this command", toml: "search.mcts_n = 100" };
 const TUNE: Preset = Preset { name: "preset tune", toml: include_str!("../configs/tune.toml") };
 
 /// Runs the command that this process was started with.
@@ -124,12 +124,12 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
         None => play(&cli.flags, games, signals.map_or_else(Signals::catch, Ok)?),
         Some(Command::Config(flags)) => print_config(flags),
         Some(Command::Show(args)) => games.show(args),
-        Some(Command::Describe(args)) => with_game(&args.flags, None, &|game, _| game.describe(args)),
+        Some(Command::Describe(args)) => with_game(&args.flags, Some(UNCOUNTED), &|game, _| game.describe(args)),
         Some(Command::CheckModel(args)) => {
-            with_game(&args.flags, None, &|game, settings| game.check_model(args, settings))
+            with_game(&args.flags, Some(UNCOUNTED), &|game, settings| game.check_model(args, settings))
         }
         Some(Command::ConvertModel(args)) => {
-            with_game(&args.flags, None, &|game, settings| game.convert_model(args, settings))
+            with_game(&args.flags, Some(UNCOUNTED), &|game, settings| game.convert_model(args, settings))
         }
         Some(Command::Match(args)) => {
             let (settings, resolved) = load_for_players(&args.flags)?;
@@ -139,7 +139,9 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
             let (settings, resolved) = load_for_players(&args.flags)?;
             games.of(&settings)?.play_ladder(args, &settings, &resolved)
         }
-        Some(Command::Judge(args)) => with_game(&args.flags, Some(JUDGE), &|game, settings| game.judge(args, settings)),
+        Some(Command::Judge(args)) => {
+            with_game(&args.flags, Some(UNCOUNTED), &|game, settings| game.judge(args, settings))
+        }
         Some(Command::Bench(args)) => match &args.what {
             None => with_game(&args.flags, Some(BENCH), &|game, settings| game.speed(args, settings)),
             Some(BenchWhat::Outside(args)) => {

@@ -38,7 +38,7 @@ def test_a_model_that_must_not_serve_changes_nothing(tmp_path: Path, tic_tac_toe
 
 
 def test_what_is_odd_about_a_model_is_told() -> None:
-    game = selfplayd.describe("quoridor", board_size=5, max_walls=3)
+    game = selfplayd.describe("quoridor", board_size=3, max_walls=1)
     warnings = selfplayd.check_model(MODELS / "odd_zero_weights.onnx", game)
     assert any("same answer" in warning for warning in warnings)
 
