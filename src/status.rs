@@ -28,7 +28,7 @@ pub(crate) use self::{
 };
 use crate::{
     daemon::{device::DeviceStatus, progress::BatchStatus, run::RunStatus, siblings::Sibling},
-    learning::TrainerStatus,
+    learning::{TrainerStatus, Verdict as DataVerdict, VersionFigures},
     streams::LostLines,
     words::as_text,
 };
@@ -85,6 +85,9 @@ pub(crate) struct Status {
     /// What matches beside play have shown; `null` where none are played.
     #[serde(default)]
     pub matches: Option<Standings>,
+    /// What the last games teach.
+    #[serde(default)]
+    pub learning: LearningStatus,
     /// The trainer, as far as it tells; `null` where it says nothing.
     #[serde(default)]
     pub trainer: Option<TrainerStatus>,
@@ -109,6 +112,19 @@ pub(crate) struct Status {
     pub children: Vec<ChildStatus>,
     /// Every counter by its name.
     pub totals: BTreeMap<String, u64>,
+}
+
+/// What the last games teach; `GET /v1/learning` has it for each model version.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LearningStatus {
+    /// Model versions of which figures are kept.
+    pub versions: u64,
+    /// Of the newest versions that have two hundred finished games together, or of all; `null` before the first game.
+    pub recent: Option<VersionFigures>,
+    /// What there is to say of these games, the most important first.
+    pub verdicts: Vec<DataVerdict>,
+    /// Why figures are not kept.
+    pub trouble: Option<String>,
 }
 
 /// What ends a daemon.

@@ -10,6 +10,7 @@
 //! - [`findings`]: what was found when a model was looked for last
 //! - [`standings`]: how strong the last models are
 //! - [`changes`]: what each new model changes
+//! - [`learning`]: what the games of each model version teach
 //! - [`stats`]: everything that is counted, in one table
 //! - [`control`]: whether play is paused or is to end
 //! - [`faults`]: faults on purpose, in binaries built for tests
@@ -47,6 +48,7 @@ pub mod health;
 pub mod inference;
 #[cfg(test)]
 mod interleave;
+pub mod learning;
 pub mod loader;
 pub mod onnx;
 pub mod referee;

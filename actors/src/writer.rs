@@ -210,6 +210,7 @@ impl<G: Game> WriterActor<G> {
 
     fn enqueue(&mut self, WriteGame { number, record, settings_hash }: WriteGame<G>) {
         self.trainer_log.add(&record);
+        self.stats.lessons.add(&record);
         let actions: Vec<_> = record.plies.iter().map(|ply| ply.action).collect();
         self.variety.add(record.model_version, &actions, &self.stats);
         let stem = self.output.stems.next(unix_ms(), record.index);

@@ -181,8 +181,10 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             sizes.inference_threads,
         )
         .inspect_err(|error| tracing::warn!("play goes on without reports: {error}"));
-        let keeper = Keeper::start(Places::of(&settings.model), sources.learning.clone())
-            .inspect_err(|error| tracing::warn!("figures of learning are not kept: {error}"));
+        let keeper = settings.output.dir.as_deref().map(|dir| {
+            Keeper::start(Places::of(settings, dir), stats.clone(), sources.learning.clone())
+                .inspect_err(|error| tracing::warn!("figures of learning are not kept: {error}"))
+        });
         let served = http::Served { metrics: exported(&sources), sources, live };
         let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
         let begun = Instant::now();

@@ -28,6 +28,7 @@ use super::{
     reload::Reloaded,
 };
 use crate::{
+    learning::Learning,
     status::{Status, Verdict},
     steering::api::{Refusal, SteeringApi},
 };
@@ -60,6 +61,8 @@ pub(super) struct Shared {
     pub control: Arc<dyn SteeringApi>,
     /// Knows the games.
     pub live: Arc<dyn LiveView>,
+    /// Knows what is learned.
+    pub learning: Learning,
     /// Writes the metrics.
     pub metrics: Render,
     /// Who may ask for what.
@@ -80,6 +83,7 @@ pub(super) fn of_everything(shared: Arc<Shared>) -> Router {
         page::FILES.into_iter().fold(numbers(), |router, (path, file)| router.route(path, get(async move || file)));
     let router = page
         .route("/v1/status", get(status))
+        .route("/v1/learning", get(learning))
         .route("/v1/games", get(games))
         .route("/v1/games/{slot}", get(game))
         .route("/v1/recent", get(recent))
@@ -155,6 +159,10 @@ async fn status(State(shared): App, Extension(caller): Extension<Caller>, header
     let control = shared.access.may_control(caller, &headers);
     let status = shared.status.borrow().clone();
     Json(Status { control, ..Status::clone(&status) }).into_response()
+}
+
+async fn learning(State(shared): App) -> Response {
+    Json(&*shared.learning.seen()).into_response()
 }
 
 /// Which games of many are wanted.

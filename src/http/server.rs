@@ -103,7 +103,7 @@ async fn run(
     socket: Option<SocketFile>,
 ) {
     let Served { sources, live, metrics } = served;
-    let control = sources.control.clone();
+    let (control, learning) = (sources.control.clone(), sources.learning.clone());
     let mut sampler = Sampler::new(sources);
     let (first, _) = sampler.sample();
     let (status_sender, status) = watch::channel(Arc::new(first));
@@ -116,6 +116,7 @@ async fn run(
         stopping: stopping.clone(),
         control,
         live,
+        learning,
         metrics,
         access: access.clone(),
     });

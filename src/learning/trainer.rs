@@ -10,7 +10,6 @@ use std::{
 };
 
 use selfplay_actors::loader::{Followed, NewestBy};
-use selfplay_engine::replay::{Open, open_in_place};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -96,8 +95,8 @@ pub(super) struct TrainerFile {
     doubt: Option<String>,
     /// What is wrong with the file as it was at two looks or more.
     wrong: Option<String>,
-    /// What was said of it last, without its figures.
-    said: Option<&'static str>,
+    /// What was said of it last; of its silence nothing but that.
+    said: Option<String>,
 }
 
 /// Where the trainer writes it whose models come from `source` or are named by `latest_yaml`.
@@ -123,7 +122,10 @@ impl TrainerFile {
                 self.figures = Some(figures);
                 (self.doubt, self.wrong) = (None, odd);
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.figures.is_none() => return None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *self = Self::new(std::mem::take(&mut self.path));
+                return None;
+            }
             Err(error) => {
                 let reason = format!("failed to read {}: {error}", self.path.display());
                 // Read again at the next look, in case it was half.
@@ -138,12 +140,9 @@ impl TrainerFile {
         let silent = silent.map(|age| {
             format!("the trainer has said nothing for {:.0} minutes: does it still run?", (age / 60.0).floor())
         });
-        let (kind, trouble) = match (&self.wrong, silent) {
-            (Some(wrong), _) => (Some("wrong"), Some(wrong.clone())),
-            (None, Some(silent)) => (Some("silent"), Some(silent)),
-            (None, None) => (None, None),
-        };
-        self.say(kind, trouble.as_deref());
+        let is_silent = silent.is_some();
+        let trouble = self.wrong.clone().or(silent);
+        self.say(self.wrong.clone().or_else(|| is_silent.then(String::new)), trouble.as_deref());
         Some(TrainerStatus {
             file: self.path.display().to_string(),
             age_seconds: age,
@@ -152,11 +151,12 @@ impl TrainerFile {
         })
     }
 
-    /// Says what is wrong, once, and that nothing is any more.
-    fn say(&mut self, kind: Option<&'static str>, trouble: Option<&str>) {
-        if std::mem::replace(&mut self.said, kind) == kind {
+    /// Says what is wrong, once, and that nothing is any more. `kind`: the same for as long as it need not be said again.
+    fn say(&mut self, kind: Option<String>, trouble: Option<&str>) {
+        if self.said == kind {
             return;
         }
+        self.said = kind;
         match trouble {
             Some(trouble) => tracing::warn!("the trainer's figures: {trouble}"),
             None => tracing::info!("the trainer's figures can be read, and are new"),
@@ -165,11 +165,11 @@ impl TrainerFile {
 
     /// What the file says, and what in it is odd; `None` where it is as it was at the last look.
     fn read(&mut self) -> io::Result<Option<(TrainerFigures, Option<String>)>> {
-        // Neither a link nor anything that would make the reader wait is opened.
-        if !fs::symlink_metadata(&self.path)?.is_file() {
-            return Err(io::Error::other("it is no plain file"));
+        // Opening a pipe would wait for a writer.
+        if !fs::metadata(&self.path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
         }
-        let file = open_in_place(&self.path, Open::Read)?;
+        let file = fs::File::open(&self.path)?;
         let metadata = file.metadata()?;
         let seen = (metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         if self.seen == Some(seen) {
@@ -328,9 +328,10 @@ mod tests {
             assert_eq!(file.look(1000.0).unwrap().trouble, None);
         }
         fs::remove_file(dir.path().join(NAME)).unwrap();
+        assert_eq!(file.look(1000.0), None, "who takes it away has no trainer");
         fs::create_dir(dir.path().join(NAME)).unwrap();
         file.look(1000.0);
-        assert!(file.look(1000.0).unwrap().trouble.unwrap().contains("no plain file"));
+        assert!(file.look(1000.0).unwrap().trouble.unwrap().contains("no regular file"));
     }
 
     #[test]

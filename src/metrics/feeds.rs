@@ -19,7 +19,7 @@ use crate::{
         progress::Progress,
         run::RunStatus,
     },
-    learning::{Learning, TrainerFigures},
+    learning::{Learning, Seen, TrainerFigures, TrainerStatus, VerdictKind, VersionFigures},
     streams::LostLines,
 };
 
@@ -68,7 +68,11 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
             let left = progress.and_then(|progress| progress.seconds_left).unwrap_or(f64::NAN);
             samples.push("selfplayd_batch_left_seconds", &[], left);
         }),
-        Box::new(move |samples| trainer(samples, &learning)),
+        Box::new(move |samples| {
+            let seen = learning.seen();
+            learned(samples, &seen);
+            trainer(samples, seen.trainer.as_ref());
+        }),
         Box::new(move |samples| info(samples, &about)),
         Box::new(move |samples| restarts(samples, &health)),
         Box::new(lost_lines),
@@ -76,10 +80,44 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
     ]
 }
 
+/// What the last games teach; NaN for what they do not tell.
+fn learned(samples: &mut Samples, seen: &Seen) {
+    let recent = seen.recent.as_ref();
+    let figure = |figure: fn(&VersionFigures) -> Option<f64>| recent.and_then(figure).unwrap_or(f64::NAN);
+    for (name, number) in [
+        ("selfplayd_learning_version", figure(|recent| Some(recent.version as f64))),
+        ("selfplayd_learning_games", figure(|recent| Some(recent.games as f64))),
+        ("selfplayd_learning_plies", figure(|recent| recent.plies)),
+        ("selfplayd_learning_step_limit_share", figure(|recent| recent.step_limit_share)),
+        ("selfplayd_learning_repeated_games_share", figure(|recent| recent.repeated_games)),
+        ("selfplayd_learning_repeated_openings_share", figure(|recent| recent.repeated_openings)),
+        ("selfplayd_learning_full_search_share", figure(|recent| recent.full_share)),
+        ("selfplayd_learning_depth_plies", figure(|recent| recent.depth)),
+        ("selfplayd_learning_entropy_share", figure(|recent| recent.entropy_share)),
+        ("selfplayd_learning_one_hot_share", figure(|recent| recent.one_hot_share)),
+        ("selfplayd_learning_policy_kl_nats", figure(|recent| recent.policy_kl)),
+        ("selfplayd_learning_value_error", figure(|recent| recent.value_error)),
+        ("selfplayd_learning_raw_value_error", figure(|recent| recent.raw_value_error)),
+        ("selfplayd_learning_guess_error", figure(|recent| recent.guess_error)),
+        ("selfplayd_learning_calibration_error", figure(|recent| recent.calibration_error)),
+    ] {
+        samples.push(name, &[], number);
+    }
+    for (result, share) in [
+        ("first", figure(|recent| recent.first_share)),
+        ("second", figure(|recent| recent.second_share)),
+        ("draw", figure(|recent| recent.draw_share)),
+    ] {
+        samples.push("selfplayd_learning_result_share", &[("result", result)], share);
+    }
+    for kind in VerdictKind::ALL {
+        let holds = seen.verdicts.iter().any(|verdict| verdict.kind == kind);
+        samples.push("selfplayd_data_verdict", &[("kind", kind.name())], f64::from(u8::from(holds)));
+    }
+}
+
 /// What the trainer says of itself; NaN for what it does not say.
-fn trainer(samples: &mut Samples, learning: &Learning) {
-    let seen = learning.seen();
-    let trainer = seen.trainer.as_ref();
+fn trainer(samples: &mut Samples, trainer: Option<&TrainerStatus>) {
     let age = trainer.and_then(|trainer| trainer.age_seconds);
     samples.push("selfplayd_trainer_age_seconds", &[], age.unwrap_or(f64::NAN));
     let figures = trainer.and_then(|trainer| trainer.figures.as_ref());

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use selfplay_actors::{findings::Found, standings::Standings};
 
 use super::{
-    ModelStatus, SCHEMA, Status, Swap,
+    LearningStatus, ModelStatus, SCHEMA, Status, Swap,
     figures::{Figures, Sources},
     history::Recorder,
     judge::Signs,
@@ -111,6 +111,12 @@ impl Sampler {
                 change,
             },
             matches: self.sources.stats.standings.get().map(|standings| Standings::clone(&standings)),
+            learning: LearningStatus {
+                versions: learning.versions.len() as u64,
+                recent: learning.recent.clone(),
+                verdicts: learning.verdicts.clone(),
+                trouble: learning.trouble.clone(),
+            },
             trainer: learning.trainer.clone(),
             rates: last_seconds.rates(),
             history: self.recorder.history(),

@@ -24,7 +24,7 @@ use crate::{
         progress::Progress,
         siblings::Siblings,
     },
-    learning::{Learning, TrainerFigures},
+    learning::{Learning, TrainerFigures, VerdictKind},
     steering::{
         api::{Refusal, SteeringApi},
         live_settings::Changes,
@@ -167,6 +167,16 @@ pub(crate) fn full() -> Status {
         gate: Some(Decided { version: 19, against: 18, score: 0.45, pairs: 30, promoted: false }),
         trouble: Some("x".into()),
     });
+    status.learning = LearningStatus {
+        versions: 12,
+        recent: Some(learned()),
+        verdicts: vec![DataVerdict {
+            kind: VerdictKind::RepeatedOpenings,
+            statement: "games begin alike: 62% of openings (8 plies) are equal to earlier ones".into(),
+            advice: "raise play.opening_random_plies".into(),
+        }],
+        trouble: Some("x".into()),
+    };
     status.trainer = Some(TrainerStatus {
         file: "/runs/first/trainer.json".into(),
         age_seconds: Some(2.0),
@@ -215,6 +225,47 @@ pub(crate) fn full() -> Status {
         escalation: "the process ends".into(),
     }];
     status
+}
+
+/// Figures of which none is missing.
+fn learned() -> VersionFigures {
+    VersionFigures {
+        version: 42,
+        from: 40,
+        first_unix: 1.0,
+        games: 210,
+        plies: Some(31.25),
+        first_share: Some(0.55),
+        second_share: Some(0.37),
+        draw_share: Some(0.08),
+        step_limit_share: Some(0.02),
+        told_apart: 210,
+        repeated_games: Some(0.01),
+        repeated_openings: Some(0.62),
+        full_share: Some(0.25),
+        depth: Some(4.5),
+        targets: 1600,
+        entropy: Some(0.9),
+        entropy_share: Some(0.46),
+        one_hot_share: Some(0.1),
+        policy_kl: Some(0.21),
+        values: 6500,
+        value_error: Some(0.52),
+        raw_value_error: Some(0.61),
+        guess_error: Some(0.9),
+        calibration_error: Some(0.06),
+        calibration: vec![[-0.9, -0.8, 650.0], [0.9, 0.85, 700.0]],
+        elo: Some(212.0),
+        elo_margin: Some(48.0),
+        change: Some(Difference {
+            version: 41,
+            policy_kl: 0.08,
+            policy_kl_max: 0.4,
+            value_change: 0.05,
+            value_change_max: 0.3,
+        }),
+        largest_logit: Some(7.5),
+    }
 }
 
 /// The paths of all fields: `model.swaps[].version`. What is named by what it counts ends in `.*`.

@@ -21,6 +21,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// Keys of [`Browser::press`].
 pub(crate) const HOME: &str = "\u{E011}";
+pub(crate) const LEFT: &str = "\u{E012}";
 pub(crate) const RIGHT: &str = "\u{E014}";
 pub(crate) const END: &str = "\u{E010}";
 

@@ -23,10 +23,11 @@ pub(crate) fn archives(dir: &Path) -> Vec<PathBuf> {
     archives
 }
 
-/// Names of everything in `dir`.
+/// Names of everything in `dir` but what is kept of learning.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "learning");
     names.sort();
     names
 }

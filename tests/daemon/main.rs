@@ -38,6 +38,7 @@
 //! - [`draws`]: networks that say how likely a draw is
 //! - [`ends`]: games that begin or end otherwise than the rules have it
 //! - [`beside`]: matches beside play
+//! - [`learning`]: what games and the trainer tell of learning
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
 
@@ -63,6 +64,7 @@ mod handover;
 mod hostile;
 mod http;
 mod judging;
+mod learning;
 mod matches;
 mod memory;
 mod models;

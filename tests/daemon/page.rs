@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use crate::{
     ask::{get, status},
-    browser::{Browser, END, HOME, RIGHT},
+    browser::{Browser, END, HOME, LEFT, RIGHT},
     config::{Config, model},
     daemon::{Daemon, Running, Signal},
     http::{listening, token, trainer},
@@ -312,6 +312,56 @@ fn the_page_says_when_the_daemon_is_gone_and_finds_the_next_one_by_itself() {
     assert!(!browser.shows("#gone"));
     next.signal(Signal::TERM);
     next.wait().succeeded();
+}
+
+#[test]
+fn the_page_shows_what_is_learned_by_version_and_any_two_side_by_side() {
+    let Some(stage) = Stage::new("") else { return };
+    let Stage { browser, address, trainer, .. } = &stage;
+    trainer.tell(r#"{"state": "training", "step": 1200, "loss": 1.25}"#);
+    let games = |version: i64| {
+        move |learned: &serde_json::Value| {
+            learned["versions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|row| row["version"] == version && row["games"].as_u64() > Some(0))
+        }
+    };
+    let learned = |what: &str, is: &dyn Fn(&serde_json::Value) -> bool| {
+        wait::until(what, || Some(get(*address, "/v1/learning").json()).filter(is))
+    };
+    learned("a game of model 3", &games(3));
+    trainer.publish_network(4, Scalar::Plain);
+    learned("a game of model 4", &games(4));
+    browser.click("#tab-learning");
+    browser.reads("#verdicts-of", |words| words.contains(" of version"));
+    assert!(browser.shows("#curves .chart svg") && !browser.shows("#viewer") && browser.shows("#state"));
+    let labels =
+        browser.value("[...document.querySelectorAll('#curves .chart svg text')].map(text => text.textContent)");
+    let labels: Vec<_> = labels.as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect();
+    assert!(labels.contains(&"3") && labels.contains(&"4"), "versions stand at the axis: {labels:?}");
+    browser.reads("#name-a", |name| name == "3");
+    browser.reads("#name-b", |name| name == "4");
+    let rows = browser.value("[...document.querySelectorAll('#compared tr')].map(row => row.textContent)");
+    assert!(rows.to_string().contains("Game length, plies"), "{rows}");
+    // What one points at is told in all curves.
+    browser.press("#curves .chart:nth-child(2) svg", LEFT);
+    browser.press("#curves .chart:nth-child(2) svg", LEFT);
+    browser.reads("#hovered", |words| words.starts_with("Version 3: "));
+    browser.run("document.activeElement.blur()");
+    browser.reads("#hovered", str::is_empty);
+    browser.run(
+        "const list = document.querySelector('#version-b'); list.value = '3'; list.dispatchEvent(new Event('change'))",
+    );
+    browser.reads("#name-b", |name| name == "3");
+    browser.resize(390, 844);
+    let wide = browser.value("document.documentElement.scrollWidth");
+    assert!(wide.as_u64() <= Some(390), "{wide}");
+    browser.click("#tab-play");
+    wait::until("the games", || (browser.shows("#viewer") && !browser.shows("#curves")).then_some(()));
+    browser.reads("#trainer-pairs", |words| words.contains("Training") && words.contains("1.25"));
+    stage.end();
 }
 
 #[test]

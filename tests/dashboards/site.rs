@@ -61,6 +61,12 @@ impl Site {
         let network = if version == 1 { "b5w3_resnet_2x32.onnx" } else { "b5w3_resnet_2x32_trained.onnx" };
         fs::copy(model(network), &hidden).unwrap();
         fs::rename(&hidden, self.models().join(format!("model_{version}.onnx"))).unwrap();
+        let figures = serde_json::json!({
+            "state": "training", "version": version, "step": 100 * version, "loss": 1.5, "policy_loss": 1.1, "value_loss": 0.4,
+            "learning_rate": 0.001, "gradient_norm": 0.7, "window_rows": 2000, "rows": 5000, "samples_per_second": 900, "samples_per_row": 3.9,
+        });
+        fs::write(&hidden, figures.to_string()).unwrap();
+        fs::rename(&hidden, self.models().join("trainer.json")).unwrap();
     }
 
     /// Where they serve HTTP.

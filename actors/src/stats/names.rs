@@ -326,6 +326,41 @@ table! {
         Gauge(Elo) "selfplayd_match_elo_margin" [];
         /// Its score against the model rated before it; NaN before there is one.
         Gauge(Ratio) "selfplayd_match_score" [];
+        /// Newest of the model versions that the figures below are of: the newest ones that have two hundred finished games together, of all
+        /// daemons of the output directory; NaN before the first game. So is what no game tells yet.
+        Gauge(Versions) "selfplayd_learning_version" [];
+        /// Finished games that these figures are of.
+        Gauge(Games) "selfplayd_learning_games" [];
+        /// Mean length of these games.
+        Gauge(Plies) "selfplayd_learning_plies" [];
+        /// Share of these games by result.
+        Gauge(Ratio) "selfplayd_learning_result_share" ["result"];
+        /// Share of these games that ended at the step limit.
+        Gauge(Ratio) "selfplayd_learning_step_limit_share" [];
+        /// Share of these games that were played before by the same version, move by move.
+        Gauge(Ratio) "selfplayd_learning_repeated_games_share" [];
+        /// Share of these games whose first eight plies were.
+        Gauge(Ratio) "selfplayd_learning_repeated_openings_share" [];
+        /// Share of their searched plies with a search of full size.
+        Gauge(Ratio) "selfplayd_learning_full_search_share" [];
+        /// Mean plies between root and leaf of their searches.
+        Gauge(Plies) "selfplayd_learning_depth_plies" [];
+        /// Mean entropy of their policy targets, as a share of that of equal chances.
+        Gauge(Ratio) "selfplayd_learning_entropy_share" [];
+        /// Share of their policy targets in which one move has at least 99%.
+        Gauge(Ratio) "selfplayd_learning_one_hot_share" [];
+        /// Mean Kullback-Leibler divergence of their policy targets from the network's policy: what the search adds.
+        Gauge(Nats) "selfplayd_learning_policy_kl_nats" [];
+        /// Mean squared error of the search's values against the results of the games.
+        Gauge(Ratio) "selfplayd_learning_value_error" [];
+        /// Mean squared error of the network's own values.
+        Gauge(Ratio) "selfplayd_learning_raw_value_error" [];
+        /// Mean squared error of always saying the mean result of the side to move: who does no better has learned nothing of positions.
+        Gauge(Ratio) "selfplayd_learning_guess_error" [];
+        /// Mean distance between values of the search and what came of them, in ten bins.
+        Gauge(Ratio) "selfplayd_learning_calibration_error" [];
+        /// What is wrong with the last games as data for training: 1 for what holds.
+        Gauge(Switch) "selfplayd_data_verdict" ["kind"];
         /// How long ago the trainer wrote its figures (trainer.json beside the models); NaN where it never did. So are the others below
         /// where it does not say them.
         Gauge(Seconds) "selfplayd_trainer_age_seconds" [];

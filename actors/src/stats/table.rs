@@ -71,6 +71,8 @@ macro_rules! table {
             pub standings: $crate::standings::Published,
             /// What the last models changed.
             pub changes: $crate::changes::Changes,
+            /// What finished games taught that nothing keeps yet.
+            pub lessons: $crate::learning::Lessons,
         }
 
         impl Default for Stats {
@@ -83,6 +85,7 @@ macro_rules! table {
                     findings: $crate::findings::Findings::default(),
                     standings: $crate::standings::Published::default(),
                     changes: $crate::changes::Changes::default(),
+                    lessons: $crate::learning::Lessons::default(),
                 }
             }
         }

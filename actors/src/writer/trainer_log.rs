@@ -10,7 +10,8 @@ use std::{
 use selfplay_engine::{Action, Game, replay::GameRecord, search::SearchEffort};
 use serde::Serialize;
 
-use super::{variety::OPENING_PLIES, with_sources};
+use super::with_sources;
+use crate::learning::OPENING_PLIES;
 
 /// Versions kept in memory: a game of an older one adds to no record any more.
 const MOST_VERSIONS: usize = 8;

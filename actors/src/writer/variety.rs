@@ -7,10 +7,8 @@ use std::{
 
 use selfplay_engine::Action;
 
-use crate::stats::Stats;
+use crate::{learning::OPENING_PLIES, stats::Stats};
 
-/// Plies that make an opening.
-pub(super) const OPENING_PLIES: usize = 8;
 /// Games of a version that are looked at: 5 MiB of hashes.
 const MOST_GAMES: u64 = 1 << 18;
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::{
     daemon::siblings::Sibling,
-    learning::TrainerStatus,
-    status::{CacheStatus, Limit, Outcome, ResignCheck, State, Status, Verdict},
+    learning::{TrainerStatus, Verdict as DataVerdict, VersionFigures},
+    status::{CacheStatus, LearningStatus, Limit, Outcome, ResignCheck, State, Status, Verdict},
     words::{bytes, duration},
 };
 
@@ -65,6 +65,7 @@ pub(super) fn status(status: &Status) -> String {
         line("", change.to_string());
     }
     status.matches.iter().flat_map(matches).for_each(|words| line("matches", words));
+    learned(&status.learning).into_iter().for_each(|words| line("learning", words));
     status.trainer.iter().for_each(|status| line("trainer", trainer(status)));
     let rates = &status.rates;
     line(
@@ -195,6 +196,31 @@ fn matches(standings: &Standings) -> Vec<String> {
         let purpose = if *gate { ", to be promoted" } else { "" };
         lines.push(format!("version {one} plays {other}{purpose}: {} of {} games are over", 2 * pairs, 2 * of));
     }
+    lines.extend(trouble.clone());
+    lines
+}
+
+/// What the last games teach, a line each.
+fn learned(LearningStatus { recent, verdicts, trouble, .. }: &LearningStatus) -> Vec<String> {
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", 100.0 * share));
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.2}"));
+    let mut lines = Vec::new();
+    if let Some(recent) = recent {
+        let VersionFigures { version, from, games, .. } = recent;
+        let which =
+            if from == version { format!("version {version}") } else { format!("versions {from} to {version}") };
+        lines.push(format!(
+            "{which}: {games} games of {} plies, {} won by the first player, {} drawn; targets {} nats from the network, values off by {} squared \
+             (guessing {})",
+            figure(recent.plies),
+            percent(recent.first_share),
+            percent(recent.draw_share),
+            figure(recent.policy_kl),
+            figure(recent.value_error),
+            figure(recent.guess_error),
+        ));
+    }
+    lines.extend(verdicts.iter().map(|DataVerdict { statement, advice, .. }| format!("{statement}; {advice}")));
     lines.extend(trouble.clone());
     lines
 }

@@ -3,6 +3,7 @@
 import { $, access, ask, clock, keepToken, readEvents, say, set } from "./dom.js";
 import { sentence, showFigures, stateWords } from "./figures.js";
 import { refresh, showRecent, startGames } from "./games.js";
+import { showLearning } from "./learning.js";
 
 // The status comes every second: without one for so long, something is wrong.
 const SILENCE_MS = 6000, LONGEST_WAIT_S = 15, RECENT_EVERY_MS = 1500;
@@ -159,6 +160,20 @@ $("token-form").addEventListener("submit", async (event) => {
 });
 $("retry").addEventListener("click", connect);
 
+// One of the two views, by the part of the address after #.
+function showView() {
+  const learning = location.hash === "#learning";
+  document.querySelectorAll(".of-play").forEach((part) => part.toggleAttribute("hidden", learning));
+  document.querySelectorAll(".of-learning").forEach((part) => part.toggleAttribute("hidden", !learning));
+  for (const [name, shown] of [["tab-play", !learning], ["tab-learning", learning]]) {
+    if (shown) set($(name), "aria-current", "page");
+    else $(name).removeAttribute("aria-current");
+  }
+  showLearning(learning);
+}
+
+addEventListener("hashchange", showView);
+showView();
 say($("instance"), location.host);
 connect();
 startGames();
