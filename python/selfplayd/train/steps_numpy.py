@@ -29,7 +29,7 @@ class NumpyStepper:
         self._blocks = sum(name.endswith(".first.w") for name in state["params"])
         self._room: dict[Any, Array] = {}
 
-    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:  # noqa: D102 (Stepper says it)
+    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:
         settings, params = self._settings, self._state["params"]
         tape = _Tape(params, self._room)
         policy, value = forward(tape, self._blocks, tape.input(batch.inputs))
@@ -58,10 +58,10 @@ class NumpyStepper:
             average += (1 - kept) * (p - average)
         return Losses(of_policy, of_value, norm)
 
-    def state(self) -> State:  # noqa: D102
+    def state(self) -> State:
         return {kind: {n: a.copy() for n, a in params.items()} for kind, params in self._state.items()}
 
-    def forward(self, params: Params, inputs: Array) -> tuple[Array, Array]:  # noqa: D102
+    def forward(self, params: Params, inputs: Array) -> tuple[Array, Array]:
         tape = _Tape(params, {})
         policy, value = forward(tape, self._blocks, tape.input(inputs))
         return policy.value, value.value

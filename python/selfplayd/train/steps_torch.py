@@ -31,7 +31,7 @@ class TorchStepper:
     def _tensor(self, array: NDArray[np.float32]) -> Any:
         return torch.tensor(array, dtype=torch.float32, device=self._device)
 
-    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:  # noqa: D102 (Stepper says it)
+    def step(self, batch: Batch, number: int, learning_rate: float) -> Losses:
         settings = self._settings
         inputs, targets, masks, outcomes = (self._tensor(a) for a in batch)
         policy, value = forward(_Ops(self._params), self._blocks, inputs)
@@ -56,10 +56,10 @@ class TorchStepper:
                 average.mul_(kept).add_(p, alpha=1 - kept)
         return Losses(float(of_policy), float(of_value), float(norm))
 
-    def state(self) -> State:  # noqa: D102
+    def state(self) -> State:
         return {k: {n: a.detach().cpu().numpy().copy() for n, a in arrays.items()} for k, arrays in self._state.items()}
 
-    def forward(  # noqa: D102
+    def forward(
         self, params: Params, inputs: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.no_grad():
