@@ -47,8 +47,10 @@ def after(options: settings.Settings, state: State, count: int) -> tuple[Stepper
     return stepper, [stepper.step(a_batch(seed=i), i + 1, 1e-3) for i in range(count)]
 
 
-def test_the_exported_network_is_the_trained_one() -> None:
-    options = settings.load("connect_four", None, SMALL)
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_the_exported_network_is_the_trained_one(backend: str) -> None:
+    pytest.importorskip(backend)
+    options = settings.load("connect_four", None, [*SMALL, f"training.backend={backend}"])
     stepper, _ = after(options, a_state(options), 3)
     params = stepper.state()["average"]
     model = network.to_onnx(params, connect_four())
@@ -93,7 +95,9 @@ def test_torch_and_numpy_make_the_same_steps() -> None:
     runs = []
     for backend in ("torch", "numpy"):
         options = settings.load(
-            "connect_four", None, [*SMALL, f"training.backend={backend}", "training.gradient_clip=0.5"]
+            "connect_four",
+            None,
+            [*SMALL, f"training.backend={backend}", "training.precision=fp32", "training.gradient_clip=0.5"],
         )
         stepper, losses = after(options, a_state(options), 5)
         runs.append((losses, stepper.state()))
@@ -103,8 +107,11 @@ def test_torch_and_numpy_make_the_same_steps() -> None:
             assert np.allclose(array, runs[1][1][kind][name], atol=2e-4), (kind, name)
 
 
-def test_a_network_learns_one_batch_by_heart() -> None:
-    options = settings.load("connect_four", None, SMALL)
+@pytest.mark.parametrize(("backend", "precision"), [("numpy", "fp32"), ("torch", "fp32"), ("torch", "bf16")])
+def test_a_network_learns_one_batch_by_heart(backend: str, precision: str) -> None:
+    pytest.importorskip(backend)
+    single = [*SMALL, f"training.backend={backend}", f"training.precision={precision}"]
+    options = settings.load("connect_four", None, single)
     stepper = steps.stepper(options.training, a_state(options))
     batch = a_batch(8)
     # Targets without doubt, so that the loss can reach 0.

@@ -64,6 +64,8 @@ def stepper(settings: Section, state: State) -> Stepper:
         name = "torch" if importlib.util.find_spec("torch") is not None else "numpy"
     if name not in ("torch", "numpy"):
         raise ValueError(f"training.backend should be torch, numpy or auto, not {name}")
+    if settings.precision not in ("auto", "fp32", "bf16"):
+        raise ValueError(f"training.precision should be auto, fp32 or bf16, not {settings.precision}")
     if name == "torch":
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError("torch is not installed: pip install torch, or leave training.backend at auto")
