@@ -163,6 +163,9 @@ def test_later_settings_replace_earlier_ones(tmp_path: Path) -> None:
     assert options.daemon["search"]["c_puct"] == 1.1
     assert options.daemon["play"]["seed"] == 5
     assert options.daemon["search"]["solver"] is True
+    # What is printed can be given again.
+    file.write_text(str(options))
+    assert str(settings.load("tic_tac_toe", file)) == str(options)
 
 
 def test_checkpoints_bring_everything_back(tmp_path: Path) -> None:

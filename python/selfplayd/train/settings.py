@@ -27,6 +27,11 @@ class Settings:
         self.replay, self.publish = Section(**tree["replay"]), Section(**tree["publish"])
         self.daemon: dict[str, Any] = tree["daemon"]
 
+    def __str__(self) -> str:
+        tree = {name: section if name == "daemon" else vars(section) for name, section in vars(self).items()}
+        text: str = yaml.safe_dump(tree, sort_keys=False)
+        return text
+
 
 def load(game: str, file: Path | None = None, single: Iterable[str] = ()) -> Settings:
     """Read the settings for a game. SettingsError names the key that is wrong, and OSError the file."""
