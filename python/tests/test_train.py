@@ -211,8 +211,8 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
 # The whole of it, with the daemon.
 
 
-def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "selfplayd.train", "--game", "tic_tac_toe", "--out", str(out)]
+def start(out: Path, *arguments: str, game: str = "tic_tac_toe") -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "selfplayd.train", "--game", game, "--out", str(out)]
     command += ["--http-listen", "127.0.0.1:0", "--set", "training.backend=numpy", *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
@@ -264,6 +264,26 @@ def test_a_run_goes_on_after_kill_and_after_interrupt(tmp_path: Path) -> None:
     assert last is not None
     assert last[0].step == figures(out)["step"] > known[0].step
     assert not list(out.glob("**/.*.part"))
+
+
+@pytest.mark.parametrize(
+    ("game", "rules"),
+    [
+        ("quoridor", {"game.board_size": 3, "game.max_walls": 2, "game.max_steps": 40}),
+        ("othello", {"othello.size": 4}),
+        ("hex", {"hex.size": 3}),
+    ],
+)
+def test_every_kind_of_board_is_trained(tmp_path: Path, game: str, rules: dict[str, int]) -> None:
+    out = tmp_path / "run"
+    small = ["network.blocks=1", "network.channels=8", "daemon.search.mcts_n=16", "daemon.play.cheap_simulations=8"]
+    single = [*small, *(f"daemon.{key}={value}" for key, value in rules.items())]
+    trainer = start(out, *QUICK, *(word for one in single for word in ("--set", one)), game=game)
+    wait_for(lambda: figures(out).get("version", 0) >= 1 and figures(out).get("step", 0) >= 2, trainer)
+    trainer.send_signal(signal.SIGTERM)
+    words = trainer.communicate()[1]
+    assert trainer.returncode == 0, words
+    assert not list(out.glob("games/not_read/*")), words
 
 
 def test_a_wrong_setting_of_the_daemon_is_told_in_its_words(tmp_path: Path) -> None:

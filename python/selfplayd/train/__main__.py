@@ -57,13 +57,15 @@ class Trainer:
         self.trouble = ""
         self.stopping = False
         listen = {"http": options.daemon.get("http", {}) | ({"listen": http} if http else {})}
+        # The section `game` is in self.game: the name, and the rules of Quoridor.
+        others = {name: section for name, section in (options.daemon | listen).items() if name != "game"}
         self.daemon = Daemon(
             game=self.game,
             games_dir=self.games_dir,
             model_dir=self.models,
             restart=True,
             log=out / "daemon.log",
-            **(options.daemon | listen),
+            **others,
         )
         self.restarts = 0
         self.lock = threading.Lock()  # of the buffer
