@@ -264,12 +264,13 @@ impl ModelChange {
 
 /// What a change is too large for, in words, if it is: for what is usual, as far as that is known and unless it is `small`, or at all.
 fn jump(change: f64, usual: Option<f64>, small: f64, most: f64) -> Option<String> {
-    // NaN is a jump.
+    // NaN is within nothing.
+    let within = |most: f64| change <= most;
     match usual {
-        Some(usual) if !(change <= JUMP * usual) && !(change <= small) => {
+        Some(usual) if !within(JUMP * usual) && !within(small) => {
             Some(format!("{:.0} times the usual {usual:.3}", change / usual.max(1e-3)))
         }
-        _ if !(change <= most) => Some(format!("more than the {most:.2} that a model may ever change")),
+        _ if !within(most) => Some(format!("more than the {most:.2} that a model may ever change")),
         _ => None,
     }
 }

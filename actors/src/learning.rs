@@ -58,7 +58,7 @@ pub struct VersionSums {
     pub searched: u64,
     /// Those of them with a search of full size.
     pub full: u64,
-    /// Simulations of these games' searches, and the sum of the plies between root and leaf over them.
+    /// Simulations of these games' searches.
     pub simulations: u64,
     /// Sum over simulations of the plies between root and leaf.
     pub depth: u64,

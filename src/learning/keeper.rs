@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often what was learned is written, and that of other daemons read.
 const WRITE_EVERY: Duration = Duration::from_secs(10);
 /// How long the end of play waits for it.
-const END_WITHIN: Duration = Duration::from_secs(2);
+const END_WITHIN: Duration = Duration::from_secs(5);
 /// Games of the newest versions that are judged together. With fewer, chance would speak.
 const RECENT_GAMES: u64 = 200;
 /// A verdict that comes and goes is said so often at most.

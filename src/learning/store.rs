@@ -122,7 +122,7 @@ impl Store {
     /// When it cannot be written. Then the one before is still there.
     pub(super) fn write(&self, rows: &Rows) -> io::Result<()> {
         let new = self.path(&self.own, "new");
-        let written = (|| {
+        let write = || -> io::Result<()> {
             let mut file = io::BufWriter::new(File::create(&new)?);
             serde_json::to_writer(&mut file, &Head { learning: FORM, taken_over: self.taken_over.clone() })?;
             for row in rows.iter() {
@@ -132,7 +132,8 @@ impl Store {
             file.write_all(b"\n")?;
             file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
             fs::rename(&new, self.path(&self.own, "jsonl"))
-        })();
+        };
+        let written = write();
         if written.is_err() {
             fs::remove_file(&new).ok();
         }
