@@ -336,7 +336,7 @@ fn the_page_shows_what_is_learned_by_version_and_any_two_side_by_side() {
     learned("a game of model 4", &games(4));
     browser.click("#tab-learning");
     browser.reads("#verdicts-of", |words| words.contains(" of version"));
-    assert!(browser.shows("#curves .chart svg") && !browser.shows("#viewer") && browser.shows("#state"));
+    assert!(browser.shows("#curves .chart:not([hidden]) svg") && !browser.shows("#viewer") && browser.shows("#state"));
     let labels =
         browser.value("[...document.querySelectorAll('#curves .chart svg text')].map(text => text.textContent)");
     let labels: Vec<_> = labels.as_array().unwrap().iter().filter_map(serde_json::Value::as_str).collect();
