@@ -116,7 +116,7 @@ impl Description {
 mod tests {
     use rand::{RngExt, SeedableRng, rngs::StdRng};
     use selfplay_engine::{
-        ActionSet, Game,
+        ActionSet,
         games::{
             breakthrough::Breakthrough, connect_four::ConnectFour, hex::Hex, mnk::Mnk, othello::Othello,
             quoridor::Quoridor, tictactoe::TicTacToe,
