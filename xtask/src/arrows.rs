@@ -1,4 +1,4 @@
-//! `cargo xtask arrows`: dependencies point one way, `src -> actors -> engine`, and each layer stays free of what the layers above it are for.
+//! `cargo xtask arrows`: dependencies point one way, `src -> fleet -> actors -> engine`, and each layer stays free of what the layers above it are for.
 //!
 //! That actors and engine do not depend on what is above them directly, Cargo itself sees to: it would be a cycle. This looks at the whole
 //! tree of normal and build dependencies, so that nothing comes in through a third crate either. Tests and benchmarks may use what they like.
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use crate::command;
 
 /// Crates whose modules are in order.
-const CRATES: [&str; 3] = ["engine", "actors", "."];
+const CRATES: [&str; 4] = ["engine", "actors", "fleet", "."];
 
 /// A package of ours and what must not be anywhere among its dependencies.
 struct Layer {
@@ -22,7 +22,7 @@ struct Layer {
     reason: &'static str,
 }
 
-const LAYERS: [Layer; 2] = [
+const LAYERS: [Layer; 3] = [
     Layer {
         package: "selfplay-engine",
         forbidden: &[
@@ -36,6 +36,7 @@ const LAYERS: [Layer; 2] = [
             "axum",
             "hyper",
             "selfplay-actors",
+            "selfplay-fleet",
             "selfplayd",
         ],
         reason: "the engine is rules and search: no runtime, no inference, no telemetry",
@@ -49,9 +50,23 @@ const LAYERS: [Layer; 2] = [
             "hyper",
             "metrics-exporter-prometheus",
             "tracing-subscriber",
+            "selfplay-fleet",
             "selfplayd",
         ],
-        reason: "the actors know no command line, no settings files and no HTTP",
+        reason: "the actors know no command line, no settings files, no HTTP and no other machine",
+    },
+    Layer {
+        package: "selfplay-fleet",
+        forbidden: &[
+            "clap",
+            "config",
+            "axum",
+            "hyper",
+            "metrics-exporter-prometheus",
+            "tracing-subscriber",
+            "selfplayd",
+        ],
+        reason: "the fleet's protocol knows no command line, no settings files and no HTTP",
     },
 ];
 
@@ -86,7 +101,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if !upward.is_empty() {
         bail!("modules are out of order (the lists are at the head of each lib.rs):\n{}", upward.join("\n"));
     }
-    println!("dependencies point one way: src -> actors -> engine, and from module to module as lib.rs lists them");
+    println!(
+        "dependencies point one way: src -> fleet -> actors -> engine, and from module to module as lib.rs lists them"
+    );
     Ok(())
 }
 

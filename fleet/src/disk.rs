@@ -1,0 +1,167 @@
+//! The few calls to a file system that everything durable here is made of, so that tests can stop, fail and forget between any two.
+//!
+//! Directories hold plain files only, each written whole before it gets the name that counts, or appended to at a known place.
+
+#[cfg(test)]
+pub(crate) mod fake;
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
+
+use selfplay_engine::replay::{Open, open_in_place};
+
+/// A file system.
+pub trait Disk: std::fmt::Debug {
+    /// A lock on a file, given back when it is dropped, or when the process ends, however it ends.
+    type Lock: std::fmt::Debug;
+
+    /// Makes a directory; fine when it is there. The one around it must be there.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Names and lengths of the files in a directory, sorted by name. Names that are not text are none of ours.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>>;
+
+    /// Whether there is a file.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// As the system has them; when it has more than `most` bytes, [`io::ErrorKind::FileTooLarge`].
+    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>>;
+
+    /// Makes a file, or empties the one that is there, fills it and synchronises it: its contents, not its name.
+    ///
+    /// # Errors
+    /// As the system has them. Then it may hold anything.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Appends to a file that has `length` bytes, after cutting off what an append that failed may have left, and synchronises it.
+    ///
+    /// # Errors
+    /// As the system has them. Then anything may stand behind `length`, and what was synchronised before may be lost.
+    fn append(&self, path: &Path, length: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Gives a file another name, in the place of what has that name.
+    ///
+    /// # Errors
+    /// As the system has them. Then it may have taken place all the same.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file; fine when it is not there.
+    ///
+    /// # Errors
+    /// As the system has them. Then it may have taken place all the same.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Brings the names in a directory to the disk.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks a file, which is made as needed; nothing when another process has it locked.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
+}
+
+/// The system's own. Neither a file nor the directory that it is in may be a link, but where files are renamed to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    type Lock = File;
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let metadata = match entry.metadata() {
+                // Removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                found.push((name, metadata.len()));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        open_in_place(path, Open::Read)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = open_in_place(path, Open::Empty)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    fn append(&self, path: &Path, length: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = open_in_place(path, Open::Keep)?;
+        let found = file.metadata()?.len();
+        if found < length {
+            // It was replaced or cut by something else: what it held is gone.
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has {found} bytes, not {length}")));
+        }
+        if found > length {
+            file.set_len(length)?;
+        }
+        file.seek(SeekFrom::Start(length))?;
+        file.write_all(bytes)?;
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<File>> {
+        let file = open_in_place(path, Open::Keep)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}

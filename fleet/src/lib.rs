@@ -1,0 +1,12 @@
+//! Games of many machines come to one trainer, each exactly once; what stands between is a broker that may lose anything.
+//!
+//! The design, with a game's way and the invariants, is in this crate's `README.md`. Everything here is plain state: no runtime, no
+//! thread, no clock. Modules in dependency order, low to high:
+//!
+//! - [`name`]: names of runs, workers and outboxes
+//! - [`disk`]: the few calls to a file system that everything durable here is made of
+//! - [`frame`]: many games as one message
+
+pub mod disk;
+pub mod frame;
+pub mod name;
