@@ -6,7 +6,9 @@
 //! - [`name`]: names of runs, workers and outboxes
 //! - [`disk`]: the few calls to a file system that everything durable here is made of
 //! - [`frame`]: many games as one message
+//! - [`outbox`]: where a worker keeps games until the trainer has them
 
 pub mod disk;
 pub mod frame;
 pub mod name;
+pub mod outbox;
