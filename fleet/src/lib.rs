@@ -7,8 +7,12 @@
 //! - [`disk`]: the few calls to a file system that everything durable here is made of
 //! - [`frame`]: many games as one message
 //! - [`outbox`]: where a worker keeps games until the trainer has them
+//! - [`ledger`]: which frames have come to the trainer
+//! - [`collector`]: games out of frames into the trainer's folder
 
+pub mod collector;
 pub mod disk;
 pub mod frame;
+pub mod ledger;
 pub mod name;
 pub mod outbox;

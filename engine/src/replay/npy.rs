@@ -22,14 +22,14 @@ pub(super) struct Arrays<R> {
 }
 
 impl<R: Read + Seek> Arrays<R> {
-    /// Opens the archive.
-    pub(super) fn open(file: R) -> Result<Self, ReadError> {
+    /// Opens the archive, whose arrays may have `most` bytes in all; never more than [`MAX_GAME_BYTES`].
+    pub(super) fn open(file: R, most: u64) -> Result<Self, ReadError> {
         let archive = ZipArchive::new(file).map_err(ReadError::Archive)?;
         // Readers differ in which of two arrays of one name they take.
         if archive.has_duplicate_names() {
             return Err(ReadError::Duplicate);
         }
-        Ok(Self { archive, left: MAX_GAME_BYTES })
+        Ok(Self { archive, left: MAX_GAME_BYTES.min(most) })
     }
 
     /// Reads member `<name>.npy`, whose elements must be readable as `T`, into an array in C order; `None` when the archive

@@ -64,8 +64,8 @@ pub enum ReadError {
         #[source]
         source: HeaderError,
     },
-    /// The arrays are larger than those of any game.
-    #[error("read array {name}: with its {bytes} bytes the game has more than 1 GiB")]
+    /// The arrays are larger than those of any game, or than a stranger's may be.
+    #[error("read array {name}: with its {bytes} bytes the game has more than a game may have")]
     Large {
         /// Name of the array, without `.npy`.
         name: &'static str,
@@ -203,8 +203,17 @@ impl ReadGame {
     /// # Errors
     /// When either is not what the contract says; see [`ReadError`].
     pub fn read(npz: impl Read + Seek, yaml: &str) -> Result<Self, ReadError> {
+        Self::read_within(npz, yaml, u64::MAX)
+    }
+
+    /// As [`ReadGame::read`], of arrays that may have `most` bytes in all: as many as the archive itself, where it is a stranger's, so
+    /// that it takes no more memory than it has bytes.
+    ///
+    /// # Errors
+    /// As there; [`ReadError::Large`] when they have more.
+    pub fn read_within(npz: impl Read + Seek, yaml: &str, most: u64) -> Result<Self, ReadError> {
         let metadata = GameMetadata::from_yaml(yaml)?;
-        let mut arrays = Arrays::open(npz)?;
+        let mut arrays = Arrays::open(npz, most)?;
         let game = Self {
             metadata,
             input_arrays: required(&mut arrays, "input_arrays")?,
