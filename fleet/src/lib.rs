@@ -9,10 +9,22 @@
 //! - [`outbox`]: where a worker keeps games until the trainer has them
 //! - [`ledger`]: which frames have come to the trainer
 //! - [`collector`]: games out of frames into the trainer's folder
+//! - [`link`]: what stands between, as either side sees it
+//! - [`courier`]: which frame is sent, and which again
+//! - [`worker`]: a worker's side
+//! - [`hub`]: the collector's side
 
 pub mod collector;
+pub mod courier;
 pub mod disk;
 pub mod frame;
+pub mod hub;
 pub mod ledger;
+pub mod link;
+#[cfg(test)]
+mod memory;
 pub mod name;
 pub mod outbox;
+#[cfg(test)]
+mod schedules;
+pub mod worker;
