@@ -88,14 +88,13 @@ impl<D: Disk> Ledger<D> {
         let mut ledger =
             Self { disk, dir: dir.to_owned(), book: Book::default(), length: None, long_bytes: LONG_BYTES };
         match ledger.disk.read(&path, MOST_BYTES) {
-            Ok(bytes) => {
-                let (book, length) = read(&bytes).map_err(|reason| LedgerError::Damaged { path, reason })?;
-                ledger.book = book;
-                ledger.length = Some(length as u64);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => ledger.rewrite()?,
+            Ok(bytes) => ledger.book = read(&bytes).map_err(|reason| LedgerError::Damaged { path, reason })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(failed("read file", &path)(source)),
         }
+        // A process that was killed leaves entries that can be read and are not on the disk. What is done because of them would be there
+        // after a power cut, and they would not.
+        ledger.rewrite()?;
         Ok(ledger)
     }
 
@@ -209,8 +208,8 @@ fn split_group(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (checksum(content).to_le_bytes() == head[4..]).then_some((content, rest))
 }
 
-/// What a ledger says, and where its last whole group ends; why it cannot be relied on.
-fn read(bytes: &[u8]) -> Result<(Book, usize), String> {
+/// What a ledger says; why it cannot be relied on.
+fn read(bytes: &[u8]) -> Result<Book, String> {
     let mut rest = bytes.strip_prefix(&MAGIC).ok_or("it does not begin as a ledger does")?;
     let mut book = Book::default();
     while let Some((content, behind)) = split_group(rest) {
@@ -219,9 +218,9 @@ fn read(bytes: &[u8]) -> Result<(Book, usize), String> {
         entries.into_iter().for_each(|entry| book.apply(entry));
         rest = behind;
     }
-    let length = bytes.len() - rest.len();
     if (1..rest.len()).any(|at| split_group(&rest[at..]).is_some()) {
+        let length = bytes.len() - rest.len();
         return Err(format!("it is damaged at byte {length}, and sound entries follow"));
     }
-    Ok((book, length))
+    Ok(book)
 }

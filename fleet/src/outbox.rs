@@ -107,6 +107,9 @@ impl<D: Disk> Outbox<D> {
                 _ => {}
             }
         }
+        // A process that was killed leaves names that can be read and are not on the disk. The journal is about to end games because of
+        // them.
+        disk.sync_dir(&dir).map_err(failed("synchronise", &dir))?;
         let found = State::read(&disk, &dir)?;
         let state = match found {
             Some(state) if state.owner == *owner => state,

@@ -15,6 +15,7 @@
 
 mod plan;
 mod player;
+mod real;
 mod world;
 
 use std::collections::BTreeMap;

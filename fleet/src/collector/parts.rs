@@ -65,17 +65,26 @@ impl Parts {
         if others + message.len() as u64 > MOST_WAITING {
             self.forget(disk, |other, number| (other, numbers.contains(&number)) != (origin, true))?;
         }
-        let name = frame_name(origin, header.number);
-        let path = self.dir.join(&name);
-        disk.write(&path, message).map_err(failed("write file", &path))?;
-        self.waiting.insert((origin, header.number), (name, message.len() as u64));
+        // One that waits already is whole: to write it again could only harm it.
+        if !self.waiting.contains_key(&(origin, header.number)) {
+            let name = frame_name(origin, header.number);
+            let path = self.dir.join(&name);
+            disk.write(&path, message).map_err(failed("write file", &path))?;
+            self.waiting.insert((origin, header.number), (name, message.len() as u64));
+        }
         if !numbers.clone().all(|number| self.waiting.contains_key(&(origin, number))) {
             return Ok(None);
         }
         let mut messages = Vec::new();
         for number in numbers {
             let path = self.dir.join(&self.waiting[&(origin, number)].0);
-            messages.push(disk.read(&path, MOST_BYTES as u64).map_err(failed("read file", &path))?);
+            let bytes = disk.read(&path, MOST_BYTES as u64).map_err(failed("read file", &path))?;
+            if Frame::read(&bytes).is_err() {
+                // This disk has damaged it, so it is not the worker's fault: it is to come again.
+                self.forget(disk, |found, at| (found, at) == (origin, number))?;
+                return Ok(None);
+            }
+            messages.push(bytes);
         }
         let frames: Result<Vec<_>, _> = messages.iter().map(|message| Frame::read(message)).collect();
         Ok(Some(frames.and_then(|frames| join(&frames))))

@@ -117,6 +117,26 @@ fn a_game_in_parts_is_published_when_all_are_there_in_whatever_order() {
 }
 
 #[test]
+fn a_part_that_our_disk_has_damaged_comes_again_and_its_game_is_not_refused() {
+    let disk = FakeDisk::with_dir(0, READY);
+    let parts = messages(1, &[game(1, b"large", &noise(2 * PART_BYTES + 7, 1))]);
+    let mut collector = open(&disk).unwrap();
+    take(&mut collector, &parts[..2]).unwrap();
+    let first = format!("ready/tmp/fleet/parts/{}", disk.names("ready/tmp/fleet/parts")[0]);
+    disk.damage(&first, Vec::new());
+    assert_eq!(take(&mut collector, &parts[2..]).unwrap(), [Verdict::Part]);
+    assert_eq!(take(&mut collector, &parts[..1]).unwrap(), [Verdict::Done { games: 1, refused: 0 }]);
+    // A write of one that waits, which fails, does not tear it.
+    let parts = messages(4, &[game(2, b"large too", &noise(PART_BYTES + 7, 2))]);
+    take(&mut collector, &parts[..1]).unwrap();
+    disk.set_room(Some(0));
+    drop(take(&mut collector, &parts[..1]));
+    disk.set_room(None);
+    assert_eq!(take(&mut collector, &parts[1..]).unwrap(), [Verdict::Done { games: 1, refused: 0 }]);
+    assert_eq!(train(&disk), ["large", "large too"]);
+}
+
+#[test]
 fn bad_games_are_kept_with_the_reason_and_spoil_no_other() {
     let disk = FakeDisk::with_dir(0, READY);
     let mut collector = open(&disk).unwrap();
@@ -201,8 +221,17 @@ const EXPECTED: [&str; 6] = ["good", "large", "yaml 0", "yaml 1", "yaml 2", "yam
 
 /// Opens and takes everything; stops at the first failure.
 fn live(disk: &FakeDisk, trains: bool, got: &mut Vec<String>) -> Result<(), CollectorError> {
+    live_through(disk, &SENT, trains, got)
+}
+
+fn live_through(
+    disk: &FakeDisk,
+    groups: &[Vec<Vec<u8>>],
+    trains: bool,
+    got: &mut Vec<String>,
+) -> Result<(), CollectorError> {
     let mut collector = open(disk)?;
-    for group in &*SENT {
+    for group in groups {
         let done =
             |collector: &Collector<FakeDisk>| collector.receipts(&name("w1")).first().map_or(0, |receipt| receipt.done);
         let before = done(&collector);
@@ -247,8 +276,32 @@ fn a_process_that_dies_at_any_step_shows_every_game_once() {
 }
 
 #[test]
+fn what_a_killed_process_left_is_on_the_disk_before_the_next_relies_on_it() {
+    // A kill leaves what was written but not synchronised for the next process to read; then the power is cut.
+    let groups = [messages(1, &some_games(0..2)), messages(2, &some_games(2..3))];
+    let whole = FakeDisk::with_dir(0, READY);
+    live_through(&whole, &groups, false, &mut Vec::new()).unwrap();
+    for step in 0..=whole.steps() {
+        for next in 0..40 {
+            let disk = FakeDisk::with_dir(step * 100 + next, READY);
+            let mut got = Vec::new();
+            disk.die_at(step);
+            drop(live_through(&disk, &groups, true, &mut got));
+            disk.restart(End::Killed);
+            disk.die_at(next);
+            drop(live_through(&disk, &groups, true, &mut got));
+            got.extend(train(&disk));
+            disk.restart(End::PowerCut);
+            live_through(&disk, &groups, true, &mut got).unwrap();
+            got.sort_unstable();
+            assert_eq!(got, ["yaml 0", "yaml 1", "yaml 2"], "steps {step} and {next}");
+        }
+    }
+}
+
+#[test]
 fn a_failing_disk_shows_every_game_once() {
-    for seed in 0..60 {
+    for seed in 0..200 {
         let disk = FakeDisk::with_dir(seed, READY);
         let mut dice = Dice::new(seed);
         let mut got = Vec::new();

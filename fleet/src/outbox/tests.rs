@@ -329,6 +329,25 @@ fn a_process_that_dies_at_any_step_loses_no_game_and_keeps_none_twice() {
 }
 
 #[test]
+fn what_a_killed_process_left_is_on_the_disk_before_the_next_relies_on_it() {
+    let mut whole = Life::new(0, false);
+    whole.live().unwrap();
+    for step in 0..=whole.disk.steps() {
+        for next in 0..25 {
+            let mut life = Life::new(step * 100 + next, false);
+            life.disk.die_at(step);
+            drop(life.live());
+            life.disk.restart(End::Killed);
+            life.disk.die_at(next);
+            drop(life.live());
+            life.disk.restart(End::PowerCut);
+            life.live().unwrap();
+            assert_eq!(life.ended.len(), 73, "steps {step} and {next}");
+        }
+    }
+}
+
+#[test]
 fn a_failing_disk_loses_no_game_and_keeps_none_twice() {
     for seed in 0..100 {
         let mut life = Life::new(seed, seed % 10 == 0);
