@@ -9,6 +9,7 @@
 //! - [`outbox`]: where a worker keeps games until the trainer has them
 //! - [`ledger`]: which frames have come to the trainer
 //! - [`collector`]: games out of frames into the trainer's folder
+//! - [`models`]: which model a worker serves, and how a new one spreads
 //! - [`link`]: what stands between, as either side sees it
 //! - [`courier`]: which frame is sent, and which again
 //! - [`worker`]: a worker's side
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod link;
 #[cfg(test)]
 mod memory;
+pub mod models;
 pub mod name;
 pub mod outbox;
 #[cfg(test)]
