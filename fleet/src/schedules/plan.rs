@@ -6,9 +6,11 @@ use crate::{disk::fake::Dice, memory::Faults};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) workers: usize,
-    /// Games of each worker.
+    /// Times that faults begin and everything comes to rest again.
+    pub(super) acts: u64,
+    /// Games of each worker in each act.
     pub(super) games: u64,
-    /// Steps before it comes to rest.
+    /// Steps of an act before it comes to rest.
     pub(super) steps: u64,
     /// Whether there is a game that takes several frames.
     pub(super) large: bool,
@@ -29,12 +31,13 @@ impl Plan {
     pub(super) fn roll(dice: &mut Dice) -> Self {
         let faulty = !dice.once_in(5);
         let mut rate = |often: u64| if faulty && dice.once_in(2) { often } else { 0 };
-        let faults = Faults { loses: rate(10), repeats: rate(10), reorders: rate(4), room: rate(4_000) as usize };
+        let faults = Faults { loses: rate(10), repeats: rate(10), reorders: rate(4), room: rate(1_500) as usize };
         let (deaths, disasters, disk_fails, floods) = (rate(25), rate(60), rate(30), rate(50));
         Self {
             workers: 1 + dice.below(3) as usize,
-            games: 1 + dice.below(25),
-            steps: 50 + dice.below(500),
+            acts: 1 + dice.below(3),
+            games: 1 + dice.below(12),
+            steps: 50 + dice.below(250),
             large: dice.once_in(60),
             faults,
             deaths,

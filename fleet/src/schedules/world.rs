@@ -30,7 +30,9 @@ pub(super) struct World {
     players: Vec<Player>,
     trainer_disk: FakeDisk,
     hub: Option<(Hub<FakeDisk>, CollectorSide)>,
-    /// Duplicates and refusals that the dead collectors had counted.
+    /// Games that each worker is to play in the acts so far.
+    games_due: u64,
+    /// Duplicates that the dead collectors had counted.
     duplicates: u64,
     finished: BTreeSet<String>,
     taken: BTreeSet<String>,
@@ -58,6 +60,7 @@ impl World {
             players,
             trainer_disk,
             hub: None,
+            games_due: 0,
             duplicates: 0,
             finished: BTreeSet::new(),
             taken: BTreeSet::new(),
@@ -69,16 +72,20 @@ impl World {
 
     /// Plays the history; what happened, and the number of steps.
     pub(super) fn play(mut self) -> (Seen, u64) {
-        self.trainer_disk.set_fails(self.plan.disk_fails);
-        self.players.iter().for_each(|player| player.disk.set_fails(self.plan.disk_fails));
-        for _ in 0..self.plan.steps {
-            self.steps += 1;
-            self.misfortune();
-            self.step();
-            self.check();
+        for _ in 0..self.plan.acts {
+            self.games_due += self.plan.games;
+            self.broker.set_faults(self.plan.faults);
+            self.trainer_disk.set_fails(self.plan.disk_fails);
+            self.players.iter().for_each(|player| player.disk.set_fails(self.plan.disk_fails));
+            for _ in 0..self.plan.steps {
+                self.steps += 1;
+                self.misfortune();
+                self.step();
+                self.check();
+            }
+            self.rest();
+            self.balance();
         }
-        self.rest();
-        self.balance();
         for what in self.broker.seen() {
             self.count(what);
         }
@@ -92,7 +99,9 @@ impl World {
     /// Faults, by dice.
     fn misfortune(&mut self) {
         if self.dice.once_in(self.plan.deaths) {
-            let at = self.dice.below(12);
+            // Often in the next call, whatever it is.
+            let longest = self.dice.one_of(&[1, 12]);
+            let at = self.dice.below(longest);
             match self.dice.below(3) {
                 0 => self.trainer_disk.die_at(at),
                 1 => {
@@ -170,11 +179,11 @@ impl World {
     }
 
     fn player_step(&mut self, place: usize) {
-        let Self { players, broker, dice, now, seen, plan, finished, .. } = self;
+        let Self { players, broker, dice, now, seen, plan, finished, games_due, .. } = self;
         let player = &mut players[place];
         if player.process.is_none() {
             player.start(broker, dice, *now, seen);
-        } else if player.finished < plan.games && dice.once_in(2) {
+        } else if player.finished < *games_due && dice.once_in(2) {
             finished.insert(player.finish(dice, plan.large && place == 0 && player.finished == 0));
         } else {
             player.step(dice, *now, seen);
@@ -246,6 +255,7 @@ impl World {
         self.broker.set_faults(Faults::default());
         self.trainer_disk.set_fails(0);
         self.trainer_disk.set_room(None);
+        self.flooded = false;
         self.players.iter().for_each(|player| player.disk.set_fails(0));
         self.trainer_disk.spare();
         self.players.iter().for_each(|player| player.disk.spare());
@@ -272,7 +282,7 @@ impl World {
             }
             self.take_away_dead();
             self.check();
-            let done = |player: &Player| player.finished == self.plan.games && player.is_at_rest();
+            let done = |player: &Player| player.finished == self.games_due && player.is_at_rest();
             if self.players.iter().all(done) && self.broker.stored() == 0 {
                 break;
             }
@@ -298,7 +308,7 @@ impl World {
     /// The books of the whole fleet.
     fn balance(&mut self) {
         let (bad, good): (BTreeSet<_>, BTreeSet<_>) =
-            std::mem::take(&mut self.finished).into_iter().partition(|id| id.starts_with("bad"));
+            self.finished.iter().cloned().partition(|id| id.starts_with("bad"));
         assert_eq!(self.taken, good, "games that workers finished and games that the trainer got");
         let (hub, _) = self.hub.as_ref().expect("the collector lives");
         let (mut games, mut refused) = (0, 0);
@@ -311,8 +321,8 @@ impl World {
         assert_eq!((games, refused), (good.len() as u64, bad.len() as u64), "what the ledger has");
         assert_eq!(hub.collector().book().publishing().count(), 0);
         let duplicates = self.duplicates + hub.collector().counts().duplicates;
-        *self.seen.entry("collector: duplicate by the ledger").or_default() += duplicates;
-        *self.seen.entry("collector: game refused").or_default() += refused;
+        self.seen.insert("collector: duplicate by the ledger", duplicates);
+        self.seen.insert("collector: game refused", refused);
         let left = self.trainer_disk.names("ready/tmp/fleet");
         assert_eq!(left, [".lock", "ledger"], "files are left over");
     }
