@@ -108,7 +108,8 @@ impl Player {
         let since = now.saturating_sub(process.began);
         match dice.below(4) {
             0 => {
-                if let Some((number, stems)) = process.written.take() {
+                // The journal may take its time: nothing may leave before.
+                if let Some((number, stems)) = process.written.take_if(|_| dice.once_in(5)) {
                     process.ended = number;
                     self.end(&stems);
                     return true;
@@ -117,7 +118,7 @@ impl Player {
                     process.worker.outbox_mut().release(process.ended);
                     return true;
                 }
-                self.write(dice, seen)
+                process.written.is_none() && self.write(dice, seen)
             }
             1 | 2 => process.worker.send(&mut process.link, since).unwrap_or(true),
             _ => {
