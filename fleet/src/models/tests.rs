@@ -135,7 +135,7 @@ fn one_who_finds_it_bad_takes_it_back_from_all() {
     let of_another = says(3, 1, Standing::Bad("old news".to_owned()));
     assert_eq!(stages.decide(&on_its_way(100.0), &[of_another]), Decision::Rest);
     let gone = Pointer { withdrawn: true, ..on_its_way(5.0) };
-    assert_eq!(stages.decide(&gone, &[bad.clone()]), Decision::Rest);
+    assert_eq!(stages.decide(&gone, std::slice::from_ref(&bad)), Decision::Rest);
     let first = Pointer { previous: None, ..on_its_way(100.0) };
     assert_eq!(stages.decide(&first, &[bad]), Decision::Rest, "there is nothing to go back to");
     assert_eq!(Stages::new(vec![50.0, 7.0, 100.0, 300.0, f64::NAN]), Stages::new(vec![7.0, 50.0]));
