@@ -96,6 +96,17 @@ fn compressed_files_of_the_python_producer_are_read() {
 }
 
 #[test]
+fn a_stranger_s_archive_takes_no_more_memory_than_it_is_given() {
+    let stored = Archive::python().zipped(CompressionMethod::Stored);
+    assert!(ReadGame::read_within(Cursor::new(&stored), YAML, stored.len() as u64).is_ok());
+    let zeros = Array2::<f32>::zeros((2, 50_000));
+    let packed = Archive::python().with("input_arrays", npy(&zeros)).zipped(CompressionMethod::Deflated);
+    assert!(packed.len() < 10_000 && ReadGame::read(Cursor::new(&packed), YAML).is_ok());
+    let error = ReadGame::read_within(Cursor::new(&packed), YAML, packed.len() as u64).unwrap_err();
+    assert!(matches!(error, ReadError::Large { name: "input_arrays", bytes: 400_000 }), "{error}");
+}
+
+#[test]
 fn fortran_order_is_turned_into_rows() {
     let data: Vec<u8> = [1.0_f32, 0.0, 0.0, 0.5, 0.0, 0.5].iter().flat_map(|entry| entry.to_le_bytes()).collect();
     let policies = raw("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", &data);
