@@ -366,8 +366,11 @@ mod tests {
         Table::new(vec![hash(1), hash(2)], 50_000)
     }
 
-    /// What was played in each pair, and how it ended.
-    fn told(pairs: &[(u64, PlayedPair<ConnectFour>)]) -> Vec<(u64, [(Vec<Action>, Outcome); 2])> {
+    /// A game's actions, and how it ended.
+    type Told = (Vec<Action>, Outcome);
+
+    /// What was played in each pair.
+    fn told(pairs: &[(u64, PlayedPair<ConnectFour>)]) -> Vec<(u64, [Told; 2])> {
         let game = |game: &GameRecord<_>| (game.plies.iter().map(|ply| ply.action).collect(), game.outcome);
         pairs.iter().map(|(pair, games)| (*pair, games.each_ref().map(game))).collect()
     }
