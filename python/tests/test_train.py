@@ -214,7 +214,9 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
 def start(out: Path, *arguments: str, game: str = "tic_tac_toe") -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "selfplayd.train", "--game", game, "--out", str(out)]
     command += ["--http-listen", "127.0.0.1:0", "--set", "training.backend=numpy", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Its sources, wherever the tests are run from.
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 300) -> None:
