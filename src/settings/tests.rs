@@ -6,6 +6,7 @@ mod mistakes;
 mod places;
 mod presets;
 mod rows;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -120,6 +121,11 @@ impl Given {
     fn warnings(&self) -> Vec<String> {
         self.resolve().warnings().iter().map(|warning| self.plain(warning)).collect()
     }
+}
+
+/// The only line of a message below its heading.
+fn only(message: &str) -> &str {
+    message.strip_prefix("1 mistake in the settings:\n  ").unwrap_or_else(|| panic!("not one mistake: {message}"))
 }
 
 #[test]
