@@ -113,8 +113,12 @@ class FinishedGame:
         return {"first": 1, "second": -1, "draw": 0}[self.meta["result"]]
 
 
-_ARRAYS = tuple(f.name for f in fields(FinishedGame) if f.name not in ("path", "meta"))
+_ARRAYS = {f.name: str(f.type) for f in fields(FinishedGame) if f.name not in ("path", "meta")}
 _OPTIONAL = ("root_draws", "all_root_draws")
+_DIMENSIONS = {"policies": 2, "action_masks": 2, "visit_counts": 2}
+"""Of arrays that are no vectors; those of ``input_arrays`` are the network's affair."""
+_LARGEST = 1 << 28
+"""Bytes that no game comes near to; a larger file is none, and is not read into memory."""
 
 
 def read_game(path: Path) -> FinishedGame:
@@ -122,30 +126,57 @@ def read_game(path: Path) -> FinishedGame:
     path = Path(path)
     about = path.with_suffix(".yaml")
     try:
-        meta = _mapping(about.read_text(encoding="utf-8"))
+        meta = _mapping(_content(about).decode())
     except FileNotFoundError:
         raise GameError(f"{path.name} has no {about.name} beside it, which the daemon writes first") from None
-    except (ValueError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:
         raise GameError(f"{about.name} cannot be read: {e}") from e
+    data = _content(path)
     try:
-        found = _arrays(bytearray(path.read_bytes()))
-    except (ValueError, EOFError, KeyError, SyntaxError, struct.error, zipfile.BadZipFile) as e:
+        found = _arrays(bytearray(data))
+    except Exception as e:  # What bytes of others do to zipfile, zlib and numpy's headers has no end of kinds.
         raise GameError(f"{path.name} is torn or no npz file: {e}") from e
     missing = [name for name in _ARRAYS if name not in found and name not in _OPTIONAL]
     if missing:
         raise GameError(f"{path.name} lacks {', '.join(missing)}: it is of another program, or of an older selfplayd")
-    rows, plies = len(found["values"]), len(found["all_actions"])
+    if wrong := _what_is_wrong(found, meta.get("result")):
+        raise GameError(f"{path.name}: {wrong}")
+    return FinishedGame(path=path, meta=meta, **found)
+
+
+def _content(path: Path) -> bytes:
+    if (size := path.stat().st_size) > _LARGEST:
+        raise GameError(f"{path.name} has {size} bytes, more than any game")
+    return path.read_bytes()
+
+
+def _what_is_wrong(found: dict[str, NDArray[Any]], result: Any) -> str | None:
+    """Which of the promises of docs/formats.md the arrays break, of those that a trainer relies on."""
+    rows, plies = found["values"].size, found["all_actions"].size
+    if rows == 0:
+        return "it has no rows"
     for name, array in found.items():
+        if array.dtype.kind not in ("f" if _ARRAYS[name].startswith("Floats") else "iu"):
+            return f"{name} has the type {array.dtype}"
         expected = plies if name.startswith("all_") else rows
         if array.ndim < 1 or len(array) != expected:
-            raise GameError(
-                f"{path.name}: {name} has shape {array.shape}, but its first dimension should be {expected}"
-            )
-    if rows == 0 or found["policies"].ndim != 2 or found["policies"].shape != found["action_masks"].shape:
-        raise GameError(f"{path.name} has no rows, or policies and masks of different shapes")
-    if int((found["all_flags"] & 1).sum()) != rows or meta.get("result") not in ("first", "second", "draw"):
-        raise GameError(f"{path.name}: its flags, its rows and its result do not fit each other")
-    return FinishedGame(path=path, meta=meta, **found)
+            return f"{name} has shape {array.shape}, but its first dimension should be {expected}"
+        if name != "input_arrays" and array.ndim != (dimensions := _DIMENSIONS.get(name, 1)):
+            return f"{name} has shape {array.shape}, but it should have {dimensions} dimensions"
+    policies, weights, values = found["policies"], found["weights"], found["values"]
+    if policies.shape != found["action_masks"].shape:
+        return "policies and masks are of different shapes"
+    if int((found["all_flags"] & 1).sum()) != rows or result not in ("first", "second", "draw"):
+        return "its flags, its rows and its result do not fit each other"
+    # Written so that NaN breaks them.
+    if not (policies >= 0).all() or not (np.abs(policies.sum(1) - 1) < 0.01).all():
+        return "a row of its policies is no distribution"
+    if not ((weights > 0) & (weights < np.inf)).all():
+        return "its weights are not all above 0 and finite"
+    searched = (found["all_root_values"], *(found[name] for name in _OPTIONAL if name in found))
+    if not (np.abs(values) <= 1).all() or any((np.abs(a) > 1.001).any() for a in searched):
+        return "its values are not all from -1 to 1"
+    return None
 
 
 def _arrays(data: bytearray) -> dict[str, NDArray[Any]]:
@@ -156,6 +187,8 @@ def _arrays(data: bytearray) -> dict[str, NDArray[Any]]:
             name = info.filename.removesuffix(".npy")
             if name not in _ARRAYS:
                 continue
+            if info.file_size > _LARGEST:
+                raise ValueError(f"{name} has {info.file_size} bytes, more than any game")
             if info.compress_type == zipfile.ZIP_STORED:
                 name_size, extra_size = struct.unpack_from("<HH", data, info.header_offset + 26)
                 at = info.header_offset + 30 + name_size + extra_size

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,15 @@ def test_following_finds_games_that_come_later(tmp_path: Path) -> None:
         (lambda p: made_up_game(p.parent, weights=np.ones(4, np.float32)), "first dimension should be 5"),
         (lambda p: made_up_game(p.parent, all_flags=np.zeros(8, np.uint8)), "do not fit"),
         (lambda p: made_up_game(p.parent, values=np.array([{}] * 5, object)), "objects"),
+        (lambda p: made_up_game(p.parent, weights=np.array([1, 1, 1, 1, np.nan], np.float32)), "weights are not all"),
+        (lambda p: made_up_game(p.parent, weights=np.array([1, 1, 1, 1, np.inf], np.float32)), "weights are not all"),
+        (lambda p: made_up_game(p.parent, weights=np.zeros(5, np.float32)), "weights are not all"),
+        (lambda p: made_up_game(p.parent, weights=np.ones((5, 2), np.float32)), "should have 1 dimensions"),
+        (lambda p: made_up_game(p.parent, policies=np.full((5, 7), np.nan, np.float32)), "no distribution"),
+        (lambda p: made_up_game(p.parent, values=np.full(5, 3, np.float32)), "from -1 to 1"),
+        (lambda p: made_up_game(p.parent, all_root_values=np.full(8, np.inf, np.float32)), "from -1 to 1"),
+        (lambda p: made_up_game(p.parent, all_flags=np.ones(8, np.float32)), "all_flags has the type float32"),
+        (lambda p: p.with_suffix(".yaml").write_text("result: " + "[" * 100_000), "cannot be read"),
     ],
 )
 def test_what_is_no_game_is_told_of_and_nothing_is_lost(tmp_path: Path, spoil, words: str) -> None:  # type: ignore[no-untyped-def]
@@ -120,6 +131,32 @@ def test_what_is_no_game_is_told_of_and_nothing_is_lost(tmp_path: Path, spoil, w
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(list(games(directory))) == 1
+
+
+def test_bytes_that_others_changed_are_no_game_or_a_whole_one(tmp_path: Path) -> None:
+    path = made_up_game(tmp_path)
+    stored = path.read_bytes()
+    with np.load(path) as file:
+        np.savez_compressed(path, **file)
+    deflated = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for content in (stored, deflated):
+        for _ in range(400):
+            changed = bytearray(content)
+            # The end is the directory of the archive, where most can go wrong.
+            at = len(changed) - 1 - rng.integers(1600 if rng.random() < 0.6 else len(changed), size=2)
+            for i in at:
+                changed[i] = rng.integers(256)
+            path.write_bytes(changed)
+            with suppress(GameError):
+                assert read_game(path).rows == 5
+
+
+def test_a_file_larger_than_any_game_is_not_read(tmp_path: Path) -> None:
+    path = made_up_game(tmp_path)
+    os.truncate(path, 1 << 40)
+    with pytest.raises(GameError, match="has 1099511627776 bytes, more than any game"):
+        read_game(path)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
