@@ -1,12 +1,13 @@
 """A replay buffer on disk: a ring of rows, memory-mapped, that survives the death of its process.
 
-A row takes 36 bytes for Connect Four and 976 for 5x5 Quoridor, so that millions fit in memory or on a disk. Rows are
+A row takes 35 bytes for Connect Four and 976 for 5x5 Quoridor, so that millions fit in memory or on a disk. Rows are
 written before the header that counts them, and rows that they replace are given up before: whatever moment the process
 dies at, every row that counts is whole. (A loss of power may cost what the system had not written yet.)
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
@@ -119,6 +120,7 @@ class ReplayBuffer:
         self._rows: Any = np.memmap(self.path, self._row, "r", _HEADER_BYTES, (capacity,))
         self._file = None if readonly else os.open(self.path, os.O_WRONLY)
         self.capacity = capacity
+        self.rows, self._heaviest = 0, 0.0
         self.refresh()
         self._inputs = np.stack([s.input for s in game.symmetries])
         self._policies = np.stack([s.policy for s in game.symmetries])
@@ -135,6 +137,7 @@ class ReplayBuffer:
 
     def refresh(self) -> None:
         """Look again how many rows there are, in a process that only reads."""
+        known = self.rows
         self._turn, self._first, self.rows, self.games, self.last_game = 0, 0, 0, 0, ""
         for at in _SLOT_AT:
             with self.path.open("rb") as file:
@@ -144,8 +147,8 @@ class ReplayBuffer:
             if turn > self._turn and crc == zlib.crc32(raw[:-4]):
                 self._turn, self._first, self.rows, self.games = turn, first, rows, games
                 self.last_game = name.rstrip(b"\0").decode()
-        held = self._rows["weight"][: min(self.rows, self.capacity)]
-        self._heaviest = float(held.max()) if len(held) else 0.0
+        fresh = np.arange(max(known, self._first), self.rows) % self.capacity
+        self._heaviest = max(self._heaviest, float(self._rows["weight"][fresh].max(initial=0)))
 
     def _write_header(self, first: int, rows: int, games: int, name: str) -> None:
         raw = _SLOT.pack(self._turn + 1, first, rows, games, name.encode()[:200], 0)[:-4]
@@ -249,13 +252,15 @@ class ReplayBuffer:
             have += len(index)
         return np.concatenate(kept)[:size]
 
-    def batches(self, size: int, *, seed: int = 0, count: int | None = None, value_mix: float = 0.0) -> Iterator[Batch]:
-        """Batches without end, or ``count`` of them, as numpy arrays."""
+    def batches(
+        self, size: int, *, seed: int | list[int] = 0, count: int | None = None, value_mix: float = 0.0
+    ) -> Iterator[Batch]:
+        """Batches without end, or ``count`` of them, as numpy arrays; in a process that only reads, of new rows too."""
         rng = np.random.default_rng(seed)
-        done = 0
-        while count is None or done < count:
+        for _ in itertools.count() if count is None else range(count):
+            if self._file is None:
+                self.refresh()
             yield self.sample(size, rng, value_mix=value_mix)
-            done += 1
 
     def torch_dataset(self, size: int, *, seed: int = 0, count: int | None = None, value_mix: float = 0.0) -> Any:
         """The same as an iterable dataset for ``torch.utils.data.DataLoader(…, batch_size=None)``.
@@ -270,12 +275,8 @@ class ReplayBuffer:
             def __iter__(self) -> Iterator[Batch]:
                 info = get_worker_info()
                 buffer = ReplayBuffer(path, game, capacity, window=window, bits=bits, td=td, readonly=True)
-                rng = np.random.default_rng([seed, info.id if info else 0])
-                done = 0
-                while count is None or done < count:
-                    buffer.refresh()
-                    yield buffer.sample(size, rng, value_mix=value_mix)
-                    done += 1
+                of_worker = [seed, info.id if info else 0]
+                return buffer.batches(size, seed=of_worker, count=count, value_mix=value_mix)
 
         return Rows()
 

@@ -262,6 +262,24 @@ def test_batches_come_without_end_or_counted(tmp_path: Path) -> None:
     assert next(endless).policies.shape == next(endless).policies.shape == (8, 7)
 
 
+def test_one_that_only_reads_finds_rows_that_come_later(tmp_path: Path) -> None:
+    buffer = ReplayBuffer(tmp_path / "rows.bin", connect_four(), 12)
+    buffer.add(game(tmp_path, 0))
+    reader = ReplayBuffer(tmp_path / "rows.bin", connect_four(), 12, readonly=True)
+    batches = reader.batches(4000)
+    next(batches)
+    added = [game(tmp_path, number, weights=np.full(5, number, np.float32)) for number in (1, 2, 3)]
+    for one in added:
+        buffer.add(one)
+    found = next(batches).inputs
+    assert (reader.rows, reader.held) == (20, 12)
+    # The heavier rows of later games are drawn as often as they weigh: 15 of 27.
+    heaviest = {row.tobytes() for x in added[2].input_arrays for row in (x, x[:, :, ::-1])}
+    assert np.mean([row.tobytes() in heaviest for row in found]) == pytest.approx(15 / 27, abs=0.05)
+    with pytest.raises(ValueError, match="read only"):
+        reader.add(game(tmp_path, 4))
+
+
 def test_pytorch_loads_batches_in_several_processes(tmp_path: Path) -> None:
     data = pytest.importorskip("torch.utils.data")
     buffer = ReplayBuffer(tmp_path / "rows.bin", connect_four(), 100)
