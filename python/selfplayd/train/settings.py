@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import resources
@@ -10,6 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import yaml
+
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("network.blocks", "training.warm_up_steps", "training.seed", "replay.first_rows"), (0, math.inf)),
+    **dict.fromkeys((f"training.{key}" for key in ("decay_share", "decay_to", "ema", "value_mix", "td")), (0, 1)),
+    "replay.exponent": (0.01, math.inf),
+}
+"""Least and most where they are others than 1 of whole numbers, 0 of the rest, and no bound above."""
 
 Section = SimpleNamespace
 """One section of defaults.yaml, its keys as attributes; their types are those of the defaults."""
@@ -64,15 +72,27 @@ def _merge(into: dict[str, Any], layer: Any, source: str, path: str) -> None:
         name, ours = f"{path}{key}", not path.startswith("daemon.")
         if ours and key not in into:
             raise SettingsError(f"{source}: there is no setting {name}; in its place could be {', '.join(into)}")
+        if path == "daemon.":
+            into.setdefault(key, {})
         if isinstance(into.get(key), dict):
             _merge(into[key], value, source, f"{name}.")
             continue
-        if ours and isinstance(into[key], float) and type(value) in (int, str):
-            with suppress(ValueError):  # YAML takes 1e-3 for a word.
-                value = float(value)
-        if ours and (type(value) is not type(into[key]) or (not isinstance(value, str) and not value >= 0)):
-            kind = {int: "whole number", float: "number", str: "word"}[type(into[key])]
-            raise SettingsError(
-                f"{source}: {name} should be a {kind}{', at least 0' * (kind != 'word')}, not {value!r}"
-            )
+        if ours:
+            value = _checked(name, value, into[key], source)
+        elif isinstance(value, Mapping):
+            raise SettingsError(f"{source}: {name} should have a value, not keys")
         into[key] = value
+
+
+def _checked(name: str, value: Any, default: Any, source: str) -> Any:
+    """The value, of the type of the default and within its range."""
+    kind = type(default)
+    if kind is float and type(value) in (int, str):
+        with suppress(ValueError):  # YAML takes 1e-3 for a word.
+            value = float(value)
+    least, most = _RANGES.get(name, (1 if kind is int else 0, math.inf))
+    if type(value) is not kind or (kind is not str and not least <= value <= most):
+        wanted = {int: "whole number", float: "number", str: "word"}[kind]
+        bounds = "" if kind is str else f", at least {least}" if most == math.inf else f" from {least} to {most}"
+        raise SettingsError(f"{source}: {name} should be a {wanted}{bounds}, not {value!r}")
+    return value
