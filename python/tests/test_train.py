@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -217,12 +218,14 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch:
 # The whole of it, with the daemon.
 
 
-def start(out: Path, *arguments: str, game: str = "tic_tac_toe") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "selfplayd.train", "--game", game, "--out", str(out)]
+def start(
+    out: Path, *arguments: str, game: str = "tic_tac_toe", under: tuple[str, ...] = (), words: Any = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    command = [*under, sys.executable, "-m", "selfplayd.train", "--game", game, "--out", str(out)]
     command += ["--http-listen", "127.0.0.1:0", "--set", "training.backend=numpy", *arguments]
     # Its sources, wherever the tests are run from.
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=words, text=True)
 
 
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 300) -> None:
@@ -259,9 +262,10 @@ def test_a_run_goes_on_after_kill_and_after_interrupt(tmp_path: Path) -> None:
     version = run.published_version(out / "models")
     assert version is not None
 
-    second = start(out, *QUICK)
-    wait_for(lambda: figures(out).get("step", 0) > known[0].step and figures(out).get("version", 0) > version, second)
+    second = start(out, *QUICK, under=("nohup",))
     wait_for(lambda: list(out.glob("games/not_read/*.npz")), second)
+    second.send_signal(signal.SIGHUP)
+    wait_for(lambda: figures(out).get("step", 0) > known[0].step and figures(out).get("version", 0) > version, second)
     second.send_signal(signal.SIGINT)
     words = second.communicate()[1]
     assert second.returncode == 0, words
@@ -272,6 +276,44 @@ def test_a_run_goes_on_after_kill_and_after_interrupt(tmp_path: Path) -> None:
     assert last is not None
     assert last[0].step == figures(out)["step"] > known[0].step
     assert not list(out.glob("**/.*.part"))
+
+
+def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
+    out, words = tmp_path / "run", tmp_path / "words"
+    with words.open("w") as file:
+        trainer = start(out, *QUICK, words=file)
+    wait_for(lambda: figures(out).get("rows", 0) >= 500 and figures(out).get("version", 0) >= 1, trainer)
+    # No file of the trainer's may grow beyond this, while the daemon, another process, plays on.
+    limits = resource.prlimit(trainer.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(trainer.pid, resource.RLIMIT_FSIZE, (8192, limits[1]))
+    wait_for(lambda: "models or checkpoints wait: " in words.read_text(), trainer)
+    wait_for(lambda: len(list(out.glob("games/*.npz"))) >= 50, trainer)
+    waiting = set(out.glob("games/*.npz"))
+    before = figures(out)
+    resource.prlimit(trainer.pid, resource.RLIMIT_FSIZE, limits)
+    wait_for(lambda: not waiting & set(out.glob("games/*.npz")), trainer)
+    wait_for(lambda: "the disk takes files again" in words.read_text(), trainer)
+    wait_for(lambda: figures(out)["version"] > before["version"] and figures(out)["step"] > before["step"], trainer)
+    trainer.send_signal(signal.SIGINT)
+    assert trainer.wait() == 0, words.read_text()
+    assert not list(out.glob("games/not_read/*"))
+
+
+def test_a_daemon_that_hangs_at_the_end_takes_nothing_with_it(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    trainer = start(out, *QUICK, "--set", "publish.checkpoint_seconds=1000")
+    wait_for(lambda: figures(out).get("step", 0) >= 5, trainer)
+    (daemon,) = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
+    os.kill(int(daemon), signal.SIGSTOP)
+    trainer.send_signal(signal.SIGTERM)
+    wait_for(lambda: figures(out)["state"] == "stopped", trainer)
+    last = run.load_checkpoint(out / "checkpoints", pytest.fail)
+    assert last is not None
+    assert last[0].step == figures(out)["step"]
+    assert run.published_version(out / "models") == figures(out)["version"]
+    trainer.send_signal(signal.SIGTERM)
+    assert trainer.wait() == 130
+    os.kill(int(daemon), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,7 @@ class Trainer:
             **others,
         )
         self.restarts = 0
+        self.published_step = self.progress.step
         self.lock = threading.Lock()  # of the buffer
         self.full_disk = ""
         self.failure: BaseException | None = None
@@ -94,7 +94,7 @@ class Trainer:
         model = network.to_onnx(average, self.game)
         run.check_export(model, average, self.stepper, inputs, self.options.publish.tolerance)
         publish(model, self.models, version, game=self.game, check=version == 0)
-        self.progress.version = version
+        self.progress.version, self.published_step = version, self.progress.step
 
     def learning_rate(self) -> float:
         """Rises at the begin; falls in the last part of a run whose length is known."""
@@ -118,7 +118,7 @@ class Trainer:
                     time.sleep(0.05)
                 self.full_disk = ""
             except OSError as e:
-                self.full_disk = f"games wait, as the disk does not take them: {e}"
+                self.full_disk = f"games wait: {e}"
                 time.sleep(1)
             except BaseException as e:
                 self.failure = e
@@ -201,7 +201,7 @@ class Trainer:
         state = "waiting for games"
         now = time.monotonic()
         last = dict.fromkeys(("publish", "checkpoint", "figures", "line"), now)
-        mark, mark_samples, published_step = now, self.progress.samples, self.progress.step
+        mark, mark_samples = now, self.progress.samples
         while not self.stopping and not (self.minutes and self.progress.seconds >= 60 * self.minutes):
             turn = time.monotonic()
             try:
@@ -214,9 +214,9 @@ class Trainer:
                     state = "training"
                     self.step()
                 now = time.monotonic()
-                if now - last["publish"] >= options.publish.seconds and self.progress.step > published_step:
+                if now - last["publish"] >= options.publish.seconds and self.progress.step > self.published_step:
                     self.publish(self.progress.version + 1)
-                    last["publish"], published_step = now, self.progress.step
+                    last["publish"] = now
                 if now - last["checkpoint"] >= options.publish.checkpoint_seconds:
                     self.save()
                     last["checkpoint"] = now
@@ -226,9 +226,9 @@ class Trainer:
                     run.write_figures(self.models, self.figures(state.partition(" (")[0]))
                 self.tell_trouble(self.full_disk)
             except OSError as e:
-                self.tell_trouble(f"models or checkpoints wait, as the disk does not take them: {e}")
+                self.tell_trouble(f"models or checkpoints wait: {e}")
                 time.sleep(1)
-                now = time.monotonic()
+            now = time.monotonic()
             self.progress.seconds += now - turn
             if now - last["line"] >= (1 if bar else 20):
                 self.print(f"\r\x1b[K{self.line(state)}" if bar else f"{self.line(state)}\n")
@@ -256,13 +256,15 @@ class Trainer:
         run.save_checkpoint(self.checkpoints, self.progress, self.stepper.state(), self.rng)
 
     def close(self) -> None:
-        """Publish what was learned last, and write the checkpoint that the next start goes on from."""
-        if self.progress.step:
-            self.save()
-            self.publish(self.progress.version + 1)
-        run.write_figures(self.models, self.figures("stopped"))
+        """Write the checkpoint that the next start goes on from, and publish what was learned last."""
         self.buffer.close()
-        self.say(f"{self.line('stopped')}\nmodels are in {self.models}; the same command goes on")
+        try:
+            self.save()
+            if self.progress.step > self.published_step:
+                self.publish(self.progress.version + 1)
+            run.write_figures(self.models, self.figures("stopped"))
+        except OSError as e:
+            raise RunError(f"the end of the run is not all on the disk: {e}; the same command goes on") from e
 
 
 def with_threads(threads: int) -> None:
@@ -295,7 +297,6 @@ def main() -> int:
     )
     parser.add_argument("--print-settings", action="store_true", help="print the settings and end")
     args = parser.parse_args()
-    warnings.simplefilter("always")
     try:
         options = settings.load(args.game, args.settings, args.set)
         with_threads(options.training.threads)
@@ -308,11 +309,11 @@ def main() -> int:
             def stop(_signal: int, _frame: Any) -> None:
                 if trainer.stopping:
                     os._exit(130)  # Every file is whole at any moment, and the daemon ends with its parent.
-                trainer.stopping = True
-                trainer.say("stopping; a second time ends it at once")
+                trainer.stopping = True  # No word of it here, where another may be half printed.
 
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, stop)
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # As by nohup.
+                    signal.signal(number, stop)
             reader = threading.Thread(target=trainer.read_games, name="games", daemon=True)
             with trainer.daemon:
                 reader.start()
@@ -321,7 +322,10 @@ def main() -> int:
                 finally:
                     trainer.stopping = True
                     reader.join()
-            trainer.close()
+                # Before the daemon ends, which may take its time or fail.
+                trainer.say("stopping; another signal ends it at once")
+                trainer.close()
+            trainer.say(f"{trainer.line('stopped')}\nmodels are in {trainer.models}; the same command goes on")
     except (RunError, SelfplaydError, ValueError, ModuleNotFoundError, OSError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 1

@@ -79,8 +79,7 @@ def save_checkpoint(directory: Path, progress: Progress, state: State, rng: np.r
     data = io.BytesIO()
     arrays: dict[str, Any] = {f"{kind}/{name}": a for kind, params in state.items() for name, a in params.items()}
     np.savez(data, about=np.array(about), **arrays)
-    # After a loss of power the one before may be the newest that is whole.
-    write_whole(directory / f"step_{progress.step:09}.npz", data.getvalue(), durable=False)
+    write_whole(directory / f"step_{progress.step:09}.npz", data.getvalue())
     for old in sorted(directory.glob("step_*.npz"))[:-2]:
         old.unlink(missing_ok=True)
 
