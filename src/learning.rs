@@ -31,7 +31,7 @@ pub(crate) use self::{
 pub(crate) struct Seen {
     /// By version, the oldest first: of all daemons of the output directory, also of those that have ended.
     pub versions: Vec<VersionFigures>,
-    /// Of the newest versions that have two hundred finished games together.
+    /// Of the newest versions up to the one in service that have two hundred finished games together.
     pub recent: Option<VersionFigures>,
     /// What there is to say of these games.
     pub verdicts: Vec<Verdict>,

@@ -119,7 +119,8 @@ pub(crate) struct Status {
 pub(crate) struct LearningStatus {
     /// Model versions of which figures are kept.
     pub versions: u64,
-    /// Of the newest versions that have two hundred finished games together, or of all; `null` before the first game.
+    /// Of the newest versions up to the one in service that have two hundred finished games together, or of all; `null` before the first
+    /// game.
     pub recent: Option<VersionFigures>,
     /// What there is to say of these games, the most important first.
     pub verdicts: Vec<DataVerdict>,

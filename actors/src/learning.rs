@@ -17,10 +17,10 @@ use selfplay_engine::{
 use serde::{Deserialize, Serialize};
 
 /// Plies that make an opening.
-pub const OPENING_PLIES: usize = 8;
+const OPENING_PLIES: usize = 8;
 /// Bins of values from −1 to 1.
 pub const BINS: usize = 10;
-/// Versions whose games are told apart; a late game of an older one counts as new.
+/// Versions whose games are told apart, those played last; a late game of another counts as new.
 const TOLD_APART: usize = 4;
 /// Games of a version that are told apart: 2 MiB of hashes.
 const MOST_HASHES: usize = 1 << 16;
@@ -152,7 +152,7 @@ impl VersionSums {
         for ply in &game.plies {
             if ply.is_searched() {
                 self.add_searched(ply);
-                // Who resigns says by it what the values are.
+                // Players resign by their values, so that the result of such a game is no test of them.
                 if game.ending != Ending::Resigned {
                     self.add_value(ply, game.outcome);
                 }
@@ -212,17 +212,56 @@ fn version_of<G: Game>(game: &GameRecord<G>) -> i64 {
         .map_or(game.model_version, |(version, _)| version)
 }
 
-/// Games of one version.
+/// Games that are told apart by the moves played, as hashes of these.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Distinct {
     games: HashSet<u64>,
     openings: HashSet<u64>,
+}
+
+impl Distinct {
+    /// Adds a game: whether it is new, and whether its opening is.
+    pub(crate) fn add(&mut self, actions: &[Action]) -> (bool, bool) {
+        let opening = &actions[..actions.len().min(OPENING_PLIES)];
+        (self.games.insert(hash(actions)), self.openings.insert(hash(opening)))
+    }
+
+    /// How many games are distinct.
+    pub(crate) fn games(&self) -> usize {
+        self.games.len()
+    }
+
+    /// How many openings are.
+    pub(crate) fn openings(&self) -> usize {
+        self.openings.len()
+    }
+}
+
+fn hash(actions: &[Action]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    actions.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     sums: BTreeMap<i64, VersionSums>,
-    told: BTreeMap<i64, Told>,
+    /// By version, that of the last game at the end.
+    told: Vec<(i64, Distinct)>,
+}
+
+impl Waiting {
+    /// Games of `version`, in the place of those of the version that was not played for the longest time.
+    fn told_of(&mut self, version: i64) -> &mut Distinct {
+        let known = self.told.iter().position(|&(told, _)| told == version);
+        let told = known.map_or_else(|| (version, Distinct::default()), |place| self.told.remove(place));
+        if self.told.len() == TOLD_APART {
+            self.told.remove(0);
+        }
+        self.told.push(told);
+        let last = self.told.len() - 1;
+        &mut self.told[last].1
+    }
 }
 
 /// What was learned of since it was last taken. Its methods may be called from any thread.
@@ -235,21 +274,17 @@ impl Lessons {
         let version = version_of(game);
         let actions: Vec<_> = game.plies.iter().map(|ply| ply.action).collect();
         let mut waiting = self.lock();
-        let Waiting { sums, told } = &mut *waiting;
-        let sum = sums.entry(version).or_default();
-        sum.add(game);
-        let told_apart = told.entry(version).or_default();
-        if told_apart.games.len() < MOST_HASHES {
-            sum.told_apart += 1;
-            sum.distinct_games += u64::from(told_apart.games.insert(hash(&actions)));
-            let opening = &actions[..actions.len().min(OPENING_PLIES)];
-            sum.distinct_openings += u64::from(told_apart.openings.insert(hash(opening)));
+        let told = waiting.told_of(version);
+        let is_new = (told.games() < MOST_HASHES).then(|| told.add(&actions));
+        let sums = waiting.sums.entry(version).or_default();
+        sums.add(game);
+        if let Some((game, opening)) = is_new {
+            sums.told_apart += 1;
+            sums.distinct_games += u64::from(game);
+            sums.distinct_openings += u64::from(opening);
         }
-        while told.len() > TOLD_APART {
-            told.pop_first();
-        }
-        while sums.len() > MOST_WAITING {
-            sums.pop_first();
+        while waiting.sums.len() > MOST_WAITING {
+            waiting.sums.pop_first();
         }
     }
 
@@ -262,12 +297,6 @@ impl Lessons {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn hash(actions: &[Action]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    actions.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -373,6 +402,19 @@ mod tests {
         json["later"] = 1.into();
         json.as_object_mut().unwrap().remove("full");
         assert_eq!(serde_json::from_value::<VersionSums>(json).unwrap(), VersionSums { full: 0, ..one });
+    }
+
+    #[test]
+    fn games_of_a_trainer_that_goes_back_are_told_apart_too() {
+        let lessons = Lessons::default();
+        let mut played = game(0, |_| 0);
+        for version in [7, 8, 9, 10, 0, 0, 10, 0] {
+            played.plies.iter_mut().for_each(|ply| ply.model_version = version);
+            lessons.add(&played);
+        }
+        let taken = lessons.take();
+        let told = |version| (taken[&version].told_apart, taken[&version].distinct_games);
+        assert_eq!((told(0), told(10)), ((3, 1), (2, 1)));
     }
 
     #[test]

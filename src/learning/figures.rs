@@ -88,7 +88,7 @@ impl VersionFigures {
     }
 
     fn of_games(sums: &VersionSums) -> Self {
-        let drawn = sums.games.saturating_sub(sums.won_first + sums.won_second);
+        let drawn = sums.games.saturating_sub(sums.won_first.saturating_add(sums.won_second));
         let guess = ratio(sums.result_squared, sums.values).zip(ratio(sums.result, sums.values));
         let mean = |bin: &ValueBin| [bin.value, bin.result].map(|sum| sum / bin.count.max(1) as f64);
         let filled = || sums.bins.iter().filter(|bin| bin.count > 0);
@@ -126,11 +126,17 @@ impl VersionFigures {
         }
     }
 
-    /// Of the newest versions that have `games` games together, or of all if they have fewer; `None` without any game.
-    pub(super) fn recent<'a>(rows: impl DoubleEndedIterator<Item = &'a Row>, games: u64) -> Option<Self> {
+    /// Of the newest versions that have `games` games together, or of all if they have fewer; `None` without any game. Those that are newer
+    /// than the one `serving` do not count: the trainer has gone back.
+    pub(super) fn recent<'a>(
+        rows: impl DoubleEndedIterator<Item = &'a Row>,
+        serving: Option<i64>,
+        games: u64,
+    ) -> Option<Self> {
         let mut sums = VersionSums::default();
         let mut span: Option<(&Row, &Row)> = None;
-        for row in rows.rev().filter(|row| row.sums.games > 0) {
+        let counts = |row: &&Row| row.sums.games > 0 && serving.is_none_or(|serving| row.version <= serving);
+        for row in rows.rev().filter(counts) {
             sums.merge(&row.sums);
             span = Some((span.map_or(row, |(newest, _)| newest), row));
             if sums.games >= games {
@@ -204,10 +210,12 @@ mod tests {
     #[test]
     fn the_newest_versions_count_together_until_there_are_games_enough() {
         let rows = [row(1, 500), row(2, 60), row(3, 60), row(4, 0)];
-        let figures = VersionFigures::recent(rows.iter(), 100).unwrap();
+        let figures = VersionFigures::recent(rows.iter(), None, 100).unwrap();
         assert_eq!((figures.version, figures.from, figures.games, figures.elo), (3, 2, 120, Some(3.0)));
-        let figures = VersionFigures::recent(rows.iter(), 100_000).unwrap();
+        let figures = VersionFigures::recent(rows.iter(), Some(9), 100_000).unwrap();
         assert_eq!((figures.version, figures.from, figures.games), (3, 1, 620));
-        assert_eq!(VersionFigures::recent([row(1, 0)].iter(), 100), None);
+        let figures = VersionFigures::recent(rows.iter(), Some(2), 10).unwrap();
+        assert_eq!((figures.version, figures.games), (2, 60), "the trainer went back to version 2");
+        assert_eq!(VersionFigures::recent([row(1, 0)].iter(), None, 100), None);
     }
 }

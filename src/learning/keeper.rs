@@ -109,7 +109,7 @@ struct Watch {
     places: Places,
     stats: Arc<Stats>,
     trainer: Option<TrainerFile>,
-    store: Option<Store>,
+    store: Store,
     /// Of this daemon, and of those that ended before.
     own: Rows,
     /// Of other daemons that live.
@@ -124,11 +124,12 @@ struct Watch {
 impl Watch {
     fn new(places: Places, stats: Arc<Stats>) -> Self {
         let trainer = places.trainer.clone().map(TrainerFile::new);
+        let store = Store::new(&places.output, &places.name);
         Self {
             places,
             stats,
             trainer,
-            store: None,
+            store,
             own: Rows::default(),
             others: Rows::default(),
             changed: false,
@@ -157,7 +158,8 @@ impl Watch {
         }
         let mut all = self.own.clone();
         all.merge(&self.others);
-        let recent = VersionFigures::recent(all.iter(), RECENT_GAMES);
+        let serving = (self.stats.model_generation.get() > 0).then(|| self.stats.model_version.get());
+        let recent = VersionFigures::recent(all.iter(), serving, RECENT_GAMES);
         let verdicts = recent.as_ref().map(|recent| judge(recent, self.places.played)).unwrap_or_default();
         self.say(&verdicts, now);
         Seen {
@@ -171,17 +173,9 @@ impl Watch {
 
     /// Reads what other daemons have, and writes what is new.
     fn keep(&mut self) -> std::io::Result<()> {
-        // Without anything to keep, nothing is left in the directory.
-        if self.store.is_none() && !self.changed && !self.places.output.join(store::NAME).exists() {
-            return Ok(());
-        }
-        let store = match &mut self.store {
-            Some(store) => store,
-            none => none.insert(Store::open(&self.places.output, &self.places.name)?),
-        };
-        self.others = store.look(&mut self.own)?;
+        self.others = self.store.look(&mut self.own)?;
         if self.changed {
-            store.write(&self.own)?;
+            self.store.write(&self.own)?;
             self.changed = false;
         }
         Ok(())

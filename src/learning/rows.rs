@@ -30,6 +30,19 @@ pub(super) struct Row {
     pub change: Option<ModelChange>,
 }
 
+impl Row {
+    /// Notes what the model changed, if that says more than what is known, or as much later; whether it did. A daemon that starts with a
+    /// model has nothing to compare it with.
+    fn note_change(&mut self, change: &ModelChange) -> bool {
+        let worth = |change: &ModelChange| (change.against.is_some(), change.unix);
+        let is_news = self.change.as_ref().is_none_or(|known| worth(known) < worth(change));
+        if is_news {
+            self.change = Some(change.clone());
+        }
+        is_news
+    }
+}
+
 /// Rows by version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Rows(BTreeMap<i64, Row>);
@@ -56,11 +69,7 @@ impl Rows {
     pub(super) fn note(&mut self, changes: &[ModelChange], standings: Option<&Standings>, unix: f64) -> bool {
         let mut any = false;
         for change in changes {
-            let row = self.row(change.version, change.unix);
-            if row.change.as_ref().is_none_or(|known| known.unix < change.unix) {
-                row.change = Some(change.clone());
-                any = true;
-            }
+            any |= self.row(change.version, change.unix).note_change(change);
         }
         let rated = standings.into_iter().flat_map(|standings| &standings.rated);
         for (version, elo) in rated.filter_map(|rated| Some((rated.version?, [rated.elo, rated.margin]))) {
@@ -86,9 +95,8 @@ impl Rows {
                 if row.unix >= own.unix || own.elo.is_none() {
                     own.elo = row.elo.or(own.elo);
                 }
-                let later = |its: &ModelChange| own.change.as_ref().is_none_or(|known| known.unix < its.unix);
-                if row.change.as_ref().is_some_and(later) {
-                    own.change.clone_from(&row.change);
+                if let Some(change) = &row.change {
+                    own.note_change(change);
                 }
                 own.unix = own.unix.max(row.unix);
             }
@@ -170,6 +178,22 @@ mod tests {
         assert_eq!(here, there, "whoever merges whom");
         let row = here.iter().next().unwrap();
         assert_eq!((row.sums.games, row.first_unix, row.elo, row.change.is_some()), (8, 5.0, Some([50.0, 9.0]), true));
+    }
+
+    #[test]
+    fn a_daemon_that_starts_again_does_not_forget_what_a_model_changed() {
+        let mut rows = Rows::default();
+        assert!(rows.note(&[change(3, 9.0)], None, 9.0));
+        let afresh = ModelChange { against: None, ..change(3, 20.0) };
+        assert!(!rows.note(&[afresh.clone()], None, 20.0));
+        let mut other = Rows::default();
+        assert!(other.note(&[afresh], None, 20.0));
+        let of = |rows: &Rows| rows.iter().next().unwrap().change.clone();
+        rows.merge(&other);
+        other.merge(&rows);
+        assert_eq!((of(&rows), of(&other)), (Some(change(3, 9.0)), Some(change(3, 9.0))));
+        assert!(rows.note(&[change(3, 30.0)], None, 30.0));
+        assert_eq!(of(&rows), Some(change(3, 30.0)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | `PID-RANDOM.jsonl` | a line about the file, then a line for each version with the sums of this daemon's games; replaced in one step |
-//! | `PID-RANDOM.lock` | locked while the daemon lives |
+//! | `PID-RANDOM.lock` | locked while the daemon lives; there before the other |
 //!
 //! Each daemon writes its own file and reads those of the others, so that none needs another's leave. The file of a daemon that has ended
 //! is taken over by whichever looks next: its sums go into that one's own file, which first names it as taken over; then it is removed.
@@ -25,7 +25,7 @@ use super::rows::{Row, Rows};
 pub(super) const NAME: &str = "learning";
 /// Largest file that is read, in bytes.
 const MOST_BYTES: u64 = 8 << 20;
-/// Files that are looked at.
+/// Files of other daemons that are read.
 const MOST_FILES: usize = 256;
 
 /// The first line of a file.
@@ -47,8 +47,8 @@ pub(super) struct Store {
     dir: PathBuf,
     own: String,
     taken_over: BTreeSet<String>,
-    /// Closing it gives the lock back.
-    _lock: File,
+    /// Held once something is written; closing it gives it back.
+    lock: Option<File>,
 }
 
 /// A file of another daemon.
@@ -61,16 +61,9 @@ struct Other {
 }
 
 impl Store {
-    /// Opens the folder in `dir` for the daemon that is called `own`.
-    ///
-    /// # Errors
-    /// When it cannot be written to.
-    pub(super) fn open(dir: &Path, own: &str) -> io::Result<Self> {
-        let dir = dir.join(NAME);
-        fs::create_dir_all(&dir)?;
-        let lock = lock_file(&dir, own)?;
-        lock.try_lock()?;
-        Ok(Self { dir, own: own.to_owned(), taken_over: BTreeSet::new(), _lock: lock })
+    /// The folder in `dir`, for the daemon that is called `own`. Nothing is in it before that daemon has something to write.
+    pub(super) fn new(dir: &Path, own: &str) -> Self {
+        Self { dir: dir.join(NAME), own: own.to_owned(), taken_over: BTreeSet::new(), lock: None }
     }
 
     /// Takes into `own` what daemons have left that ended, and writes it; what the others have that live.
@@ -108,7 +101,9 @@ impl Store {
                 // Should that fail, it is tried again at the next look, and is not counted meanwhile.
                 let removed = fs::remove_file(self.path(name, "jsonl"));
                 if removed.is_ok() || removed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-                    fs::remove_file(self.path(name, "lock")).ok();
+                    ["new", "lock"]
+                        .into_iter()
+                        .for_each(|rest| fs::remove_file(self.path(name, rest)).unwrap_or_default());
                     self.taken_over.remove(name);
                 }
             }
@@ -120,7 +115,8 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written. Then the one before is still there.
-    pub(super) fn write(&self, rows: &Rows) -> io::Result<()> {
+    pub(super) fn write(&mut self, rows: &Rows) -> io::Result<()> {
+        self.hold()?;
         let new = self.path(&self.own, "new");
         let write = || -> io::Result<()> {
             let mut file = io::BufWriter::new(File::create(&new)?);
@@ -140,13 +136,31 @@ impl Store {
         written
     }
 
+    /// Holds the lock, anew where someone has removed the folder.
+    fn hold(&mut self) -> io::Result<()> {
+        if self.lock.is_none() || !self.path(&self.own, "lock").exists() {
+            fs::create_dir_all(&self.dir)?;
+            let lock = lock_file(&self.dir, &self.own)?;
+            lock.try_lock()?;
+            self.lock = Some(lock);
+        }
+        Ok(())
+    }
+
     fn path(&self, name: &str, ending: &str) -> PathBuf {
         self.dir.join(format!("{name}.{ending}"))
     }
 
     fn others(&self) -> io::Result<Vec<Other>> {
         let mut others = Vec::new();
-        for entry in fs::read_dir(&self.dir)?.take(MOST_FILES) {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(others),
+            entries => entries?,
+        };
+        for entry in entries {
+            if others.len() == MOST_FILES {
+                break;
+            }
             let path = entry?.path();
             let name = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
             let is_ours = path.extension().is_some_and(|ending| ending == "jsonl");
@@ -169,8 +183,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Of a daemon that has learned nothing, nothing is left.
-        if !self.path(&self.own, "jsonl").exists() {
+        // Of a daemon that could write nothing, nothing is left.
+        if self.lock.is_some() && !self.path(&self.own, "jsonl").exists() {
             fs::remove_file(self.path(&self.own, "lock")).ok();
         }
     }
@@ -220,7 +234,7 @@ mod tests {
     #[test]
     fn daemons_of_a_directory_see_each_others_games_and_write_only_their_own() {
         let dir = TempDir::new().unwrap();
-        let [mut one, mut two] = ["1-0000000a", "2-0000000b"].map(|name| Store::open(dir.path(), name).unwrap());
+        let [mut one, mut two] = ["1-0000000a", "2-0000000b"].map(|name| Store::new(dir.path(), name));
         let (mut of_one, mut of_two) = (rows(3, 5), rows(3, 7));
         one.write(&of_one).unwrap();
         two.write(&of_two).unwrap();
@@ -228,21 +242,21 @@ mod tests {
             assert_eq!((told(&one.look(&mut of_one).unwrap()), told(&of_one)), (vec![(3, 7)], vec![(3, 5)]));
             assert_eq!((told(&two.look(&mut of_two).unwrap()), told(&of_two)), (vec![(3, 5)], vec![(3, 7)]));
         }
-        assert!(Store::open(dir.path(), "1-0000000a").is_err(), "it is in use");
+        assert!(Store::new(dir.path(), "1-0000000a").write(&of_one).is_err(), "it is in use");
     }
 
     #[test]
     fn what_a_daemon_left_that_ended_is_taken_over_once() {
         let dir = TempDir::new().unwrap();
-        Store::open(dir.path(), "1-0000000a").unwrap().write(&rows(3, 5)).unwrap();
-        let [mut two, mut three] = ["2-0000000b", "3-0000000c"].map(|name| Store::open(dir.path(), name).unwrap());
+        Store::new(dir.path(), "1-0000000a").write(&rows(3, 5)).unwrap();
+        let [mut two, mut three] = ["2-0000000b", "3-0000000c"].map(|name| Store::new(dir.path(), name));
         let (mut of_two, mut of_three) = (rows(4, 1), Rows::default());
         assert_eq!(told(&two.look(&mut of_two).unwrap()), []);
         assert_eq!(told(&of_two), [(3, 5), (4, 1)]);
         assert_eq!((told(&three.look(&mut of_three).unwrap()), told(&of_three)), (vec![(3, 5), (4, 1)], vec![]));
-        assert_eq!(files(&dir), 3, "a file and two locks");
+        assert_eq!(files(&dir), 2, "a file and its lock");
         drop((two, three));
-        let mut four = Store::open(dir.path(), "4-0000000d").unwrap();
+        let mut four = Store::new(dir.path(), "4-0000000d");
         let mut of_four = Rows::default();
         four.look(&mut of_four).unwrap();
         assert_eq!(told(&of_four), [(3, 5), (4, 1)]);
@@ -251,32 +265,57 @@ mod tests {
     #[test]
     fn a_crash_between_taking_over_and_removing_counts_nothing_twice() {
         let dir = TempDir::new().unwrap();
-        Store::open(dir.path(), "1-0000000a").unwrap().write(&rows(3, 5)).unwrap();
+        Store::new(dir.path(), "1-0000000a").write(&rows(3, 5)).unwrap();
         let left = dir.path().join(NAME).join("1-0000000a.jsonl");
         let kept = fs::read(&left).unwrap();
-        let mut two = Store::open(dir.path(), "2-0000000b").unwrap();
+        let mut two = Store::new(dir.path(), "2-0000000b");
         let mut of_two = Rows::default();
         two.look(&mut of_two).unwrap();
         // As if it had been killed before it removed the file.
         two.taken_over.insert("1-0000000a".to_owned());
         two.write(&of_two).unwrap();
         fs::write(&left, &kept).unwrap();
-        let mut three = Store::open(dir.path(), "3-0000000c").unwrap();
+        let mut three = Store::new(dir.path(), "3-0000000c");
         let mut of_three = Rows::default();
         let live = three.look(&mut of_three).unwrap();
         assert_eq!((told(&live), told(&of_three), left.exists()), (vec![(3, 5)], vec![], false));
         drop((two, three));
         fs::write(&left, &kept).unwrap();
         let mut of_four = Rows::default();
-        let live = Store::open(dir.path(), "4-0000000d").unwrap().look(&mut of_four).unwrap();
+        let live = Store::new(dir.path(), "4-0000000d").look(&mut of_four).unwrap();
         assert_eq!((told(&live), told(&of_four), left.exists()), (vec![], vec![(3, 5)], false));
+    }
+
+    #[test]
+    fn a_daemon_whose_folder_was_removed_writes_again_and_still_counts_as_living() {
+        let dir = TempDir::new().unwrap();
+        let [mut one, mut two] = ["1-0000000a", "2-0000000b"].map(|name| Store::new(dir.path(), name));
+        let mut of_one = rows(3, 5);
+        one.write(&of_one).unwrap();
+        fs::remove_dir_all(dir.path().join(NAME)).unwrap();
+        assert_eq!(told(&one.look(&mut of_one).unwrap()), []);
+        one.write(&of_one).unwrap();
+        let mut of_two = Rows::default();
+        assert_eq!((told(&two.look(&mut of_two).unwrap()), told(&of_two)), (vec![(3, 5)], vec![]));
+    }
+
+    #[test]
+    fn many_files_of_others_and_what_a_killed_daemon_left_hide_no_daemon() {
+        let dir = TempDir::new().unwrap();
+        Store::new(dir.path(), "1-0000000a").write(&rows(3, 5)).unwrap();
+        let folder = dir.path().join(NAME);
+        (0..2 * MOST_FILES).for_each(|foreign| fs::write(folder.join(format!("{foreign}.lock")), "").unwrap());
+        fs::write(folder.join("1-0000000a.new"), "torn").unwrap();
+        let mut of_two = Rows::default();
+        Store::new(dir.path(), "2-0000000b").look(&mut of_two).unwrap();
+        assert_eq!((told(&of_two), folder.join("1-0000000a.new").exists()), (vec![(3, 5)], false));
     }
 
     #[test]
     fn torn_lines_foreign_files_and_later_forms_cost_no_other() {
         let dir = TempDir::new().unwrap();
         let folder = dir.path().join(NAME);
-        let mut store = Store::open(dir.path(), "1-0000000a").unwrap();
+        let mut store = Store::new(dir.path(), "1-0000000a");
         let whole = rows(3, 5);
         store.write(&whole).unwrap();
         let text = fs::read_to_string(folder.join("1-0000000a.jsonl")).unwrap();

@@ -211,7 +211,8 @@ fn understand(bytes: &[u8], modified: f64) -> Result<(TrainerFigures, Option<Str
             number
         }
     };
-    figures.updated = number("updated", fields.get("updated")).unwrap_or(modified);
+    // No time is later than that of the file: a clock was wrong, or it is in milliseconds.
+    figures.updated = number("updated", fields.get("updated")).map_or(modified, |updated| updated.min(modified));
     for (name, field) in NUMBERS {
         *field(&mut figures) = number(name, fields.get(name));
     }
@@ -220,7 +221,9 @@ fn understand(bytes: &[u8], modified: f64) -> Result<(TrainerFigures, Option<Str
         *field(&mut figures) = number(name, fields.get(name)).map(|number| number as i64);
     }
     match fields.get("state") {
-        Some(Value::String(state)) => figures.state = Some(state.chars().take(MOST_TEXT).collect()),
+        Some(Value::String(state)) => {
+            figures.state = Some(state.chars().filter(|letter| !letter.is_control()).take(MOST_TEXT).collect())
+        }
         None | Some(Value::Null) => {}
         Some(_) => odd.push("state".to_owned()),
     }
@@ -303,8 +306,14 @@ mod tests {
         let little = read_once(&write(&dir, r#"{"updated": 999, "loss": null}"#)).unwrap();
         assert_eq!(little.figures.unwrap(), TrainerFigures { updated: 999.0, ..TrainerFigures::default() });
         assert_eq!(little.trouble, None);
-        // Without a time it is that of the file, which is of today.
-        assert_eq!(read_once(&write(&dir, "{}")).unwrap().age_seconds, Some(0.0));
+        // Without a time, or with one to come, it is that of the file, which is of today.
+        let today = fs::metadata(write(&dir, "{}")).unwrap().modified().unwrap();
+        let today = today.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        for text in ["{}", r#"{"updated": 1764500000500}"#] {
+            let mut file = TrainerFile::new(write(&dir, text));
+            let age = file.look(today + 1000.0).unwrap().age_seconds.unwrap();
+            assert!((900.0..=1000.0).contains(&age), "{text}: {age}");
+        }
     }
 
     #[test]

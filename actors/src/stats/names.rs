@@ -326,8 +326,8 @@ table! {
         Gauge(Elo) "selfplayd_match_elo_margin" [];
         /// Its score against the model rated before it; NaN before there is one.
         Gauge(Ratio) "selfplayd_match_score" [];
-        /// Newest of the model versions that the figures below are of: the newest ones that have two hundred finished games together, of all
-        /// daemons of the output directory; NaN before the first game. So is what no game tells yet.
+        /// Newest of the model versions that the figures below are of: the newest ones up to the one in service that have two hundred
+        /// finished games together, of all daemons of the output directory; NaN before the first game. So is what no game tells yet.
         Gauge(Versions) "selfplayd_learning_version" [];
         /// Finished games that these figures are of.
         Gauge(Games) "selfplayd_learning_games" [];

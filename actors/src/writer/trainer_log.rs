@@ -2,7 +2,7 @@
 //! trainer adds up over processes. Losing one costs no game, so a failure is a warning.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,7 +11,7 @@ use selfplay_engine::{Action, Game, replay::GameRecord, search::SearchEffort};
 use serde::Serialize;
 
 use super::with_sources;
-use crate::learning::OPENING_PLIES;
+use crate::learning::Distinct;
 
 /// Versions kept in memory: a game of an older one adds to no record any more.
 const MOST_VERSIONS: usize = 8;
@@ -46,9 +46,7 @@ struct Sums {
     entropy: f64,
     top_share: f64,
     games: u64,
-    /// The action sequences of all games, and of their openings.
-    full: HashSet<Vec<Action>>,
-    openings: HashSet<Vec<Action>>,
+    distinct: Distinct,
     /// Something was added since the file was written.
     changed: bool,
 }
@@ -72,8 +70,7 @@ impl Sums {
             self.top_share += ply.top_share();
         }
         let actions: Vec<Action> = game.plies.iter().map(|ply| ply.action).collect();
-        self.openings.insert(actions[..actions.len().min(OPENING_PLIES)].to_vec());
-        self.full.insert(actions);
+        self.distinct.add(&actions);
         self.games += 1;
         self.changed = true;
     }
@@ -131,8 +128,8 @@ impl TrainerLog {
                 sum_nodes: nodes,
                 sum_internal_nodes: expanded,
                 games_generated: sums.games,
-                unique_full: sums.full.len(),
-                unique_opening: sums.openings.len(),
+                unique_full: sums.distinct.games(),
+                unique_opening: sums.distinct.openings(),
             };
             match write_record(dir, &record) {
                 Ok(()) => sums.changed = false,

@@ -1,24 +1,18 @@
 //! How different the games of one model version are: play that always goes the same way teaches nothing.
 
-use std::{
-    collections::HashSet,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-};
-
 use selfplay_engine::Action;
 
-use crate::{learning::OPENING_PLIES, stats::Stats};
+use crate::{learning::Distinct, stats::Stats};
 
 /// Games of a version that are looked at: 5 MiB of hashes.
 const MOST_GAMES: u64 = 1 << 18;
 
-/// Hashes of the games of the newest version that games have finished of.
+/// Games of the newest version that games have finished of.
 #[derive(Debug, Default)]
 pub(super) struct Variety {
     version: Option<i64>,
     counted: u64,
-    games: HashSet<u64>,
-    openings: HashSet<u64>,
+    distinct: Distinct,
 }
 
 impl Variety {
@@ -36,20 +30,12 @@ impl Variety {
             return;
         }
         self.counted += 1;
-        if !self.games.insert(hash(actions)) {
-            stats.duplicate_games.add(1);
-        }
-        self.openings.insert(hash(&actions[..actions.len().min(OPENING_PLIES)]));
+        let (is_new, _) = self.distinct.add(actions);
+        stats.duplicate_games.add(u64::from(!is_new));
         stats.version_games.set_count(self.counted);
-        stats.distinct_games.set_count(self.games.len());
-        stats.distinct_openings.set_count(self.openings.len());
+        stats.distinct_games.set_count(self.distinct.games());
+        stats.distinct_openings.set_count(self.distinct.openings());
     }
-}
-
-fn hash(actions: &[Action]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    actions.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]
