@@ -16,7 +16,6 @@
 //! that is lost comes again.
 
 mod check;
-mod error;
 mod parts;
 mod rejects;
 #[cfg(test)]
@@ -28,13 +27,14 @@ use std::{
 };
 
 use selfplay_engine::replay::Stem;
+use thiserror::Error;
 
-pub use self::{check::check_game, error::CollectorError};
-use self::{error::failed, parts::Parts, rejects::Rejects};
+pub use self::check::check_game;
+use self::{parts::Parts, rejects::Rejects};
 use crate::{
-    disk::Disk,
+    disk::{Disk, DiskError, failed},
     frame::{Entry as GameEntry, Frame, FrameError, GameFiles, Header},
-    ledger::{Entry, Ledger, Publishing, Receipt},
+    ledger::{Entry, Ledger, LedgerError, Publishing, Receipt},
     name::{Name, Origin},
 };
 
@@ -46,6 +46,20 @@ const MOST_AHEAD: u64 = 10_000_000;
 
 /// Gaps that an outbox may have in the ledger.
 const MOST_GAPS: usize = 100_000;
+
+/// Letters of the reason for which a game is refused.
+const MOST_REASON: usize = 500;
+
+/// Why games cannot be collected, or not now.
+#[derive(Debug, Error)]
+pub enum CollectorError {
+    /// A file or directory cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
 
 /// Says why a game is unfit for the trainer.
 pub type Check = fn(&GameEntry, &GameFiles) -> Result<(), String>;
@@ -263,7 +277,7 @@ impl<D: Disk + Clone> Collector<D> {
         Ok(self.ledger.take(done)?)
     }
 
-    fn sync(&self, dir: &Path) -> Result<(), CollectorError> {
+    fn sync(&self, dir: &Path) -> Result<(), DiskError> {
         self.disk.sync_dir(dir).map_err(failed("synchronise", dir))
     }
 
@@ -299,20 +313,24 @@ impl<D: Disk + Clone> Collector<D> {
             refused: 0,
             reason: None,
         };
+        let mut reasons = Vec::new();
         if let Some(reason) = self.foreign(header) {
             // Of a game in parts each part is refused by itself.
             let last_part = u64::from(header.part.unwrap_or(0)) + 1 == header.parts();
             games.refused = if last_part { header.games.len() as u64 } else { 0 };
-            self.rejects.keep(&self.disk, &format!("{origin}-{number}"), delivery.bytes, &reason)?;
-            games.reason = Some(reason);
+            reasons.push(reason);
         } else if header.part.is_some() {
             let Some(whole) = self.parts.take(&self.disk, &frame, delivery.bytes)? else { return Ok(Verdict::Part) };
             (games.first, games.last) = (header.first_number(), header.first_number() + header.parts() - 1);
-            self.stage_game(&mut games, header, 0, whole, delivery.bytes)?;
+            reasons.extend(self.stage_game(&mut games, header, 0, whole)?);
         } else {
             for (place, files) in frame.games().enumerate() {
-                self.stage_game(&mut games, header, place, files, delivery.bytes)?;
+                reasons.extend(self.stage_game(&mut games, header, place, files)?);
             }
+        }
+        if !reasons.is_empty() {
+            self.rejects.keep(&self.disk, &frame_name(origin, number), delivery.bytes, &reasons.join("\n"))?;
+            games.reason = reasons.pop();
         }
         staged.push(Staged { games, message });
         // What it is in the end is known when all is done.
@@ -321,34 +339,31 @@ impl<D: Disk + Clone> Collector<D> {
 
     /// Writes a game to `tmp/fleet`, or says why not.
     fn stage_game(
-        &mut self,
+        &self,
         games: &mut Publishing,
         header: &Header,
         place: usize,
         files: Result<GameFiles, FrameError>,
-        message: &[u8],
-    ) -> Result<(), CollectorError> {
+    ) -> Result<Option<String>, DiskError> {
         let checked = files
             .map_err(|error| error.to_string())
             .and_then(|files| (self.rules.check)(&header.games[place], &files).map(|()| files));
-        match checked {
-            Ok(GameFiles { yaml, npz }) => {
-                let stem = header.stem(place);
-                for (ending, bytes) in [("yaml", yaml), ("npz", npz)] {
-                    let path = self.fleet.join(format!("{stem}.{ending}"));
-                    self.disk.write(&path, &bytes).map_err(failed("write file", &path))?;
-                }
-                games.files.push(stem);
-            }
+        let GameFiles { yaml, npz } = match checked {
+            Ok(files) => files,
             Err(reason) => {
-                let name = format!("{}-{}", games.origin, header.number);
-                let reason = format!("game {}: {reason}", header.games[place].stem);
-                self.rejects.keep(&self.disk, &name, message, &reason)?;
                 games.refused += 1;
-                games.reason = Some(reason);
+                // It may tell what a stranger wrote, however long, and the ledger and every receipt hold it.
+                let reason = format!("game {}: {reason}", header.games[place].stem);
+                return Ok(Some(reason.chars().take(MOST_REASON).collect()));
             }
+        };
+        let stem = header.stem(place);
+        for (ending, bytes) in [("yaml", yaml), ("npz", npz)] {
+            let path = self.fleet.join(format!("{stem}.{ending}"));
+            self.disk.write(&path, &bytes).map_err(failed("write file", &path))?;
         }
-        Ok(())
+        games.files.push(stem);
+        Ok(None)
     }
 
     /// Keeps a message that no ledger can name.
@@ -384,7 +399,9 @@ impl<D: Disk + Clone> Collector<D> {
         }
         let done = book.known(*origin).map_or(0, |known| known.done.contiguous());
         let gaps = book.known(*origin).map_or(0, |known| known.done.len());
-        if *number > done.max(header.receipted) + MOST_AHEAD || gaps > MOST_GAPS {
+        // What comes next closes a gap, however many there are.
+        let is_next = header.first_number() == done + 1;
+        if *number > done.max(header.receipted) + MOST_AHEAD || gaps > MOST_GAPS && !is_next {
             return Err(format!("frame {number} of worker {worker} is too far from {done}, up to which all have come"));
         }
         Ok(())

@@ -3,9 +3,11 @@
 //! A frame is sent, and sent again under the same name until the broker says that it is stored. Then it waits for its receipt. It is sent
 //! again under a new name only if the broker has lost it, which a [`Report`] tells in one of three ways:
 //!
-//! - the stream was made anew since the frame was sent;
 //! - the collector is past its place without a receipt: receipts go out before what makes the report;
-//! - the stream ends before its place, in two reports (the first may have been made before the frame was stored).
+//! - the stream ends before its place, in two reports (the first may have been made before the frame was stored): the broker lost the end,
+//!   as one that does not synchronise each message does when its power is cut. If the frame was the last, nothing else tells;
+//! - the stream was made anew since the frame was sent. The other two would tell as well, but where the new stream is long only when the
+//!   collector has come as far as its place, and until then the outbox keeps all that was played since.
 //!
 //! All three can be wrong, where a receipt was lost or a report is late. Then the ledger has the frame, and says so.
 

@@ -8,17 +8,35 @@ pub(crate) mod fake;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use selfplay_engine::replay::{Open, open_in_place};
+use thiserror::Error;
+
+/// A file or directory cannot be used.
+#[derive(Debug, Error)]
+#[error("{what} {path}")]
+pub struct DiskError {
+    /// What was tried, such as `write file`.
+    pub what: &'static str,
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Says what was tried with which file or directory.
+pub(crate) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+    move |source| DiskError { what, path: path.to_owned(), source }
+}
 
 /// A file system.
 pub trait Disk: std::fmt::Debug {
     /// A lock on a file, given back when it is dropped, or when the process ends, however it ends.
     type Lock: std::fmt::Debug;
 
-    /// Makes a directory; fine when it is there. The one around it must be there.
+    /// Makes a directory and brings its name to the disk; fine when it is there. The one around it must be there.
     ///
     /// # Errors
     /// As the system has them.
@@ -88,9 +106,12 @@ impl Disk for RealDisk {
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         match fs::create_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
+            // A process that was killed may have made it just now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
         }
+        let around = dir.parent().filter(|around| !around.as_os_str().is_empty());
+        self.sync_dir(around.unwrap_or(Path::new(".")))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {

@@ -73,6 +73,9 @@ const MOST_HASH: usize = 64;
 /// Numbers of frames stay below this, so that the numbers of their games fit into names.
 pub const MOST_NUMBER: u64 = 1 << 48;
 
+/// Times in names have 13 digits, which last until the year 2286: one with more would not sort as the trainer takes games.
+const MOST_MS: u64 = 9_999_999_999_999;
+
 /// What a frame says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
@@ -175,6 +178,14 @@ pub enum FrameError {
         /// Its length.
         bytes: u64,
     },
+    /// A game's name has a time that no clock shows.
+    #[error("read game {game} of a frame: it is said to have ended {ms} milliseconds after 1970, which is no time")]
+    Time {
+        /// Place of the game in the frame, from 0.
+        game: usize,
+        /// Its time.
+        ms: u64,
+    },
     /// The body has another length than the header says.
     #[error("read a frame: its body has {found} bytes, not {expected}")]
     Body {
@@ -269,6 +280,9 @@ impl Header {
         }
         if let Some((game, entry)) = self.games.iter().enumerate().find(|(_, game)| game.yaml.bytes > MOST_YAML) {
             return Err(FrameError::LargeYaml { game, bytes: entry.yaml.bytes });
+        }
+        if let Some((game, entry)) = self.games.iter().enumerate().find(|(_, game)| game.stem.ms() > MOST_MS) {
+            return Err(FrameError::Time { game, ms: entry.stem.ms() });
         }
         if self.unpacked() > MOST_UNPACKED {
             return Err(FrameError::Large(self.unpacked()));

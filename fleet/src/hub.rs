@@ -25,8 +25,6 @@ pub struct Hub<D: Disk> {
     collector: Collector<D>,
     /// Messages to be taken up.
     queue: Vec<(Tag, Name, Vec<u8>)>,
-    /// Messages asked for that have not come.
-    wanted: usize,
     /// Workers that are to get their receipts.
     owed: BTreeSet<Name>,
 }
@@ -36,7 +34,7 @@ impl<D: Disk + Clone> Hub<D> {
     #[must_use]
     pub fn new(collector: Collector<D>) -> Self {
         let owed = collector.workers();
-        Self { collector, queue: Vec::new(), wanted: 0, owed }
+        Self { collector, queue: Vec::new(), owed }
     }
 
     /// The collector.
@@ -47,20 +45,17 @@ impl<D: Disk + Clone> Hub<D> {
 
     /// Asks for messages, unless there are enough. What was asked and never came is asked again: to be called about once a second, and
     /// after each [`Hub::collect`].
-    pub fn want(&mut self, link: &mut impl CollectorLink) {
-        if self.queue.len() < MOST_MESSAGES {
-            self.wanted = MOST_MESSAGES - self.queue.len();
-            link.want(self.wanted, MOST_BYTES);
+    pub fn want(&self, link: &mut impl CollectorLink) {
+        let room = MOST_MESSAGES.saturating_sub(self.queue.len());
+        if room > 0 {
+            link.want(room, MOST_BYTES);
         }
     }
 
     /// Takes up one thing heard.
     pub fn heard(&mut self, event: ToCollector, link: &mut impl CollectorLink) {
         match event {
-            ToCollector::Message { tag, from, bytes } => {
-                self.wanted = self.wanted.saturating_sub(1);
-                self.queue.push((tag, from, bytes));
-            }
+            ToCollector::Message { tag, from, bytes } => self.queue.push((tag, from, bytes)),
             ToCollector::Stream(report) => {
                 // Receipts for all that the report speaks of have been put: they go out with what collects.
                 self.put_receipts(link);

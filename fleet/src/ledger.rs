@@ -20,14 +20,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::error::failed;
 pub use self::{
     book::{Book, Known, Publishing},
     error::LedgerError,
     intervals::Intervals,
 };
 use crate::{
-    disk::Disk,
+    disk::{Disk, failed},
     name::{Name, Origin},
 };
 
@@ -39,9 +38,6 @@ const MAGIC: [u8; 8] = *b"SPFL\x01\0\0\0";
 
 /// Length and checksum in front of every group.
 const FRAME: usize = 8;
-
-/// Longest group read or written; the file is written as several.
-const MOST_GROUP: usize = 16 << 20;
 
 /// Longest ledger read: thousands of workers with many gaps do not come near it.
 const MOST_BYTES: u64 = 1 << 30;
@@ -90,7 +86,7 @@ impl<D: Disk> Ledger<D> {
         match ledger.disk.read(&path, MOST_BYTES) {
             Ok(bytes) => ledger.book = read(&bytes).map_err(|reason| LedgerError::Damaged { path, reason })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(failed("read file", &path)(source)),
+            Err(source) => return Err(failed("read file", &path)(source).into()),
         }
         // A process that was killed leaves entries that can be read and are not on the disk. What is done because of them would be there
         // after a power cut, and they would not.
@@ -104,13 +100,8 @@ impl<D: Disk> Ledger<D> {
         &self.book
     }
 
-    /// Whether the file holds what [`Ledger::book`] says. Until it does, no file that an entry may speak of may be touched.
-    #[must_use]
-    pub const fn is_healthy(&self) -> bool {
-        self.length.is_some()
-    }
-
-    /// Writes the file afresh if it has to be: after an append that failed, or when most of it is over.
+    /// Writes the file afresh if it has to be: after an append that failed, or when most of it is over. After one that failed the file may
+    /// hold entries that [`Ledger::book`] does not: until this was called, no file that they may speak of may be touched.
     ///
     /// # Errors
     /// When that fails; it is to be tried again.
@@ -124,7 +115,7 @@ impl<D: Disk> Ledger<D> {
     /// Takes entries, all or none; when it returns they are on the disk.
     ///
     /// # Errors
-    /// When they are not for sure: then they count as not taken, and the ledger is not healthy.
+    /// When they are not for sure: then they count as not taken, and [`Ledger::tend`] comes first.
     pub fn take(&mut self, entries: Vec<Entry>) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return Ok(());
@@ -204,7 +195,7 @@ fn checksum(content: &[u8]) -> u32 {
 fn split_group(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (head, rest) = bytes.split_at_checked(FRAME)?;
     let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    let (content, rest) = (length <= MOST_GROUP).then(|| rest.split_at_checked(length))??;
+    let (content, rest) = rest.split_at_checked(length)?;
     (checksum(content).to_le_bytes() == head[4..]).then_some((content, rest))
 }
 

@@ -110,8 +110,6 @@ pub enum Answer {
     Ack,
     /// The broker may forget it, and should tell those who watch it that it made no sense.
     Term,
-    /// It is being worked at: do not deliver it again yet.
-    Progress,
     /// It is to be delivered again, after this time.
     Later(Duration),
 }
@@ -134,7 +132,7 @@ pub enum ToCollector {
 
 /// The collector's side of the broker.
 pub trait CollectorLink {
-    /// Asks for so many more messages, of so many bytes in all.
+    /// Asks for so many messages, of so many bytes in all, in the place of those that were asked for before and have not come.
     fn want(&mut self, messages: usize, bytes: usize);
 
     /// Says what becomes of a message.

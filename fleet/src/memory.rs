@@ -57,7 +57,6 @@ struct State {
     to_workers: BTreeMap<Name, Vec<ToWorker>>,
     to_collector: Vec<ToCollector>,
     wanted: usize,
-    /// The collector's connection: what it says after it has died is not heard.
     faults: Faults,
     dice: Dice,
     seen: BTreeSet<&'static str>,
@@ -332,8 +331,7 @@ impl CollectorLink for CollectorSide {
                     state.stream.remove(&sequence);
                 }
             }
-            Answer::Progress | Answer::Later(_) => {
-                let after = if let Answer::Later(after) = answer { after } else { ACK_WAIT };
+            Answer::Later(after) => {
                 let until = state.now + after;
                 if let Some(message) = state.stream.get_mut(&sequence) {
                     message.rests_until = Some(until);

@@ -194,9 +194,8 @@ impl Pointer {
     /// Which model a worker is to serve. Where there is none before, all serve the newest, unless it was withdrawn.
     #[must_use]
     pub fn model_of(&self, worker: &Name) -> Option<&ModelFile> {
-        let takes = slot(worker, self.model.sha256) < share(self.percent);
         match &self.previous {
-            _ if takes && !self.withdrawn => Some(&self.model),
+            _ if self.is_canary(worker) && !self.withdrawn => Some(&self.model),
             Some(previous) => Some(previous),
             None => (!self.withdrawn).then_some(&self.model),
         }

@@ -28,9 +28,9 @@ use std::{
 use selfplay_engine::replay::Stem;
 
 pub use self::error::OutboxError;
-use self::{error::failed, state::State};
+use self::state::State;
 use crate::{
-    disk::Disk,
+    disk::{Disk, DiskError, failed},
     frame::{Frame, Header, MOST_BYTES, Packed, frames, void},
     name::{Name, Origin},
 };
@@ -73,6 +73,8 @@ pub struct Outbox<D: Disk> {
     last: u64,
     /// Frames of a write that failed and are still to be taken back.
     undo: Option<RangeInclusive<u64>>,
+    /// Up to which number the trainer has frames of another copy of this outbox: nothing may come out of this one any more.
+    ahead: Option<u64>,
     most_bytes: u64,
     lost: Vec<Lost>,
     _lock: D::Lock,
@@ -101,6 +103,10 @@ impl<D: Disk> Outbox<D> {
             let Some((number, ending)) = name.split_once('.') else { continue };
             let Ok(number) = number.parse::<u64>() else { continue };
             let path = dir.join(&name);
+            // What has no name that is given here is none of ours.
+            if number == 0 || path != frame_path(&dir, number, ending) {
+                continue;
+            }
             match ending {
                 FRAME => drop(frames.insert(number, bytes)),
                 NEW => disk.remove(&path).map_err(failed("remove", &path))?,
@@ -110,14 +116,21 @@ impl<D: Disk> Outbox<D> {
         // A process that was killed leaves names that can be read and are not on the disk. The journal is about to end games because of
         // them.
         disk.sync_dir(&dir).map_err(failed("synchronise", &dir))?;
-        let found = State::read(&disk, &dir)?;
-        let state = match found {
+        let state = match State::read(&disk, &dir)? {
             Some(state) if state.owner == *owner => state,
             Some(state) if frames.keys().any(|&number| number > state.receipted) => {
                 return Err(OutboxError::Other { dir, found: state.owner, wanted: owner.clone() });
             }
             // None, or one that holds nothing: a new one begins.
-            _ => {
+            found => {
+                if found.is_some() {
+                    // Frames with receipts, whose deletion a power cut has undone.
+                    for number in std::mem::take(&mut frames).into_keys() {
+                        let path = frame_path(&dir, number, FRAME);
+                        disk.remove(&path).map_err(failed("remove", &path))?;
+                    }
+                    disk.sync_dir(&dir).map_err(failed("synchronise", &dir))?;
+                }
                 let state = match recover(&disk, &dir, &frames, owner)? {
                     Some(state) => state,
                     None => State { origin: fresh, owner: owner.clone(), receipted: 0 },
@@ -128,8 +141,19 @@ impl<D: Disk> Outbox<D> {
         };
         let last = frames.keys().next_back().map_or(state.receipted, |&last| last.max(state.receipted));
         let released = state.receipted;
-        let mut outbox =
-            Self { disk, dir, state, frames, released, last, undo: None, most_bytes, lost: Vec::new(), _lock: lock };
+        let mut outbox = Self {
+            disk,
+            dir,
+            state,
+            frames,
+            released,
+            last,
+            undo: None,
+            ahead: None,
+            most_bytes,
+            lost: Vec::new(),
+            _lock: lock,
+        };
         outbox.delete_receipted();
         outbox.mend()?;
         Ok(outbox)
@@ -150,7 +174,8 @@ impl<D: Disk> Outbox<D> {
     /// Frames that may be sent: released, and without a receipt.
     #[must_use]
     pub const fn sendable(&self) -> RangeInclusive<u64> {
-        self.state.receipted + 1..=self.released
+        let last = if self.ahead.is_some() { self.state.receipted } else { self.released };
+        self.state.receipted + 1..=last
     }
 
     /// Number of the newest frame; of the newest receipted where there is none.
@@ -186,9 +211,10 @@ impl<D: Disk> Outbox<D> {
     /// [`Outbox::release`].
     ///
     /// # Errors
-    /// When there is no room, or the disk fails. Then none of the games is in the outbox and the call may be made again; but should the
-    /// process end before another call succeeds, the next one has to ask [`Outbox::held`].
+    /// When there is no room, the disk fails, or this is an older copy. Then none of the games is in the outbox and the call may be made
+    /// again; but should the process end before another call succeeds, the next one has to ask [`Outbox::held`].
     pub fn write(&mut self, settings_hash: &str, games: &[Packed]) -> Result<RangeInclusive<u64>, OutboxError> {
+        self.check_copy()?;
         self.take_back()?;
         let first = self.header(self.last + 1, settings_hash);
         let made = frames(&first, games);
@@ -212,7 +238,7 @@ impl<D: Disk> Outbox<D> {
         if let Err(error) = placed {
             // Should this fail too, the next call begins with it.
             drop(self.take_back());
-            return Err(error);
+            return Err(error.into());
         }
         self.undo = None;
         self.frames.extend(made.iter().map(|frame| (frame.number, frame.bytes.len() as u64)));
@@ -263,13 +289,20 @@ impl<D: Disk> Outbox<D> {
     /// All frames of `origin` up to `done` are where they belong: those of this outbox are deleted. Others are none of ours.
     ///
     /// # Errors
-    /// When the disk fails, and then the receipt counts as not heard; or the receipt speaks of frames that were never sent.
+    /// When the disk fails, and then the receipt counts as not heard; or the receipt speaks of frames that were never written. Then this
+    /// is an older copy of the outbox, whose next numbers the trainer takes for frames that it has: nothing is sent or written any more.
     pub fn receipt(&mut self, origin: Origin, done: u64) -> Result<(), OutboxError> {
-        if origin != self.state.origin || done <= self.state.receipted {
+        if origin != self.state.origin {
             return Ok(());
         }
-        if done > self.released {
-            return Err(OutboxError::Ahead { dir: self.dir.clone(), done, last: self.released });
+        if done > self.last {
+            self.ahead = Some(done);
+        }
+        self.check_copy()?;
+        // What the journal has not ended yet stays. A process before sent it; this one will too, and has another receipt then.
+        let done = done.min(self.released);
+        if done <= self.state.receipted {
+            return Ok(());
         }
         let state = State { receipted: done, ..self.state.clone() };
         state.write(&self.disk, &self.dir)?;
@@ -278,11 +311,18 @@ impl<D: Disk> Outbox<D> {
         Ok(())
     }
 
+    fn check_copy(&self) -> Result<(), OutboxError> {
+        match self.ahead {
+            Some(done) => Err(OutboxError::Ahead { dir: self.dir.clone(), done, last: self.last }),
+            None => Ok(()),
+        }
+    }
+
     fn path(&self, number: u64, ending: &str) -> PathBuf {
         frame_path(&self.dir, number, ending)
     }
 
-    fn sync(&self) -> Result<(), OutboxError> {
+    fn sync(&self) -> Result<(), DiskError> {
         self.disk.sync_dir(&self.dir).map_err(failed("synchronise", &self.dir))
     }
 
@@ -300,7 +340,7 @@ impl<D: Disk> Outbox<D> {
     }
 
     /// Takes back what a write that failed may have left. Nothing of it was sent.
-    fn take_back(&mut self) -> Result<(), OutboxError> {
+    fn take_back(&mut self) -> Result<(), DiskError> {
         let Some(numbers) = self.undo.clone() else { return Ok(()) };
         // From the last to the first, so that a process that ends meanwhile leaves no gap.
         for number in numbers.rev() {
@@ -342,7 +382,7 @@ impl<D: Disk> Outbox<D> {
     }
 
     /// A frame's bytes; why not, where it is there no more or damaged.
-    fn load(&self, number: u64) -> Result<Result<Vec<u8>, String>, OutboxError> {
+    fn load(&self, number: u64) -> Result<Result<Vec<u8>, String>, DiskError> {
         let path = self.path(number, FRAME);
         let bytes = match self.disk.read(&path, MOST_BYTES as u64) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("its file is missing".to_owned())),
@@ -359,10 +399,11 @@ impl<D: Disk> Outbox<D> {
         Ok(wrong.map_or(Ok(bytes), Err))
     }
 
-    /// Puts an empty frame in the place of one that was lost, and of the others of the same game where it was part of one.
-    fn give_up(&mut self, number: u64, reason: &str) -> Result<(), OutboxError> {
+    /// Puts an empty frame in the place of one that was lost, and of the others of the same game where it was part of one. It comes last:
+    /// until then the next attempt, or the next process, finds it lost and goes on.
+    fn give_up(&mut self, number: u64, reason: &str) -> Result<(), DiskError> {
         let mut numbers = vec![number];
-        let header = |number: u64| -> Result<Option<Header>, OutboxError> {
+        let header = |number: u64| -> Result<Option<Header>, DiskError> {
             let bytes = self.load(number)?.ok();
             Ok(bytes.and_then(|bytes| Frame::read(&bytes).ok().map(|frame| frame.header().clone())))
         };
@@ -380,7 +421,7 @@ impl<D: Disk> Outbox<D> {
                 _ => break,
             }
         }
-        for number in numbers {
+        for number in numbers.into_iter().rev() {
             let bytes = void(&self.header(number, "none"));
             let (from, to) = (self.path(number, NEW), self.path(number, FRAME));
             self.disk.write(&from, &bytes).map_err(failed("write file", &from))?;

@@ -27,7 +27,7 @@ pub struct Counts {
     pub refusal: Option<String>,
     /// Frames that the broker lost.
     pub lost_by_broker: u64,
-    /// Games that the collector refused, and why the last of them.
+    /// Games of this outbox that the collector refused, ever.
     pub refused: u64,
     /// Why the last of them was.
     pub reason: Option<String>,
@@ -118,5 +118,64 @@ impl<D: Disk> Worker<D> {
                 Err(error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        disk::fake::FakeDisk,
+        frame::tests::{game, pack},
+        link::{CollectorLink as _, ToCollector},
+        memory::{Broker, Faults, WorkerSide},
+        name::Origin,
+        outbox::Owner,
+    };
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    /// A worker with `frames` frames of a game each, which may be sent.
+    fn worker(name: &str, number: u8, frames: u64) -> Worker<FakeDisk> {
+        let owner = Owner { run: "run".parse().unwrap(), worker: name.parse().unwrap() };
+        let mut outbox = Outbox::open(FakeDisk::new(0), "outbox", &owner, 1 << 20, Origin::new([number; 16])).unwrap();
+        (0..frames).for_each(|number| drop(outbox.write("5e77", &pack(&[game(number, b"yaml", b"npz")])).unwrap()));
+        outbox.release(frames);
+        Worker::new(outbox)
+    }
+
+    /// Sends all that is due; how many frames.
+    fn send(worker: &mut Worker<FakeDisk>, link: &mut WorkerSide) -> usize {
+        std::iter::from_fn(|| worker.send(link, NOW).unwrap().then_some(())).count()
+    }
+
+    fn hear(worker: &mut Worker<FakeDisk>, link: &mut WorkerSide) {
+        std::iter::from_fn(|| link.hear()).for_each(|event| worker.heard(event, NOW).unwrap());
+    }
+
+    #[test]
+    fn what_was_in_a_stream_that_is_gone_is_sent_again_though_the_new_one_is_long() {
+        let broker = Broker::new(0, Faults::default());
+        let mut collector = broker.collector();
+        let mut report = || {
+            collector.ask_stream();
+            let Some(ToCollector::Stream(report)) = collector.hear() else { panic!("it was asked") };
+            collector.put_report(report);
+        };
+        let (mut one, mut other) = (worker("w1", 1, 3), worker("w2", 2, 9));
+        let (mut to_one, mut to_other) = (broker.worker(&"w1".parse().unwrap()), broker.worker(&"w2".parse().unwrap()));
+        report();
+        hear(&mut one, &mut to_one);
+        assert_eq!(send(&mut one, &mut to_one), 3);
+        hear(&mut one, &mut to_one);
+        report();
+        hear(&mut one, &mut to_one);
+        assert_eq!(send(&mut one, &mut to_one), 0, "they wait for their receipts");
+        broker.start_empty();
+        // Their places are taken by others, and the collector is not there yet: neither says that they are lost.
+        assert_eq!(send(&mut other, &mut to_other), 9);
+        report();
+        hear(&mut one, &mut to_one);
+        assert_eq!((send(&mut one, &mut to_one), one.counts().lost_by_broker), (3, 3));
     }
 }

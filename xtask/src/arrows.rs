@@ -18,54 +18,31 @@ const CRATES: [&str; 4] = ["engine", "actors", "fleet", "."];
 /// A package of ours and what must not be anywhere among its dependencies.
 struct Layer {
     package: &'static str,
-    forbidden: &'static [&'static str],
+    forbidden: &'static [&'static [&'static str]],
     reason: &'static str,
 }
+
+/// The daemon, and what only it is made of.
+const DAEMON: &[&str] =
+    &["clap", "config", "axum", "hyper", "metrics-exporter-prometheus", "tracing-subscriber", "selfplayd"];
 
 const LAYERS: [Layer; 3] = [
     Layer {
         package: "selfplay-engine",
         forbidden: &[
-            "actix",
-            "actix-rt",
-            "tokio",
-            "ort",
-            "metrics",
-            "tracing",
-            "clap",
-            "axum",
-            "hyper",
-            "selfplay-actors",
-            "selfplay-fleet",
-            "selfplayd",
+            DAEMON,
+            &["actix", "actix-rt", "tokio", "ort", "metrics", "tracing", "selfplay-actors", "selfplay-fleet"],
         ],
         reason: "the engine is rules and search: no runtime, no inference, no telemetry",
     },
     Layer {
         package: "selfplay-actors",
-        forbidden: &[
-            "clap",
-            "config",
-            "axum",
-            "hyper",
-            "metrics-exporter-prometheus",
-            "tracing-subscriber",
-            "selfplay-fleet",
-            "selfplayd",
-        ],
+        forbidden: &[DAEMON, &["selfplay-fleet"]],
         reason: "the actors know no command line, no settings files, no HTTP and no other machine",
     },
     Layer {
         package: "selfplay-fleet",
-        forbidden: &[
-            "clap",
-            "config",
-            "axum",
-            "hyper",
-            "metrics-exporter-prometheus",
-            "tracing-subscriber",
-            "selfplayd",
-        ],
+        forbidden: &[DAEMON],
         reason: "the fleet's protocol knows no command line, no settings files and no HTTP",
     },
 ];
@@ -76,7 +53,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let mut tree = command::cargo();
         tree.args(["tree", "--locked", "--package", layer.package]);
         tree.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
-        let found = trespassers(&command::stdout(&mut tree)?, layer.forbidden);
+        let found = trespassers(&command::stdout(&mut tree)?, &layer.forbidden.concat());
         if !found.is_empty() {
             bail!(
                 "{package} depends on {}: {}. `cargo tree --package {package} --invert <crate>` shows by which way",

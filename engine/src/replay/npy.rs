@@ -17,6 +17,8 @@ const MAX_GAME_BYTES: u64 = 1 << 30;
 /// The arrays of a game in their archive.
 pub(super) struct Arrays<R> {
     archive: ZipArchive<R>,
+    /// Most bytes of all arrays.
+    most: u64,
     /// Bytes that may still be read.
     left: u64,
 }
@@ -29,7 +31,8 @@ impl<R: Read + Seek> Arrays<R> {
         if archive.has_duplicate_names() {
             return Err(ReadError::Duplicate);
         }
-        Ok(Self { archive, left: MAX_GAME_BYTES.min(most) })
+        let most = MAX_GAME_BYTES.min(most);
+        Ok(Self { archive, most, left: most })
     }
 
     /// Reads member `<name>.npy`, whose elements must be readable as `T`, into an array in C order; `None` when the archive
@@ -53,7 +56,8 @@ impl<R: Read + Seek> Arrays<R> {
         let declared = size.saturating_sub(header.end as u64);
         let wanted = header.shape.iter().try_fold(width, |product, &axis| product.checked_mul(axis));
         let wanted = wanted.filter(|&wanted| wanted as u64 == declared).ok_or_else(|| length_error(declared))?;
-        self.left = self.left.checked_sub(declared).ok_or(ReadError::Large { name, bytes: declared })?;
+        self.left =
+            self.left.checked_sub(declared).ok_or(ReadError::Large { name, bytes: declared, most: self.most })?;
 
         // One byte more than is wanted, so that the end of the data is seen and their checksum compared.
         let missing = (header.end + wanted + 1).saturating_sub(data.len());

@@ -65,12 +65,14 @@ pub enum ReadError {
         source: HeaderError,
     },
     /// The arrays are larger than those of any game, or than a stranger's may be.
-    #[error("read array {name}: with its {bytes} bytes the game has more than a game may have")]
+    #[error("read array {name}: with its {bytes} bytes the arrays have more than the {most} that they may have")]
     Large {
         /// Name of the array, without `.npy`.
         name: &'static str,
         /// Its bytes.
         bytes: u64,
+        /// Most bytes of all arrays.
+        most: u64,
     },
     /// An array's elements have another type than the contract says.
     #[error("use array {name}: its elements are {found}, not {expected}")]

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{CollectorError, error::failed, frame_name};
+use super::frame_name;
 use crate::{
-    disk::Disk,
+    disk::{Disk, DiskError, failed},
     frame::{Frame, FrameError, GameFiles, MOST_BYTES, join},
     name::Origin,
 };
@@ -29,7 +29,7 @@ impl Parts {
     }
 
     /// Finds what the last process left.
-    pub(super) fn open<D: Disk>(disk: &D, fleet: &Path) -> Result<Self, CollectorError> {
+    pub(super) fn open<D: Disk>(disk: &D, fleet: &Path) -> Result<Self, DiskError> {
         let dir = Self::dir(fleet);
         let mut waiting = BTreeMap::new();
         for (name, _) in disk.list(&dir).map_err(failed("list directory", &dir))? {
@@ -57,7 +57,7 @@ impl Parts {
         disk: &D,
         frame: &Frame<'_>,
         message: &[u8],
-    ) -> Result<Option<Result<GameFiles, FrameError>>, CollectorError> {
+    ) -> Result<Option<Result<GameFiles, FrameError>>, DiskError> {
         let header = frame.header();
         let (origin, first) = (header.origin, header.first_number());
         let numbers = first..=first + header.parts() - 1;
@@ -95,7 +95,7 @@ impl Parts {
         &mut self,
         disk: &D,
         needless: impl Fn(Origin, u64) -> bool,
-    ) -> Result<(), CollectorError> {
+    ) -> Result<(), DiskError> {
         let found: Vec<_> = self.waiting.keys().copied().filter(|&(origin, number)| needless(origin, number)).collect();
         for key in found {
             let path = self.dir.join(&self.waiting[&key].0);

@@ -151,6 +151,52 @@ fn bad_games_are_kept_with_the_reason_and_spoil_no_other() {
     assert_eq!(kept.len(), 2, "{kept:?}");
     let reason = disk.peek(Path::new("ready/tmp/fleet/rejected").join(&kept[1])).unwrap();
     assert_eq!(String::from_utf8_lossy(&reason), "game game_1700000000002_0002_77-0000abcd: it is bad");
+    // Each has its reason.
+    take(&mut collector, &messages(2, &[game(4, b"bad", b"4"), game(5, b"bad", b"5")])).unwrap();
+    let kept = disk.names("ready/tmp/fleet/rejected");
+    let reasons = disk.peek(Path::new("ready/tmp/fleet/rejected").join(&kept[3])).unwrap();
+    assert_eq!(String::from_utf8_lossy(&reasons).lines().count(), 2, "{kept:?}");
+}
+
+#[test]
+fn a_reason_is_short_whatever_a_stranger_wrote() {
+    let long: Check = |_, _| Err("\u{fffd}".repeat(60_000));
+    let disk = FakeDisk::with_dir(0, READY);
+    let mut collector = Collector::open(disk, READY, Rules { check: long, ..rules() }).unwrap().unwrap();
+    take(&mut collector, &messages(1, &some_games(0..1))).unwrap();
+    let receipt = collector.receipts(&name("w1")).remove(0);
+    assert!(receipt.refused == 1 && receipt.reason.unwrap().len() < 2_000);
+}
+
+#[test]
+fn what_is_refused_is_kept_once_though_the_disk_fails_after_it() {
+    let disk = FakeDisk::with_dir(0, READY);
+    let mut collector = open(&disk).unwrap();
+    let group = messages(1, &[game(1, b"bad", b"1"), game(2, b"good", &noise(5_000, 1))]);
+    disk.set_room(Some(6_000));
+    (0..3).for_each(|_| drop(take(&mut collector, &group).unwrap_err()));
+    disk.set_room(None);
+    take(&mut collector, &group).unwrap();
+    let kept = Rejects::open(&disk, Path::new("ready/tmp/fleet")).unwrap();
+    assert_eq!(format!("{:?}", collector.rejects), format!("{kept:?}"), "what is counted is what is there");
+}
+
+#[test]
+fn an_outbox_with_too_many_gaps_closes_them_and_makes_no_more() {
+    let disk = FakeDisk::with_dir(0, READY);
+    let mut collector = open(&disk).unwrap();
+    take(&mut collector, &messages(1, &some_games(0..1))).unwrap();
+    let (&origin, known) = collector.book().origins().next().unwrap();
+    let mut known = known.clone();
+    for number in 2..=MOST_GAPS as u64 + 1 {
+        known.done.insert(2 * number, 2 * number);
+    }
+    collector.ledger.take(vec![Entry::Known(origin, known)]).unwrap();
+    let frame = |number| messages(number, &some_games(number..number + 1));
+    let verdicts = take(&mut collector, &[frame(900_001), frame(2)].concat()).unwrap();
+    assert!(matches!(&verdicts[0], Verdict::Refused(reason) if reason.contains("too far")), "{verdicts:?}");
+    assert_eq!(verdicts[1], Verdict::Done { games: 1, refused: 0 });
+    assert_eq!(collector.receipts(&name("w1"))[0].done, 2);
 }
 
 #[test]

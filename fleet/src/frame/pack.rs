@@ -1,6 +1,6 @@
 //! Games into frames.
 
-use std::{io, ops::Range};
+use std::io;
 
 use selfplay_engine::replay::Stem;
 use sha2::{Digest, Sha256};
@@ -112,10 +112,6 @@ pub(crate) fn sum(bytes: &[u8]) -> Sum {
 pub struct OutFrame {
     /// Its number.
     pub number: u64,
-    /// Which of the games are in it, wholly or in part.
-    pub games: Range<usize>,
-    /// Whether they are all there with this frame: false for all parts but the last.
-    pub completes: bool,
     /// The message.
     pub bytes: Vec<u8>,
 }
@@ -142,19 +138,10 @@ pub fn frames(first: &Header, games: &[Packed]) -> Vec<OutFrame> {
             body.extend_from_slice(&game.bytes);
             place += 1;
         }
-        let games = begin..place;
-        if large {
-            let parts = body.chunks(PART_BYTES);
-            let last = parts.len() - 1;
-            for (part, slice) in parts.enumerate() {
-                header.part = Some(part as u32);
-                let (number, games) = (header.number, games.clone());
-                made.push(OutFrame { number, games, completes: part == last, bytes: seal(&header, slice) });
-                header.number += 1;
-            }
-            header.part = None;
-        } else {
-            made.push(OutFrame { number: header.number, games, completes: true, bytes: seal(&header, &body) });
+        let length = if large { PART_BYTES } else { body.len().max(1) };
+        for (part, slice) in body.chunks(length).enumerate() {
+            header.part = large.then_some(part as u32);
+            made.push(OutFrame { number: header.number, bytes: seal(&header, slice) });
             header.number += 1;
         }
     }

@@ -64,12 +64,6 @@ impl<'a> Frame<'a> {
         &self.header
     }
 
-    /// Bytes of the packed games, or of the part of one.
-    #[must_use]
-    pub const fn body(&self) -> &'a [u8] {
-        self.body
-    }
-
     /// The games, unpacked one by one and compared with what the header says of them. Nothing of a part.
     pub fn games(&self) -> impl Iterator<Item = Result<GameFiles, FrameError>> {
         let mut body = self.body;

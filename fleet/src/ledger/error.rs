@@ -1,26 +1,17 @@
 //! Why a ledger cannot be used.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use thiserror::Error;
+
+use crate::disk::DiskError;
 
 /// Why a ledger cannot be used, or not now.
 #[derive(Debug, Error)]
 pub enum LedgerError {
     /// A file or directory cannot be used.
-    #[error("{what} {path}")]
-    Io {
-        /// What was tried, such as `write file`.
-        what: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// It is damaged, and what it held is not known.
     #[error(
         "use ledger {path}: {reason}. Without it games that the trainer has would come to it again: restore it from a backup of the same moment as the trainer's folder; or remove it, and take it that games on their way now may come twice"
@@ -37,8 +28,4 @@ pub enum LedgerError {
         /// The ledger.
         path: PathBuf,
     },
-}
-
-pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
-    move |source| LedgerError::Io { what, path: path.to_owned(), source }
 }

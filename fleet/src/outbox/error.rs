@@ -1,28 +1,18 @@
 //! Why an outbox cannot be used.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
 use super::Owner;
+use crate::disk::DiskError;
 
 /// Why an outbox cannot be used, or not now.
 #[derive(Debug, Error)]
 pub enum OutboxError {
     /// A file or directory cannot be used.
-    #[error("{what} {path}")]
-    Io {
-        /// What was tried, such as `write file`.
-        what: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// Another process uses it.
     #[error("open outbox {dir}: another process uses it; give each worker an outbox of its own")]
     Busy {
@@ -55,14 +45,14 @@ pub enum OutboxError {
     },
     /// The collector has frames of this outbox that it never sent.
     #[error(
-        "take a receipt for outbox {dir}: frames up to {done} of it have come to the trainer, but it knows only {last}; it was restored from an older copy: remove the directory, and the worker begins a new one"
+        "use outbox {dir}: frames up to {done} of it have come to the trainer, but it knows only {last}, so it was restored from an older copy and its next games would be taken for those; remove the directory, and the worker begins a new one"
     )]
     Ahead {
         /// The outbox.
         dir: PathBuf,
         /// Up to which number the trainer has frames.
         done: u64,
-        /// The last one that was sent.
+        /// The last one that it has.
         last: u64,
     },
     /// A file is damaged again and again.
@@ -80,13 +70,9 @@ impl OutboxError {
     #[must_use]
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {
-            Self::Io { source, .. } => source.kind(),
+            Self::Disk(error) => error.source.kind(),
             Self::Full { .. } => io::ErrorKind::StorageFull,
             _ => io::ErrorKind::Other,
         }
     }
-}
-
-pub(super) fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutboxError {
-    move |source| OutboxError::Io { what, path: path.to_owned(), source }
 }

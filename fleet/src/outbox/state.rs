@@ -4,12 +4,9 @@ use std::{io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Owner,
-    error::{OutboxError, failed},
-};
+use super::Owner;
 use crate::{
-    disk::Disk,
+    disk::{Disk, DiskError, failed},
     name::{Name, Origin},
 };
 
@@ -41,7 +38,7 @@ struct Content {
 
 impl State {
     /// The state that the outbox in `dir` has; nothing where there is none that can be read.
-    pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Self>, OutboxError> {
+    pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Self>, DiskError> {
         let path = dir.join(FILE);
         let bytes = match disk.read(&path, MOST_BYTES) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => {
@@ -53,7 +50,7 @@ impl State {
     }
 
     /// Replaces the file as a whole; when it returns that is on the disk.
-    pub(super) fn write<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), OutboxError> {
+    pub(super) fn write<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), DiskError> {
         let (from, to) = (dir.join(NEW_FILE), dir.join(FILE));
         disk.write(&from, &self.encode()).map_err(failed("write file", &from))?;
         disk.rename(&from, &to).map_err(failed("rename", &from))?;

@@ -147,6 +147,26 @@ fn a_receipt_for_what_was_never_sent_shows_an_older_copy() {
     let refusal = outbox.receipt(origin(1), 8).unwrap_err().to_string();
     assert!(refusal.contains("frames up to 8 of it have come to the trainer, but it knows only 1"), "{refusal}");
     assert_eq!(outbox.waiting(), 1);
+    // Its next numbers are those of other games: they would be taken for repetitions, and deleted.
+    assert!(outbox.sendable().is_empty());
+    assert!(matches!(outbox.write("5e77", &small(1..2)), Err(OutboxError::Ahead { done: 8, last: 1, .. })));
+    assert!(outbox.receipt(origin(1), 1).is_err());
+    assert_eq!(outbox.waiting(), 1);
+}
+
+#[test]
+fn a_receipt_does_not_delete_what_the_journal_has_not_ended() {
+    let disk = FakeDisk::new(0);
+    let mut outbox = open(&disk).unwrap();
+    (0..3).for_each(|number| drop(outbox.write("5e77", &small(number..number + 1)).unwrap()));
+    // The process before sent all three.
+    drop(outbox);
+    let mut outbox = open(&disk).unwrap();
+    outbox.receipt(origin(1), 3).unwrap();
+    assert_eq!(outbox.waiting(), 3);
+    outbox.release(2);
+    outbox.receipt(origin(1), 3).unwrap();
+    assert_eq!((outbox.waiting(), stems(&mut outbox, 3)), (1, of(2..3)));
 }
 
 #[test]
@@ -190,6 +210,72 @@ fn a_lost_part_takes_its_game_with_it_and_no_other() {
     let found: Vec<_> = (1..=6).map(|number| stems(&mut outbox, number)).collect();
     let empty = || of(0..0);
     assert_eq!(found, [empty(), empty(), empty(), of(11..12), of(11..12), of(0..1)]);
+}
+
+#[test]
+fn a_process_that_dies_while_it_gives_up_a_game_leaves_no_part_of_it() {
+    // Parts without the others would wait at the collector for ever, and all frames behind them for their receipts.
+    let large = pack(&[game(10, b"large", &noise(2 * PART_BYTES + 5, 1))]);
+    for (lost, damaged) in [(1, false), (2, true), (3, true)] {
+        for step in 0..40 {
+            let disk = FakeDisk::new(step);
+            let mut outbox = open(&disk).unwrap();
+            outbox.write("5e77", &large).unwrap();
+            outbox.write("5e77", &small(0..1)).unwrap();
+            drop(outbox);
+            let path = frame_path(Path::new("outbox"), lost, FRAME);
+            if damaged {
+                disk.damage(path, vec![0; 40])
+            } else {
+                disk.erase(path)
+            }
+            disk.die_at(step);
+            if let Ok(mut outbox) = open(&disk) {
+                drop(outbox.frame(lost));
+            }
+            disk.restart(if step % 2 == 0 { End::Killed } else { End::PowerCut });
+            let mut outbox = open(&disk).unwrap();
+            // What is lost is found when it is sent.
+            (1..=4).for_each(|number| drop(outbox.frame(number).unwrap()));
+            let found: Vec<_> = (1..=4).map(|number| stems(&mut outbox, number)).collect();
+            assert_eq!(found, [of(0..0), of(0..0), of(0..0), of(0..1)], "frame {lost}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_a_power_cut_brings_back_do_not_keep_another_worker_out() {
+    for seed in 0..20 {
+        let disk = FakeDisk::new(seed);
+        let mut outbox = open(&disk).unwrap();
+        (0..3).for_each(|number| drop(outbox.write("5e77", &small(number..number + 1)).unwrap()));
+        outbox.release(3);
+        outbox.receipt(origin(1), 3).unwrap();
+        drop(outbox);
+        disk.restart(End::PowerCut);
+        let other = Owner { worker: "w2".parse().unwrap(), ..owner() };
+        let mut outbox = Outbox::open(disk.clone(), "outbox", &other, ROOM, origin(2)).unwrap();
+        assert_eq!((outbox.origin(), outbox.last(), outbox.bytes()), (origin(2), 0, 0), "seed {seed}");
+        assert_eq!(outbox.write("5e77", &small(3..4)).unwrap(), 1..=1);
+        drop(outbox);
+        disk.restart(End::PowerCut);
+        let mut outbox = Outbox::open(disk, "outbox", &other, ROOM, origin(3)).unwrap();
+        assert_eq!((outbox.last(), stems(&mut outbox, 1)), (1, of(3..4)), "seed {seed}");
+        assert!(outbox.take_lost().is_empty());
+    }
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let disk = FakeDisk::with_dir(0, "outbox");
+    let names = [&format!("{:020}.frame", 0), "7.frame", "+0000000000000000007.frame", "8.new", "notes.txt"];
+    for name in names {
+        disk.write(&Path::new("outbox").join(name), b"mine").unwrap();
+    }
+    let mut outbox = open(&disk).unwrap();
+    assert_eq!((outbox.last(), outbox.bytes()), (0, 0));
+    assert_eq!(outbox.write("5e77", &small(0..1)).unwrap(), 1..=1);
+    assert!(names.iter().all(|name| disk.peek(Path::new("outbox").join(name)).unwrap() == b"mine"));
 }
 
 #[test]
