@@ -157,6 +157,9 @@ pub struct ModelLoaderActor<G: Game> {
     first: Option<Entrant>,
     /// What was found out of one of them, until play is not paused.
     judged: Option<Judged>,
+    /// Whether a released model stays away while what names the models changes: a newer one may be about to come. Until a moment after
+    /// the pause.
+    stays_away: bool,
     /// What names the model could not be read at the last look.
     unreadable: bool,
     /// Waits for what is found.
@@ -193,6 +196,7 @@ impl<G: Game> ModelLoaderActor<G> {
             gate: Gate::default(),
             first,
             judged: None,
+            stays_away: false,
             unreadable: false,
             asked: None,
             encoding: None,
@@ -223,7 +227,7 @@ impl<G: Game> ModelLoaderActor<G> {
                 found
             }
         };
-        if !rests {
+        if !rests && (found.is_some() || !self.stays_away) {
             let task = self.service.bring_back(Instant::now());
             self.carry_out(task);
         }
@@ -267,6 +271,15 @@ impl<G: Game> ModelLoaderActor<G> {
                 found.iter().for_each(|found| self.answer(found));
                 self.asked = None;
             }
+        }
+    }
+
+    /// Looks after a pause until something is found, at most `left` times: what came a moment ago is to be taken, rather than the model
+    /// that was released and then this one.
+    fn come_back(&mut self, ctx: &mut Context<Self>, left: u32) {
+        self.stays_away = left > 1;
+        if self.look().is_none() && left > 1 {
+            ctx.run_later(LOOK_AGAIN, move |loader, ctx| loader.come_back(ctx, left - 1));
         }
     }
 
@@ -356,6 +369,7 @@ impl<G: Game> Supervised for ModelLoaderActor<G> {
     /// of generations goes on.
     fn restarting(&mut self, _: &mut Self::Context) {
         self.stats.loading.set(0);
+        self.stays_away = false;
         self.feed = self.feed.take().map(|feed| Feed::new(feed.followed().clone()));
     }
 }
@@ -436,6 +450,7 @@ impl<G: Game> Handler<ReleaseModel> for ModelLoaderActor<G> {
     fn handle(&mut self, ReleaseModel { pause }: ReleaseModel, _: &mut Self::Context) {
         if self.control.lasts(pause) {
             self.service.released();
+            self.stays_away = true;
             self.addresses.unload.do_send(UnloadModel { pause });
         }
     }
@@ -448,14 +463,7 @@ impl<G: Game> Handler<PlayResumed> for ModelLoaderActor<G> {
         self.service.hurry();
         match self.origin {
             ModelOrigin::Fixed { .. } => ctx.notify(LookForModel), // Which looks again until the model serves.
-            ModelOrigin::Follow { .. } => {
-                // What came a moment ago is to be taken as well, rather than the old model and then this one.
-                self.glance();
-                ctx.run_later(LOOK_AGAIN, |loader, ctx| {
-                    loader.glance();
-                    ctx.run_later(LOOK_AGAIN, |loader, _| drop(loader.look()));
-                });
-            }
+            ModelOrigin::Follow { .. } => self.come_back(ctx, MOST_LOOKS),
         }
     }
 }

@@ -84,6 +84,23 @@ fn a_newer_model_takes_the_place_of_the_released_one_if_it_is_good() {
 }
 
 #[test]
+fn a_model_that_came_a_moment_ago_is_taken_also_where_the_loader_happens_to_look_before_it_hears_of_the_end_of_the_pause()
+ {
+    play(async {
+        let mut stage = Stage::following();
+        stage.offer(1, "good").await;
+        stage.pause_for_long().await;
+        stage.model(2, "good too");
+        stage.publish(2);
+        let loader = stage.loader.clone();
+        stage.control.resume(move || loader.do_send(LookForModel));
+        stage.loader.do_send(PlayResumed);
+        tokio::time::sleep(3 * LOOK_AGAIN).await;
+        assert_eq!(stage.swaps().await, [(1, 1), (2, 2)]);
+    });
+}
+
+#[test]
 fn a_touched_file_of_the_released_model_is_no_reason_not_to_bring_it_back() {
     play(async {
         let mut stage = Stage::following();
