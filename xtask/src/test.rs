@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Who is after certain tests wants no others. Otherwise these run even where one of those failed.
     if args.rest.is_empty() && args.packages.is_empty() {
         let mut doc = command::cargo();
-        doc.args(["test", "--doc", "--workspace", "--locked"]).env("ORT_DYLIB_PATH", &library);
+        // With the features of the tests, whose libraries are then not built again.
+        doc.args(["test", "--doc", "--workspace", "--locked"]).args(features(&[])).env("ORT_DYLIB_PATH", &library);
         command::run(&mut doc)?;
         match python::of_package() {
             Ok(python) => package(&python, &library)?,
