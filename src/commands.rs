@@ -18,6 +18,7 @@ pub(crate) mod describe;
 pub(crate) mod games;
 pub(crate) mod judge;
 pub(crate) mod matches;
+mod models;
 pub(crate) mod play;
 mod positions;
 pub(crate) mod show;

@@ -139,7 +139,9 @@ mod tests {
     fn worker(name: &str, number: u8, frames: u64) -> Worker<FakeDisk> {
         let owner = Owner { run: "run".parse().unwrap(), worker: name.parse().unwrap() };
         let mut outbox = Outbox::open(FakeDisk::new(0), "outbox", &owner, 1 << 20, Origin::new([number; 16])).unwrap();
-        (0..frames).for_each(|number| drop(outbox.write("5e77", &pack(&[game(number, b"yaml", b"npz")])).unwrap()));
+        for number in 0..frames {
+            outbox.write("5e77", &pack(&[game(number, b"yaml", b"npz")])).unwrap();
+        }
         outbox.release(frames);
         Worker::new(outbox)
     }

@@ -18,8 +18,12 @@ A mistake is a move after which the position is worth less: of a win a draw or a
 Rates are of positions in which some moves are worse than others. A search of one simulation visits no move,
 and plays what the network alone does. docs/strength.md tells how to read the rest.
 
-Example:
+With a directory as --model, models of it are judged one after the other, a line for each: how a run learned.
+Minutes are those between the times of the files.
+
+Examples:
   selfplayd judge --model model_40.onnx --game connect_four --seed 1
+  selfplayd judge --model run/models --game connect_four --svg learning.svg
 ";
 
 /// Arguments of `judge`.
@@ -41,6 +45,12 @@ pub(crate) struct JudgeArgs {
     /// Simulations of a move, for each of which all positions are searched
     #[arg(long, value_name = "N,N,...", default_value = "1,16,100,800", value_delimiter = ',', value_parser = whole::<u32>(1, 10_000_000), allow_negative_numbers = true)]
     pub simulations: Vec<u32>,
+    /// Of a directory of models, how many are judged: the first, the last and others between
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = whole::<u32>(1, 10_000), allow_negative_numbers = true)]
+    pub models: u32,
+    /// Draw the mistakes of a directory's models over time into this file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Print one JSON object instead of tables
     #[arg(long)]
     pub json: bool,

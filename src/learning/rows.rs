@@ -185,7 +185,7 @@ mod tests {
         let mut rows = Rows::default();
         assert!(rows.note(&[change(3, 9.0)], None, 9.0));
         let afresh = ModelChange { against: None, ..change(3, 20.0) };
-        assert!(!rows.note(&[afresh.clone()], None, 20.0));
+        assert!(!rows.note(std::slice::from_ref(&afresh), None, 20.0));
         let mut other = Rows::default();
         assert!(other.note(&[afresh], None, 20.0));
         let of = |rows: &Rows| rows.iter().next().unwrap().change.clone();

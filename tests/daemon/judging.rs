@@ -1,6 +1,10 @@
 //! `judge`: how a network does in positions whose worth is known.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -49,6 +53,42 @@ fn a_trained_network_errs_less_and_its_search_less_again() {
     };
     let [[untrained, _], [policy, search]] = ["games/connect_four.onnx", "connect_four_3x32_trained.onnx"].map(judged);
     assert!(2 * policy < untrained && 2 * search < policy, "{untrained}, {policy}, {search}");
+}
+
+/// One that learned between two copies of one that did not.
+#[test]
+fn models_of_a_directory_are_judged_one_after_the_other_and_drawn() {
+    let dir = TempDir::new().unwrap();
+    let begun = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let networks = ["games/connect_four.onnx", "connect_four_3x32_trained.onnx", "games/connect_four.onnx"];
+    for (network, (version, minutes)) in networks.into_iter().zip([(2, 0), (9, 3), (10, 30)]) {
+        let path = dir.path().join(format!("model_{version}.onnx"));
+        fs::copy(model(network), &path).unwrap();
+        let written = begun + Duration::from_secs(60 * minutes);
+        fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+    }
+    let judge = || {
+        let judge = Daemon::new().args("judge --game connect_four --device cpu --count 300 --simulations 1,20");
+        judge.option("--model", dir.path())
+    };
+    let drawn = dir.path().join("curve.svg");
+    let ended = judge().option("--svg", &drawn).run().succeeded();
+    let rows: Vec<Vec<_>> = ended.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row =
+        |name: &str| rows.iter().find(|row| row.first() == Some(&name)).unwrap_or_else(|| panic!("{}", ended.out));
+    let policy = |name| row(name)[2].parse::<f64>().unwrap();
+    assert_eq!(["model_2", "model_9", "model_10"].map(|name| row(name)[1]), ["0.0", "3.0", "30.0"]);
+    assert!(2.0 * policy("model_9") < policy("model_2") && policy("model_10") == policy("model_2"), "{}", ended.out);
+    let drawn = fs::read_to_string(drawn).unwrap();
+    assert_eq!((drawn.matches("<polyline").count(), drawn.matches("<circle").count()), (2, 6), "{drawn}");
+    assert!(drawn.contains(">n = 20</text>") && drawn.contains(">minutes</text>"), "{drawn}");
+
+    let two = judge().args("--models 2 --json").run().succeeded();
+    let two: Value = serde_json::from_str(&two.out).unwrap();
+    let told: Vec<_> = two.as_array().unwrap().iter().map(|one| one["minutes"].as_f64().unwrap()).collect();
+    assert_eq!(told, [0.0, 30.0], "the first and the last: {two}");
+    let one = judging("connect_four").option("--svg", dir.path().join("one.svg")).run().exited_with(UNUSABLE);
+    one.said(&["--svg draws what the models of a directory come to"]);
 }
 
 #[test]

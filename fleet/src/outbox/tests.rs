@@ -158,7 +158,9 @@ fn a_receipt_for_what_was_never_sent_shows_an_older_copy() {
 fn a_receipt_does_not_delete_what_the_journal_has_not_ended() {
     let disk = FakeDisk::new(0);
     let mut outbox = open(&disk).unwrap();
-    (0..3).for_each(|number| drop(outbox.write("5e77", &small(number..number + 1)).unwrap()));
+    for number in 0..3 {
+        outbox.write("5e77", &small(number..number + 1)).unwrap();
+    }
     // The process before sent all three.
     drop(outbox);
     let mut outbox = open(&disk).unwrap();
@@ -248,7 +250,9 @@ fn frames_that_a_power_cut_brings_back_do_not_keep_another_worker_out() {
     for seed in 0..20 {
         let disk = FakeDisk::new(seed);
         let mut outbox = open(&disk).unwrap();
-        (0..3).for_each(|number| drop(outbox.write("5e77", &small(number..number + 1)).unwrap()));
+        for number in 0..3 {
+            outbox.write("5e77", &small(number..number + 1)).unwrap();
+        }
         outbox.release(3);
         outbox.receipt(origin(1), 3).unwrap();
         drop(outbox);

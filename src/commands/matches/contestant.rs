@@ -1,10 +1,6 @@
 //! The players of a match, as they are named on the command line.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use selfplay_engine::{
@@ -13,6 +9,7 @@ use selfplay_engine::{
 };
 
 use crate::{
+    commands::models::{last_number, short},
     daemon::agents::terms,
     settings::{Resolved, Settings},
 };
@@ -136,16 +133,6 @@ fn read_time(text: &str) -> anyhow::Result<Duration> {
     let number = text.trim().parse().ok().filter(|ms| (1..=LONGEST_MS).contains(ms));
     let number = number.with_context(|| format!("{MOVE_MS} = {text} must be a whole number from 1 to {LONGEST_MS}"))?;
     Ok(Duration::from_millis(number))
-}
-
-/// A model without its folder and suffix.
-pub(super) fn short(name: &str) -> &str {
-    Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name)
-}
-
-/// The last number in a name.
-pub(super) fn last_number(name: &str) -> Option<u64> {
-    name.split(|sign: char| !sign.is_ascii_digit()).rfind(|digits| !digits.is_empty())?.parse().ok()
 }
 
 fn seat(mover: Mover, settings: &Settings) -> Seat {

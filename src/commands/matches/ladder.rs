@@ -3,23 +3,23 @@
 //! Each model plays the next one, some play others further away, and the first and last play players that never change, so that ratings
 //! of different days can be compared. All ratings come from all games together.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use selfplay_engine::rating::{Encounter, Rating, ratings};
 
 use super::{
     contest::{Arena, Kept, MatchPlan},
-    contestant::{self, Contestant, last_number, short},
+    contestant::{self, Contestant},
     opening_file, progress_bar,
     report::Ending,
 };
 use crate::{
     cli::LadderArgs,
-    commands::bench::text::table,
+    commands::{
+        bench::text::table,
+        models::{models_of, short},
+    },
     daemon::signals::Signals,
     exit::Exit,
     matches::picture::{Standing, picture},
@@ -43,7 +43,8 @@ pub(crate) fn play_ladder(
     settings: &Settings,
     resolved: &Resolved,
 ) -> anyhow::Result<Exit> {
-    let models = models(&args.dir, args.models as usize)?;
+    let mut models = models_of(&args.dir)?;
+    models.drain(..models.len().saturating_sub(args.models as usize));
     let named = ANCHORS.into_iter().map(str::to_owned).chain(models.iter().map(|model| model.display().to_string()));
     let players = named.map(|name| Contestant::parse(&name, resolved)).collect::<anyhow::Result<Vec<_>>>()?;
     contestant::warn(&players);
@@ -124,28 +125,8 @@ fn pairings(models: usize) -> Vec<[usize; 2]> {
     pairings
 }
 
-/// The newest models of a directory by the last number in their names, oldest first; those without a number count as oldest.
-fn models(dir: &Path, most: usize) -> anyhow::Result<Vec<PathBuf>> {
-    let failed_to_list = || format!("failed to look for models in {}", dir.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).with_context(failed_to_list)? {
-        let path = entry.with_context(failed_to_list)?.path();
-        if path.extension().is_some_and(|extension| extension == "onnx") && path.is_file() {
-            found.push((last_number(short(&path.to_string_lossy())), path));
-        }
-    }
-    if found.is_empty() {
-        bail!("there is no model (*.onnx) in {}", dir.display());
-    }
-    found.sort();
-    let older = found.len().saturating_sub(most);
-    Ok(found.into_iter().skip(older).map(|(_, path)| path).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
     use super::*;
 
     #[test]
@@ -164,22 +145,6 @@ mod tests {
             let encounters: Vec<_> = all.iter().map(|&players| Encounter { players, pairs: even }).collect();
             assert!(ratings(players, &encounters, 0).is_ok(), "{models}: {all:?}");
         }
-    }
-
-    #[test]
-    fn the_newest_models_are_taken_in_their_order() {
-        let dir = TempDir::new().unwrap();
-        for name in ["model_2.onnx", "model_10.onnx", "model_9.onnx", "best.onnx", "model_11.txt"] {
-            fs::write(dir.path().join(name), "").unwrap();
-        }
-        let names = |most| -> Vec<String> {
-            let found = models(dir.path(), most).unwrap();
-            found.iter().map(|path| short(path.to_str().unwrap()).to_owned()).collect()
-        };
-        assert_eq!(names(9), ["best", "model_2", "model_9", "model_10"]);
-        assert_eq!(names(2), ["model_9", "model_10"]);
-        let empty = TempDir::new().unwrap();
-        assert!(models(empty.path(), 3).unwrap_err().to_string().contains("there is no model (*.onnx) in"));
     }
 
     #[test]
