@@ -7,6 +7,7 @@
 //! - [`disk`]: the few calls to a file system that everything durable here is made of
 //! - [`frame`]: many games as one message
 //! - [`outbox`]: where a worker keeps games until the trainer has them
+//! - [`intake`]: finished games out of the daemon's folder into it
 //! - [`ledger`]: which frames have come to the trainer
 //! - [`collector`]: games out of frames into the trainer's folder
 //! - [`models`]: which model a worker serves, and how a new one spreads
@@ -20,6 +21,7 @@ pub mod courier;
 pub mod disk;
 pub mod frame;
 pub mod hub;
+pub mod intake;
 pub mod ledger;
 pub mod link;
 #[cfg(test)]

@@ -9,9 +9,9 @@
 //! | `state` | origin, run, worker, and up to which number there are receipts; replaced as a whole |
 //! | `.lock` | locked while a process uses the outbox |
 //!
-//! In the journal's protocol (`selfplay_engine::journal`) the outbox takes the place of the trainer's folder: [`Outbox::write`] after
-//! `Staging`, then `End`, synchronised, then [`Outbox::release`], which lets the frames be sent. A process that starts asks
-//! [`Outbox::held`] which of the journal's games are in frames already, ends those, and releases all.
+//! Whoever brings games: [`Outbox::write`], then removes them from where they were, and synchronises that, then [`Outbox::release`], which
+//! lets the frames be sent. A process that starts asks [`Outbox::newest`] which games are in frames already, removes those, and releases
+//! all. `intake` does so.
 
 mod error;
 mod state;
@@ -19,7 +19,7 @@ mod state;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -113,8 +113,8 @@ impl<D: Disk> Outbox<D> {
                 _ => {}
             }
         }
-        // A process that was killed leaves names that can be read and are not on the disk. The journal is about to end games because of
-        // them.
+        // A process that was killed leaves names that can be read and are not on the disk. Games are about to be removed elsewhere
+        // because of them.
         disk.sync_dir(&dir).map_err(failed("synchronise", &dir))?;
         let state = match State::read(&disk, &dir)? {
             Some(state) if state.owner == *owner => state,
@@ -212,7 +212,7 @@ impl<D: Disk> Outbox<D> {
     ///
     /// # Errors
     /// When there is no room, the disk fails, or this is an older copy. Then none of the games is in the outbox and the call may be made
-    /// again; but should the process end before another call succeeds, the next one has to ask [`Outbox::held`].
+    /// again; but should the process end before another call succeeds, the next one has to ask [`Outbox::newest`].
     pub fn write(&mut self, settings_hash: &str, games: &[Packed]) -> Result<RangeInclusive<u64>, OutboxError> {
         self.check_copy()?;
         self.take_back()?;
@@ -246,30 +246,32 @@ impl<D: Disk> Outbox<D> {
         Ok(numbers)
     }
 
-    /// Lets frames up to `number` be sent: the journal has ended their games, and is synchronised. From here on a receipt may delete
-    /// them.
+    /// Lets frames up to `number` be sent: their games are nowhere else, and that is on the disk. From here on a receipt may delete them.
     pub fn release(&mut self, number: u64) {
         self.released = self.released.max(number.min(self.last));
     }
 
-    /// Which of these games are in frames without a receipt.
+    /// The games of the newest frames without a receipt: so many, or a few more, or all there are. Any that was written and not released is
+    /// among them, if no more were written at once.
     ///
     /// # Errors
     /// When a frame cannot be read.
-    pub fn held(&mut self, wanted: &BTreeSet<Stem>) -> Result<BTreeSet<Stem>, OutboxError> {
-        let mut held = BTreeSet::new();
-        // They are among the newest.
+    pub fn newest(&mut self, games: usize) -> Result<Vec<Stem>, OutboxError> {
+        let mut newest: Vec<Stem> = Vec::new();
         for number in (self.state.receipted + 1..=self.last).rev() {
-            if held.len() == wanted.len() {
+            if newest.len() >= games {
                 break;
             }
             let bytes = self.frame(number)?;
             let Ok(frame) = Frame::read(&bytes) else { continue };
-            held.extend(
-                frame.header().games.iter().map(|game| &game.stem).filter(|stem| wanted.contains(stem)).cloned(),
-            );
+            for game in frame.header().games.iter().rev() {
+                // The parts of one game have frames of their own.
+                if newest.last() != Some(&game.stem) {
+                    newest.push(game.stem.clone());
+                }
+            }
         }
-        Ok(held)
+        Ok(newest)
     }
 
     /// The message of a frame without a receipt. One that the disk has damaged is replaced by an empty one first.
@@ -299,7 +301,7 @@ impl<D: Disk> Outbox<D> {
             self.ahead = Some(done);
         }
         self.check_copy()?;
-        // What the journal has not ended yet stays. A process before sent it; this one will too, and has another receipt then.
+        // What may be elsewhere too stays. A process before sent it; this one will too, and has another receipt then.
         let done = done.min(self.released);
         if done <= self.state.receipted {
             return Ok(());

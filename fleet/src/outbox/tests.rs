@@ -1,6 +1,6 @@
 //! Outboxes whose process dies, whose disk fails, and whose receipts come.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use super::*;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         fake::{Dice, End, FakeDisk},
     },
     frame::{
-        OutGame, PART_BYTES,
+        MOST_GAMES, OutGame, PART_BYTES,
         tests::{game, noise, pack, stem},
     },
 };
@@ -77,16 +77,20 @@ fn frames_are_numbered_on_across_restarts_and_after_all_were_deleted() {
 }
 
 #[test]
-fn held_games_are_found_so_that_none_is_played_again() {
+fn the_newest_games_are_found_so_that_none_is_brought_again() {
     let disk = FakeDisk::new(0);
     let mut outbox = open(&disk).unwrap();
     outbox.write("5e77", &small(0..5)).unwrap();
     outbox.write("5e77", &small(5..9)).unwrap();
-    let wanted: BTreeSet<_> = of(4..12).into_iter().collect();
-    assert_eq!(outbox.held(&wanted).unwrap(), of(4..9).into_iter().collect());
+    let newest = |outbox: &mut Outbox<FakeDisk>, games| {
+        let found: BTreeSet<_> = outbox.newest(games).unwrap().into_iter().collect();
+        found.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&mut outbox, 4), of(5..9));
+    assert_eq!(newest(&mut outbox, 5), of(0..9));
     outbox.release(2);
     outbox.receipt(origin(1), 1).unwrap();
-    assert_eq!(outbox.held(&wanted).unwrap(), of(5..9).into_iter().collect());
+    assert_eq!(newest(&mut outbox, 64), of(5..9));
 }
 
 #[test]
@@ -339,9 +343,8 @@ impl Life {
         let mut outbox = open(&self.disk)?;
         assert!(outbox.sendable().is_empty());
         // What the journal does not know to be ended may be in frames.
-        let unknown: BTreeSet<_> = self.journal.iter().flatten().map(|game| game.stem.clone()).collect();
-        let held = outbox.held(&unknown)?;
-        self.end(&held);
+        let newest = outbox.newest(MOST_GAMES)?.into_iter().collect();
+        self.end(&newest);
         outbox.release(outbox.last());
         self.check(&mut outbox)?;
         while let Some(group) = self.journal.first().cloned() {
