@@ -1,7 +1,7 @@
 //! Games of many machines come to one trainer, each exactly once; what stands between is a broker that may lose anything.
 //!
-//! The design, with a game's way and the invariants, is in this crate's `README.md`. Everything here is plain state: no runtime, no
-//! thread, no clock. Modules in dependency order, low to high:
+//! The design, with a game's way and the invariants, is in this crate's `README.md`. Everything but [`nats`] is plain state: no runtime,
+//! no thread, no clock. Modules in dependency order, low to high:
 //!
 //! - [`name`]: names of runs, workers and outboxes
 //! - [`disk`]: the few calls to a file system that everything durable here is made of
@@ -15,6 +15,7 @@
 //! - [`courier`]: which frame is sent, and which again
 //! - [`worker`]: a worker's side
 //! - [`hub`]: the collector's side
+//! - [`nats`]: the link to a real broker
 
 pub mod collector;
 pub mod courier;
@@ -28,6 +29,7 @@ pub mod link;
 mod memory;
 pub mod models;
 pub mod name;
+pub mod nats;
 pub mod outbox;
 #[cfg(test)]
 mod schedules;

@@ -11,7 +11,9 @@ mod demo;
 mod fastest;
 mod instructions;
 mod lint;
+mod nats;
 mod ort;
+mod pinned;
 mod python;
 mod soak;
 mod test;
@@ -36,6 +38,8 @@ enum Task {
     /// Fetch the pinned ONNX Runtime into .ort/, checked against its SHA-256
     #[command(visible_alias = "fetch-ort")]
     Setup(ort::Args),
+    /// Fetch the pinned NATS server into .nats/, checked against its SHA-256, for the tests of the fleet
+    FetchNats(nats::Args),
     /// Build the daemon and watch it play a few games with the model that ships in the repository
     Demo(demo::Args),
     /// Run every test, as CI does
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Setup(args) => ort::run(&args),
+        Task::FetchNats(args) => nats::run(&args),
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Lint(args) => lint::run(&args),

@@ -1,25 +1,23 @@
 //! `cargo xtask setup`, also called `fetch-ort`: makes sure that there is an ONNX Runtime to load.
 //!
 //! The daemon loads ONNX Runtime when it starts, so nothing is linked and nothing is fetched while building. What it loads is one pinned
-//! library (`pins.rs`) in `.ort/cpu/`, `.ort/cuda/` or `.ort/openvino/`, taken from a package registry by that registry's own client (`fetch.rs`) and
-//! checked against its SHA-256 before it gets its name.
+//! library (`pins.rs`) in `.ort/cpu/`, `.ort/cuda/` or `.ort/openvino/`, fetched as `pinned.rs` does it.
 
-mod archive;
-mod checksum;
 /// The same file that the daemon decides by.
 #[path = "../../actors/src/onnx/openvino/cpu.rs"]
 mod cpu;
 mod cuda;
 mod driver;
-mod fetch;
 mod pins;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use self::pins::{Build, Package};
-use crate::workspace;
+use crate::{
+    pinned::{Build, Package, checksum, fetch, or_unavailable},
+    workspace,
+};
 
 /// Arguments of `cargo xtask setup`.
 #[derive(clap::Args, Default)]
@@ -68,18 +66,6 @@ fn fitting(force: bool) -> anyhow::Result<Option<PathBuf>> {
     Ok(library)
 }
 
-/// Tells what cannot be had, which may pass, from what is wrong.
-///
-/// # Errors
-/// What is wrong.
-pub(crate) fn or_unavailable(fetched: anyhow::Result<PathBuf>) -> anyhow::Result<(Option<PathBuf>, Option<String>)> {
-    match fetched {
-        Ok(library) => Ok((Some(library), None)),
-        Err(error) if error.is::<fetch::Unavailable>() => Ok((None, Some(format!("{error:#}")))),
-        Err(error) => Err(error),
-    }
-}
-
 fn own_library() -> Option<std::ffi::OsString> {
     std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())
 }
@@ -126,7 +112,7 @@ fn ensure(dir: &Path, packages: &[Package], force: bool) -> anyhow::Result<PathB
     if !force && let Some(found) = installed(dir, packages)? {
         return Ok(found);
     }
-    fetch::into(dir, packages)?;
+    fetch::into(dir, &pins::PRODUCT, packages)?;
     if force {
         remove_others(dir, packages)?;
     }
@@ -136,7 +122,7 @@ fn ensure(dir: &Path, packages: &[Package], force: bool) -> anyhow::Result<PathB
 /// What `dir` holds already, if it can be used.
 fn installed(dir: &Path, packages: &[Package]) -> anyhow::Result<Option<PathBuf>> {
     for package in packages {
-        let library = dir.join(package.build.library().name);
+        let library = dir.join(package.build.main().name);
         if !library.is_file() {
             continue;
         }
@@ -168,7 +154,7 @@ fn installed(dir: &Path, packages: &[Package]) -> anyhow::Result<Option<PathBuf>
 
 /// Removes libraries of other versions, which would otherwise be found beside the pinned one.
 fn remove_others(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
-    let newest = packages.iter().map(|package| dir.join(package.build.library().name)).find(|path| path.is_file());
+    let newest = packages.iter().map(|package| dir.join(package.build.main().name)).find(|path| path.is_file());
     for other in libraries(dir)?.into_iter().filter(|path| Some(path) != newest.as_ref()) {
         std::fs::remove_file(&other).with_context(|| format!("cannot remove {}", other.display()))?;
     }
@@ -198,20 +184,8 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use super::pins::{Build, File, Package, Route};
-    use super::{installed, or_unavailable, remove_others};
-
-    #[test]
-    fn what_cannot_be_had_is_told_from_what_is_wrong() {
-        let unavailable = || super::fetch::into(tempfile::tempdir().unwrap().path(), &[]).map(|()| PathBuf::new());
-        assert!(or_unavailable(unavailable()).unwrap().1.unwrap().contains("no ONNX Runtime could be fetched"));
-        let wrapped = unavailable().map_err(|error| error.context("for the tests"));
-        assert!(or_unavailable(wrapped).unwrap().1.unwrap().starts_with("for the tests: "));
-        let tampered =
-            or_unavailable(Err(anyhow::anyhow!("the wrong SHA-256"))).expect_err("it is not to be passed over");
-        assert_eq!(tampered.to_string(), "the wrong SHA-256");
-        assert_eq!(or_unavailable(Ok("a".into())).unwrap(), (Some("a".into()), None));
-    }
+    use super::{installed, remove_others};
+    use crate::pinned::{Build, File, Package, Route};
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{command, ort, python, tools, wheel, workspace};
+use crate::{command, nats, ort, pinned, python, tools, wheel, workspace};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut not_tested = tools::prepare(tools::FOR_TESTS, args.install);
     not_tested.extend(no_schema);
     not_tested.extend(without_openvino()?);
+    not_tested.extend(without_nats()?);
     tools::say_aloud(&not_tested);
     let selection = selection(&args.packages);
 
@@ -80,9 +81,25 @@ fn without_openvino() -> anyhow::Result<Option<String>> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(None);
     }
-    let (_, missing) = ort::or_unavailable(ort::openvino_library(false))?;
+    let (_, missing) = pinned::or_unavailable(ort::openvino_library(false))?;
     Ok(missing
         .map(|missing| format!("--device openvino and what \"auto\" makes of it, as it cannot be fetched: {missing}")))
+}
+
+/// Fetches the NATS server, which tests find in `.nats/`; what is not tested where it cannot be had.
+///
+/// # Errors
+/// When what was fetched is not what is pinned; and under continuous integration, whose tests need it.
+fn without_nats() -> anyhow::Result<Option<String>> {
+    if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        return Ok(Some("the fleet with a real broker, as none is pinned for this machine".to_owned()));
+    }
+    let server = nats::server(false);
+    if workspace::in_ci() {
+        return server.map(|_| None);
+    }
+    let (_, missing) = pinned::or_unavailable(server)?;
+    Ok(missing.map(|missing| format!("the fleet with a real broker, as none can be fetched: {missing}")))
 }
 
 /// `packages` as cargo wants them, or the whole workspace.

@@ -5,51 +5,15 @@
 
 use anyhow::bail;
 
-/// A file that is taken out of an archive, under the name it has in `.ort/`.
-#[derive(Debug)]
-pub(super) struct File {
-    pub(super) name: &'static str,
-    /// Lowercase hexadecimal.
-    pub(super) sha256: &'static str,
-}
+use crate::pinned::{Build, File, Package, Product, Route};
 
-/// One build of ONNX Runtime: the files that belong together.
-#[derive(Debug, Default)]
-pub(super) struct Build {
-    pub(super) version: &'static str,
-    /// Folder inside the archive that holds the files.
-    pub(super) folder: &'static str,
-    /// Name of the library inside the archive, where it differs from the first of `files`.
-    pub(super) library_in_archive: Option<&'static str>,
-    /// The library itself first, then what it loads by name from beside itself.
-    pub(super) files: &'static [File],
-}
-
-impl Build {
-    /// The library that the daemon loads.
-    pub(super) fn library(&self) -> &'static File {
-        &self.files[0]
-    }
-}
-
-/// Which client fetches a package.
-#[derive(Debug)]
-pub(super) enum Route {
-    /// `pip download` of a wheel for this platform tag and version of Python: a zip. The libraries in it need no Python.
-    Pip { platform: &'static str, python: &'static str },
-    /// `npm pack`: a gzipped tar.
-    Npm,
-}
-
-/// A package in a registry and the build inside it.
-#[derive(Debug)]
-pub(super) struct Package {
-    pub(super) route: Route,
-    pub(super) name: &'static str,
-    /// Of the downloaded wheel or tarball; lowercase hexadecimal.
-    pub(super) archive_sha256: &'static str,
-    pub(super) build: Build,
-}
+/// What all of these are.
+pub(super) const PRODUCT: Product = Product {
+    name: "ONNX Runtime",
+    pins: "xtask/src/ort/pins.rs",
+    own: "set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.23 to 1.32 of your own",
+    is_program: false,
+};
 
 const WHEEL_FOLDER: &str = "onnxruntime/capi";
 
@@ -59,13 +23,13 @@ pub(super) fn cpu() -> anyhow::Result<[Package; 2]> {
         route: Route::Npm,
         name: "onnxruntime-node",
         archive_sha256: "6e3390d6b783e7be946fad629292799da28d0b42f84856e50d2c1b0383291e75",
-        build: Build { version: "1.30.0", folder, library_in_archive: Some("libonnxruntime.so.1"), files },
+        build: Build { version: "1.30.0", folder, main_in_archive: Some("libonnxruntime.so.1"), files },
     };
     let pip = |platform, archive_sha256, files| Package {
         route: Route::Pip { platform, python: "312" },
         name: "onnxruntime",
         archive_sha256,
-        build: Build { version: "1.32.0", folder: WHEEL_FOLDER, library_in_archive: None, files },
+        build: Build { version: "1.32.0", folder: WHEEL_FOLDER, main_in_archive: None, files },
     };
     match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => Ok([
@@ -125,7 +89,7 @@ pub(super) fn cuda() -> anyhow::Result<[Package; 1]> {
         build: Build {
             version: "1.31.1",
             folder: WHEEL_FOLDER,
-            library_in_archive: None,
+            main_in_archive: None,
             files: &[
                 File {
                     name: "libonnxruntime.so.1.31.1",
@@ -165,7 +129,7 @@ pub(super) fn openvino() -> anyhow::Result<[Package; 1]> {
         build: Build {
             version: "1.24.1",
             folder: WHEEL_FOLDER,
-            library_in_archive: None,
+            main_in_archive: None,
             files: &[
                 File {
                     name: "libonnxruntime.so.1.24.1",
@@ -216,7 +180,7 @@ mod tests {
                 assert_eq!(sha256.len(), 64, "{sha256}");
                 assert!(sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{sha256}");
             }
-            assert!(package.build.library().name.ends_with(package.build.version), "{package:?}");
+            assert!(package.build.main().name.ends_with(package.build.version), "{package:?}");
         }
     }
 }

