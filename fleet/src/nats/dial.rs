@@ -113,18 +113,16 @@ fn address(url: &str) -> Result<ServerAddr, DialError> {
     if url.contains('@') {
         return Err(DialError::Password);
     }
-    if !url.contains("://") {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("tls" | "nats")) {
         return Err(DialError::Scheme(url.to_owned()));
     }
     let wrong = |reason: String| DialError::Address { url: url.to_owned(), reason };
     let address = ServerAddr::from_str(url).map_err(|error| wrong(error.to_string()))?;
-    match address.scheme() {
-        "tls" => {}
-        "nats" if is_here(address.host()) => {}
-        "nats" => return Err(DialError::Plain(url.to_owned())),
-        _ => return Err(DialError::Scheme(url.to_owned())),
+    if address.host().is_empty() {
+        return Err(wrong("it names no host".to_owned()));
     }
-    if address.host().is_empty() { Err(wrong("it names no host".to_owned())) } else { Ok(address) }
+    if address.tls_required() || is_here(address.host()) { Ok(address) } else { Err(DialError::Plain(url.to_owned())) }
 }
 
 /// Whether a host is this machine, whatever its names mean to others.

@@ -1,0 +1,20 @@
+//! The fleet's link with a real NATS server, on loopback ports with stores of its own.
+//!
+//! What the tests are made of:
+//! - [`broker`]: a server that can be killed, restarted, emptied, frozen and told of other keys
+//! - [`sides`]: a worker and a collector, with real disks
+//! - [`children`]: the same in processes that can be killed
+//!
+//! The tests:
+//! - [`games`]: games come into the trainer's folder, each once, whatever ends or is full meanwhile
+//! - [`rights`]: whose key opens what, and what is said to those whose key does not
+//! - [`setup`]: what a server must have, and how it is told
+//!
+//! The server comes from `cargo xtask fetch-nats`. Without it the tests are skipped, but not under continuous integration.
+
+mod broker;
+mod children;
+mod games;
+mod rights;
+mod setup;
+mod sides;
