@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_nats::{ClientError, Event, ServerError};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Longest trouble that is told; servers and strangers have a say in it.
 const MOST_LETTERS: usize = 400;
@@ -45,8 +45,6 @@ pub struct Health {
     pub connection: Connection,
     /// How often it came about.
     pub connects: u64,
-    /// How often it was lost.
-    pub lost: u64,
     /// How often our key was refused.
     pub refused: u64,
     /// How often something was not allowed to us.
@@ -74,13 +72,13 @@ impl Health {
             Connection::Down { since } => format!("not connected to {} for {} s", self.servers, ago(since)),
         };
         let counts = [
-            (self.connects.saturating_sub(1), "reconnects"),
-            (self.refused, "times the key was refused"),
-            (self.denied, "times something was not allowed"),
-            (self.slow, "times messages were dropped"),
+            ("reconnects", self.connects.saturating_sub(1)),
+            ("key refused", self.refused),
+            ("not allowed", self.denied),
+            ("messages dropped", self.slow),
         ];
-        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
-            text += &format!("; {count} {what}");
+        for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            text += &format!("; {what}: {count}");
         }
         if let Some((then, what)) = &self.trouble {
             text += &format!("; last trouble {} s ago: {what}", ago(then));
@@ -99,16 +97,16 @@ impl fmt::Display for Health {
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     health: Arc<Mutex<Health>>,
-    /// Told when a connection comes about or is lost: how many did, and whether there is one.
-    line: Arc<watch::Sender<(u64, bool)>>,
+    /// Told when a connection comes about or is lost.
+    news: Arc<Notify>,
 }
 
 impl Watch {
     pub(super) fn new(servers: String) -> Self {
         let connection = Connection::Down { since: SystemTime::now() };
-        let (connects, lost, refused, denied, slow) = (0, 0, 0, 0, 0);
-        let health = Health { servers, connection, connects, lost, refused, denied, slow, trouble: None };
-        Self { health: Arc::new(Mutex::new(health)), line: Arc::new(watch::Sender::new((0, false))) }
+        let (connects, refused, denied, slow) = (0, 0, 0, 0);
+        let health = Health { servers, connection, connects, refused, denied, slow, trouble: None };
+        Self { health: Arc::new(Mutex::new(health)), news: Arc::new(Notify::new()) }
     }
 
     fn get(&self) -> MutexGuard<'_, Health> {
@@ -119,8 +117,9 @@ impl Watch {
         self.get().clone()
     }
 
-    pub(super) fn line(&self) -> watch::Receiver<(u64, bool)> {
-        self.line.subscribe()
+    /// Waits until a connection comes about or is lost, perhaps. For one at a time.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 
     pub(super) fn trouble(&self, what: &str) {
@@ -130,13 +129,10 @@ impl Watch {
     /// What the client heard.
     pub(super) fn heard(&self, event: &Event) {
         match event {
-            Event::Connected => {
-                self.get().connects += 1;
-                self.line.send_modify(|line| *line = (line.0 + 1, true));
-            }
+            Event::Connected => self.news.notify_one(),
             Event::Disconnected | Event::Closed => {
                 self.down();
-                self.line.send_modify(|line| line.1 = false);
+                self.news.notify_one();
             }
             Event::LameDuckMode => self.trouble("the server is about to stop"),
             Event::SlowConsumer(_) => {
@@ -180,23 +176,25 @@ impl Watch {
         self.trouble("the server does not know our key, or knows it no more");
     }
 
-    fn down(&self) {
+    /// There is no connection.
+    pub(super) fn down(&self) {
         let mut health = self.get();
-        health.lost += u64::from(!matches!(health.connection, Connection::Down { .. }));
         if !matches!(health.connection, Connection::Down { .. }) {
             health.connection = Connection::Down { since: SystemTime::now() };
         }
     }
 
-    /// There is a connection, to this server, which cannot be used if there is a reason.
-    pub(super) fn up(&self, server: String, unfit: Option<String>) {
+    /// There is a connection, the how-many-th, to this server, which cannot be used if there is a reason.
+    pub(super) fn up(&self, connects: u64, server: String, unfit: Option<String>) {
         let mut health = self.get();
-        health.connection = match (unfit, &health.connection) {
-            (Some(why), _) => Connection::Unfit { server, why },
-            (None, Connection::Up { server: before, since }) if *before == server => {
-                Connection::Up { server, since: *since }
-            }
-            (None, _) => Connection::Up { server, since: SystemTime::now() },
+        let since = match &health.connection {
+            Connection::Up { since, .. } if health.connects == connects => *since,
+            _ => SystemTime::now(),
+        };
+        health.connects = connects;
+        health.connection = match unfit {
+            Some(why) => Connection::Unfit { server, why },
+            None => Connection::Up { server, since },
         };
     }
 
@@ -228,18 +226,16 @@ mod tests {
         let text = watch.now().at(at(7));
         assert!(text.starts_with("not connected to tls://a:4222 for "), "{text}");
         watch.heard(&Event::ClientError(ClientError::Other("authorization violation".to_owned())));
-        let line = watch.line();
-        watch.heard(&Event::Connected);
-        watch.up("n1 (nats-server 2.15.1)".to_owned(), None);
-        assert!(watch.now().is_up() && *line.borrow() == (1, true));
+        watch.up(1, "n1 (nats-server 2.15.1)".to_owned(), None);
+        assert!(watch.now().is_up());
         let text = watch.now().at(at(0));
-        assert!(text.starts_with("connected to n1 (nats-server 2.15.1) for 0 s; 1 times the key was refused"), "{text}");
+        assert!(text.starts_with("connected to n1 (nats-server 2.15.1) for 0 s; key refused: 1"), "{text}");
         watch.heard(&Event::Disconnected);
-        watch.heard(&Event::Connected);
-        watch.up("n1 (nats-server 2.9.10)".to_owned(), Some("it is too old".to_owned()));
+        assert!(!watch.now().is_up());
+        watch.up(2, "n1 (nats-server 2.9.10)".to_owned(), Some("it is too old".to_owned()));
         let health = watch.now();
-        assert!(!health.is_up() && health.lost == 1);
-        assert!(health.at(at(0)).contains("which cannot be used: it is too old; 1 reconnects"), "{health}");
+        assert!(!health.is_up());
+        assert!(health.at(at(0)).contains("which cannot be used: it is too old; reconnects: 1"), "{health}");
     }
 
     #[test]

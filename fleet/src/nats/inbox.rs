@@ -55,10 +55,23 @@ impl<T> Inbox<T> {
         self.put_instead(|_| false, event);
     }
 
-    /// Puts an event in the place of those that it makes old.
+    /// Puts an event at the end, and takes away those that it makes old.
     pub(super) fn put_instead(&self, is_old: impl Fn(&T) -> bool, event: T) {
         let mut events = self.events();
         events.retain(|event| !is_old(event));
+        self.push(events, event);
+    }
+
+    /// Puts an event in the place of one that it makes old; at the end where there is none.
+    pub(super) fn put_in_place(&self, is_old: impl Fn(&T) -> bool, event: T) {
+        let mut events = self.events();
+        match events.iter_mut().find(|event| is_old(event)) {
+            Some(old) => *old = event,
+            None => self.push(events, event),
+        }
+    }
+
+    fn push(&self, mut events: MutexGuard<'_, VecDeque<T>>, event: T) {
         if events.len() >= self.most {
             events.pop_front();
         }
@@ -95,5 +108,8 @@ mod tests {
         (1..=5).for_each(|event| inbox.put(event));
         assert_eq!((inbox.len(), inbox.take()), (3, Some(3)));
         assert_eq!(rung.load(Ordering::Relaxed), 8);
+        inbox.put_in_place(|event| *event == 4, 40);
+        inbox.put_in_place(|event| *event == 6, 60);
+        assert_eq!((inbox.take(), inbox.take(), inbox.take()), (Some(40), Some(5), Some(60)));
     }
 }

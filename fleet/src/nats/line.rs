@@ -3,15 +3,15 @@
 use std::{
     future::Future,
     io,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     thread,
     time::Duration,
 };
 
-use async_nats::{Client, ConnectError};
+use async_nats::{Client, ConnectError, connection::State};
 use tokio::{
     runtime,
-    sync::{oneshot, watch},
+    sync::oneshot,
     time::{Interval, timeout},
 };
 
@@ -34,33 +34,32 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Line {
     pub(super) client: Client,
     pub(super) watch: Watch,
-    changes: watch::Receiver<(u64, bool)>,
 }
 
 impl Line {
     /// Waits until a connection comes about or is lost, or it is time to look at it.
-    pub(super) async fn news(&mut self, look: &mut Interval) {
+    pub(super) async fn news(&self, look: &mut Interval) {
         tokio::select! {
-            // The sender lives in `watch`.
-            Ok(()) = self.changes.changed() => {}
+            () = self.watch.news() => {}
             _ = look.tick() => {}
         }
     }
 
     /// How many connections came about.
     pub(super) fn connects(&self) -> u64 {
-        self.changes.borrow().0
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// Whether there is a connection, to a server that can be used; tells health of it.
-    pub(super) fn is_up(&mut self) -> bool {
-        if !self.changes.borrow_and_update().1 {
+    pub(super) fn is_up(&self) -> bool {
+        let info = self.client.try_server_info().filter(|_| self.client.connection_state() == State::Connected);
+        let Some(info) = info else {
+            self.watch.down();
             return false;
-        }
-        let Some(info) = self.client.try_server_info() else { return false };
+        };
         let unfit = unfit(&info.version, info.max_payload, info.jetstream);
         let up = unfit.is_none();
-        self.watch.up(format!("{} (nats-server {})", info.server_name, info.version), unfit);
+        self.watch.up(self.connects(), format!("{} (nats-server {})", info.server_name, info.version), unfit);
         up
     }
 }
@@ -111,9 +110,8 @@ impl Thread {
                     _ = stopped => return,
                 };
                 let client = line.client.clone();
-                let changes = line.changes.clone();
                 task(line).await;
-                if changes.borrow().1 {
+                if client.connection_state() == State::Connected {
                     // What is lost of them comes again, or is asked for again.
                     drop(timeout(LAST_WORDS, client.flush()).await);
                 }
@@ -139,7 +137,7 @@ impl Drop for Thread {
 async fn line(dial: &Dial, watch: Watch) -> Line {
     loop {
         match connect(dial, &watch).await {
-            Ok(client) => return Line { client, changes: watch.line(), watch },
+            Ok(client) => return Line { client, watch },
             Err(error) => watch.trouble(&error.to_string()),
         }
         tokio::time::sleep(AGAIN).await;

@@ -94,16 +94,14 @@ struct Task {
     inbox: Arc<Inbox<ToWorker>>,
 }
 
-/// Something that was asked of the server.
-type Asked = BoxFuture<'static, Option<ToWorker>>;
-
 impl Task {
-    async fn run(mut self, mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>) {
+    async fn run(self, mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>) {
         // First of all: what is put after this is heard, and what was put before is asked for.
         let Some((mut receipts, mut reports)) = self.subscribe().await else { return };
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut ask = tokio::time::interval(ASK_EVERY);
-        let (mut sent, mut asked) = (FuturesUnordered::<Asked>::new(), FuturesUnordered::<Asked>::new());
+        let mut sent = FuturesUnordered::<BoxFuture<'static, Option<ToWorker>>>::new();
+        let mut asked = FuturesUnordered::<BoxFuture<'static, [Option<ToWorker>; 2]>>::new();
         let mut connects = 0;
         loop {
             // Receipts before reports: a worker that hears that the collector is past a frame should know of its receipt.
@@ -111,7 +109,7 @@ impl Task {
                 biased;
                 Some(message) = receipts.next() => self.tell(self.read_receipts(&message)),
                 Some(message) = reports.next() => self.tell(self.read_report(&message)),
-                Some(event) = asked.next() => self.tell(event),
+                Some(events) = asked.next() => events.into_iter().for_each(|event| self.tell(event)),
                 Some(event) = sent.next() => self.tell(event),
                 () = self.line.news(&mut look) => {
                     // One that came about anew may have another server behind it, with other receipts.
@@ -122,8 +120,7 @@ impl Task {
                 }
                 _ = ask.tick() => {
                     if self.line.is_up() && asked.is_empty() {
-                        asked.push(self.ask_receipts());
-                        asked.push(self.ask_report());
+                        asked.push(self.ask());
                     }
                 }
                 frame = frames.recv(), if sent.len() < WINDOW => match frame {
@@ -146,11 +143,11 @@ impl Task {
         }
     }
 
-    /// Only the newest receipts and the newest report wait to be heard.
+    /// Only the newest receipts and the newest report wait to be heard: no report before the receipts that it speaks of.
     fn tell(&self, event: Option<ToWorker>) {
         match event {
             Some(event @ ToWorker::Receipts(_)) => {
-                self.inbox.put_instead(|old| matches!(old, ToWorker::Receipts(_)), event);
+                self.inbox.put_in_place(|old| matches!(old, ToWorker::Receipts(_)), event);
             }
             Some(event @ ToWorker::Report(_)) => {
                 self.inbox.put_instead(|old| matches!(old, ToWorker::Report(_)), event);
@@ -168,18 +165,19 @@ impl Task {
         report(&self.line.watch, &message.payload)
     }
 
-    fn ask_receipts(&self) -> Asked {
+    /// Asks for what was told last. The report first, so that the receipts are not older than it; they are heard first.
+    fn ask(&self) -> BoxFuture<'static, [Option<ToWorker>; 2]> {
         let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
-        let subject = subjects::last_receipts(&self.worker);
-        Box::pin(async move { receipts(&watch, &last(&client, &watch, subject).await?.payload) })
+        let of_receipts = subjects::last_receipts(&self.worker);
+        Box::pin(async move {
+            let last_report = last(&client, &watch, subjects::last_report()).await;
+            let last_receipts = last(&client, &watch, of_receipts).await;
+            let last_receipts = last_receipts.and_then(|message| receipts(&watch, &message.payload));
+            [last_receipts, last_report.and_then(|message| report(&watch, &message.payload))]
+        })
     }
 
-    fn ask_report(&self) -> Asked {
-        let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
-        Box::pin(async move { report(&watch, &last(&client, &watch, subjects::last_report()).await?.payload) })
-    }
-
-    fn send(&mut self, id: MessageId, frame: Vec<u8>) -> Asked {
+    fn send(&self, id: MessageId, frame: Vec<u8>) -> BoxFuture<'static, Option<ToWorker>> {
         if !self.line.is_up() {
             // What is handed to a client without a connection is sent in the end, long after it was said to have failed.
             let refusal = Refusal::Unanswered(self.line.watch.now().to_string());

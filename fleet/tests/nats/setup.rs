@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
     thread,
@@ -127,16 +127,18 @@ fn an_old_server_is_refused_by_name() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // All that a client asks of a server before it is used.
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let info = r#"{"server_id":"X","server_name":"old","version":"2.9.10","proto":1,"go":"go1","host":"127.0.0.1","port":1,"headers":true,"max_payload":1048576,"jetstream":true,"auth_required":true,"nonce":"abc"}"#;
-            write!(stream, "INFO {info}\r\n").ok();
-            for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
-                if line.starts_with("PING") {
-                    stream.write_all(b"PONG\r\n").ok();
-                }
+    let serve = |mut stream: TcpStream| {
+        let info = r#"{"server_id":"X","server_name":"old","version":"2.9.10","proto":1,"go":"go1","host":"127.0.0.1","port":1,"headers":true,"max_payload":1048576,"jetstream":true,"auth_required":true,"nonce":"abc"}"#;
+        write!(stream, "INFO {info}\r\n").ok();
+        for line in BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok) {
+            if line.starts_with("PING") {
+                stream.write_all(b"PONG\r\n").ok();
             }
+        }
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(stream));
         }
     });
     let dial = || Dial::new(&[format!("nats://{address}")], None, &name("w1"), Key::generate().unwrap()).unwrap();
