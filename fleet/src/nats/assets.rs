@@ -360,7 +360,10 @@ mod tests {
     fn no_game_is_dropped_by_the_server_by_itself() {
         let assets = assets(SIZES);
         let games = &assets[0].settings;
-        assert_eq!((&games["discard"], &games["retention"], &games["max_age"]), (&json!("new"), &json!("workqueue"), &json!(0)));
+        assert_eq!(
+            (&games["discard"], &games["retention"], &games["max_age"]),
+            (&json!("new"), &json!("workqueue"), &json!(0))
+        );
         assert_eq!(assets[1].settings["max_deliver"], -1);
         let rollups = assets.iter().filter(|asset| asset.settings.get("allow_rollup_hdrs") == Some(&json!(true)));
         assert_eq!(rollups.map(|asset| &*asset.name).collect::<Vec<_>>(), ["bucket presence"]);

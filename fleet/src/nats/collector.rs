@@ -256,7 +256,9 @@ impl Task {
 
     /// A message, or what became of a request for some.
     fn take(&mut self, message: Message) {
-        let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else { return self.deliver(message) };
+        let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else {
+            return self.deliver(message);
+        };
         let number = message.subject.rsplit('.').next().and_then(|number| number.parse::<u64>().ok());
         if self.pull.as_ref().map(|pull| pull.number) != number {
             // Of one that was given up.
@@ -399,7 +401,9 @@ mod tests {
     fn how_a_stream_is_is_read_from_the_servers_answer() {
         let state = r#""state":{"messages":2,"bytes":9,"first_seq":6,"first_ts":"2026-11-30T12:00:00Z","last_seq":7,"last_ts":"2026-11-30T12:00:01Z","consumer_count":1}"#;
         let config = r#""config":{"name":"GAMES","subjects":["games.*.*"],"retention":"workqueue","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"max_msgs_per_subject":-1,"discard":"new","storage":"file","num_replicas":1}"#;
-        let info = format!(r#"{{"type":"io.nats.jetstream.api.v1.stream_info_response",{config},"created":"2026-11-30T11:00:00.000000007Z",{state}}}"#);
+        let info = format!(
+            r#"{{"type":"io.nats.jetstream.api.v1.stream_info_response",{config},"created":"2026-11-30T11:00:00.000000007Z",{state}}}"#
+        );
         let report = read_info(info.as_bytes()).unwrap();
         assert_eq!((report.floor, report.last, report.created % 1_000_000_000), (5, 7, 7));
         let wrong = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;

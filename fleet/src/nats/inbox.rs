@@ -99,9 +99,12 @@ mod tests {
     fn events_come_in_order_the_newest_of_a_kind_and_never_too_many() {
         let rung = Arc::new(AtomicUsize::new(0));
         let counter = rung.clone();
-        let inbox = Inbox::new(3, Bell::new(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }));
+        let inbox = Inbox::new(
+            3,
+            Bell::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+        );
         (1..=2).for_each(|event| inbox.put(event));
         inbox.put_instead(|event| *event == 1, 10);
         assert_eq!((inbox.take(), inbox.take(), inbox.take()), (Some(2), Some(10), None));

@@ -43,7 +43,9 @@ pub enum KeyError {
         source: io::Error,
     },
     /// There is a file already.
-    #[error("make key {path}: there is a file of this name, and a key is never overwritten; remove it first, or name another")]
+    #[error(
+        "make key {path}: there is a file of this name, and a key is never overwritten; remove it first, or name another"
+    )]
     Exists {
         /// The file.
         path: PathBuf,

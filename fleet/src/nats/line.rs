@@ -75,7 +75,9 @@ pub(super) fn unfit(version: &str, max_payload: usize, jetstream: bool) -> Optio
         ));
     }
     if !jetstream {
-        return Some("JetStream is off there; see the server's configuration that `selfplayd fleet init` writes".to_owned());
+        return Some(
+            "JetStream is off there; see the server's configuration that `selfplayd fleet init` writes".to_owned(),
+        );
     }
     let needed = frame::MOST_BYTES + MOST_HEADERS;
     (max_payload < needed).then(|| {

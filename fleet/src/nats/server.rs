@@ -78,10 +78,14 @@ pub enum ServerError {
     #[error("configure a server: worker {0} is named twice; each worker needs a name and a key of its own")]
     Name(Name),
     /// A name that is another's.
-    #[error("configure a server: no worker can be named {0}, which is what a part of the hub is named; choose another name")]
+    #[error(
+        "configure a server: no worker can be named {0}, which is what a part of the hub is named; choose another name"
+    )]
     Reserved(Name),
     /// Two of one key.
-    #[error("configure a server: key {0} is given twice; each worker, and each part of the hub, needs a key of its own")]
+    #[error(
+        "configure a server: key {0} is given twice; each worker, and each part of the hub, needs a key of its own"
+    )]
     Key(PublicKey),
     /// A path or address that no file can hold.
     #[error("configure a server: {0:?} holds a character that cannot stand in a configuration")]

@@ -7,11 +7,7 @@ use std::{
 };
 
 use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind, StatusCode, Subscriber, header};
-use futures_util::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 

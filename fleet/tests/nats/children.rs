@@ -7,9 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use selfplay_fleet::{
-    nats::{Dial, keys::Key, server::HUB},
-};
+use selfplay_fleet::nats::{Dial, keys::Key, server::HUB};
 
 use crate::{
     broker::{Broker, name},

@@ -149,9 +149,11 @@ fn keys_open_what_their_owners_need_and_no_more() {
             "_INBOX_collector.x",
         ];
         is_denied(&broker, "w1", &worker, &[">", "games.>", "now.receipts.w2", "_INBOX_w2.>", "_INBOX.>"]).await;
-        let collector = ["games.run.w1", "$KV.fleet.run.model", "$JS.API.STREAM.PURGE.GAMES", "$JS.API.STREAM.DELETE.GAMES"];
+        let collector =
+            ["games.run.w1", "$KV.fleet.run.model", "$JS.API.STREAM.PURGE.GAMES", "$JS.API.STREAM.DELETE.GAMES"];
         is_denied(&broker, HUB, &collector, &["games.>", "_INBOX_w1.>"]).await;
-        let publisher = ["games.run.w1", "$KV.receipts.w1", "$JS.API.STREAM.PURGE.GAMES", "$JS.ACK.GAMES.collector.1.1.1.1.0"];
+        let publisher =
+            ["games.run.w1", "$KV.receipts.w1", "$JS.API.STREAM.PURGE.GAMES", "$JS.ACK.GAMES.collector.1.1.1.1.0"];
         is_denied(&broker, PUBLISHER, &publisher, &["games.>"]).await;
     });
 }

@@ -116,13 +116,7 @@ fn download(package: &Package, dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Takes the files out of `archive` and moves them into `dir`, provided that every checksum is right.
-fn install(
-    archive: &Path,
-    product: &Product,
-    package: &Package,
-    temporary: &Path,
-    dir: &Path,
-) -> anyhow::Result<()> {
+fn install(archive: &Path, product: &Product, package: &Package, temporary: &Path, dir: &Path) -> anyhow::Result<()> {
     let advice = || {
         format!(
             "{} {} is not what is pinned in {}, and nothing was kept. Try again; if it stays so, \
@@ -147,7 +141,8 @@ fn install(
         checksum::verify(&file_here, file.sha256).with_context(advice)?;
         if product.is_program {
             let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(&file_here, mode).with_context(|| format!("cannot make {} a program", file.name))?;
+            std::fs::set_permissions(&file_here, mode)
+                .with_context(|| format!("cannot make {} a program", file.name))?;
         }
     }
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -186,7 +181,8 @@ mod tests {
             archive_sha256: ABC,
             build,
         };
-        let error = format!("{:#}", install(archive, &LIBRARY, &package, temporary, dir).expect_err("the pin is wrong"));
+        let error =
+            format!("{:#}", install(archive, &LIBRARY, &package, temporary, dir).expect_err("the pin is wrong"));
         let sha256 = error.split_whitespace().last().expect("the error ends with the checksum").to_owned();
         package.archive_sha256 = Box::leak(sha256.into_boxed_str());
         package
@@ -243,7 +239,8 @@ mod tests {
         fs::write(&page, "<html>sign in</html>").unwrap();
         let build = Build { version: "1.2.3", folder: "capi", main_in_archive: None, files: FILES };
         let package = Package { route: Route::Npm, name: "onnxruntime-node", archive_sha256: ABC, build };
-        let error = format!("{:#}", install(&page, &LIBRARY, &package, root.path(), &dir).expect_err("this is no archive"));
+        let error =
+            format!("{:#}", install(&page, &LIBRARY, &package, root.path(), &dir).expect_err("this is no archive"));
         assert!(error.contains("wrong SHA-256") && !error.contains("archive:"), "{error}");
         assert!(!dir.exists());
     }
