@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ledger::Receipt,
+    models::Hash,
     name::{Name, Origin},
 };
 
@@ -149,4 +150,91 @@ pub trait CollectorLink {
 
     /// The next thing heard.
     fn hear(&mut self) -> Option<ToCollector>;
+}
+
+/// What a worker hears of models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToPlayer {
+    /// The pointer as it is now, for [`crate::models::Pointer::read`]. Told again and again.
+    Pointer {
+        /// Which of the pointers ever put it is, in its bucket.
+        revision: u64,
+        /// The pointer, so it says.
+        bytes: Vec<u8>,
+    },
+    /// A chunk that was asked for.
+    Chunk {
+        /// The model.
+        model: Hash,
+        /// Which chunk, from 0.
+        number: u64,
+        /// The chunk, so it says.
+        bytes: Vec<u8>,
+    },
+    /// A chunk did not come.
+    NoChunk {
+        /// The model.
+        model: Hash,
+        /// Which chunk, from 0.
+        number: u64,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// How models come to a worker.
+pub trait PlayerLink {
+    /// Asks for a chunk. The answer is [`ToPlayer::Chunk`] or [`ToPlayer::NoChunk`], or none.
+    fn get_chunk(&mut self, model: Hash, number: u64);
+
+    /// The next thing heard.
+    fn hear_of_models(&mut self) -> Option<ToPlayer>;
+}
+
+/// What a publisher hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToPublisher {
+    /// A chunk is stored.
+    Stored {
+        /// The model.
+        model: Hash,
+        /// Which chunk, from 0.
+        number: u64,
+    },
+    /// A chunk is not stored, as far as is known.
+    Refused {
+        /// The model.
+        model: Hash,
+        /// Which chunk, from 0.
+        number: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The pointer as it is now, as was asked: its revision and bytes; nothing where none was ever put.
+    Pointer(Option<(u64, Vec<u8>)>),
+    /// The pointer was put, as this revision.
+    Put(u64),
+    /// The pointer was not put, as another was put before: it is to be asked for.
+    Changed,
+    /// The pointer was not put, as far as is known.
+    NotPut(Refusal),
+}
+
+/// A publisher's side of the broker.
+pub trait PublisherLink {
+    /// Stores a chunk. The answer is [`ToPublisher::Stored`] or [`ToPublisher::Refused`], or none.
+    fn put_chunk(&mut self, model: Hash, number: u64, bytes: Vec<u8>);
+
+    /// Forgets a model that no pointer names any more.
+    fn forget(&mut self, model: Hash);
+
+    /// Asks for the pointer. The answer is [`ToPublisher::Pointer`], or none.
+    fn ask_pointer(&mut self);
+
+    /// Replaces the pointer of revision `after` (0: there is none). The answer is [`ToPublisher::Put`], [`ToPublisher::Changed`] or
+    /// [`ToPublisher::NotPut`], or none.
+    fn put_pointer(&mut self, after: u64, bytes: Vec<u8>);
+
+    /// The next thing heard.
+    fn hear(&mut self) -> Option<ToPublisher>;
 }

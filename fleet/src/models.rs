@@ -5,9 +5,11 @@
 //! time. What they report of it (their guard, warm-up and probation are those of a daemon alone) decides whether it goes on, further, or
 //! back.
 
+mod chunks;
 mod rollout;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::fmt;
 
@@ -15,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use self::rollout::{Decision, Presence, Stages, Standing};
+pub use self::{
+    chunks::WINDOW,
+    rollout::{Decision, Presence, Stages, Standing},
+    transfer::{Download, DownloadError, Upload, cached, read_chunk, tidy},
+};
 use crate::name::Name;
 
 /// The version of the format that is written, and the only one that is read.

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`NatsWorker`], [`NatsCollector`] | the two traits of [`crate::link`]; each has a thread with a runtime of its own, and neither waits |
+//! | [`NatsWorker`], [`NatsCollector`], [`NatsPublisher`] | the traits of [`crate::link`]; each has a thread with a runtime of its own, and none waits |
 //! | [`Dial`] | which servers, and who we are |
 //! | [`Health`] | how the connection is, in words |
 //! | [`assets`] | the streams, buckets and the consumer that a server must have |
@@ -14,6 +14,7 @@
 //! Only the server's answer says that a frame is stored. A frame without one may be stored all the same, which the ledger settles.
 //! While there is no connection nothing is handed to the client, which would keep it in memory and send it much later.
 
+mod ask;
 pub mod assets;
 mod collector;
 mod dial;
@@ -21,6 +22,7 @@ mod health;
 mod inbox;
 pub mod keys;
 mod line;
+mod publisher;
 pub mod server;
 pub mod subjects;
 mod wire;
@@ -31,5 +33,6 @@ pub use self::{
     dial::{Dial, DialError},
     health::{Connection, Health},
     inbox::Bell,
+    publisher::NatsPublisher,
     worker::NatsWorker,
 };

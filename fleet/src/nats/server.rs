@@ -156,7 +156,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
                 subjects::key(FLEET, &pointers),
                 models.clone(),
                 pointer.clone(),
-                format!("$JS.API.STREAM.PURGE.{MODELS}"),
+                subjects::purge_models(),
             ],
             subscribe: vec![inbox(PUBLISHER), subjects::now(PRESENCE, ">")],
         },

@@ -1,6 +1,6 @@
 //! Names of subjects, streams, buckets and the consumer.
 
-use crate::name::Name;
+use crate::{models::Hash, name::Name};
 
 /// The stream of frames: a work queue.
 pub const GAMES: &str = "GAMES";
@@ -107,6 +107,36 @@ pub fn last_receipts(worker: &Name) -> String {
 #[must_use]
 pub fn last_report() -> String {
     last(RECEIPTS, ALL)
+}
+
+/// Key of the pointer to a run's newest model, in its bucket.
+#[must_use]
+pub fn pointer_key(run: &Name) -> String {
+    format!("{run}.model")
+}
+
+/// Where a chunk of a model is.
+#[must_use]
+pub fn chunk(model: Hash, number: u64) -> String {
+    format!("models.{model}.{number:05}")
+}
+
+/// All chunks of a model.
+#[must_use]
+pub fn chunks(model: Hash) -> String {
+    format!("models.{model}.>")
+}
+
+/// Where a chunk is asked for.
+#[must_use]
+pub fn get_chunk(model: Hash, number: u64) -> String {
+    format!("$JS.API.DIRECT.GET.{MODELS}.{}", chunk(model, number))
+}
+
+/// Where models are forgotten.
+#[must_use]
+pub fn purge_models() -> String {
+    format!("$JS.API.STREAM.PURGE.{MODELS}")
 }
 
 /// Where the collector asks for frames.

@@ -1,25 +1,22 @@
-//! A worker's side: frames out, receipts and reports in.
+//! A worker's side: frames out; receipts, reports, pointers and chunks of models in.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::Arc, time::Duration};
 
-use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind, StatusCode, Subscriber, header};
+use async_nats::{HeaderMap, Message, Subscriber, header};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::{
-    dial::{ANSWER, Dial},
+    ask::{Stored, get, last, put, revision},
+    dial::Dial,
     health::{Health, Watch},
     inbox::{Bell, Inbox},
     line::{Line, Thread},
     subjects, wire,
 };
 use crate::{
-    link::{MessageId, Refusal, ToWorker, WorkerLink},
+    link::{MessageId, PlayerLink, Refusal, ToPlayer, ToWorker, WorkerLink},
+    models::{self, Hash},
     name::Name,
     worker::WINDOW,
 };
@@ -27,21 +24,23 @@ use crate::{
 /// Answers that may wait to be heard: more than are ever awaited.
 const MOST_EVENTS: usize = 8 * WINDOW;
 
-/// How often the last receipts and report are asked for: what is told at once is told at most once.
+/// Chunks of models that may wait to be asked for, or heard.
+const MOST_CHUNKS: usize = 4 * models::WINDOW;
+
+/// How often what was told last is asked for: what is told at once is told at most once.
 const ASK_EVERY: Duration = Duration::from_secs(30);
 
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Errors by which a server says that it has no room: the stream's, and its own.
-const FULL: [u64; 2] = [10_077, 10_023];
 
 /// A worker's side of a NATS server. See [`super`].
 #[derive(Debug)]
 pub struct NatsWorker {
     // Dropped before the thread, whose task ends by it.
     frames: mpsc::Sender<(MessageId, Vec<u8>)>,
+    chunks: mpsc::Sender<(Hash, u64)>,
     inbox: Arc<Inbox<ToWorker>>,
+    of_models: Arc<Inbox<ToPlayer>>,
     watch: Watch,
     _thread: Thread,
 }
@@ -53,13 +52,17 @@ impl NatsWorker {
     /// When the system has no thread to give.
     pub fn connect(dial: Dial, run: &Name, worker: &Name, bell: Bell) -> io::Result<Self> {
         let (frames, to_send) = mpsc::channel(2 * WINDOW);
-        let inbox = Arc::new(Inbox::new(MOST_EVENTS, bell));
+        let (chunks, to_get) = mpsc::channel(MOST_CHUNKS);
+        let inbox = Arc::new(Inbox::new(MOST_EVENTS, bell.clone()));
+        let of_models = Arc::new(Inbox::new(MOST_CHUNKS, bell));
         let watch = Watch::new(dial.servers());
         let subject = subjects::games(run, worker);
-        let (to, worker) = (inbox.clone(), worker.clone());
-        let task = |line| async move { Task { line, subject, worker, inbox: to }.run(to_send).await };
+        let (to, of, run, worker) = (inbox.clone(), of_models.clone(), run.clone(), worker.clone());
+        let task = |line| async move {
+            Task { line, subject, run, worker, inbox: to, of_models: of }.run(to_send, to_get).await;
+        };
         let thread = Thread::start("fleet-worker", dial, watch.clone(), task)?;
-        Ok(Self { frames, inbox, watch, _thread: thread })
+        Ok(Self { frames, chunks, inbox, of_models, watch, _thread: thread })
     }
 
     /// How the connection is.
@@ -82,22 +85,45 @@ impl WorkerLink for NatsWorker {
     }
 }
 
+impl PlayerLink for NatsWorker {
+    fn get_chunk(&mut self, model: Hash, number: u64) {
+        if self.chunks.try_send((model, number)).is_err() {
+            let reason = "the link is busy".to_owned();
+            self.of_models.put(ToPlayer::NoChunk { model, number, reason });
+        }
+    }
+
+    fn hear_of_models(&mut self) -> Option<ToPlayer> {
+        self.of_models.take()
+    }
+}
+
 /// What the thread does.
 struct Task {
     line: Line,
     subject: String,
+    run: Name,
     worker: Name,
     inbox: Arc<Inbox<ToWorker>>,
+    of_models: Arc<Inbox<ToPlayer>>,
+}
+
+/// What was told last, all that a worker listens to.
+struct Last {
+    receipts: Option<ToWorker>,
+    report: Option<ToWorker>,
+    pointer: Option<ToPlayer>,
 }
 
 impl Task {
-    async fn run(self, mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>) {
+    async fn run(self, mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>, mut chunks: mpsc::Receiver<(Hash, u64)>) {
         // First of all: what is put after this is heard, and what was put before is asked for.
-        let Some((mut receipts, mut reports)) = self.subscribe().await else { return };
+        let Some([mut receipts, mut reports, mut pointers]) = self.subscribe().await else { return };
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut ask = tokio::time::interval(ASK_EVERY);
         let mut sent = FuturesUnordered::<BoxFuture<'static, Option<ToWorker>>>::new();
-        let mut asked = FuturesUnordered::<BoxFuture<'static, [Option<ToWorker>; 2]>>::new();
+        let mut asked = FuturesUnordered::<BoxFuture<'static, Last>>::new();
+        let mut got = FuturesUnordered::<BoxFuture<'static, ToPlayer>>::new();
         let mut connects = 0;
         loop {
             // Receipts before reports: a worker that hears that the collector is past a frame should know of its receipt.
@@ -105,7 +131,12 @@ impl Task {
                 biased;
                 Some(message) = receipts.next() => self.tell(self.read_receipts(&message)),
                 Some(message) = reports.next() => self.tell(self.read_report(&message)),
-                Some(events) = asked.next() => events.into_iter().for_each(|event| self.tell(event)),
+                Some(last) = asked.next() => {
+                    self.tell(last.receipts);
+                    self.tell(last.report);
+                    self.tell_pointer(last.pointer);
+                }
+                Some(message) = pointers.next() => self.tell_pointer(self.read_pointer(&message)),
                 Some(event) = sent.next() => self.tell(event),
                 () = self.line.news(&mut look) => {
                     // One that came about anew may have another server behind it, with other receipts.
@@ -119,6 +150,10 @@ impl Task {
                         asked.push(self.ask());
                     }
                 }
+                Some(event) = got.next() => self.of_models.put(event),
+                Some((model, number)) = chunks.recv(), if got.len() < models::WINDOW => {
+                    got.push(self.get_chunk(model, number));
+                }
                 frame = frames.recv(), if sent.len() < WINDOW => match frame {
                     Some((id, frame)) => sent.push(self.send(id, frame)),
                     None => return,
@@ -127,16 +162,16 @@ impl Task {
         }
     }
 
-    async fn subscribe(&self) -> Option<(Subscriber, Subscriber)> {
-        let receipts = self.line.client.subscribe(subjects::receipts_now(&self.worker)).await;
-        let reports = self.line.client.subscribe(subjects::report_now()).await;
-        match (receipts, reports) {
-            (Ok(receipts), Ok(reports)) => Some((receipts, reports)),
-            (Err(error), _) | (_, Err(error)) => {
-                self.line.watch.trouble(&format!("receipts cannot be listened to: {error}"));
-                None
-            }
-        }
+    async fn subscribe(&self) -> Option<[Subscriber; 3]> {
+        let client = &self.line.client;
+        let pointers = subjects::now(subjects::FLEET, &subjects::pointer_key(&self.run));
+        let subscribed = futures_util::future::try_join3(
+            client.subscribe(subjects::receipts_now(&self.worker)),
+            client.subscribe(subjects::report_now()),
+            client.subscribe(pointers),
+        );
+        let told = subscribed.await.map(|(receipts, reports, pointers)| [receipts, reports, pointers]);
+        told.inspect_err(|error| self.line.watch.trouble(&format!("receipts cannot be listened to: {error}"))).ok()
     }
 
     /// Only the newest receipts and the newest report wait to be heard: no report before the receipts that it speaks of.
@@ -161,15 +196,46 @@ impl Task {
         report(&self.line.watch, &message.payload)
     }
 
+    fn tell_pointer(&self, event: Option<ToPlayer>) {
+        if let Some(event) = event {
+            self.of_models.put_instead(|old| matches!(old, ToPlayer::Pointer { .. }), event);
+        }
+    }
+
+    fn read_pointer(&self, message: &Message) -> Option<ToPlayer> {
+        pointer(&self.line.watch, message)
+    }
+
     /// Asks for what was told last. The report first, so that the receipts are not older than it; they are heard first.
-    fn ask(&self) -> BoxFuture<'static, [Option<ToWorker>; 2]> {
+    fn ask(&self) -> BoxFuture<'static, Last> {
         let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
         let of_receipts = subjects::last_receipts(&self.worker);
+        let of_pointer = subjects::last(subjects::FLEET, &subjects::pointer_key(&self.run));
         Box::pin(async move {
             let last_report = last(&client, &watch, subjects::last_report()).await;
             let last_receipts = last(&client, &watch, of_receipts).await;
-            let last_receipts = last_receipts.and_then(|message| receipts(&watch, &message.payload));
-            [last_receipts, last_report.and_then(|message| report(&watch, &message.payload))]
+            let last_pointer = last(&client, &watch, of_pointer).await;
+            Last {
+                receipts: last_receipts.and_then(|message| receipts(&watch, &message.payload)),
+                report: last_report.and_then(|message| report(&watch, &message.payload)),
+                pointer: last_pointer.and_then(|message| pointer(&watch, &message)),
+            }
+        })
+    }
+
+    fn get_chunk(&self, model: Hash, number: u64) -> BoxFuture<'static, ToPlayer> {
+        let (client, watch, up) = (self.line.client.clone(), self.line.watch.clone(), self.line.is_up());
+        Box::pin(async move {
+            let reason = if up {
+                match get(&client, &watch, subjects::get_chunk(model, number)).await {
+                    Ok(Some(message)) => return ToPlayer::Chunk { model, number, bytes: message.payload.to_vec() },
+                    Ok(None) => "the broker does not have it".to_owned(),
+                    Err(refusal) => refusal.to_string(),
+                }
+            } else {
+                watch.now().to_string()
+            };
+            ToPlayer::NoChunk { model, number, reason }
         })
     }
 
@@ -181,14 +247,10 @@ impl Task {
         }
         let (client, watch, subject) = (self.line.client.clone(), self.line.watch.clone(), self.subject.clone());
         Box::pin(async move {
-            let since = SystemTime::now();
             let mut headers = HeaderMap::new();
             headers.insert(header::NATS_MESSAGE_ID, id.to_string());
             headers.insert(header::NATS_EXPECTED_STREAM, subjects::GAMES);
-            let request = Request::new().headers(headers).payload(frame.into()).timeout(Some(ANSWER));
-            let answer = client.send_request(subject.clone(), request).await;
-            let answer = answer.map_err(|error| unanswered(&watch, &subject, since, &error));
-            Some(match answer.and_then(|message| stored(&message.payload)) {
+            Some(match put(&client, &watch, subject, headers, frame).await {
                 Ok(Stored { sequence, duplicate }) => ToWorker::Stored { id, sequence, duplicate },
                 Err(refusal) => ToWorker::Refused { id, refusal },
             })
@@ -204,97 +266,14 @@ fn report(watch: &Watch, payload: &[u8]) -> Option<ToWorker> {
     told(watch, "a report", wire::read(payload).map(ToWorker::Report))
 }
 
+fn pointer(watch: &Watch, message: &Message) -> Option<ToPlayer> {
+    let revision = revision(message);
+    if revision.is_none() {
+        watch.trouble("the pointer to the model has no revision");
+    }
+    revision.map(|revision| ToPlayer::Pointer { revision, bytes: message.payload.to_vec() })
+}
+
 fn told(watch: &Watch, what: &str, read: Result<ToWorker, String>) -> Option<ToWorker> {
     read.inspect_err(|reason| watch.trouble(&format!("{what} cannot be read: {reason}"))).ok()
-}
-
-/// The last value under a bucket's key; nothing where there is none yet.
-async fn last(client: &Client, watch: &Watch, subject: String) -> Option<Message> {
-    let since = SystemTime::now();
-    match client.send_request(subject.clone(), Request::new()).await {
-        Ok(message) if message.status.is_none_or(|status| status == StatusCode::OK) => Some(message),
-        Ok(message) => {
-            if message.status != Some(StatusCode::NOT_FOUND) {
-                let what = message.description.unwrap_or_default();
-                watch.trouble(&format!("the last receipts cannot be asked for: {what}"));
-            }
-            None
-        }
-        Err(error) => {
-            let refusal = unanswered(watch, &subject, since, &error);
-            watch.trouble(&format!("the last receipts cannot be asked for: {refusal}"));
-            None
-        }
-    }
-}
-
-/// What it means that a request had no answer.
-fn unanswered(watch: &Watch, subject: &str, since: SystemTime, error: &RequestError) -> Refusal {
-    match error.kind() {
-        RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => Refusal::Denied(error.to_string()),
-        // No stream takes this subject: not made yet, or its servers choose a new leader.
-        RequestErrorKind::NoResponders => Refusal::Unanswered(
-            "no stream takes it now; if this lasts, run `selfplayd fleet init` beside the trainer".to_owned(),
-        ),
-        _ => match watch.denial(subject, since) {
-            Some(denial) => Refusal::Denied(denial),
-            None => Refusal::Unanswered(error.to_string()),
-        },
-    }
-}
-
-/// Where a frame is.
-#[derive(Debug, PartialEq, Eq)]
-struct Stored {
-    sequence: u64,
-    duplicate: bool,
-}
-
-/// What a server's answer to a frame says.
-fn stored(payload: &[u8]) -> Result<Stored, Refusal> {
-    #[derive(Deserialize)]
-    struct Answer {
-        error: Option<Wrong>,
-        #[serde(default)]
-        seq: u64,
-        #[serde(default)]
-        duplicate: bool,
-    }
-    #[derive(Deserialize)]
-    struct Wrong {
-        #[serde(default)]
-        err_code: u64,
-        #[serde(default)]
-        description: String,
-    }
-    let answer: Answer = serde_json::from_slice(payload)
-        .map_err(|error| Refusal::Unanswered(format!("the server's answer makes no sense: {error}")))?;
-    match answer.error {
-        None if answer.seq > 0 => Ok(Stored { sequence: answer.seq, duplicate: answer.duplicate }),
-        None => Err(Refusal::Unanswered("the server's answer names no place in the stream".to_owned())),
-        Some(Wrong { err_code, description }) => {
-            let reason = format!("{description} ({err_code})");
-            Err(if FULL.contains(&err_code) { Refusal::Full(reason) } else { Refusal::Denied(reason) })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_a_place_or_a_refusal() {
-        let place = stored(br#"{"stream":"GAMES","seq":7,"duplicate":true}"#);
-        assert_eq!(place, Ok(Stored { sequence: 7, duplicate: true }));
-        let full = br#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"GAMES","seq":0}"#;
-        assert_eq!(stored(full), Err(Refusal::Full("maximum bytes exceeded (10077)".to_owned())));
-        let disk = br#"{"error":{"code":503,"err_code":10023,"description":"insufficient resources"}}"#;
-        assert!(matches!(stored(disk), Err(Refusal::Full(_))));
-        let wrong = br#"{"error":{"code":400,"err_code":10060,"description":"expected stream does not match"}}"#;
-        assert!(matches!(stored(wrong), Err(Refusal::Denied(reason)) if reason.contains("10060")));
-        for nothing in [&b""[..], b"{}", b"+OK", br#"{"stream":"GAMES","seq":0}"#] {
-            assert!(matches!(stored(nothing), Err(Refusal::Unanswered(_))), "{nothing:?}");
-        }
-    }
 }

@@ -7,6 +7,7 @@
 //!
 //! The tests:
 //! - [`games`]: games come into the trainer's folder, each once, whatever ends or is full meanwhile
+//! - [`models`]: models reach workers, whole, and the pointer to them
 //! - [`rights`]: whose key opens what, and what is said to those whose key does not
 //! - [`setup`]: what a server must have, and how it is told
 //!
@@ -15,6 +16,7 @@
 mod broker;
 mod children;
 mod games;
+mod models;
 mod rights;
 mod setup;
 mod sides;
