@@ -33,15 +33,23 @@ const MAKE: Duration = Duration::from_secs(30);
 /// Errors by which it says that there is none: no stream, no consumer.
 const NONE: [u64; 2] = [10_059, 10_014];
 
-/// How large things may become, and how many servers keep them.
+/// How large things may become, how many servers keep them, and how long the collector may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct Plan {
     /// Most bytes of frames that wait for the collector.
     pub games: u64,
     /// Most bytes of models.
     pub models: u64,
     /// How many servers keep each message: 1, or 3 of a cluster.
     pub replicas: u8,
+    /// How long the collector may take for a frame. One that it has not answered for by then comes to it again.
+    pub patience: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { games: 50_000_000_000, models: 10_000_000_000, replicas: 1, patience: Duration::from_secs(60) }
+    }
 }
 
 /// What was done to one of them.
@@ -123,15 +131,15 @@ pub enum AssetError {
 ///
 /// # Errors
 /// When a server cannot be reached or used, or refuses; what was done before stays.
-pub fn prepare(dial: &Dial, sizes: Sizes) -> Result<Vec<Change>, AssetError> {
+pub fn prepare(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(AssetError::Runtime)?;
-    let done = runtime.block_on(prepare_all(dial, sizes));
+    let done = runtime.block_on(prepare_all(dial, plan));
     // Names of hosts may still be looked up.
     runtime.shutdown_background();
     done
 }
 
-async fn prepare_all(dial: &Dial, sizes: Sizes) -> Result<Vec<Change>, AssetError> {
+async fn prepare_all(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
     let unreached = |reason: String| AssetError::Connect { servers: dial.servers(), reason };
     let client = match timeout(CONNECT, dial.options().connect(dial.addresses())).await {
         Ok(client) => client.map_err(|error| unreached(error.to_string()))?,
@@ -143,7 +151,7 @@ async fn prepare_all(dial: &Dial, sizes: Sizes) -> Result<Vec<Change>, AssetErro
         return Err(AssetError::Unfit { server, why });
     }
     let mut changes = Vec::new();
-    for asset in assets(sizes) {
+    for asset in assets(plan) {
         let done = asset.prepare(&client).await?;
         changes.push(Change { asset: asset.name, done });
     }
@@ -165,8 +173,8 @@ struct Asset {
 }
 
 /// All of them, in the order in which they are made.
-fn assets(sizes: Sizes) -> Vec<Asset> {
-    let replicas = sizes.replicas;
+fn assets(plan: Plan) -> Vec<Asset> {
+    let replicas = plan.replicas;
     let nanoseconds = |seconds: u64| seconds * 1_000_000_000;
     vec![
         stream(
@@ -174,7 +182,7 @@ fn assets(sizes: Sizes) -> Vec<Asset> {
             json!({
                 "subjects": [ALL_GAMES], "retention": "workqueue", "storage": "file", "num_replicas": replicas,
                 // With "old" it would drop games that nobody has read.
-                "discard": "new", "max_bytes": sizes.games, "max_msgs": -1, "max_age": 0, "max_msg_size": 1 << 20,
+                "discard": "new", "max_bytes": plan.games, "max_msgs": -1, "max_age": 0, "max_msg_size": 1 << 20,
                 "deny_delete": true, "deny_purge": true, "allow_rollup_hdrs": false, "allow_direct": false,
                 "duplicate_window": nanoseconds(120),
             }),
@@ -187,7 +195,7 @@ fn assets(sizes: Sizes) -> Vec<Asset> {
             // One that is given up after some deliveries stays in the stream, and is counted by nothing.
             settings: object(json!({
                 "name": COLLECTOR, "durable_name": COLLECTOR, "deliver_policy": "all", "ack_policy": "explicit",
-                "replay_policy": "instant", "ack_wait": nanoseconds(60), "max_deliver": -1, "max_ack_pending": 512,
+                "replay_policy": "instant", "ack_wait": plan.patience.as_nanos() as u64, "max_deliver": -1, "max_ack_pending": 512,
                 "num_replicas": replicas,
             })),
             wrap: |config| json!({ "stream_name": GAMES, "config": config, "action": "" }),
@@ -196,7 +204,7 @@ fn assets(sizes: Sizes) -> Vec<Asset> {
             MODELS,
             json!({
                 "subjects": [ALL_MODELS], "retention": "limits", "storage": "file", "num_replicas": replicas,
-                "discard": "new", "max_bytes": sizes.models, "max_msgs": -1, "max_age": 0, "max_msg_size": 1 << 20,
+                "discard": "new", "max_bytes": plan.models, "max_msgs": -1, "max_age": 0, "max_msg_size": 1 << 20,
                 "deny_delete": true, "allow_rollup_hdrs": false, "allow_direct": true,
                 "duplicate_window": nanoseconds(120),
             }),
@@ -341,8 +349,6 @@ fn is_same(wanted: &Value, found: &Value) -> bool {
 mod tests {
     use super::*;
 
-    const SIZES: Sizes = Sizes { games: 1 << 30, models: 1 << 30, replicas: 1 };
-
     #[test]
     fn only_what_differs_is_told() {
         let wanted = object(json!({ "a": 1, "b": false, "c": { "x": 1 }, "d": 0, "e": [1], "f": -1 }));
@@ -358,7 +364,7 @@ mod tests {
 
     #[test]
     fn no_game_is_dropped_by_the_server_by_itself() {
-        let assets = assets(SIZES);
+        let assets = assets(Plan::default());
         let games = &assets[0].settings;
         assert_eq!(
             (&games["discard"], &games["retention"], &games["max_age"]),

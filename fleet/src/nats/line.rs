@@ -85,7 +85,7 @@ pub(super) fn unfit(version: &str, max_payload: usize, jetstream: bool) -> Optio
     })
 }
 
-/// The thread of a link. Dropped, it waits until the link's task has ended, which takes a second or two at most.
+/// The thread of a link. Dropped, it waits until the link's task has ended, which takes some seconds at most.
 #[derive(Debug)]
 pub(super) struct Thread {
     thread: Option<thread::JoinHandle<()>>,

@@ -14,7 +14,7 @@ use selfplay_fleet::{
     name::Name,
     nats::{
         Dial,
-        assets::{self, Change, Sizes},
+        assets::{self, Change, Plan},
         keys::Key,
         server::{ADMIN, HUB, Members, PUBLISHER, Server, Tls, configuration},
     },
@@ -26,7 +26,8 @@ use crate::sides::pause;
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
-pub(crate) const SIZES: Sizes = Sizes { games: 64 << 20, models: 64 << 20, replicas: 1 };
+/// Small, and a broker that is soon tired of waiting for a collector that was killed.
+pub(crate) const PLAN: Plan = Plan { games: 64 << 20, models: 64 << 20, replicas: 1, patience: Duration::from_secs(2) };
 
 pub(crate) fn name(name: &str) -> Name {
     name.parse().unwrap()
@@ -58,7 +59,7 @@ impl Broker {
     /// A server that knows these workers of run `run`, and has what a fleet needs. None, where there is no program.
     pub(crate) fn start(workers: &[&str]) -> Option<Self> {
         let broker = Self::bare(workers, |_| None)?;
-        broker.prepare(SIZES);
+        broker.prepare(PLAN);
         Some(broker)
     }
 
@@ -115,8 +116,8 @@ impl Broker {
         Dial::new(&[self.url()], ca, &name(who), key).unwrap()
     }
 
-    pub(crate) fn prepare(&self, sizes: Sizes) -> Vec<Change> {
-        assets::prepare(&self.dial(ADMIN), sizes).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+    pub(crate) fn prepare(&self, plan: Plan) -> Vec<Change> {
+        assets::prepare(&self.dial(ADMIN), plan).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
 
     pub(crate) fn members(&self) -> Members {

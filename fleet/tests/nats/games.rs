@@ -10,7 +10,7 @@ use selfplay_fleet::{
 };
 
 use crate::{
-    broker::{Broker, SIZES},
+    broker::{Broker, PLAN},
     sides::{HubSide, Side, Trainer, game, names, settle, until},
 };
 
@@ -156,7 +156,7 @@ fn what_a_broker_has_lost_with_its_disk_is_sent_again() {
         hub.step();
         side.worker.counts().refusal.as_ref().is_some_and(|refusal| refusal.contains("no stream takes it"))
     });
-    broker.prepare(SIZES);
+    broker.prepare(PLAN);
     settle(&mut [&mut side], &mut hub, &mut trainer);
     assert_eq!(trainer.taken, names(&[first, second, third]));
     // Those that came into a stream that was not known yet may count among the lost.
@@ -166,7 +166,7 @@ fn what_a_broker_has_lost_with_its_disk_is_sent_again() {
 #[test]
 fn a_full_stream_refuses_and_goes_on_when_there_is_room() {
     let Some(broker) = Broker::bare(&["w1"], |_| None) else { return };
-    broker.prepare(selfplay_fleet::nats::assets::Sizes { games: 1 << 20, ..SIZES });
+    broker.prepare(selfplay_fleet::nats::assets::Plan { games: 1 << 20, ..PLAN });
     let ready = broker.dir().join("ready");
     let mut side = Side::open(broker.dir(), "w1", broker.dial("w1"));
     let played = side.play(40, 1, 100_000);

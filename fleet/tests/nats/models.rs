@@ -15,7 +15,7 @@ use selfplay_fleet::{
 };
 
 use crate::{
-    broker::{Broker, SIZES, name},
+    broker::{Broker, PLAN, name},
     sides::{game, until},
 };
 
@@ -242,6 +242,6 @@ fn a_model_comes_through_a_broker_that_is_killed_and_one_that_is_forgotten_does_
     broker.kill();
     broker.lose_store();
     broker.restart();
-    broker.prepare(SIZES);
+    broker.prepare(PLAN);
     assert!(publisher.pointer().is_none());
 }

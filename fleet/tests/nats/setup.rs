@@ -12,24 +12,24 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use selfplay_fleet::nats::{
     Bell, Dial, NatsWorker,
-    assets::{self, Done, Sizes},
+    assets::{self, Done, Plan},
     keys::Key,
     server::{ADMIN, HUB, Server, Tls, configuration},
 };
 
 use crate::{
-    broker::{Broker, SIZES, name, program},
+    broker::{Broker, PLAN, name, program},
     sides::{HubSide, Side, Trainer, names, settle, until},
 };
 
 #[test]
 fn a_server_is_prepared_once_and_says_what_is_changed() {
     let Some(broker) = Broker::bare(&["w1"], |_| None) else { return };
-    let changes = broker.prepare(SIZES);
+    let changes = broker.prepare(PLAN);
     assert!(changes.len() == 6 && changes.iter().all(|change| change.done == Done::Made), "{changes:?}");
-    let changes = broker.prepare(SIZES);
+    let changes = broker.prepare(PLAN);
     assert!(changes.iter().all(|change| change.done == Done::Nothing), "{changes:?}");
-    let changes = broker.prepare(Sizes { games: 32 << 20, ..SIZES });
+    let changes = broker.prepare(Plan { games: 32 << 20, ..PLAN });
     let told: Vec<_> = changes.iter().filter(|change| change.done != Done::Nothing).map(ToString::to_string).collect();
     assert_eq!(told, ["stream GAMES: changed: max_bytes 67108864 -> 33554432"]);
 }
@@ -37,16 +37,16 @@ fn a_server_is_prepared_once_and_says_what_is_changed() {
 #[test]
 fn a_server_that_cannot_be_prepared_is_told_with_what_helps() {
     let Some(broker) = Broker::bare(&["w1"], |_| None) else { return };
-    let too_large = assets::prepare(&broker.dial(ADMIN), Sizes { games: 1 << 40, ..SIZES }).unwrap_err().to_string();
+    let too_large = assets::prepare(&broker.dial(ADMIN), Plan { games: 1 << 40, ..PLAN }).unwrap_err().to_string();
     assert!(too_large.contains("stream GAMES") && too_large.contains("larger max_file_store"), "{too_large}");
-    let replicas = assets::prepare(&broker.dial(ADMIN), Sizes { replicas: 3, ..SIZES }).unwrap_err().to_string();
+    let replicas = assets::prepare(&broker.dial(ADMIN), Plan { replicas: 3, ..PLAN }).unwrap_err().to_string();
     assert!(replicas.contains("stream GAMES: the server refuses"), "{replicas}");
     let stranger = broker.dial_with(ADMIN, Key::generate().unwrap());
-    let refusal = assets::prepare(&stranger, SIZES).unwrap_err().to_string();
+    let refusal = assets::prepare(&stranger, PLAN).unwrap_err().to_string();
     assert!(refusal.contains("authorization violation"), "{refusal}");
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nowhere = Dial::new(&[format!("nats://{gone}")], None, &name(ADMIN), broker.key(ADMIN)).unwrap();
-    let refusal = assets::prepare(&nowhere, SIZES).unwrap_err().to_string();
+    let refusal = assets::prepare(&nowhere, PLAN).unwrap_err().to_string();
     assert!(refusal.starts_with(&format!("connect to nats://{gone}")), "{refusal}");
 }
 
@@ -96,7 +96,7 @@ fn certificates(dir: &Path) -> Option<Tls> {
 #[test]
 fn games_come_through_an_encrypted_connection_and_a_strangers_server_is_told() {
     let Some(broker) = Broker::bare(&["w1"], certificates) else { return };
-    broker.prepare(SIZES);
+    broker.prepare(PLAN);
     let ready = broker.dir().join("ready");
     let mut side = Side::open(broker.dir(), "w1", broker.dial("w1"));
     let mut hub = HubSide::open(&ready, broker.dial(HUB));
@@ -151,6 +151,6 @@ fn an_old_server_is_refused_by_name() {
     });
     let health = side.link.health();
     assert!(!health.is_up() && health.to_string().contains("old (nats-server 2.9.10)"), "{health}");
-    let refusal = assets::prepare(&dial(), SIZES).unwrap_err().to_string();
+    let refusal = assets::prepare(&dial(), PLAN).unwrap_err().to_string();
     assert!(refusal.contains("nats-server 2.9.10") && refusal.contains("install a newer nats-server"), "{refusal}");
 }
