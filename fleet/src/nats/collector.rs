@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use async_nats::{Client, Message, Request, StatusCode, Subject, Subscriber, jetstream::stream::Info};
+use async_nats::{Client, Message, Request, StatusCode, Subject, jetstream::stream::Info};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
@@ -219,7 +219,6 @@ impl Task {
             }
         }
         self.say_all().await;
-        drop::<Subscriber>(messages);
     }
 
     /// Asks for messages, if some are wanted and none are on their way.

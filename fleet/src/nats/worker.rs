@@ -108,11 +108,10 @@ struct Task {
     of_models: Arc<Inbox<ToPlayer>>,
 }
 
-/// What was told last, all that a worker listens to.
-struct Last {
-    receipts: Option<ToWorker>,
-    report: Option<ToWorker>,
-    pointer: Option<ToPlayer>,
+/// What was told last, of what a worker listens to.
+enum Last {
+    OfGames { receipts: Option<ToWorker>, report: Option<ToWorker> },
+    OfModels(Option<ToPlayer>),
 }
 
 impl Task {
@@ -126,16 +125,19 @@ impl Task {
         let mut got = FuturesUnordered::<BoxFuture<'static, ToPlayer>>::new();
         let mut connects = 0;
         loop {
-            // Receipts before reports: a worker that hears that the collector is past a frame should know of its receipt.
+            // What was asked for before what was told at once, which may have come after it and be newer. Receipts before reports: a worker
+            // that hears that the collector is past a frame should know of its receipt.
             tokio::select! {
                 biased;
+                Some(last) = asked.next() => match last {
+                    Last::OfGames { receipts, report } => {
+                        self.tell(receipts);
+                        self.tell(report);
+                    }
+                    Last::OfModels(pointer) => self.tell_pointer(pointer),
+                },
                 Some(message) = receipts.next() => self.tell(self.read_receipts(&message)),
                 Some(message) = reports.next() => self.tell(self.read_report(&message)),
-                Some(last) = asked.next() => {
-                    self.tell(last.receipts);
-                    self.tell(last.report);
-                    self.tell_pointer(last.pointer);
-                }
                 Some(message) = pointers.next() => self.tell_pointer(self.read_pointer(&message)),
                 Some(event) = sent.next() => self.tell(event),
                 () = self.line.news(&mut look) => {
@@ -147,7 +149,8 @@ impl Task {
                 }
                 _ = ask.tick() => {
                     if self.line.is_up() && asked.is_empty() {
-                        asked.push(self.ask());
+                        asked.push(self.ask_of_games());
+                        asked.push(self.ask_of_models());
                     }
                 }
                 Some(event) = got.next() => self.of_models.put(event),
@@ -206,20 +209,26 @@ impl Task {
         pointer(&self.line.watch, message)
     }
 
-    /// Asks for what was told last. The report first, so that the receipts are not older than it; they are heard first.
-    fn ask(&self) -> BoxFuture<'static, Last> {
+    /// Asks for the last report and receipts. The report first, so that the receipts are not older than it; they are heard first.
+    fn ask_of_games(&self) -> BoxFuture<'static, Last> {
         let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
         let of_receipts = subjects::last_receipts(&self.worker);
-        let of_pointer = subjects::last(subjects::FLEET, &subjects::pointer_key(&self.run));
         Box::pin(async move {
             let last_report = last(&client, &watch, subjects::last_report()).await;
             let last_receipts = last(&client, &watch, of_receipts).await;
-            let last_pointer = last(&client, &watch, of_pointer).await;
-            Last {
+            Last::OfGames {
                 receipts: last_receipts.and_then(|message| receipts(&watch, &message.payload)),
                 report: last_report.and_then(|message| report(&watch, &message.payload)),
-                pointer: last_pointer.and_then(|message| pointer(&watch, &message)),
             }
+        })
+    }
+
+    fn ask_of_models(&self) -> BoxFuture<'static, Last> {
+        let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
+        let of_pointer = subjects::last(subjects::FLEET, &subjects::pointer_key(&self.run));
+        Box::pin(async move {
+            let last_pointer = last(&client, &watch, of_pointer).await;
+            Last::OfModels(last_pointer.and_then(|message| pointer(&watch, &message)))
         })
     }
 

@@ -12,6 +12,7 @@
 //! - [`setup`]: what a server must have, and how it is told
 //!
 //! The server comes from `cargo xtask fetch-nats`. Without it the tests are skipped, but not under continuous integration.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
 
 mod broker;
 mod children;
