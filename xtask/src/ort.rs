@@ -182,7 +182,6 @@ fn libraries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::{installed, remove_others};
     use crate::pinned::{Build, File, Package, Route};

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use sha2::{Digest, Sha256};
 
 /// Fails unless the file at `path` has the SHA-256 `expected` (lowercase hexadecimal).
-pub(super) fn verify(path: &Path, expected: &str) -> anyhow::Result<()> {
+pub(crate) fn verify(path: &Path, expected: &str) -> anyhow::Result<()> {
     let got = of(path)?;
     if got != expected {
         bail!("{} has the wrong SHA-256\n  expected {expected}\n  got      {got}", path.display());
