@@ -42,7 +42,7 @@ fn a_network_is_judged_alone_and_with_search() {
     assert!(ended.log.contains("n = 40: 600 positions"), "{}", ended.log);
 }
 
-/// The network learned from games of our own: it must be right far more often than one that did not, and search must still add to it.
+/// Networks that learned from games of our own: they must be right far more often than one that did not, and search must still add to them.
 #[test]
 fn a_trained_network_errs_less_and_its_search_less_again() {
     let judged = |network: &str| {
@@ -51,8 +51,11 @@ fn a_trained_network_errs_less_and_its_search_less_again() {
         let figures: Value = serde_json::from_str(&ended.out).unwrap();
         [&figures["policy"], &figures["search"][0]].map(|row| row["mistakes"].as_u64().unwrap())
     };
-    let [[untrained, _], [policy, search]] = ["games/connect_four.onnx", "connect_four_3x32_trained.onnx"].map(judged);
+    let networks = ["games/connect_four.onnx", "connect_four_3x32_trained.onnx", "connect_four_4x64_learned.onnx"];
+    let [[untrained, _], [policy, search], [learned, its_search]] = networks.map(judged);
     assert!(2 * policy < untrained && 2 * search < policy, "{untrained}, {policy}, {search}");
+    // The network of docs/learning.md.
+    assert!(2 * learned < policy && its_search < search, "{learned} of {policy}, {its_search} of {search}");
 }
 
 /// One that learned between two copies of one that did not.

@@ -27,7 +27,7 @@ fn put(disk: &FakeDisk, name: &str, yaml: &str, npz: &[u8]) {
 
 /// Games of two settings by turns, three and three.
 fn yaml(number: u64) -> String {
-    let settings = if number / 3 % 2 == 0 { "5e77" } else { "0dd5" };
+    let settings = if (number / 3).is_multiple_of(2) { "5e77" } else { "0dd5" };
     format!("model_version: 3\ngame_length: 5\ncreator: '1'\nsettings_hash: {settings}\n")
 }
 
