@@ -217,8 +217,16 @@ fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::R
         writeln!(text, "tls {{")?;
         writeln!(text, "  cert_file: {}", quoted(&certificate.to_string_lossy()))?;
         writeln!(text, "  key_file: {}", quoted(&key.to_string_lossy()))?;
+        writeln!(text, "  timeout: 10")?;
         writeln!(text, "}}")?;
     }
+    writeln!(
+        text,
+        "# Who connects from far away, or from a machine with much to do, needs more than the two seconds that are usual."
+    )?;
+    writeln!(text, "authorization {{")?;
+    writeln!(text, "  timeout: 10")?;
+    writeln!(text, "}}")?;
     writeln!(text, "accounts {{")?;
     writeln!(text, "  {ACCOUNT} {{")?;
     writeln!(text, "    jetstream: enabled")?;

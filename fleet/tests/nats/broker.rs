@@ -14,7 +14,7 @@ use selfplay_fleet::{
     name::Name,
     nats::{
         Dial,
-        assets::{self, Change, Plan},
+        assets::{self, AssetError, Change, Plan},
         keys::Key,
         server::{ADMIN, HUB, Members, PUBLISHER, Server, Tls, configuration},
     },
@@ -117,7 +117,17 @@ impl Broker {
     }
 
     pub(crate) fn prepare(&self, plan: Plan) -> Vec<Change> {
-        assets::prepare(&self.dial(ADMIN), plan).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+        let begun = Instant::now();
+        loop {
+            match assets::prepare(&self.dial(ADMIN), plan) {
+                Ok(changes) => return changes,
+                // The machine may be too busy for a moment.
+                Err(AssetError::Connect { .. } | AssetError::Unanswered { .. }) if begun.elapsed() < DEADLINE => {
+                    pause()
+                }
+                Err(error) => panic!("{error}: {}", self.log()),
+            }
+        }
     }
 
     pub(crate) fn members(&self) -> Members {
