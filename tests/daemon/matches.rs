@@ -46,6 +46,7 @@ fn a_match_that_is_stopped_goes_on_from_its_record() {
     daemon.signal(Signal::TERM);
     let stopped = daemon.wait().exited_with(75);
     assert!(stopped.out.contains("interrupted: what was played so far"), "{}", stopped.out);
+    assert_eq!(stopped.log.matches("SIGTERM").count(), stopped.log.matches("stopping: SIGTERM received\n").count());
     let kept = pairs(&record);
     assert!(kept < 2000, "it was stopped before the end");
 

@@ -228,7 +228,7 @@ impl<'a, G: PlayedGame> Arena<'a, G> {
                     }
                 }
                 if let Ok(signal) = signals.stop.try_recv() {
-                    tracing::info!("stopping: {signal} received");
+                    tracing::info!("stopping: {signal}");
                     ending = ending.or(Some(Ending::Interrupted));
                 }
                 if ending.is_some() {
