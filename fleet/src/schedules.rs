@@ -87,7 +87,7 @@ const EVERYTHING: &[&str] = &[
     "collector: duplicate by the ledger",
     "collector: game refused",
     "game in parts",
-    "journal: game found in the outbox",
+    "folder: game found in the outbox",
     "trainer took games",
     "trainer's disk is full",
     "worker died",

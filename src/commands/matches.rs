@@ -15,6 +15,7 @@ mod report;
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use selfplay_engine::matches::Mover;
 
 pub(crate) use self::ladder::play_ladder;
 use self::{
@@ -43,6 +44,15 @@ pub(crate) fn play_match(
 ) -> anyhow::Result<Exit> {
     let players = [Contestant::parse(&args.a, resolved)?, Contestant::parse(&args.b, resolved)?];
     contestant::warn(&players);
+    let solved = *game.plies_to_solve().start();
+    if args.openings.is_none()
+        && args.opening_plies < solved
+        && players.iter().any(|player| player.seat.mover == Mover::Solver)
+    {
+        tracing::warn!(
+            "the solver may take many minutes for a move before ply {solved}; --opening-plies {solved} begins where it is quick"
+        );
+    }
     let mut signals = Signals::catch()?;
     let arena = Arena::open(settings, game, &players)?;
     let plan = MatchPlan {

@@ -158,6 +158,16 @@ fn a_test_ends_a_match_as_soon_as_it_is_clear() {
     a_match("random", "random").args("--game connect_four --games 0").run().exited_with(2);
 }
 
+/// It says nothing for long then, and is not waited for here.
+#[test]
+fn a_solver_that_begins_where_it_is_slow_is_warned_of() {
+    let of = |plies: &str| {
+        a_match("solver", "random").args("--game connect_four --games 2").option("--opening-plies", plies)
+    };
+    of("4").start().says("the solver may take many minutes for a move before ply 12; --opening-plies 12");
+    assert!(!of("16").run().succeeded().log.contains("may take many minutes"));
+}
+
 #[test]
 fn nothing_beats_the_solver() {
     let args = "--game connect_four --games 6 --opening-plies 22 --json";

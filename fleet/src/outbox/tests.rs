@@ -49,7 +49,7 @@ fn frames_are_numbered_on_across_restarts_and_after_all_were_deleted() {
     let mut outbox = open(&disk).unwrap();
     assert_eq!(outbox.write("5e77", &small(0..3)).unwrap(), 1..=1);
     assert_eq!(outbox.write("5e77", &small(3..70)).unwrap(), 2..=3);
-    assert!(outbox.sendable().is_empty(), "the journal has not ended their games");
+    assert!(outbox.sendable().is_empty(), "their games may be elsewhere too");
     outbox.release(2);
     assert_eq!(outbox.sendable(), 1..=2);
     drop(outbox);
@@ -159,7 +159,7 @@ fn a_receipt_for_what_was_never_sent_shows_an_older_copy() {
 }
 
 #[test]
-fn a_receipt_does_not_delete_what_the_journal_has_not_ended() {
+fn a_receipt_does_not_delete_what_was_not_released() {
     let disk = FakeDisk::new(0);
     let mut outbox = open(&disk).unwrap();
     for number in 0..3 {
@@ -310,11 +310,11 @@ fn a_lost_state_is_told_by_the_frames() {
 /// What a life of an outbox does, and what it can rely on.
 struct Life {
     disk: FakeDisk,
-    /// Games that are to be kept, in groups; the journal has them until they are.
-    journal: Vec<Vec<OutGame>>,
+    /// Games that are to be kept, in groups, and lie in the folder until they are.
+    folder: Vec<Vec<OutGame>>,
     /// What was sent under each number.
     sent: BTreeMap<u64, Vec<u8>>,
-    /// Games whose end the journal has: they must be in the outbox, or in a frame with a receipt.
+    /// Games that are no longer there: they must be in the outbox, or in a frame with a receipt.
     ended: BTreeSet<Stem>,
     receipted: BTreeSet<Stem>,
 }
@@ -331,7 +331,7 @@ impl Life {
         let disk = FakeDisk::new(seed);
         Self {
             disk,
-            journal: games.collect(),
+            folder: games.collect(),
             sent: BTreeMap::new(),
             ended: BTreeSet::new(),
             receipted: BTreeSet::new(),
@@ -342,19 +342,19 @@ impl Life {
     fn live(&mut self) -> Result<(), OutboxError> {
         let mut outbox = open(&self.disk)?;
         assert!(outbox.sendable().is_empty());
-        // What the journal does not know to be ended may be in frames.
+        // What lies in the folder may be in frames.
         let newest = outbox.newest(MOST_GAMES)?.into_iter().collect();
-        self.end(&newest);
+        self.remove(&newest);
         outbox.release(outbox.last());
         self.check(&mut outbox)?;
-        while let Some(group) = self.journal.first().cloned() {
+        while let Some(group) = self.folder.first().cloned() {
             let numbers = match outbox.write("5e77", &pack(&group)) {
                 Ok(numbers) => numbers,
                 Err(error) if self.disk.is_dead() => return Err(error),
                 // The disk failed; another attempt.
                 Err(_) => continue,
             };
-            self.end(&group.into_iter().map(|game| game.stem).collect());
+            self.remove(&group.into_iter().map(|game| game.stem).collect());
             outbox.release(*numbers.end());
             self.check(&mut outbox)?;
             // A receipt for all but the newest frame; should it fail, it counts as not heard, but the games are safe all the same.
@@ -370,9 +370,9 @@ impl Life {
         Ok(())
     }
 
-    fn end(&mut self, stems: &BTreeSet<Stem>) {
-        self.journal.iter_mut().for_each(|group| group.retain(|game| !stems.contains(&game.stem)));
-        self.journal.retain(|group| !group.is_empty());
+    fn remove(&mut self, stems: &BTreeSet<Stem>) {
+        self.folder.iter_mut().for_each(|group| group.retain(|game| !stems.contains(&game.stem)));
+        self.folder.retain(|group| !group.is_empty());
         self.ended.extend(stems.iter().cloned());
     }
 
@@ -416,7 +416,7 @@ fn a_process_that_dies_at_any_step_loses_no_game_and_keeps_none_twice() {
             life.disk.spare();
             life.live().unwrap();
             assert_eq!(life.ended.len(), 73, "step {step}");
-            assert!(life.journal.is_empty());
+            assert!(life.folder.is_empty());
         }
     }
 }
@@ -450,7 +450,7 @@ fn a_failing_disk_loses_no_game_and_keeps_none_twice() {
             if dice.once_in(3) {
                 life.disk.die_at(dice.below(60));
             }
-            if life.live().is_ok() && life.journal.is_empty() {
+            if life.live().is_ok() && life.folder.is_empty() {
                 break;
             }
             life.disk.restart(dice.one_of(&[End::Killed, End::PowerCut]));

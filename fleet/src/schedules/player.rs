@@ -1,4 +1,4 @@
-//! A worker of a history: its disk and journal, which outlive its processes, and the process that lives.
+//! A worker of a history: its disk and the folder of its games, which outlive its processes, and the process that lives.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,9 +29,9 @@ pub(super) struct Process {
     pub(super) worker: Worker<FakeDisk>,
     link: WorkerSide,
     began: Duration,
-    /// Games in frames up to this number, which the journal has not ended yet.
+    /// Games in frames up to this number, which are still in the folder.
     written: Option<(u64, BTreeSet<Stem>)>,
-    /// The journal has ended the games of frames up to this number.
+    /// The games of frames up to this number are no longer there.
     ended: u64,
 }
 
@@ -40,8 +40,8 @@ pub(super) struct Player {
     pub(super) name: Name,
     number: u64,
     pub(super) disk: FakeDisk,
-    /// Games that are over and not ended: durable, as the journal keeps the plies.
-    pub(super) journal: VecDeque<OutGame>,
+    /// Games that are over and not taken away: durable.
+    pub(super) folder: VecDeque<OutGame>,
     pub(super) process: Option<Process>,
     pub(super) finished: u64,
     /// Games whose frame was seen under this number, with the bytes that it had.
@@ -56,7 +56,7 @@ impl Player {
             name: format!("w{number}").parse().unwrap(),
             number,
             disk: FakeDisk::new(seed),
-            journal: VecDeque::new(),
+            folder: VecDeque::new(),
             process: None,
             finished: 0,
             frames: BTreeMap::new(),
@@ -70,7 +70,7 @@ impl Player {
         let bad = if dice.once_in(12) { "bad " } else { "" };
         let id = format!("{bad}{}-{}", self.name, self.finished);
         let npz = if large { noise(PART_BYTES + 5_000, self.finished) } else { id.as_bytes().to_vec() };
-        self.journal.push_back(game(self.number * 10_000 + self.finished, id.as_bytes(), &npz));
+        self.folder.push_back(game(self.number * 10_000 + self.finished, id.as_bytes(), &npz));
         id
     }
 
@@ -83,10 +83,10 @@ impl Player {
         };
         let Ok(newest) = outbox.newest(MOST_GAMES) else { return };
         let newest: BTreeSet<_> = newest.into_iter().collect();
-        if self.journal.iter().any(|game| newest.contains(&game.stem)) {
-            *seen.entry("journal: game found in the outbox").or_default() += 1;
+        if self.folder.iter().any(|game| newest.contains(&game.stem)) {
+            *seen.entry("folder: game found in the outbox").or_default() += 1;
         }
-        self.end(&newest);
+        self.remove(&newest);
         outbox.release(outbox.last());
         let (ended, link) = (outbox.last(), broker.worker(&self.name));
         self.process = Some(Process { worker: Worker::new(outbox), link, began: now, written: None, ended });
@@ -98,8 +98,8 @@ impl Player {
         self.disk.restart(end);
     }
 
-    fn end(&mut self, stems: &BTreeSet<Stem>) {
-        self.journal.retain(|game| !stems.contains(&game.stem));
+    fn remove(&mut self, stems: &BTreeSet<Stem>) {
+        self.folder.retain(|game| !stems.contains(&game.stem));
     }
 
     /// One step of the process: writes, ends, releases, sends or hears. Whether it did something.
@@ -108,10 +108,10 @@ impl Player {
         let since = now.saturating_sub(process.began);
         match dice.below(4) {
             0 => {
-                // The journal may take its time: nothing may leave before.
+                // Removing them may take its time: nothing may leave before.
                 if let Some((number, stems)) = process.written.take_if(|_| dice.once_in(5)) {
                     process.ended = number;
-                    self.end(&stems);
+                    self.remove(&stems);
                     return true;
                 }
                 if process.ended > *process.worker.outbox().sendable().end() {
@@ -138,11 +138,11 @@ impl Player {
 
     fn write(&mut self, dice: &mut Dice, seen: &mut Seen) -> bool {
         let Some(process) = &mut self.process else { return false };
-        let count = self.journal.len().min(1 + dice.below(6) as usize);
+        let count = self.folder.len().min(1 + dice.below(6) as usize);
         if count == 0 {
             return false;
         }
-        let games: Vec<_> = self.journal.iter().take(count).cloned().collect();
+        let games: Vec<_> = self.folder.iter().take(count).cloned().collect();
         match process.worker.outbox_mut().write("5e77", &pack(&games)) {
             Ok(numbers) => {
                 if *numbers.end() > *numbers.start() {
@@ -184,7 +184,7 @@ impl Player {
     }
 
     pub(super) fn is_at_rest(&self) -> bool {
-        self.journal.is_empty()
+        self.folder.is_empty()
             && self
                 .process
                 .as_ref()

@@ -297,7 +297,7 @@ impl World {
                 let outbox = process.worker.outbox();
                 (outbox.sendable(), outbox.last(), process.worker.counts().clone())
             });
-            (player.name.to_string(), format!("{} games in the journal, outbox {outbox:?}", player.journal.len()))
+            (player.name.to_string(), format!("{} games in the folder, outbox {outbox:?}", player.folder.len()))
         };
         let hub = self.hub.as_ref().map(|(hub, _)| format!("{:?}", hub.collector().book()));
         let broker = format!("{} messages", self.broker.stored());
