@@ -16,10 +16,12 @@
 //! - [`worker`]: a worker's side
 //! - [`hub`]: the collector's side
 //! - [`nats`]: the link to a real broker
+//! - [`folder`]: a fleet's keys and configuration on the trainer's machine, and a worker's file
 
 pub mod collector;
 pub mod courier;
 pub mod disk;
+pub mod folder;
 pub mod frame;
 pub mod hub;
 pub mod intake;
