@@ -166,7 +166,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
             publish: vec![
                 subjects::pull(),
                 subjects::stream_info(),
-                format!("$JS.API.CONSUMER.INFO.{GAMES}.{COLLECTOR}"),
+                subjects::consumer_info(),
                 format!("$JS.ACK.{GAMES}.{COLLECTOR}.>"),
                 // The form that newer servers have.
                 format!("$JS.ACK.*.*.{GAMES}.{COLLECTOR}.>"),
@@ -182,7 +182,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
             key,
             publish: vec![
                 subjects::games(run, name),
-                subjects::key(PRESENCE, name.as_str()),
+                subjects::presence_of(name),
                 models.clone(),
                 pointer.clone(),
                 subjects::last_receipts(name),
