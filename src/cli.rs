@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod describe;
 mod flags;
+mod fleet;
 mod judge;
 mod matches;
 mod read;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     client::ClientArgs,
     describe::DescribeArgs,
     flags::Flags,
+    fleet::{FleetArgs, FleetWhat, InitArgs, WorkersArgs},
     judge::JudgeArgs,
     matches::{LadderArgs, MatchArgs},
 };
@@ -33,6 +35,8 @@ Modes:
   batch       plays --num-games games with the model --model-path, then ends
   continuous  plays until told to stop (shutdown file, SIGTERM, SIGINT), always with the newest
               model that --latest-model-yaml names or --model-source holds
+  worker      continuous, for a trainer on another machine (--fleet, --credentials), which
+              models come from and games go to: see `selfplayd fleet --help`
 
 Signals, while it plays:
   SIGTERM, SIGINT  stop, once running games are over; a second one ends it at once
@@ -85,6 +89,9 @@ pub(crate) enum Command {
     Ladder(Box<LadderArgs>),
     /// Count the mistakes of a model, alone and with search, in positions that are solved
     Judge(Box<JudgeArgs>),
+    /// Make and keep a fleet: many machines that play for one trainer
+    #[command(after_help = fleet::GUIDE)]
+    Fleet(FleetArgs),
     /// Say how a running daemon is doing
     Status(ClientArgs),
     /// List the games that a running daemon plays

@@ -5,6 +5,7 @@
 //! - [`describe`]: what a trainer must know of a game
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`judge`]: how often a network errs where the truth is known
+//! - [`fleet`](mod@fleet): keys and the server's configuration of many machines
 //! - [`client`]: the commands that speak to a running daemon
 //! - [`matches`](mod@matches): which of two players is stronger, and how strong the models of a directory are
 //! - [`mod@bench`], [`tune`]: the yardstick, and what finds settings by it
@@ -15,6 +16,7 @@ pub(crate) mod check_model;
 pub(crate) mod client;
 pub(crate) mod convert_model;
 pub(crate) mod describe;
+pub(crate) mod fleet;
 pub(crate) mod games;
 pub(crate) mod judge;
 pub(crate) mod matches;

@@ -7,11 +7,13 @@
 //! - [`siblings`]: other daemons that play into the same output directory
 //! - [`signals`], [`stop`]: signals, and what stops play
 //! - [`service`]: what a service manager is told
+//! - [`fleet`]: how its side of a fleet is
 //! - [`progress`], [`report`]: how far a batch is, and the lines that tell it
 
 pub(crate) mod agents;
 pub(crate) mod device;
 pub(crate) mod evaluation;
+pub(crate) mod fleet;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod report;

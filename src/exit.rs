@@ -12,11 +12,11 @@ pub(crate) enum Exit {
     /// Everything asked for was done: all games played, or a shutdown that finished in time.
     Clean,
     /// `check-model` found that the model must not serve, the machine was too restless for `tune`, the test of `match` was rejected, or
-    /// a running daemon would not do as it was told.
+    /// a running daemon or a fleet's server would not do as it was told.
     Refused,
     /// The command line could not be understood. Also what clap exits with by itself.
     Usage,
-    /// No running daemon answers.
+    /// No running daemon answers, or a fleet's server does not let us in.
     Unreachable,
     /// A part failed more often than its restart budget allows, or hangs. Restarting the process may help.
     Escalation,
@@ -64,10 +64,11 @@ impl Exit {
             Self::Clean => "all games played, or told to stop and every finished game written",
             Self::Refused => {
                 "check-model, convert-model: the model must not serve; tune: this machine is too restless;\n\
-                 match --sprt: A is not stronger; status, drain and the like: the daemon would not do it"
+                 match --sprt: A is not stronger; status, drain and the like: the daemon would not do it;\n\
+                 fleet: the server would not do it"
             }
             Self::Usage => "the command line is wrong",
-            Self::Unreachable => "status, drain and the like: no running daemon answers",
+            Self::Unreachable => "status, drain and the like: no running daemon answers; fleet: the server does not",
             Self::Escalation => "a part hangs or failed beyond its restart budget; restarting the process may help",
             Self::WriterIo => {
                 "finished games could not be written, unfinished ones not be kept, or a result not be printed\n\

@@ -18,6 +18,7 @@
 //! - `learning`: what a run learns, by model version, and what the trainer says
 //! - `steering`: what changes while games are played
 //! - `status`: how it is doing
+//! - `worker`: the fleet's side of a daemon that plays for a trainer elsewhere
 //! - `metrics`: what is counted, for Prometheus
 //! - `http`: who may ask and steer
 //! - `commands`: what the program does, playing first
@@ -48,6 +49,7 @@ mod telemetry;
 mod testing;
 mod token;
 mod words;
+mod worker;
 
 use std::{os::unix::process::parent_id, process::ExitCode, sync::Arc};
 
@@ -152,6 +154,7 @@ fn command(cli: &cli::Cli, games: &Games, signals: Option<Signals>) -> anyhow::R
             }
         },
         Some(Command::Tune(args)) => with_game(&args.flags, Some(TUNE), &|game, settings| game.tune(args, settings)),
+        Some(Command::Fleet(args)) => commands::fleet::fleet(args),
         Some(Command::Status(args)) => client::ask(args, Ask::Status),
         Some(Command::Games(args)) => client::ask(args, Ask::Games),
         Some(Command::Reload(args)) => client::ask(args, Ask::Reload),

@@ -7,7 +7,7 @@
 //! - [`games`]: the rules of each game, and the hash of what shapes games
 //! - [`search`]: how moves are searched and chosen
 //! - [`play`]: how many games are played, by whom and how
-//! - [`addresses`]: where to listen, and names of hosts
+//! - [`addresses`]: where to listen and to connect to, and names of hosts
 //! - [`devices`]: devices and batch sizes
 //! - [`kind`]: what values a key may have
 //! - [`key`]: how a key is declared, and what it may be
@@ -18,6 +18,7 @@
 //! - [`extend`]: the trainer's file with those that it extends
 //! - [`trainer`]: the trainer's names for our keys
 //! - [`check`]: what must hold between values
+//! - [`fleet`]: what follows from being a worker of a fleet
 //! - [`places`]: whether directories and files that are named can be what they are meant to be
 //! - [`resolve`](mod@resolve): all layers put together
 //! - [`change`]: settings that change while the daemon plays
@@ -29,6 +30,7 @@ mod check;
 mod devices;
 mod extend;
 mod file;
+mod fleet;
 mod games;
 mod key;
 mod keys;
@@ -49,7 +51,7 @@ use std::path::PathBuf;
 use selfplay_actors::onnx::{PrecisionOptions, PrecisionRequest};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use addresses::{Addresses, HostNames};
+pub(crate) use addresses::{Addresses, HostNames, Servers};
 pub(crate) use change::{Change, Refused, differences, is_live, needs_a_restart};
 pub(crate) use devices::{Buckets, Device, InputFormat};
 pub(crate) use games::{
@@ -100,6 +102,8 @@ pub(crate) struct Settings {
     pub evaluation: EvaluationSettings,
     /// Where games go.
     pub output: OutputSettings,
+    /// A trainer elsewhere.
+    pub fleet: FleetSettings,
     /// Games in play, kept across restarts.
     pub journal: JournalSettings,
     /// When the daemon ends.
@@ -330,6 +334,20 @@ pub(crate) struct OutputSettings {
     pub writer_deadline_seconds: f64,
     /// Most games set aside in `rejected/` by this process.
     pub max_rejected: u64,
+}
+
+/// `[fleet]`: a trainer elsewhere, for which this daemon is one of many workers.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FleetSettings {
+    /// The servers between; `None`: the trainer is on this machine.
+    pub servers: Option<Servers>,
+    /// The worker's file; always there with `servers`.
+    pub credentials: Option<PathBuf>,
+    /// Where games wait and models are kept; `None`: `selfplayd-NAME`.
+    pub dir: Option<PathBuf>,
+    /// Most bytes of games that wait.
+    pub max_outbox_bytes: u64,
 }
 
 /// `[journal]`: games in play, kept across restarts.

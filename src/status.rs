@@ -91,6 +91,9 @@ pub(crate) struct Status {
     /// The trainer, as far as it tells; `null` where it says nothing.
     #[serde(default)]
     pub trainer: Option<TrainerStatus>,
+    /// The way to and from a trainer elsewhere, as its side of the fleet tells; `null` where the trainer is on this machine.
+    #[serde(default)]
+    pub fleet: Option<serde_json::Value>,
     /// Speeds of the last 10 s.
     pub rates: RateStatus,
     /// Speeds of the last five minutes.

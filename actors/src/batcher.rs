@@ -172,7 +172,10 @@ impl<G: Game> BatcherActor<G> {
             return; // Of a model that is gone already, or of none.
         }
         match self.probation.judge(tally) {
-            Some(Verdict::Proven) => self.addresses.proven.do_send(ModelProven { generation }),
+            Some(Verdict::Proven) => {
+                self.stats.on_probation.set(0);
+                self.addresses.proven.do_send(ModelProven { generation });
+            }
             Some(Verdict::Withdrawn(reason)) => {
                 self.serve(false);
                 tracing::error!(version = generation.version, reason, "model withdrawn");
@@ -262,6 +265,8 @@ impl<G: Game> Handler<SwapModel<G>> for BatcherActor<G> {
         self.addresses.cache.do_send(ModelChanged(generation));
         self.probation.begin();
         self.queue.discard();
+        // Before its version: no one is to take it for proven.
+        self.stats.on_probation.set(1);
         self.stats.models_loaded.add(1);
         self.stats.model_version.set(generation.version);
         self.stats.model_generation.set_count(generation.number);

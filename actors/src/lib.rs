@@ -9,6 +9,7 @@
 //! - [`rejections`]: why the last models were refused
 //! - [`findings`]: what was found when a model was looked for last
 //! - [`standings`]: how strong the last models are
+//! - [`onward`]: why no new games should start although the disk has room
 //! - [`changes`]: what each new model changes
 //! - [`learning`]: what the games of each model version teach
 //! - [`stats`]: everything that is counted, in one table
@@ -51,6 +52,7 @@ mod interleave;
 pub mod learning;
 pub mod loader;
 pub mod onnx;
+pub mod onward;
 pub mod referee;
 pub mod rejections;
 pub mod root;

@@ -62,7 +62,7 @@ pub struct WriteGame<G: Game> {
 #[rtype(result = "()")]
 pub struct Credit;
 
-/// Whether games may start: not while the disk has too little room. Sent by the writer when that changes.
+/// Whether games may start: not while there is too little room on the disk, or where games go on to. Sent by the writer when that changes.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct HoldStarts(pub bool);
@@ -331,8 +331,12 @@ impl<G: Game> WriterActor<G> {
         }
     }
 
-    /// Why no game should start, as far as the disk is concerned.
+    /// Why no game should start: there is too little room on the disk, or where games go on to.
     fn shortage(&self) -> Option<String> {
+        self.shortage_here().or_else(|| self.stats.onward.reason())
+    }
+
+    fn shortage_here(&self) -> Option<String> {
         const GIB: u64 = 1 << 30;
         let space = match self.output.store.free_space() {
             Ok(space) => space,

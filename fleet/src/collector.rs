@@ -27,6 +27,7 @@ use std::{
 };
 
 use selfplay_engine::replay::Stem;
+use serde::Serialize;
 use thiserror::Error;
 
 pub use self::check::check_game;
@@ -104,7 +105,7 @@ pub enum Verdict {
 }
 
 /// What the collector has done since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Frames that came to the ledger.
     pub frames: u64,

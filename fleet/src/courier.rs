@@ -102,6 +102,13 @@ impl Courier {
         Some(ToSend { number, round: sent.round })
     }
 
+    /// Whether there is something to send among those that may be sent, now or soon, or an answer is awaited.
+    #[must_use]
+    pub fn is_busy(&self, sendable: &RangeInclusive<u64>) -> bool {
+        let fresh = self.sent.last_key_value().map_or(*sendable.start(), |(&last, _)| last + 1);
+        !self.open.is_empty() || sendable.contains(&fresh)
+    }
+
     /// The broker has stored a frame.
     pub fn stored(&mut self, number: u64, round: u32, sequence: u64) {
         // An answer to an earlier round is about a message that was lost since.
@@ -150,6 +157,12 @@ impl Courier {
             }
         }
         lost
+    }
+
+    /// Whether a report was heard.
+    #[must_use]
+    pub const fn knows_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// Frames that are stored, as far as is known, and wait for their receipts.

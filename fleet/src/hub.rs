@@ -52,6 +52,12 @@ impl<D: Disk + Clone> Hub<D> {
         }
     }
 
+    /// Whether there is something to collect.
+    #[must_use]
+    pub const fn has_messages(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Takes up one thing heard.
     pub fn heard(&mut self, event: ToCollector, link: &mut impl CollectorLink) {
         match event {
@@ -61,6 +67,8 @@ impl<D: Disk + Clone> Hub<D> {
                 self.put_receipts(link);
                 link.put_report(report);
             }
+            // It concerns people alone.
+            ToCollector::Lag(_) => {}
         }
     }
 

@@ -11,15 +11,19 @@
 //! - [`ledger`]: which frames have come to the trainer
 //! - [`collector`]: games out of frames into the trainer's folder
 //! - [`models`]: which model a worker serves, and how a new one spreads
+//! - [`presence`]: what a worker says of itself
 //! - [`link`]: what stands between, as either side sees it
 //! - [`courier`]: which frame is sent, and which again
 //! - [`worker`]: a worker's side
 //! - [`hub`]: the collector's side
+//! - [`service`]: worker, collector and publisher as a program runs them, step by step
 //! - [`nats`]: the link to a real broker
+//! - [`folder`]: a fleet's keys and configuration on the trainer's machine, and a worker's file
 
 pub mod collector;
 pub mod courier;
 pub mod disk;
+pub mod folder;
 pub mod frame;
 pub mod hub;
 pub mod intake;
@@ -31,6 +35,8 @@ pub mod models;
 pub mod name;
 pub mod nats;
 pub mod outbox;
+pub mod presence;
 #[cfg(test)]
 mod schedules;
+pub mod service;
 pub mod worker;

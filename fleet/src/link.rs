@@ -13,6 +13,27 @@ use crate::{
     name::{Name, Origin},
 };
 
+/// How a link is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// Whether there is a connection that can be used.
+    pub up: bool,
+    /// All of it, in words that a person can act on.
+    pub words: String,
+    /// How often a connection came about.
+    pub connects: u64,
+    /// How often our key was refused.
+    pub refused: u64,
+    /// How often something was not allowed to us.
+    pub denied: u64,
+}
+
+/// What every side's link can tell of itself.
+pub trait Link {
+    /// How it is now.
+    fn state(&self) -> LinkState;
+}
+
 /// Name of a message: of the frame, and the how-many-th time it is sent *for a reason*. Repeated because an answer is missing it keeps its
 /// name, so that the broker can drop the repetition; sent again because the broker has lost it, it gets another, so that the broker does
 /// not take it for a repetition. Written `origin-number` and `origin-number-r2`.
@@ -92,7 +113,7 @@ pub enum ToWorker {
 }
 
 /// A worker's side of the broker.
-pub trait WorkerLink {
+pub trait WorkerLink: Link {
     /// Sends a frame. The answer is [`ToWorker::Stored`] or [`ToWorker::Refused`], or none.
     fn publish(&mut self, id: MessageId, frame: Vec<u8>);
 
@@ -129,10 +150,21 @@ pub enum ToCollector {
     },
     /// How the stream is, as was asked.
     Stream(Report),
+    /// How far the collector is behind, as was asked with it.
+    Lag(Lag),
+}
+
+/// Messages that the broker keeps for the collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Not delivered yet.
+    pub waiting: u64,
+    /// Delivered, and not answered for.
+    pub in_hand: u64,
 }
 
 /// The collector's side of the broker.
-pub trait CollectorLink {
+pub trait CollectorLink: Link {
     /// Asks for so many messages, of so many bytes in all, in the place of those that were asked for before and have not come.
     fn want(&mut self, messages: usize, bytes: usize);
 
@@ -142,7 +174,7 @@ pub trait CollectorLink {
     /// Replaces a worker's receipts, for it to hear now and whenever it asks.
     fn put_receipts(&mut self, worker: &Name, receipts: Vec<Receipt>);
 
-    /// Asks how the stream is. The answer is [`ToCollector::Stream`], or none.
+    /// Asks how the stream is. The answers are [`ToCollector::Stream`] and [`ToCollector::Lag`], or none.
     fn ask_stream(&mut self);
 
     /// Tells all workers how the stream is.
@@ -189,6 +221,10 @@ pub trait PlayerLink {
 
     /// The next thing heard.
     fn hear_of_models(&mut self) -> Option<ToPlayer>;
+
+    /// Tells those who look after the fleet what this worker says of itself, for half a minute: a [`crate::presence::Said`]. Lost where
+    /// there is no connection.
+    fn say(&mut self, said: Vec<u8>);
 }
 
 /// What a publisher hears.
@@ -218,10 +254,17 @@ pub enum ToPublisher {
     Changed,
     /// The pointer was not put, as far as is known.
     NotPut(Refusal),
+    /// What a worker says of itself.
+    Said {
+        /// Who: no other may use its subject.
+        worker: Name,
+        /// What, for [`crate::presence::Said::read`].
+        bytes: Vec<u8>,
+    },
 }
 
 /// A publisher's side of the broker.
-pub trait PublisherLink {
+pub trait PublisherLink: Link {
     /// Stores a chunk. The answer is [`ToPublisher::Stored`] or [`ToPublisher::Refused`], or none.
     fn put_chunk(&mut self, model: Hash, number: u64, bytes: Vec<u8>);
 

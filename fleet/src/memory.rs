@@ -13,7 +13,9 @@ use std::{
 use crate::{
     disk::fake::Dice,
     ledger::Receipt,
-    link::{Answer, CollectorLink, MessageId, Refusal, Report, Tag, ToCollector, ToWorker, WorkerLink},
+    link::{
+        Answer, CollectorLink, Lag, Link, LinkState, MessageId, Refusal, Report, Tag, ToCollector, ToWorker, WorkerLink,
+    },
     name::Name,
 };
 
@@ -54,6 +56,7 @@ struct State {
     tags: BTreeMap<Tag, u64>,
     next_tag: u64,
     receipts: BTreeMap<Name, Vec<Receipt>>,
+    report: Option<Report>,
     to_workers: BTreeMap<Name, Vec<ToWorker>>,
     to_collector: Vec<ToCollector>,
     wanted: usize,
@@ -77,6 +80,7 @@ impl Broker {
             tags: BTreeMap::new(),
             next_tag: 0,
             receipts: BTreeMap::new(),
+            report: None,
             to_workers: BTreeMap::new(),
             to_collector: Vec::new(),
             wanted: 0,
@@ -109,6 +113,7 @@ impl Broker {
         state.known.clear();
         state.tags.clear();
         state.receipts.clear();
+        state.report = None;
         state.to_collector.clear();
     }
 
@@ -136,11 +141,12 @@ impl Broker {
         state.stream.values_mut().for_each(|message| message.rests_until = None);
     }
 
-    /// A worker's side, for a process that connects: it hears nothing of what came before, but its receipts.
+    /// A worker's side, for a process that connects: it hears nothing of what came before, but its receipts and the last report.
     pub(crate) fn worker(&self, name: &Name) -> WorkerSide {
         let mut state = self.0.borrow_mut();
-        let receipts = state.receipts.get(name).cloned();
-        state.to_workers.insert(name.clone(), receipts.into_iter().map(ToWorker::Receipts).collect());
+        let receipts = state.receipts.get(name).cloned().map(ToWorker::Receipts);
+        let report = state.report.map(ToWorker::Report);
+        state.to_workers.insert(name.clone(), receipts.into_iter().chain(report).collect());
         drop(state);
         WorkerSide { broker: self.clone(), name: name.clone() }
     }
@@ -242,6 +248,17 @@ pub(crate) struct WorkerSide {
     name: Name,
 }
 
+impl Link for WorkerSide {
+    fn state(&self) -> LinkState {
+        up()
+    }
+}
+
+/// There is always a connection; what it does is another matter.
+fn up() -> LinkState {
+    LinkState { up: true, words: "connected".to_owned(), ..LinkState::default() }
+}
+
 impl WorkerLink for WorkerSide {
     fn publish(&mut self, id: MessageId, frame: Vec<u8>) {
         let state = &mut *self.broker.0.borrow_mut();
@@ -305,6 +322,12 @@ impl CollectorSide {
     }
 }
 
+impl Link for CollectorSide {
+    fn state(&self) -> LinkState {
+        up()
+    }
+}
+
 impl CollectorLink for CollectorSide {
     fn want(&mut self, messages: usize, _bytes: usize) {
         self.broker.0.borrow_mut().wanted = messages;
@@ -358,6 +381,9 @@ impl CollectorLink for CollectorSide {
         if !state.chance(|faults| faults.loses) {
             let report = state.report();
             state.to_collector.push(ToCollector::Stream(report));
+            let in_hand = state.stream.values().filter(|message| message.rests_until.is_some()).count() as u64;
+            let lag = Lag { waiting: state.stream.len() as u64 - in_hand, in_hand };
+            state.to_collector.push(ToCollector::Lag(lag));
         }
     }
 
@@ -366,6 +392,7 @@ impl CollectorLink for CollectorSide {
             return;
         }
         let state = &mut *self.broker.0.borrow_mut();
+        state.report = Some(report);
         let workers: Vec<_> = state.to_workers.keys().cloned().collect();
         for worker in workers {
             state.tell(&worker, ToWorker::Report(report));

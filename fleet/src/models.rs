@@ -6,6 +6,7 @@
 //! back.
 
 mod chunks;
+mod latest;
 mod rollout;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use thiserror::Error;
 
 pub use self::{
     chunks::WINDOW,
+    latest::Latest,
     rollout::{Decision, Presence, Stages, Standing},
     transfer::{Download, DownloadError, Upload, cached, read_chunk, tidy},
 };
@@ -35,6 +37,15 @@ pub const CHUNK_BYTES: u64 = 512 << 10;
 
 /// Largest model.
 pub const MOST_MODEL_BYTES: u64 = 4 << 30;
+
+/// Models that the broker keeps, with what a pointer names.
+pub const KEPT: usize = 5;
+
+/// Models that a pointer remembers: those that may be forgotten are, again and again, until they drop out.
+const MOST_RECENT: usize = KEPT + 3;
+
+/// Letters of the reason for which a model is withdrawn.
+const MOST_REASON: usize = 300;
 
 /// Workers are told apart by as many slots.
 const SLOTS: u64 = 10_000;
@@ -127,6 +138,12 @@ pub struct Pointer {
     /// Whether it was found to be bad: all serve the one before.
     #[serde(default)]
     pub withdrawn: bool,
+    /// Who found it bad, and why; or who took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The last models that pointers named, the newest first: the broker still has some of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<ModelFile>,
     /// Fingerprint of the settings that games of this run are played with.
     pub settings_hash: String,
 }
@@ -159,7 +176,30 @@ impl Pointer {
     /// The pointer to a model that `percent` of a hundred workers are to serve; nothing said of those before.
     #[must_use]
     pub const fn new(model: ModelFile, percent: f64, settings_hash: String) -> Self {
-        Self { v: VERSION, model, percent, previous: None, withdrawn: false, settings_hash }
+        Self {
+            v: VERSION,
+            model,
+            percent,
+            previous: None,
+            withdrawn: false,
+            why: None,
+            recent: Vec::new(),
+            settings_hash,
+        }
+    }
+
+    /// All serve the one before, for this reason.
+    #[must_use]
+    pub fn withdrawn(&self, why: &str) -> Self {
+        let why = why.chars().take(MOST_REASON).collect();
+        Self { withdrawn: true, why: Some(why), ..self.clone() }
+    }
+
+    /// Models that the broker may forget: none of the last [`KEPT`], and not the one before.
+    pub fn forgettable(&self) -> impl Iterator<Item = Hash> {
+        let kept = self.recent.iter().take(KEPT).chain(&self.previous).chain([&self.model]);
+        let kept: Vec<_> = kept.map(|model| model.sha256).collect();
+        self.recent.iter().skip(KEPT).map(|model| model.sha256).filter(move |hash| !kept.contains(hash))
     }
 
     /// Reads a pointer.

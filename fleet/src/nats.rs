@@ -6,7 +6,7 @@
 //! | [`Dial`] | which servers, and who we are |
 //! | [`Health`] | how the connection is, in words |
 //! | [`assets`] | the streams, buckets and the consumer that a server must have |
-//! | [`keys`], [`server`] | keys in files, and the configuration of a server that knows them |
+//! | [`keys`], [`server`], [`reload`] | keys in files, the configuration of a server that knows them, and how it is told of another |
 //!
 //! What goes where, and who may use it, follows from the names of run and worker alone ([`subjects`]). A worker's key opens its own
 //! subjects and no other: so the subject that a frame comes on says who sent it.
@@ -23,6 +23,7 @@ mod inbox;
 pub mod keys;
 mod line;
 mod publisher;
+pub mod reload;
 pub mod server;
 pub mod subjects;
 mod wire;

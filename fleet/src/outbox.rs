@@ -214,7 +214,7 @@ impl<D: Disk> Outbox<D> {
     /// When there is no room, the disk fails, or this is an older copy. Then none of the games is in the outbox and the call may be made
     /// again; but should the process end before another call succeeds, the next one has to ask [`Outbox::newest`].
     pub fn write(&mut self, settings_hash: &str, games: &[Packed]) -> Result<RangeInclusive<u64>, OutboxError> {
-        self.check_copy()?;
+        self.usable()?;
         self.take_back()?;
         let first = self.header(self.last + 1, settings_hash);
         let made = frames(&first, games);
@@ -300,7 +300,7 @@ impl<D: Disk> Outbox<D> {
         if done > self.last {
             self.ahead = Some(done);
         }
-        self.check_copy()?;
+        self.usable()?;
         // What may be elsewhere too stays. A process before sent it; this one will too, and has another receipt then.
         let done = done.min(self.released);
         if done <= self.state.receipted {
@@ -313,7 +313,11 @@ impl<D: Disk> Outbox<D> {
         Ok(())
     }
 
-    fn check_copy(&self) -> Result<(), OutboxError> {
+    /// Whether frames may be kept and sent.
+    ///
+    /// # Errors
+    /// When a receipt has shown that this is an older copy.
+    pub fn usable(&self) -> Result<(), OutboxError> {
         match self.ahead {
             Some(done) => Err(OutboxError::Ahead { dir: self.dir.clone(), done, last: self.last }),
             None => Ok(()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::{
     courier::Courier,
     disk::Disk,
@@ -12,8 +14,11 @@ use crate::{
 /// Frames whose storing is awaited.
 pub const WINDOW: usize = 32;
 
+/// How long the first report is waited for while there is a connection: what is sent before it counts as lost once it is heard.
+const FIRST_REPORT: Duration = Duration::from_secs(3);
+
 /// What a worker counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Frames sent, the same ones again too.
     pub sent: u64,
@@ -39,13 +44,15 @@ pub struct Worker<D: Disk> {
     outbox: Outbox<D>,
     courier: Courier,
     counts: Counts,
+    /// Since when there is a connection, where no report was heard yet.
+    up_since: Option<Duration>,
 }
 
 impl<D: Disk> Worker<D> {
     /// The worker of an outbox.
     #[must_use]
     pub fn new(outbox: Outbox<D>) -> Self {
-        Self { outbox, courier: Courier::new(WINDOW), counts: Counts::default() }
+        Self { outbox, courier: Courier::new(WINDOW), counts: Counts::default(), up_since: None }
     }
 
     /// The outbox.
@@ -100,11 +107,32 @@ impl<D: Disk> Worker<D> {
         Ok(())
     }
 
-    /// Sends a frame, if one is due; whether there was one.
+    /// Whether frames are to be sent, or answers awaited.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.courier.is_busy(&self.outbox.sendable())
+    }
+
+    /// Whether it is known how the stream is, or was waited for.
+    fn may_send(&mut self, link: &impl WorkerLink, now: Duration) -> bool {
+        if self.courier.knows_stream() {
+            return true;
+        }
+        if !link.state().up {
+            self.up_since = None;
+            return false;
+        }
+        now.saturating_sub(*self.up_since.get_or_insert(now)) >= FIRST_REPORT
+    }
+
+    /// Sends a frame, if one is due; whether there was one. The first waits a moment for the first report.
     ///
     /// # Errors
     /// When it cannot be read. Then it is tried again as if the broker had not answered.
     pub fn send(&mut self, link: &mut impl WorkerLink, now: Duration) -> Result<bool, OutboxError> {
+        if !self.may_send(link, now) {
+            return Ok(false);
+        }
         let Some(next) = self.courier.next(self.outbox.sendable(), now) else { return Ok(false) };
         match self.outbox.frame(next.number) {
             Ok(bytes) => {
@@ -161,7 +189,10 @@ mod tests {
         let mut collector = broker.collector();
         let mut report = || {
             collector.ask_stream();
-            let Some(ToCollector::Stream(report)) = collector.hear() else { panic!("it was asked") };
+            let heard = std::iter::from_fn(|| collector.hear());
+            let reports =
+                heard.filter_map(|event| if let ToCollector::Stream(report) = event { Some(report) } else { None });
+            let report = reports.last().expect("it was asked");
             collector.put_report(report);
         };
         let (mut one, mut other) = (worker("w1", 1, 3), worker("w2", 2, 9));

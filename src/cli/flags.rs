@@ -6,8 +6,9 @@ use super::{FileFlags, read::Words};
 use crate::settings::{self, Argument, FlagValue, KEYS, Key, Preset, Purpose, Resolved, Scope, Sources, default_of};
 
 /// Headings of the help, each with the sections of the settings below it.
-const HEADINGS: [(&str, &[&str]); 6] = [
+const HEADINGS: [(&str, &[&str]); 7] = [
     ("Models, games and shutdown", &["model", "evaluation", "output", "journal", "daemon"]),
+    ("A trainer elsewhere", &["fleet"]),
     ("Play", &["game", "play"]),
     ("Search", &["search"]),
     ("Inference and memory", &["inference", "cache", "memory"]),

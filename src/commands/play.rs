@@ -24,6 +24,7 @@ use crate::{
     daemon::{
         agents::terms,
         evaluation::Evaluation,
+        fleet::Fleet,
         output,
         progress::Progress,
         report::{Rates, Reporter, Shown, progress_bar},
@@ -49,6 +50,7 @@ use crate::{
         memory::Guard,
         operator::Operator,
     },
+    worker,
 };
 
 use self::account::Played;
@@ -77,6 +79,8 @@ struct Daemon<'a, G: PlayedGame> {
     daemon_file: DaemonFile,
     /// Games that earlier processes left unfinished.
     left_behind: u64,
+    /// The fleet's side, where the trainer is elsewhere.
+    worker: Option<worker::Opened>,
 }
 
 impl<'a, G: PlayedGame> Daemon<'a, G> {
@@ -90,6 +94,7 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         let seed = settings.play.seed.unwrap_or_else(|| rand::rng().random::<u64>() >> 1);
         let batch_games = (!settings.daemon.continuous).then_some(settings.play.num_games);
         let dir = settings.output.dir.as_deref().context("output.dir is not set")?;
+        let worker = worker::open(settings)?;
         let opened = output::open(settings, dir, &game, seed, batch_games)?;
         let left_behind = opened.resumable.len() as u64;
         let stats = Arc::new(Stats::default());
@@ -148,13 +153,15 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             siblings: daemon_file.siblings(),
             batch: batch_games.map(|games| Arc::new(Progress::new(games))),
             learning: Learning::default(),
+            fleet: Fleet::default(),
         };
-        Ok(Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind })
+        Ok(Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind, worker })
     }
 
     /// Plays until there is nothing left to play or something stops it.
     fn run(self, origin: Origin, signals: Signals) -> anyhow::Result<Played> {
-        let Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind } = self;
+        let Self { settings, options, sizes, sources, steering, live, listening, daemon_file, left_behind, worker } =
+            self;
         let status::Sources { stats, monitor, health, batch, .. } = sources.clone();
         let journal = options.plan.journal.clone();
         let summary = batch.is_some().then(|| settings.output.dir.clone()).flatten();
@@ -185,6 +192,7 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
             Keeper::start(Places::of(settings, dir), stats.clone(), sources.learning.clone())
                 .inspect_err(|error| tracing::warn!("figures of learning are not kept: {error}"))
         });
+        let worker = worker.map(|worker| worker.start(sources.clone())).transpose()?;
         let served = http::Served { metrics: exported(&sources), sources, live };
         let server = listening.map(|listening| http::Server::start(listening, served, &settings.http)).transpose()?;
         let begun = Instant::now();
@@ -198,6 +206,8 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
         service.end();
         drop(reporter);
         drop(keeper);
+        // What was finished goes on its way.
+        drop(worker);
         health.status().log();
         Ok(played(ending, begun.elapsed().as_secs_f64(), server))
     }
@@ -205,13 +215,14 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
 
 /// What `GET /metrics` answers.
 fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch, learning } = sources.clone();
+    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch, learning, fleet } = sources.clone();
     let about = About {
         started: facts.started,
         batch,
         run: facts.run,
         device: facts.device,
         learning,
+        fleet,
         settings_hash: Box::new(move || control.settings_hash()),
     };
     let exporter = Exporter::new(stats.clone(), health, about).with(metrics::time(&stats, monitor));

@@ -12,10 +12,13 @@ use selfplay_actors::{
     stats::{Stats, monotonic_ms},
 };
 
+use selfplay_fleet::presence::Block;
+
 use super::{Feed, Samples};
 use crate::{
     daemon::{
         device::{DeviceFacts, DeviceStatus},
+        fleet::{Fleet, FleetStatus},
         progress::Progress,
         run::RunStatus,
     },
@@ -35,6 +38,8 @@ pub(crate) struct About {
     pub device: DeviceFacts,
     /// What the run learns.
     pub learning: Learning,
+    /// The fleet, where this daemon is a worker of one.
+    pub fleet: Fleet,
     /// Hash of the settings that determine games; asked at each scrape.
     pub settings_hash: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -42,7 +47,7 @@ pub(crate) struct About {
 /// All feeds that need nothing but these.
 pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Vec<Feed> {
     let (stats, About { started, batch, learning, .. }) = (stats.clone(), &about);
-    let (begun, batch, learning) = (*started, batch.clone(), learning.clone());
+    let (begun, batch, learning, of_fleet) = (*started, batch.clone(), learning.clone(), about.fleet.clone());
     vec![
         Box::new(move |samples| {
             samples.push("selfplayd_up_seconds", &[], begun.elapsed().as_secs_f64());
@@ -72,6 +77,9 @@ pub(super) fn feeds(stats: &Arc<Stats>, health: Arc<Health>, about: About) -> Ve
             let seen = learning.seen();
             learned(samples, &seen);
             trainer(samples, seen.trainer.as_ref());
+        }),
+        Box::new(move |samples| {
+            of_fleet.get().iter().for_each(|status| fleet(samples, status));
         }),
         Box::new(move |samples| info(samples, &about)),
         Box::new(move |samples| restarts(samples, &health)),
@@ -141,6 +149,53 @@ fn trainer(samples: &mut Samples, trainer: Option<&TrainerStatus>) {
         ("selfplayd_trainer_samples_per_row", figure(|figures| figures.samples_per_row)),
     ] {
         samples.push(name, &[], number);
+    }
+}
+
+/// The way to and from a trainer elsewhere; nothing where it is on this machine.
+fn fleet(samples: &mut Samples, status: &FleetStatus) {
+    let FleetStatus { state, restarts } = status;
+    let (outbox, counts, models) = (&state.outbox, &state.counts, &state.models);
+    for (name, number) in [
+        ("selfplayd_fleet_connected", f64::from(u8::from(state.link.up))),
+        ("selfplayd_fleet_connections_total", state.link.connects as f64),
+        ("selfplayd_fleet_outbox_frames", outbox.frames as f64),
+        ("selfplayd_fleet_outbox_bytes", outbox.bytes as f64),
+        ("selfplayd_fleet_outbox_most_bytes", outbox.most_bytes as f64),
+        ("selfplayd_fleet_outbox_oldest_seconds", outbox.oldest_seconds as f64),
+        ("selfplayd_fleet_frames_sent_total", counts.sent as f64),
+        ("selfplayd_fleet_frames_lost_by_broker_total", counts.lost_by_broker as f64),
+        ("selfplayd_fleet_frames_lost_by_disk_total", state.frames_lost as f64),
+        ("selfplayd_fleet_model_newest", models.newest.map_or(f64::NAN, |version| version as f64)),
+        ("selfplayd_fleet_model_named", models.named.map_or(f64::NAN, |version| version as f64)),
+        ("selfplayd_fleet_models_fetched_total", models.fetched as f64),
+        ("selfplayd_fleet_model_fetched_bytes_total", models.fetched_bytes as f64),
+        ("selfplayd_fleet_model_fetch_seconds", models.fetch_seconds),
+        ("selfplayd_fleet_restarts_total", *restarts as f64),
+    ] {
+        samples.push(name, &[], number);
+    }
+    for (outcome, frames) in
+        [("stored", counts.stored), ("duplicate", counts.duplicates), ("refused", counts.refusals)]
+    {
+        samples.push("selfplayd_fleet_frames_answered_total", &[("outcome", outcome)], frames as f64);
+    }
+    for (outcome, games) in
+        [("taken", state.games_taken), ("aside", state.games_aside), ("refused", counts.refused)]
+    {
+        samples.push("selfplayd_fleet_games_total", &[("outcome", outcome)], games as f64);
+    }
+    for (reason, times) in [("key", state.link.refused), ("not_allowed", state.link.denied)] {
+        samples.push("selfplayd_fleet_refused_total", &[("reason", reason)], times as f64);
+    }
+    let blocks = [
+        ("outbox_full", Block::OutboxFull),
+        ("outbox_unusable", Block::OutboxUnusable),
+        ("settings_differ", Block::SettingsDiffer),
+    ];
+    for (reason, why) in blocks {
+        let is = state.blocked.as_ref().is_some_and(|blocked| blocked.why == why);
+        samples.push("selfplayd_fleet_blocked", &[("reason", reason)], f64::from(u8::from(is)));
     }
 }
 

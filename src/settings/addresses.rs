@@ -1,4 +1,4 @@
-//! Addresses to listen at, and names of hosts.
+//! Addresses to listen at and to connect to, and names of hosts.
 
 use std::{
     fmt,
@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
 };
 
+use selfplay_fleet::nats::Dial;
 use serde::{Deserialize, Serialize};
 
 /// One or more addresses of IP and port, as text separated by commas.
@@ -109,6 +110,49 @@ impl From<HostNames> for String {
     }
 }
 
+/// Addresses of a fleet's servers, as text separated by commas.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Servers(Vec<String>);
+
+impl Deref for Servers {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl FromStr for Servers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let urls: Vec<_> = text.split(',').map(|url| url.trim().to_owned()).collect();
+        Dial::check(&urls).map_err(|error| error.to_string())?;
+        Ok(Self(urls))
+    }
+}
+
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.join(","))
+    }
+}
+
+impl TryFrom<String> for Servers {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Servers> for String {
+    fn from(servers: Servers) -> Self {
+        servers.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +173,16 @@ mod tests {
         let off = |text: &str| text.parse::<Addresses>().unwrap().off_loopback().count();
         assert_eq!(off("127.0.0.1:1,127.8.9.1:1,[::1]:1,[::ffff:127.0.0.1]:1"), 0);
         assert_eq!(off("0.0.0.0:1,[::]:1,10.0.0.1:1,127.0.0.1:1"), 3);
+    }
+
+    #[test]
+    fn servers_elsewhere_are_encrypted() {
+        let read = |text: &str| text.parse::<Servers>().map(|servers| servers.to_string());
+        assert_eq!(read("tls://a:4222, tls://b").as_deref(), Ok("tls://a:4222,tls://b"));
+        assert_eq!(read("nats://127.0.0.1:4222").as_deref(), Ok("nats://127.0.0.1:4222"));
+        for wrong in ["", "a:4222", "nats://a:4222", "tls://a,", "tls://a,nats://127.0.0.1", "http://a", "tls://u:p@a"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) fn check(settings: &Settings, entries: &Entries, purpose: Purpose) ->
     found
 }
 
-fn missing(key: &str, remedy: &str) -> Mistake {
+pub(super) fn missing(key: &str, remedy: &str) -> Mistake {
     Mistake::Missing { key: key.to_owned(), remedy: remedy.to_owned() }
 }
 
@@ -243,6 +243,13 @@ fn warn_of_no_effect(settings: &Settings, entries: &Entries, found: &mut Found) 
     let unknown = settings.chosen_game().is_ok_and(|game| !game.facts().adjudicates);
     let (soft, hard) = ("without play.soft_resign", "without play.resign");
     let no_effect = [
+        ("fleet.credentials", settings.fleet.servers.is_none() && changed("fleet.credentials"), "without --fleet"),
+        ("fleet.dir", settings.fleet.servers.is_none() && changed("fleet.dir"), "without --fleet"),
+        (
+            "fleet.max_outbox_bytes",
+            settings.fleet.servers.is_none() && changed("fleet.max_outbox_bytes"),
+            "without --fleet",
+        ),
         ("play.adjudicate", play.adjudicate && unknown, "as nothing is known of the endings of this game"),
         ("play.soft_resign", play.soft_resign && play.agent == Agent::Raw, "without a search"),
         ("play.soft_resign_value", !play.soft_resign && changed("play.soft_resign_value"), soft),

@@ -300,6 +300,27 @@ pub(crate) const KEYS: &[Key] = &[
         .flag("--writer-deadline", "SECONDS", "Seconds that writing may fail before the process ends")
         .of(Scope::Daemon),
     key("output.max_rejected", Kind::Int(0, 1_000_000)),
+    key("fleet.servers", Kind::Servers)
+        .open("none")
+        .flag(
+            "--fleet",
+            "URL",
+            "Play for a trainer elsewhere: its NATS servers, such as tls://trainer.example.org:4222, separated by commas",
+        )
+        .of(Scope::Daemon),
+    key("fleet.credentials", Kind::Path)
+        .open("none")
+        .flag("--credentials", "FILE", "The worker's file, as `selfplayd fleet add-worker` wrote it")
+        .of(Scope::Daemon),
+    key("fleet.dir", Kind::Path)
+        .open("auto")
+        .flag(
+            "--fleet-dir",
+            "DIR",
+            "Where a worker keeps games that wait for the trainer, and models; \"auto\": selfplayd-NAME, by the worker's name",
+        )
+        .of(Scope::Daemon),
+    key("fleet.max_outbox_bytes", Kind::Bytes),
     key("journal.enabled", Kind::Flag),
     key("journal.resume", Kind::Flag)
         .switch(

@@ -3,7 +3,7 @@
 use config::ValueKind;
 use std::fmt;
 
-use super::{Addresses, Buckets, Device, HostNames};
+use super::{Addresses, Buckets, Device, HostNames, Servers};
 use crate::shipped;
 
 /// What a device setting may be.
@@ -51,6 +51,8 @@ pub(super) enum Kind {
     Addresses,
     /// Names of hosts, separated by commas.
     HostNames,
+    /// Addresses of a fleet's servers, separated by commas.
+    Servers,
     /// One line of text that people read, not empty.
     Name,
     /// A log level, or a list of `target=level`.
@@ -85,6 +87,7 @@ impl Kind {
             Self::Buckets => return buckets(value).map(|buckets| buckets.to_string().into()),
             Self::Addresses => text(value)?.parse::<Addresses>().is_ok(),
             Self::HostNames => text(value)?.parse::<HostNames>().is_ok(),
+            Self::Servers => text(value)?.parse::<Servers>().is_ok(),
             // YAML reads a name such as 2026 as a number.
             Self::Name => return name(value).map(ValueKind::from),
             Self::LogLevel => text(value).is_some_and(is_log_level),
@@ -107,6 +110,7 @@ impl Kind {
             | Self::Buckets
             | Self::Addresses
             | Self::HostNames
+            | Self::Servers
             | Self::Name
             | Self::LogLevel => None,
         };
@@ -135,6 +139,9 @@ impl fmt::Display for Kind {
                 f.write_str(r#"an address of IP and port such as "127.0.0.1:9466" or several separated by commas"#)
             }
             Self::HostNames => f.write_str(r#"a host name such as "gpu-1.lan" or several separated by commas"#),
+            Self::Servers => f.write_str(
+                r#"an address such as "tls://trainer.example.org:4222" or several separated by commas; nats:// only for servers on this machine"#,
+            ),
             Self::Name => write!(f, "a name of at most {LONGEST_NAME} characters on one line"),
             Self::LogLevel => f.write_str(
                 r#"off, error, warn, info, debug or trace, or a list with modules such as "info,selfplay_actors=debug""#,

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Settings;
-use super::check;
+use super::check::{self, Found};
+use super::fleet;
 use super::keys::{self, KEYS};
 use super::kind::written;
 use super::layer::{self, DEFAULT, FlagValue, Layer};
@@ -78,6 +79,11 @@ impl Entries {
     /// Whether the value of `key` was chosen, rather than the default.
     pub(super) fn is_chosen(&self, key: &str) -> bool {
         self.get(key).is_some_and(|entry| entry.source != DEFAULT)
+    }
+
+    /// Sets `key`, which then came from `source`.
+    pub(super) fn set(&mut self, key: &str, value: ValueKind, source: &str) {
+        self.0.insert(key.to_owned(), Entry { value, source: source.to_owned() });
     }
 
     /// The mistake that the value of `key` is not `allowed`.
@@ -177,8 +183,15 @@ pub(crate) fn resolve(sources: &Sources<'_>, purpose: Purpose) -> Resolved {
     let mut mistakes = Vec::new();
     let mut warnings = Vec::new();
     let layers = layers(sources, &mut mistakes, &mut warnings);
-    let entries = merge(layers);
-    checked(entries, mistakes, warnings, purpose)
+    let mut entries = merge(layers);
+    let mut found = Found::default();
+    if purpose == Purpose::Play {
+        fleet::follow(&mut entries, &mut found);
+    }
+    mistakes.extend(found.mistakes);
+    let mut resolved = checked(entries, mistakes, warnings, purpose);
+    resolved.missing.extend(found.missing);
+    resolved
 }
 
 /// The settings that `entries` stand for, with what is wrong with them besides `mistakes`.

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     daemon::{
         device::DeviceFacts,
+        fleet::Fleet,
         progress::{BatchStatus, Progress},
         run::RunStatus,
         siblings::Siblings,
@@ -62,6 +63,8 @@ pub(crate) struct Sources {
     pub batch: Option<Arc<Progress>>,
     /// What the run learns.
     pub learning: Learning,
+    /// The fleet, where this daemon is a worker of one.
+    pub fleet: Fleet,
 }
 
 /// Counters that rates are made of. Each only grows.

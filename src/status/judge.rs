@@ -43,6 +43,8 @@ pub(super) struct Signs {
     pub disk_free: Option<u64>,
     /// Free bytes below which no game starts.
     pub disk_floor: Option<u64>,
+    /// Why no new games should start although there is room on the disk.
+    pub onward: Option<String>,
     /// Since when play has not got on, in seconds.
     pub idle_seconds: f64,
     /// Children that hang, and for how many seconds.
@@ -54,7 +56,12 @@ impl Signs {
     /// writer that is merely slow may hold play back, but does not stop it.
     fn writer_blocked(&self) -> bool {
         let full = self.unwritten > 0 && self.unwritten >= self.target && self.active < self.target;
-        self.shortage().is_some() || full && self.write_errors > 0
+        self.is_held() || full && self.write_errors > 0
+    }
+
+    /// Whether the writer lets no new games start.
+    fn is_held(&self) -> bool {
+        self.shortage().is_some() || self.onward.is_some()
     }
 
     /// Free bytes, and those that are needed, where there are too few.
@@ -108,9 +115,10 @@ impl Signs {
             (self.paused, "it is paused".to_owned()),
             (self.started && !self.serving && !self.paused, self.without_a_model()),
             (short, too_full),
+            (self.onward.is_some(), format!("no new games start: {}", self.onward.as_deref().unwrap_or_default())),
             (self.write_errors > 0, fails),
             (
-                !short && self.writer_blocked(),
+                !self.is_held() && self.writer_blocked(),
                 format!("{} finished games wait for the disk: no new games start", self.unwritten),
             ),
         ];
@@ -197,6 +205,11 @@ mod tests {
                 Signs { disk_free: Some(12 << 20), disk_floor: Some(1 << 30), ..playing() },
                 State::WriterBlocked,
                 "/out has 12.0 MiB free and needs 1.0 GiB: no new games start",
+            ),
+            (
+                Signs { onward: Some("outbox full".to_owned()), ..playing() },
+                State::WriterBlocked,
+                "no new games start: outbox full",
             ),
             (
                 Signs { write_errors: 3, ..playing() },

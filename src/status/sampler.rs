@@ -66,6 +66,7 @@ impl Sampler {
             output_dir: facts.run.output_dir.clone(),
             disk_free: figures.writer.disk_free_bytes,
             disk_floor: figures.writer.disk_floor_bytes,
+            onward: self.sources.stats.onward.reason(),
             idle_seconds: 0.0,
             hung: figures
                 .children
@@ -118,6 +119,7 @@ impl Sampler {
                 trouble: learning.trouble.clone(),
             },
             trainer: learning.trainer.clone(),
+            fleet: self.sources.fleet.get().and_then(|fleet| serde_json::to_value(fleet).ok()),
             rates: last_seconds.rates(),
             history: self.recorder.history(),
             batch_sizes: figures.batch_sizes,

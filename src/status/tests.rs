@@ -21,6 +21,7 @@ use super::*;
 use crate::{
     daemon::{
         device::{DeviceFacts, ThreadDevice},
+        fleet::Fleet,
         progress::Progress,
         siblings::Siblings,
     },
@@ -114,6 +115,7 @@ pub(crate) fn sources() -> Sources {
         control: Arc::new(Started),
         siblings: Siblings::default(),
         learning: Learning::default(),
+        fleet: Fleet::default(),
         batch: Some(Arc::new(Progress::new(100))),
     }
 }

@@ -394,6 +394,44 @@ table! {
         Gauge(Info) "selfplayd_execution_provider_info" ["requested", "actual", "precision"];
         /// Inference threads by what was asked for and the device that they run on.
         Gauge(Threads) "selfplayd_device_threads" ["requested", "actual"];
+        /// Of a worker of a fleet, as all that follow with this beginning: whether it is connected to the fleet's server.
+        Gauge(Switch) "selfplayd_fleet_connected" [];
+        /// How often a connection to the fleet's server came about.
+        Counter(Count) "selfplayd_fleet_connections_total" [];
+        /// How often the fleet's server refused this worker's key, or did not allow something.
+        Counter(Count) "selfplayd_fleet_refused_total" ["reason"];
+        /// Frames of games in the outbox that the trainer does not have yet.
+        Gauge(Count) "selfplayd_fleet_outbox_frames" [];
+        /// Bytes of them.
+        Gauge(Bytes) "selfplayd_fleet_outbox_bytes" [];
+        /// Most bytes that there may be: then no new games start.
+        Gauge(Bytes) "selfplayd_fleet_outbox_most_bytes" [];
+        /// For how long the oldest of them has waited.
+        Gauge(Seconds) "selfplayd_fleet_outbox_oldest_seconds" [];
+        /// Frames sent, those that were sent again as well.
+        Counter(Count) "selfplayd_fleet_frames_sent_total" [];
+        /// Answers of the fleet's server to frames: stored, stored before, or not stored.
+        Counter(Count) "selfplayd_fleet_frames_answered_total" ["outcome"];
+        /// Frames that the fleet's server lost after it had stored them; they are sent again.
+        Counter(Count) "selfplayd_fleet_frames_lost_by_broker_total" [];
+        /// Frames of the outbox that this disk lost: their games are gone.
+        Counter(Count) "selfplayd_fleet_frames_lost_by_disk_total" [];
+        /// Finished games that were taken into the outbox, moved aside because they cannot be sent, or refused by the trainer's side.
+        Counter(Games) "selfplayd_fleet_games_total" ["outcome"];
+        /// Newest model of the run, as far as this worker knows.
+        Gauge(Versions) "selfplayd_fleet_model_newest" [];
+        /// Model that this worker is to play with.
+        Gauge(Versions) "selfplayd_fleet_model_named" [];
+        /// Models fetched.
+        Counter(Models) "selfplayd_fleet_models_fetched_total" [];
+        /// Bytes of them.
+        Counter(Bytes) "selfplayd_fleet_model_fetched_bytes_total" [];
+        /// How long the last one took.
+        Gauge(Seconds) "selfplayd_fleet_model_fetch_seconds" [];
+        /// Why no new games start, 1 for the reason that holds: the outbox is full or cannot be used, or the settings are not the trainer's.
+        Gauge(Switch) "selfplayd_fleet_blocked" ["reason"];
+        /// How often the thread that does all this began anew after a panic.
+        Counter(Count) "selfplayd_fleet_restarts_total" [];
         /// Lines of the log (stderr), of traces and the summary (stdout) that could not be written: the stream is gone, full, or
         /// takes nothing.
         Counter(Count) "selfplayd_lost_lines_total" ["stream"];
@@ -439,6 +477,8 @@ table! {
         Counter(Count) restarts;
         /// Milliseconds by [`monotonic_ms`](super::monotonic_ms) at which the model in service came into service; 0 before the first.
         Gauge(Count) model_served_at;
+        /// 1 while the model in service is on probation, else 0.
+        Gauge(Switch) on_probation;
         /// 1 while a model is checked and made ready, else 0.
         Gauge(Switch) loading;
         /// Nanoseconds spent on that, for models refused at that point too.

@@ -69,6 +69,8 @@ macro_rules! table {
             pub findings: $crate::findings::Findings,
             /// How strong the last models are.
             pub standings: $crate::standings::Published,
+            /// Why no new games should start although the disk has room.
+            pub onward: $crate::onward::Onward,
             /// What the last models changed.
             pub changes: $crate::changes::Changes,
             /// What finished games taught that nothing keeps yet.
@@ -84,6 +86,7 @@ macro_rules! table {
                     rejections: $crate::rejections::Rejections::default(),
                     findings: $crate::findings::Findings::default(),
                     standings: $crate::standings::Published::default(),
+                    onward: $crate::onward::Onward::default(),
                     changes: $crate::changes::Changes::default(),
                     lessons: $crate::learning::Lessons::default(),
                 }

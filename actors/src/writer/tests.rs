@@ -275,6 +275,20 @@ fn no_game_starts_while_there_is_too_little_room_or_no_directory() {
 }
 
 #[test]
+fn no_game_starts_while_there_is_no_room_where_games_go_on_to() {
+    play(async {
+        let mut stage = Stage::new();
+        stage.stats.onward.tell(Some("outbox full".to_owned()));
+        assert!(stage.holds.next().await.0);
+        stage.finish(record(0));
+        stage.credits(1).await;
+        assert_eq!(stage.written(), [0], "what is finished is written all the same");
+        stage.stats.onward.tell(None);
+        assert!(!stage.holds.next().await.0);
+    });
+}
+
+#[test]
 fn a_game_without_policy_targets_is_counted_and_not_written() {
     play(async {
         let mut stage = Stage::new();

@@ -1,10 +1,13 @@
 //! Whether a new model goes on, further, or back.
 
-use super::{Hash, ModelFile, Pointer, SLOTS, share, slot};
+use serde::{Deserialize, Serialize};
+
+use super::{Hash, MOST_RECENT, ModelFile, Pointer, SLOTS, share, slot};
 use crate::name::Name;
 
 /// What a worker found of the model that it serves, or refused to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It serves, and is on probation.
     Trying,
@@ -22,8 +25,8 @@ pub enum Standing {
 pub struct Presence {
     /// Who.
     pub worker: Name,
-    /// The model that it speaks of.
-    pub model: Hash,
+    /// The model that it speaks of, if it has found any.
+    pub model: Option<Hash>,
     /// What it found.
     pub standing: Standing,
 }
@@ -85,13 +88,25 @@ impl Stages {
         });
         let first = self.0.first().copied().unwrap_or(100.0);
         let percent = if previous.is_some() { first } else { 100.0 };
-        Pointer { previous, ..Pointer::new(model, percent, settings_hash.to_owned()) }
+        let mut recent = vec![model];
+        for known in current.iter().flat_map(|pointer| [&pointer.model].into_iter().chain(&pointer.recent)) {
+            if recent.iter().all(|model| model.sha256 != known.sha256) {
+                recent.push(*known);
+            }
+        }
+        recent.truncate(MOST_RECENT);
+        // It may be older than all of them, and is to be forgotten once it is named no more.
+        if let Some(previous) = previous.filter(|previous| recent.iter().all(|model| model.sha256 != previous.sha256)) {
+            recent.pop();
+            recent.push(previous);
+        }
+        Pointer { previous, recent, ..Pointer::new(model, percent, settings_hash.to_owned()) }
     }
 
     /// What is to be done now that these workers are there.
     #[must_use]
     pub fn decide(&self, pointer: &Pointer, present: &[Presence]) -> Decision {
-        let of_it = |worker: &&Presence| worker.model == pointer.model.sha256;
+        let of_it = |worker: &&Presence| worker.model == Some(pointer.model.sha256);
         if pointer.withdrawn {
             return Decision::Rest;
         }

@@ -20,7 +20,7 @@ fn on_its_way(percent: f64) -> Pointer {
 }
 
 fn says(number: usize, generation: i64, standing: Standing) -> Presence {
-    Presence { worker: name(number), model: model(generation).sha256, standing }
+    Presence { worker: name(number), model: Some(model(generation).sha256), standing }
 }
 
 #[test]

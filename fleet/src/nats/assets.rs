@@ -16,16 +16,13 @@ use std::{fmt, io, time::Duration};
 use async_nats::{Client, Request, RequestErrorKind};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tokio::{runtime, time::timeout};
+use tokio::runtime;
 
 use super::{
     dial::Dial,
     line::unfit,
     subjects::{self, ALL_GAMES, ALL_MODELS, COLLECTOR, FLEET, GAMES, MODELS, PRESENCE, RECEIPTS},
 };
-
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(20);
 
 /// How long the server may take to make a stream.
 const MAKE: Duration = Duration::from_secs(30);
@@ -66,7 +63,7 @@ pub struct Change {
 pub enum Done {
     /// It was not there.
     Made,
-    /// It was otherwise: setting, what it was, what it is.
+    /// It was otherwise: setting, what it was, what it is; none where that is not known.
     Changed(Vec<(String, String, String)>),
     /// It was as it must be.
     Nothing,
@@ -78,6 +75,7 @@ impl fmt::Display for Change {
         match done {
             Done::Made => write!(f, "{asset}: made"),
             Done::Nothing => write!(f, "{asset}: as it must be"),
+            Done::Changed(changes) if changes.is_empty() => write!(f, "{asset}: changed"),
             Done::Changed(changes) => {
                 let changes: Vec<_> = changes.iter().map(|(key, from, to)| format!("{key} {from} -> {to}")).collect();
                 write!(f, "{asset}: changed: {}", changes.join(", "))
@@ -141,10 +139,7 @@ pub fn prepare(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
 
 async fn prepare_all(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
     let unreached = |reason: String| AssetError::Connect { servers: dial.servers(), reason };
-    let client = match timeout(CONNECT, dial.options().connect(dial.addresses())).await {
-        Ok(client) => client.map_err(|error| unreached(error.to_string()))?,
-        Err(_) => return Err(unreached(format!("no answer within {} s", CONNECT.as_secs()))),
-    };
+    let client = dial.connect().await.map_err(unreached)?;
     let info = client.server_info();
     if let Some(why) = unfit(&info.version, info.max_payload, info.jetstream) {
         let server = format!("{} (nats-server {})", info.server_name, info.version);

@@ -9,7 +9,7 @@ use std::{
 
 use async_nats::{Client, Message, Request, StatusCode, Subject, jetstream::stream::Info};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     ledger::Receipt,
-    link::{Answer, CollectorLink, Report, Tag, ToCollector},
+    link::{Answer, CollectorLink, Lag, Link, LinkState, Report, Tag, ToCollector},
     name::Name,
 };
 
@@ -94,6 +94,12 @@ impl NatsCollector {
         if self.calls.try_send(call).is_err() {
             self.watch.trouble("the link is busy, and something was not said; it will be said again when it is missed");
         }
+    }
+}
+
+impl Link for NatsCollector {
+    fn state(&self) -> LinkState {
+        self.health().into()
     }
 }
 
@@ -175,7 +181,7 @@ impl Task {
             Err(error) => return self.line.watch.trouble(&format!("messages cannot be listened to: {error}")),
         };
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut asked = FuturesUnordered::<BoxFuture<'static, Option<Report>>>::new();
+        let mut asked = FuturesUnordered::<BoxFuture<'static, Option<ToCollector>>>::new();
         let (mut connects, mut up) = (0, false);
         let client = self.line.client.clone();
         loop {
@@ -194,9 +200,10 @@ impl Task {
                     }
                 }
                 Some(message) = messages.next() => self.take(message),
-                Some(report) = asked.next() => {
-                    if let Some(report) = report {
-                        self.inbox.put_instead(|old| matches!(old, ToCollector::Stream(_)), ToCollector::Stream(report));
+                Some(answer) = asked.next() => {
+                    if let Some(answer) = answer {
+                        let kind = std::mem::discriminant(&answer);
+                        self.inbox.put_instead(|old| std::mem::discriminant(old) == kind, answer);
                     }
                 }
                 sent = say(&client, self.out.front()), if up && !self.out.is_empty() => {
@@ -212,6 +219,7 @@ impl Task {
                     Some(Call::AskStream) => {
                         if up && asked.is_empty() {
                             asked.push(self.ask_stream());
+                            asked.push(self.ask_lag());
                         }
                     }
                     None => break,
@@ -347,9 +355,14 @@ impl Task {
         }
     }
 
-    fn ask_stream(&self) -> BoxFuture<'static, Option<Report>> {
+    fn ask_stream(&self) -> BoxFuture<'static, Option<ToCollector>> {
         let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
-        Box::pin(async move { report(&client, &watch).await })
+        Box::pin(async move { ask(&client, &watch, subjects::stream_info(), read_info).await.map(ToCollector::Stream) })
+    }
+
+    fn ask_lag(&self) -> BoxFuture<'static, Option<ToCollector>> {
+        let (client, watch) = (self.line.client.clone(), self.line.watch.clone());
+        Box::pin(async move { ask(&client, &watch, subjects::consumer_info(), read_lag).await.map(ToCollector::Lag) })
     }
 }
 
@@ -359,17 +372,18 @@ async fn say(client: &Client, word: Option<&(Subject, Vec<u8>)>) -> bool {
     client.publish(subject.clone(), word.clone().into()).await.is_ok()
 }
 
-/// How the stream is.
-async fn report(client: &Client, watch: &Watch) -> Option<Report> {
+/// Asks the server how something is.
+async fn ask<T>(client: &Client, watch: &Watch, subject: String, read: fn(&[u8]) -> Result<T, String>) -> Option<T> {
     let since = SystemTime::now();
-    let read = match client.send_request(subjects::stream_info(), Request::new()).await {
-        Ok(message) => read_info(&message.payload),
-        Err(error) => Err(watch.denial(&subjects::stream_info(), since).unwrap_or_else(|| error.to_string())),
+    let read = match client.send_request(subject.clone(), Request::new()).await {
+        Ok(message) => read(&message.payload),
+        Err(error) => Err(watch.denial(&subject, since).unwrap_or_else(|| error.to_string())),
     };
     read.inspect_err(|reason| watch.trouble(&format!("how the stream is cannot be asked: {reason}"))).ok()
 }
 
-fn read_info(payload: &[u8]) -> Result<Report, String> {
+/// What an answer holds, or the server's own word on why it holds nothing.
+fn answer<T: DeserializeOwned>(payload: &[u8]) -> Result<T, String> {
     #[derive(Deserialize)]
     struct Wrong {
         error: Option<Error>,
@@ -383,7 +397,21 @@ fn read_info(payload: &[u8]) -> Result<Report, String> {
     if let Wrong { error: Some(error) } = serde_json::from_slice(payload).map_err(wrong)? {
         return Err(error.description);
     }
-    let info: Info = serde_json::from_slice(payload).map_err(wrong)?;
+    serde_json::from_slice(payload).map_err(wrong)
+}
+
+fn read_lag(payload: &[u8]) -> Result<Lag, String> {
+    #[derive(Deserialize)]
+    struct Info {
+        num_pending: u64,
+        num_ack_pending: u64,
+    }
+    let Info { num_pending, num_ack_pending } = answer(payload)?;
+    Ok(Lag { waiting: num_pending, in_hand: num_ack_pending })
+}
+
+fn read_info(payload: &[u8]) -> Result<Report, String> {
+    let info: Info = answer(payload)?;
     Ok(Report {
         created: u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0),
         // It keeps a message until it is acknowledged: what is before the first was, or is lost.
@@ -408,5 +436,14 @@ mod tests {
         let wrong = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
         assert_eq!(read_info(wrong).unwrap_err(), "stream not found");
         assert!(read_info(b"{}").is_err() && read_info(b"").is_err());
+    }
+
+    #[test]
+    fn how_far_it_is_behind_is_read_from_the_servers_answer() {
+        let info = br#"{"type":"io.nats.jetstream.api.v1.consumer_info_response","stream_name":"GAMES","name":"collector","num_ack_pending":3,"num_redelivered":1,"num_waiting":1,"num_pending":40}"#;
+        assert_eq!(read_lag(info).unwrap(), Lag { waiting: 40, in_hand: 3 });
+        let wrong = br#"{"error":{"code":404,"err_code":10014,"description":"consumer not found"}}"#;
+        assert_eq!(read_lag(wrong).unwrap_err(), "consumer not found");
+        assert!(read_lag(b"{}").is_err());
     }
 }

@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use super::{keys::Key, subjects};
 use crate::name::Name;
@@ -17,6 +18,9 @@ const PING: Duration = Duration::from_secs(10);
 /// How long one attempt to connect may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long all attempts may take where somebody waits for them.
+const CONNECT_ONCE: Duration = Duration::from_secs(20);
+
 /// How long an answer is waited for. Below the courier's patience, so that its answer is ours.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
@@ -24,7 +28,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 const CAPACITY: usize = 256;
 
 /// Which servers, who we are, and what proves it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dial {
     servers: Vec<ServerAddr>,
     tls: bool,
@@ -64,21 +68,38 @@ pub enum DialError {
 }
 
 impl Dial {
-    /// Servers of these addresses; all of a cluster should be named. `ca`: the certificate that theirs are signed by, where the system does
-    /// not know it. `client`: who we are, which names the inbox that our key opens.
+    /// Servers of these addresses; all of a cluster should be named. `ca`: a file with the
+    /// certificates, in PEM, that theirs are signed by, where the system does not know them; what else stands in it is passed over. `client`: who we are, which names the inbox that our key opens.
     ///
     /// # Errors
     /// When there is none, or one cannot be used.
     pub fn new(urls: &[String], ca: Option<PathBuf>, client: &Name, key: Key) -> Result<Self, DialError> {
-        if !(1..=MOST_SERVERS).contains(&urls.len()) {
-            return Err(DialError::Number(urls.len()));
-        }
-        let servers = urls.iter().map(|url| address(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let servers = servers(urls)?;
         let tls = servers[0].tls_required();
-        if servers.iter().any(|server| server.tls_required() != tls) {
-            return Err(DialError::Mixed);
-        }
         Ok(Self { servers, tls, ca, client: client.to_string(), key })
+    }
+
+    /// Whether servers of these addresses can be connected to, before it is known by whom.
+    ///
+    /// # Errors
+    /// When there is none, or one cannot be used.
+    pub fn check(urls: &[String]) -> Result<(), DialError> {
+        servers(urls).map(drop)
+    }
+
+    /// Whether a host is this machine, whatever its names mean to others.
+    #[must_use]
+    pub fn is_here(host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
+    /// Connects now; why that cannot be.
+    pub(super) async fn connect(&self) -> Result<Client, String> {
+        match timeout(CONNECT_ONCE, self.options().connect(self.addresses())).await {
+            Ok(client) => client.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} s", CONNECT_ONCE.as_secs())),
+        }
     }
 
     /// Servers, as people read them.
@@ -108,6 +129,16 @@ impl Dial {
     }
 }
 
+fn servers(urls: &[String]) -> Result<Vec<ServerAddr>, DialError> {
+    if !(1..=MOST_SERVERS).contains(&urls.len()) {
+        return Err(DialError::Number(urls.len()));
+    }
+    let servers = urls.iter().map(|url| address(url.trim())).collect::<Result<Vec<_>, _>>()?;
+    let tls = servers[0].tls_required();
+    let mixed = servers.iter().any(|server| server.tls_required() != tls);
+    if mixed { Err(DialError::Mixed) } else { Ok(servers) }
+}
+
 fn address(url: &str) -> Result<ServerAddr, DialError> {
     // A password is not shown.
     if url.contains('@') {
@@ -122,13 +153,7 @@ fn address(url: &str) -> Result<ServerAddr, DialError> {
     if address.host().is_empty() {
         return Err(wrong("it names no host".to_owned()));
     }
-    if address.tls_required() || is_here(address.host()) { Ok(address) } else { Err(DialError::Plain(url.to_owned())) }
-}
-
-/// Whether a host is this machine, whatever its names mean to others.
-fn is_here(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    if address.tls_required() || Dial::is_here(address.host()) { Ok(address) } else { Err(DialError::Plain(url.to_owned())) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use std::{
 use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::Notify;
 
+use crate::link::LinkState;
+
 /// Longest trouble that is told; servers and strangers have a say in it.
 const MOST_LETTERS: usize = 400;
 
@@ -84,6 +86,13 @@ impl Health {
             text += &format!("; last trouble {} s ago: {what}", ago(then));
         }
         text
+    }
+}
+
+impl From<Health> for LinkState {
+    fn from(health: Health) -> Self {
+        let Health { connects, refused, denied, .. } = health;
+        Self { up: health.is_up(), words: health.to_string(), connects, refused, denied }
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use nkeys::{KeyPair, KeyPairType};
+use serde::Deserialize;
 use thiserror::Error;
 
 /// Longest file read; a seed has 58 letters.
@@ -20,13 +21,15 @@ const MOST_BYTES: u64 = 4096;
 const USER_SEED: &str = "SU";
 
 /// A key that proves who connects.
+#[derive(Clone)]
 pub struct Key {
     seed: String,
     public: PublicKey,
 }
 
 /// What a server knows of a key. 56 letters, the first a `U`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PublicKey(String);
 
 /// A key cannot be made or used.
@@ -92,14 +95,22 @@ impl Key {
     pub fn create(path: &Path) -> Result<Self, KeyError> {
         let key = Self::generate()?;
         let failed = |what| move |source| KeyError::Io { what, path: path.to_owned(), source };
-        let mut file = match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        // Whole, before it has its name: a process that is killed leaves no half of a key.
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let tmp = path.with_file_name(name);
+        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&tmp);
+        let mut file = options.map_err(failed("create"))?;
+        file.write_all(format!("{}\n", key.seed).as_bytes()).map_err(failed("write"))?;
+        file.sync_all().map_err(failed("write"))?;
+        let linked = fs::hard_link(&tmp, path);
+        fs::remove_file(&tmp).map_err(failed("remove the first name of"))?;
+        match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(KeyError::Exists { path: path.to_owned() });
             }
-            opened => opened.map_err(failed("create"))?,
-        };
-        file.write_all(format!("{}\n", key.seed).as_bytes()).map_err(failed("write"))?;
-        file.sync_all().map_err(failed("write"))?;
+            linked => linked.map_err(failed("create"))?,
+        }
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("synchronise the directory of"))?;
         Ok(key)
@@ -123,12 +134,14 @@ impl Key {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(other()),
             read => drop(read.map_err(failed)?),
         }
-        let seed = text.trim();
-        let pair = KeyPair::from_seed(seed).map_err(|_| other())?;
-        if !seed.starts_with(USER_SEED) || pair.key_pair_type() != KeyPairType::User {
-            return Err(other());
-        }
-        Ok(Self { seed: seed.to_owned(), public: PublicKey(pair.public_key()) })
+        Self::from_seed(text.trim()).ok_or_else(other)
+    }
+
+    /// The key of a user's seed.
+    pub(crate) fn from_seed(seed: &str) -> Option<Self> {
+        let pair = KeyPair::from_seed(seed).ok()?;
+        let is_users = seed.starts_with(USER_SEED) && pair.key_pair_type() == KeyPairType::User;
+        is_users.then(|| Self { seed: seed.to_owned(), public: PublicKey(pair.public_key()) })
     }
 
     /// What a server is told.
@@ -137,7 +150,7 @@ impl Key {
         &self.public
     }
 
-    pub(super) fn seed(&self) -> String {
+    pub(crate) fn seed(&self) -> String {
         self.seed.clone()
     }
 }
@@ -151,6 +164,14 @@ impl fmt::Debug for Key {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = KeyError;
+
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        text.parse()
     }
 }
 

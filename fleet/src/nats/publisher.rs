@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use async_nats::{Client, HeaderMap, header};
+use async_nats::{Client, HeaderMap, Message, header};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use super::{
     subjects,
 };
 use crate::{
-    link::{PublisherLink, Refusal, ToPublisher},
+    link::{Link, LinkState, PublisherLink, Refusal, ToPublisher},
     models::{self, Hash},
     name::Name,
 };
@@ -27,6 +27,9 @@ const MOST_CALLS: usize = 8 * models::WINDOW;
 /// Calls that are being served.
 const MOST_OPEN: usize = 2 * models::WINDOW;
 
+/// Workers whose words may wait to be heard.
+const MOST_SAID: usize = 4096;
+
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,8 @@ pub struct NatsPublisher {
     // Dropped before the thread, whose task ends by it.
     calls: mpsc::Sender<Call>,
     inbox: Arc<Inbox<ToPublisher>>,
+    /// What workers say of themselves, the newest of each.
+    said: Arc<Inbox<ToPublisher>>,
     watch: Watch,
     _thread: Thread,
 }
@@ -56,12 +61,13 @@ impl NatsPublisher {
     /// When the system has no thread to give.
     pub fn connect(dial: Dial, run: &Name, bell: Bell) -> io::Result<Self> {
         let (calls, to_do) = mpsc::channel(MOST_CALLS);
-        let inbox = Arc::new(Inbox::new(MOST_CALLS, bell));
+        let inbox = Arc::new(Inbox::new(MOST_CALLS, bell.clone()));
+        let said = Arc::new(Inbox::new(MOST_SAID, bell));
         let watch = Watch::new(dial.servers());
-        let (to, pointer) = (inbox.clone(), subjects::pointer_key(run));
-        let task = |line| run_task(line, pointer, to, to_do);
+        let (to, of_workers, pointer) = (inbox.clone(), said.clone(), subjects::pointer_key(run));
+        let task = |line| run_task(line, pointer, to, of_workers, to_do);
         let thread = Thread::start("fleet-publisher", dial, watch.clone(), task)?;
-        Ok(Self { calls, inbox, watch, _thread: thread })
+        Ok(Self { calls, inbox, said, watch, _thread: thread })
     }
 
     /// How the connection is.
@@ -77,6 +83,12 @@ impl NatsPublisher {
                 self.inbox.put(event);
             }
         }
+    }
+}
+
+impl Link for NatsPublisher {
+    fn state(&self) -> LinkState {
+        self.health().into()
     }
 }
 
@@ -98,7 +110,7 @@ impl PublisherLink for NatsPublisher {
     }
 
     fn hear(&mut self) -> Option<ToPublisher> {
-        self.inbox.take()
+        self.inbox.take().or_else(|| self.said.take())
     }
 }
 
@@ -112,12 +124,23 @@ fn refused(call: Call, refusal: Refusal) -> Option<ToPublisher> {
 }
 
 /// What the thread does.
-async fn run_task(line: Line, pointer: String, inbox: Arc<Inbox<ToPublisher>>, mut calls: mpsc::Receiver<Call>) {
+async fn run_task(
+    line: Line,
+    pointer: String,
+    inbox: Arc<Inbox<ToPublisher>>,
+    said: Arc<Inbox<ToPublisher>>,
+    mut calls: mpsc::Receiver<Call>,
+) {
+    let mut words = match line.client.subscribe(subjects::presence_now()).await {
+        Ok(words) => words,
+        Err(error) => return line.watch.trouble(&format!("workers cannot be listened to: {error}")),
+    };
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut open = FuturesUnordered::<BoxFuture<'static, Option<ToPublisher>>>::new();
     loop {
         tokio::select! {
             () = line.news(&mut look) => drop(line.is_up()),
+            Some(message) = words.next() => hear(&said, &message),
             Some(event) = open.next() => event.into_iter().for_each(|event| inbox.put(event)),
             call = calls.recv(), if open.len() < MOST_OPEN => match call {
                 Some(call) if line.is_up() => {
@@ -131,6 +154,14 @@ async fn run_task(line: Line, pointer: String, inbox: Arc<Inbox<ToPublisher>>, m
             },
         }
     }
+}
+
+/// Takes up what a worker says of itself, in the place of what it said before.
+fn hear(said: &Inbox<ToPublisher>, message: &Message) {
+    // What is empty says that something is no longer kept.
+    let Some(worker) = subjects::speaker(&message.subject).filter(|_| !message.payload.is_empty()) else { return };
+    let is_old = |old: &ToPublisher| matches!(old, ToPublisher::Said { worker: of, .. } if *of == worker);
+    said.put_in_place(is_old, ToPublisher::Said { worker: worker.clone(), bytes: message.payload.to_vec() });
 }
 
 async fn serve(client: Client, watch: Watch, pointer: String, call: Call) -> Option<ToPublisher> {

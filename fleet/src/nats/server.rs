@@ -166,7 +166,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
             publish: vec![
                 subjects::pull(),
                 subjects::stream_info(),
-                format!("$JS.API.CONSUMER.INFO.{GAMES}.{COLLECTOR}"),
+                subjects::consumer_info(),
                 format!("$JS.ACK.{GAMES}.{COLLECTOR}.>"),
                 // The form that newer servers have.
                 format!("$JS.ACK.*.*.{GAMES}.{COLLECTOR}.>"),
@@ -182,7 +182,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
             key,
             publish: vec![
                 subjects::games(run, name),
-                subjects::key(PRESENCE, name.as_str()),
+                subjects::presence_of(name),
                 models.clone(),
                 pointer.clone(),
                 subjects::last_receipts(name),
@@ -201,7 +201,7 @@ fn users(members: &Members) -> Vec<User<'_>> {
 
 // Settings stand on lines of their own: on one line some of them are a mistake to the server.
 fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::Result {
-    writeln!(text, "# Written by `selfplayd fleet init`. After a change: nats-server --signal reload=PID")?;
+    writeln!(text, "# Written by `selfplayd fleet` from fleet.toml, and written anew by it: what is to be added belongs into another file with `include`.")?;
     writeln!(text, "server_name: {}", quoted(server.name.as_str()))?;
     writeln!(text, "listen: {}", quoted(&server.listen))?;
     if let Some(monitor) = &server.monitor {

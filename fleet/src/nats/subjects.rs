@@ -109,6 +109,25 @@ pub fn last_report() -> String {
     last(RECEIPTS, ALL)
 }
 
+/// Where a worker says how it is.
+#[must_use]
+pub fn presence_of(worker: &Name) -> String {
+    key(PRESENCE, worker.as_str())
+}
+
+/// Where is heard at once how every worker is.
+#[must_use]
+pub fn presence_now() -> String {
+    now(PRESENCE, "*")
+}
+
+/// The worker that such a subject is for.
+#[must_use]
+pub fn speaker(subject: &str) -> Option<Name> {
+    let worker = subject.strip_prefix("now.")?.strip_prefix(PRESENCE)?.strip_prefix('.')?;
+    worker.parse().ok()
+}
+
 /// Key of the pointer to a run's newest model, in its bucket.
 #[must_use]
 pub fn pointer_key(run: &Name) -> String {
@@ -151,6 +170,12 @@ pub fn stream_info() -> String {
     format!("$JS.API.STREAM.INFO.{GAMES}")
 }
 
+/// Where it asks how far it is behind.
+#[must_use]
+pub fn consumer_info() -> String {
+    format!("$JS.API.CONSUMER.INFO.{GAMES}.{COLLECTOR}")
+}
+
 /// What the subjects begin with on which a client gets its answers. Another's is closed to it.
 #[must_use]
 pub fn inbox(client: &str) -> String {
@@ -167,6 +192,18 @@ mod tests {
         assert_eq!(sender(&games(&name("r1"), &name("w_2-b"))), Some(name("w_2-b")));
         for other in ["games.r1", "games.r1.w1.x", "models.r1.w1", "games.r1.all", "games.r1.W", "", "games..", "."] {
             assert_eq!(sender(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_speaker_is_who_the_subject_is_for() {
+        let name = |name: &str| name.parse::<Name>().unwrap();
+        assert_eq!(presence_now(), "now.presence.*");
+        assert_eq!(presence_of(&name("w1")), "$KV.presence.w1");
+        assert_eq!(speaker(&now(PRESENCE, "w_2-b")), Some(name("w_2-b")));
+        for other in ["now.presence", "now.presence.", "now.presence.a.b", "now.presence.all", "now.fleet.w1", "w1", ""]
+        {
+            assert_eq!(speaker(other), None, "{other}");
         }
     }
 

@@ -15,7 +15,7 @@ use super::{
     subjects, wire,
 };
 use crate::{
-    link::{MessageId, PlayerLink, Refusal, ToPlayer, ToWorker, WorkerLink},
+    link::{Link, LinkState, MessageId, PlayerLink, Refusal, ToPlayer, ToWorker, WorkerLink},
     models::{self, Hash},
     name::Name,
     worker::WINDOW,
@@ -26,6 +26,9 @@ const MOST_EVENTS: usize = 8 * WINDOW;
 
 /// Chunks of models that may wait to be asked for, or heard.
 const MOST_CHUNKS: usize = 4 * models::WINDOW;
+
+/// Words on how this worker is that may wait to be said.
+const MOST_WORDS: usize = 4;
 
 /// How often what was told last is asked for: what is told at once is told at most once.
 const ASK_EVERY: Duration = Duration::from_secs(30);
@@ -39,6 +42,7 @@ pub struct NatsWorker {
     // Dropped before the thread, whose task ends by it.
     frames: mpsc::Sender<(MessageId, Vec<u8>)>,
     chunks: mpsc::Sender<(Hash, u64)>,
+    words: mpsc::Sender<Vec<u8>>,
     inbox: Arc<Inbox<ToWorker>>,
     of_models: Arc<Inbox<ToPlayer>>,
     watch: Watch,
@@ -53,22 +57,29 @@ impl NatsWorker {
     pub fn connect(dial: Dial, run: &Name, worker: &Name, bell: Bell) -> io::Result<Self> {
         let (frames, to_send) = mpsc::channel(2 * WINDOW);
         let (chunks, to_get) = mpsc::channel(MOST_CHUNKS);
+        let (words, to_say) = mpsc::channel(MOST_WORDS);
         let inbox = Arc::new(Inbox::new(MOST_EVENTS, bell.clone()));
         let of_models = Arc::new(Inbox::new(MOST_CHUNKS, bell));
         let watch = Watch::new(dial.servers());
         let subject = subjects::games(run, worker);
         let (to, of, run, worker) = (inbox.clone(), of_models.clone(), run.clone(), worker.clone());
         let task = |line| async move {
-            Task { line, subject, run, worker, inbox: to, of_models: of }.run(to_send, to_get).await;
+            Task { line, subject, run, worker, inbox: to, of_models: of }.run(to_send, to_get, to_say).await;
         };
         let thread = Thread::start("fleet-worker", dial, watch.clone(), task)?;
-        Ok(Self { frames, chunks, inbox, of_models, watch, _thread: thread })
+        Ok(Self { frames, chunks, words, inbox, of_models, watch, _thread: thread })
     }
 
     /// How the connection is.
     #[must_use]
     pub fn health(&self) -> Health {
         self.watch.now()
+    }
+}
+
+impl Link for NatsWorker {
+    fn state(&self) -> LinkState {
+        self.health().into()
     }
 }
 
@@ -96,6 +107,11 @@ impl PlayerLink for NatsWorker {
     fn hear_of_models(&mut self) -> Option<ToPlayer> {
         self.of_models.take()
     }
+
+    fn say(&mut self, said: Vec<u8>) {
+        // What finds no room is old when there is some.
+        drop(self.words.try_send(said));
+    }
 }
 
 /// What the thread does.
@@ -115,7 +131,12 @@ enum Last {
 }
 
 impl Task {
-    async fn run(self, mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>, mut chunks: mpsc::Receiver<(Hash, u64)>) {
+    async fn run(
+        self,
+        mut frames: mpsc::Receiver<(MessageId, Vec<u8>)>,
+        mut chunks: mpsc::Receiver<(Hash, u64)>,
+        mut words: mpsc::Receiver<Vec<u8>>,
+    ) {
         // First of all: what is put after this is heard, and what was put before is asked for.
         let Some([mut receipts, mut reports, mut pointers]) = self.subscribe().await else { return };
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -154,6 +175,7 @@ impl Task {
                     }
                 }
                 Some(event) = got.next() => self.of_models.put(event),
+                Some(said) = words.recv() => self.say(said),
                 Some((model, number)) = chunks.recv(), if got.len() < models::WINDOW => {
                     got.push(self.get_chunk(model, number));
                 }
@@ -230,6 +252,15 @@ impl Task {
             let last_pointer = last(&client, &watch, of_pointer).await;
             Last::OfModels(last_pointer.and_then(|message| pointer(&watch, &message)))
         })
+    }
+
+    /// Says how this worker is, if the client takes it at once.
+    fn say(&self, said: Vec<u8>) {
+        if self.line.is_up() {
+            let saying = self.line.client.publish(subjects::presence_of(&self.worker), said.into());
+            // What is lost of it is said again a moment later.
+            drop(futures_util::FutureExt::now_or_never(tokio::task::unconstrained(saying)));
+        }
     }
 
     fn get_chunk(&self, model: Hash, number: u64) -> BoxFuture<'static, ToPlayer> {

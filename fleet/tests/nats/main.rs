@@ -6,6 +6,7 @@
 //! - [`children`]: the same in processes that can be killed
 //!
 //! The tests:
+//! - [`folder`]: a fleet's folder, from nothing to a worker that plays and one that is shut out
 //! - [`games`]: games come into the trainer's folder, each once, whatever ends or is full meanwhile
 //! - [`models`]: models reach workers, whole, and the pointer to them
 //! - [`rights`]: whose key opens what, and what is said to those whose key does not
@@ -16,6 +17,7 @@
 
 mod broker;
 mod children;
+mod folder;
 mod games;
 mod models;
 mod rights;

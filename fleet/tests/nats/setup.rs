@@ -79,7 +79,7 @@ fn configurations_are_ones_that_the_server_takes() {
 }
 
 /// An authority, and a certificate for this machine that it has signed.
-fn certificates(dir: &Path) -> Option<Tls> {
+pub(crate) fn certificates(dir: &Path) -> Option<Tls> {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

@@ -138,7 +138,7 @@ fn state(status: &Status) -> String {
         }
         State::Paused => format!("paused for {}", duration(control.paused_seconds)),
         State::WaitingForModel => "waiting for a model".to_owned(),
-        State::WriterBlocked => "blocked: finished games do not get to the disk".to_owned(),
+        State::WriterBlocked => "blocked: finished games do not get to the disk, or not on to the trainer".to_owned(),
         State::Playing => match &status.batch {
             Some(batch) => format!("playing: {}", batch.words()),
             None => "playing".to_owned(),

@@ -1,0 +1,1 @@
+//! Services with each other, over a broker in memory.
