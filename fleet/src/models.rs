@@ -126,7 +126,7 @@ impl ModelFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pointer {
     /// Version of the format.
-    v: u32,
+    pub(crate) v: u32,
     /// The newest model.
     #[serde(flatten)]
     pub model: ModelFile,
