@@ -61,7 +61,9 @@ impl Beginning {
     fn service(&self) -> std::io::Result<Service> {
         let ring = self.ring.clone();
         // One that has rung already is enough.
-        let bell = Bell::new(move || drop(ring.try_send(())));
+        let bell = Bell::new(move || {
+            ring.try_send(()).ok();
+        });
         let config = WorkerConfig { fresh: Origin::new(rand::rng().random()), ..self.config.clone() };
         let link = NatsWorker::connect(self.dial.clone(), &config.run, &config.worker, bell)?;
         Ok(WorkerService::new(config, link, RealDisk))
@@ -138,7 +140,7 @@ impl Opened {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.ending.store(true, Relaxed);
-        drop(self.ring.try_send(()));
+        self.ring.try_send(()).ok();
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
@@ -193,7 +195,7 @@ impl Side {
     fn is_over(&self, wait: Duration) -> bool {
         let begun = Instant::now();
         while !self.ending.load(Relaxed) && begun.elapsed() < wait {
-            drop(self.rung.recv_timeout(wait.saturating_sub(begun.elapsed())));
+            self.rung.recv_timeout(wait.saturating_sub(begun.elapsed())).ok();
         }
         self.ending.load(Relaxed)
     }
@@ -223,7 +225,7 @@ impl Side {
                     return;
                 }
             }
-            drop(self.rung.recv_timeout(wait.min(LOOK_EVERY)));
+            self.rung.recv_timeout(wait.min(LOOK_EVERY)).ok();
         }
     }
 }

@@ -171,8 +171,8 @@ pub struct Window {
     pub draining: bool,
     /// Free bytes where games go, and those below which none starts; 0 where they are not known.
     pub disk: (u64, u64),
-    /// Why no new games should start although there is room on the disk.
-    pub onward: Option<String>,
+    /// Whether no new games should start as there is no room where games go on to.
+    pub no_room_onward: bool,
     /// Games in play.
     pub in_play: u64,
     /// Those of them that may never end.
@@ -415,9 +415,10 @@ impl Window {
             let advice = "make room on the disk of output.dir, or lower output.min_free".to_owned();
             return Bottleneck { kind: Kind::Writer, statement, advice };
         }
-        if let (Starts::Held, Some(reason)) = (self.starts, &self.onward) {
-            let statement = format!("no new games start, for {} of the time: {reason}", percent(blocked));
-            let advice = "see what keeps games from going on to the trainer".to_owned();
+        if self.starts == Starts::Held && self.no_room_onward {
+            let share = percent(blocked);
+            let statement = format!("no new games start, for {share} of the time: games do not go on to the trainer");
+            let advice = "see log and status for what keeps them".to_owned();
             return Bottleneck { kind: Kind::Writer, statement, advice };
         }
         let statement = format!(

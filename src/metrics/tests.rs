@@ -74,7 +74,7 @@ fn about() -> About {
         output_dir: "/out".to_owned(),
         model_source: None,
     };
-    About { started: std::time::Instant::now(), batch: None, run, device, learning: Learning::default(), fleet: Fleet::default(), settings_hash }
+    About { started: std::time::Instant::now(), batch: None, run, device, learning: Learning::default(), fleet: crate::daemon::fleet::Fleet::default(), settings_hash }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.

@@ -1,5 +1,6 @@
 //! Tests of the settings as a whole, from files, an environment and flags to the typed settings or the message.
 
+mod fleet;
 mod games;
 mod http;
 mod mistakes;

@@ -15,13 +15,19 @@ use selfplay_actors::{
     standings::{Decided, Newest, Playing, Rated},
     stats::Stats,
 };
+use selfplay_fleet::{
+    link::LinkState,
+    presence::{Block, Blocked, OutboxState},
+    service::{ModelsState, Troubles, WorkerState},
+    worker::Counts,
+};
 use serde_json::Value;
 
 use super::*;
 use crate::{
     daemon::{
         device::{DeviceFacts, ThreadDevice},
-        fleet::Fleet,
+        fleet::{Fleet, FleetStatus},
         progress::Progress,
         siblings::Siblings,
     },
@@ -123,6 +129,7 @@ pub(crate) fn sources() -> Sources {
 /// A document in which nothing is missing or empty.
 pub(crate) fn full() -> Status {
     let mut status = Sampler::new(sources()).sample().0;
+    status.fleet = Some(serde_json::to_value(of_fleet()).unwrap());
     status.games.resign_check = Some(ResignCheck { games: 100, wrong_share: 0.03, low: 0.01, high: 0.085 });
     status.bottleneck =
         Some(Bottleneck { kind: "device".into(), statement: "the device is busy".into(), advice: Some("none".into()) });
@@ -230,6 +237,28 @@ pub(crate) fn full() -> Status {
 }
 
 /// Figures of which none is missing.
+fn of_fleet() -> FleetStatus {
+    let name = |name: &str| name.parse().unwrap();
+    let (connects, refused, denied) = (1, 0, 0);
+    let state = WorkerState {
+        run: name("r1"),
+        worker: name("w1"),
+        dir: "selfplayd-w1".into(),
+        link: LinkState { up: true, words: "connected".to_owned(), connects, refused, denied },
+        outbox: OutboxState::default(),
+        counts: Counts::default(),
+        games_taken: 1,
+        games_aside: 0,
+        aside: None,
+        frames_lost: 0,
+        lost: None,
+        models: ModelsState { fetching: Some((3, 1, 2)), ..ModelsState::default() },
+        blocked: Some(Blocked { why: Block::OutboxFull, words: "outbox full".to_owned() }),
+        troubles: Troubles::default(),
+    };
+    FleetStatus { state, restarts: 0 }
+}
+
 fn learned() -> VersionFigures {
     VersionFigures {
         version: 42,
@@ -273,7 +302,7 @@ fn learned() -> VersionFigures {
 /// The paths of all fields: `model.swaps[].version`. What is named by what it counts ends in `.*`.
 fn paths(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     match value {
-        Value::Object(_) if ["totals", "threads[].shares"].contains(&path) => {
+        Value::Object(_) if ["totals", "threads[].shares", "fleet.troubles"].contains(&path) => {
             into.insert(format!("{path}.*"));
         }
         Value::Object(fields) => {

@@ -38,6 +38,7 @@
 //! - [`draws`]: networks that say how likely a draw is
 //! - [`ends`]: games that begin or end otherwise than the rules have it
 //! - [`beside`]: matches beside play
+//! - [`fleet`]: a fleet's commands, and a daemon that is one of its workers
 //! - [`learning`]: what games and the trainer tell of learning
 //!
 //! `cargo xtask test` provides what they need: ONNX Runtime, and a Python with numpy.
@@ -59,6 +60,7 @@ mod daemon;
 mod draws;
 mod ends;
 mod figures;
+mod fleet;
 mod games;
 mod handover;
 mod hostile;

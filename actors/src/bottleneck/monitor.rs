@@ -108,7 +108,7 @@ impl Monitor {
             cache_entries: u64::try_from(totals.cache_entries).unwrap_or(0),
             draining: totals.draining > 0,
             disk: (u64::try_from(totals.disk_free).unwrap_or(0), u64::try_from(totals.disk_floor).unwrap_or(0)),
-            onward: self.stats.onward.reason(),
+            no_room_onward: self.stats.onward.reason().is_some(),
             in_play: totals.games_in_play(),
             endless: totals.endless_games.try_into().unwrap_or(0),
             unwritten: totals.games_finished.saturating_sub(written),

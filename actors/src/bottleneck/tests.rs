@@ -48,7 +48,7 @@ fn window(device: f64, games: f64) -> Window {
         cache_entries: 1000,
         draining: false,
         disk: (0, 0),
-        onward: None,
+        no_room_onward: false,
         in_play: 32,
         endless: 0,
         unwritten: 0,
@@ -200,8 +200,8 @@ fn the_writer_is_the_limit_where_it_keeps_the_device_waiting() {
     says(&blocked(0.2, Starts::Held), Kind::Writer, &[], &["see the log for why output.dir takes no games"]);
     let full = Window { disk: (12 << 20, 1 << 30), ..blocked(0.2, Starts::Held) };
     says(&full, Kind::Writer, &["50%", "12 MiB are free", "1024 MiB are needed"], &["make room", "output.min_free"]);
-    let onward = Window { onward: Some("outbox full".to_owned()), ..blocked(0.2, Starts::Held) };
-    says(&onward, Kind::Writer, &["50%", "outbox full"], &["going on to the trainer"]);
+    let onward = Window { no_room_onward: true, ..blocked(0.2, Starts::Held) };
+    says(&onward, Kind::Writer, &["50%", "games do not go on to the trainer"], &["log and status"]);
     assert_eq!(kind(&blocked(0.9, Starts::NoCredits)), Kind::Device, "nothing is lost");
     let empty = Window { in_play: 0, evaluations: 0, ..blocked(0.0, Starts::Held) };
     assert_eq!(kind(&empty), Kind::Writer, "also when it has been so for long");

@@ -5,6 +5,7 @@ use selfplay_actors::{
     standings::{Decided, Newest, Playing, Standings},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     daemon::siblings::Sibling,
@@ -88,6 +89,7 @@ pub(super) fn status(status: &Status) -> String {
     );
     line("games", games_line(status));
     line("disk", disk(status));
+    status.fleet.iter().flat_map(fleet).for_each(|words| line("fleet", words));
     for threads in &status.threads {
         let shares: Vec<_> = threads
             .shares
@@ -292,6 +294,28 @@ fn disk(status: &Status) -> String {
         }
     }
     text
+}
+
+/// The way to and from a trainer elsewhere.
+fn fleet(fleet: &Value) -> Vec<String> {
+    let text = |path: &str| fleet.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let number = |path: &str| fleet.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let model = fleet.pointer("/models/named").and_then(Value::as_i64);
+    let mut lines = vec![
+        format!("worker {} of {}: {}", text("/worker"), text("/run"), text("/link/words")),
+        format!(
+            "{} games taken, {} of {} wait for the trainer in {}{}",
+            number("/games_taken"),
+            bytes(number("/outbox/bytes")),
+            bytes(number("/outbox/most_bytes")),
+            text("/dir"),
+            model.map_or_else(String::new, |version| format!("; model {version} has come"))
+        ),
+    ];
+    lines.extend(fleet.pointer("/blocked/words").and_then(Value::as_str).map(str::to_owned));
+    let troubles = fleet["troubles"].as_object().into_iter().flatten();
+    lines.extend(troubles.filter_map(|(_, words)| words.as_str()).map(str::to_owned));
+    lines
 }
 
 /// The games in play, a line each.

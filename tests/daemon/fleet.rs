@@ -1,0 +1,299 @@
+//! A fleet's commands, and a daemon that is one of its workers, with a real server between.
+//!
+//! The server comes from `cargo xtask fetch-nats`. Without it the tests that need one are skipped, but not under continuous integration.
+
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use selfplay_fleet::{
+    collector::{Rules, check_game},
+    disk::RealDisk,
+    folder::Folder,
+    models::Stages,
+    nats::{Bell, NatsCollector, NatsPublisher, server},
+    service::{CollectorConfig, CollectorService, PublisherConfig, PublisherService, any_model},
+};
+use tempfile::TempDir;
+
+use crate::{
+    ask,
+    config::{Config, model},
+    daemon::{Daemon, Ended, Running, Signal},
+    games::{self, Written},
+    wait,
+};
+
+const UNUSABLE: i32 = 78;
+
+/// The server that `cargo xtask fetch-nats` brings.
+fn program() -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".nats/bin/nats-server");
+    if program.is_file() {
+        return Some(program);
+    }
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1");
+    assert!(!in_ci, "there is no NATS server in .nats: run `cargo xtask fetch-nats`");
+    eprintln!("SKIPPED: no NATS server in .nats; see `cargo xtask fetch-nats`");
+    None
+}
+
+/// A directory with a fleet's folder and the trainer's settings.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(TempDir::new().unwrap());
+        Config::QUICK.write(place.0.path());
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn fleet(&self, args: &str) -> Ended {
+        Daemon::new().flag("fleet").args(args).option("--dir", self.path("fleet")).run()
+    }
+
+    fn folder(&self) -> Folder {
+        Folder::read(&self.path("fleet")).unwrap()
+    }
+
+    fn worker_file(&self, name: &str) -> PathBuf {
+        self.folder().worker_file(&name.parse().unwrap())
+    }
+
+    fn serve(&self) -> Server {
+        let log = fs::File::create(self.path("log")).unwrap();
+        let mut server = Command::new(program().unwrap());
+        server.arg("-c").arg(self.folder().nats_conf()).stdin(Stdio::null());
+        let server = Server(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        wait::until("the server", || TcpStream::connect(self.folder().local()).ok());
+        server
+    }
+
+    /// A daemon that is a worker, which serves HTTP at a port of its own.
+    fn worker(&self, name: &str) -> Daemon {
+        Daemon::new()
+            .option("--config", self.path("config.yaml"))
+            .option("--fleet", self.folder().urls().join(","))
+            .option("--credentials", self.worker_file(name))
+            .option("--fleet-dir", self.path(name))
+            .args("--device cpu --http-listen 127.0.0.1:0 --grace-seconds 20")
+    }
+}
+
+/// Killed when it is dropped.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// What stands beside the trainer: its folder of games and its models.
+struct Hub {
+    ready: PathBuf,
+    models: PathBuf,
+    collector: CollectorService<NatsCollector, RealDisk>,
+    publisher: PublisherService<NatsPublisher, RealDisk>,
+    begun: Instant,
+}
+
+impl Hub {
+    fn new(place: &Place) -> Self {
+        let (ready, models, folder) = (place.path("ready"), place.path("models"), place.folder());
+        fs::create_dir_all(&ready).unwrap();
+        fs::create_dir_all(&models).unwrap();
+        let run = folder.run().clone();
+        let rules = Rules { run: run.clone(), settings: None, check: check_game };
+        let link = NatsCollector::connect(folder.dial(server::HUB).unwrap(), Bell::silent()).unwrap();
+        let collector = CollectorService::new(CollectorConfig { ready: ready.clone(), rules }, link, RealDisk);
+        let config = PublisherConfig {
+            run: run.clone(),
+            latest: models.join("latest.yaml"),
+            stages: Stages::default(),
+            settings_hash: String::new(),
+            check: any_model,
+        };
+        let link = NatsPublisher::connect(folder.dial(server::PUBLISHER).unwrap(), &run, Bell::silent()).unwrap();
+        let publisher = PublisherService::new(config, link, RealDisk);
+        Self { ready, models, collector, publisher, begun: Instant::now() }
+    }
+
+    /// The trainer writes a model.
+    fn publish(&self, version: u32) {
+        let onnx = self.models.join(format!("model_{version}.onnx"));
+        fs::copy(model("b5w3_resnet_2x32.onnx"), &onnx).unwrap();
+        let yaml = format!("filename: {}\nversion: {version}\n", onnx.display());
+        fs::write(self.models.join("new"), yaml).unwrap();
+        fs::rename(self.models.join("new"), self.models.join("latest.yaml")).unwrap();
+    }
+
+    /// Works until there is an answer.
+    fn until<T>(&mut self, what: &str, mut answer: impl FnMut(&Self) -> Option<T>) -> T {
+        wait::until(what, || {
+            self.collector.step(self.begun.elapsed());
+            self.publisher.step(self.begun.elapsed());
+            answer(self)
+        })
+    }
+
+    /// Takes away so many games of a model, or more, as a trainer does.
+    fn take(&mut self, version: i64, count: usize) -> Vec<Written> {
+        let mut taken = Vec::new();
+        self.until("games of this model", |hub| {
+            for npz in games::archives(&hub.ready) {
+                taken.push(Written::read(&npz, Config::QUICK));
+                fs::remove_file(npz.with_extension("yaml")).unwrap();
+                fs::remove_file(npz).unwrap();
+            }
+            let of_it = taken.iter().filter(|game| game.game.metadata.model_version == version).count();
+            (of_it >= count).then_some(())
+        });
+        taken
+    }
+}
+
+/// What a worker's status says of its fleet.
+fn status(daemon: &mut Running) -> serde_json::Value {
+    let address = daemon.serves("status and control");
+    ask::get(address, "/v1/status").json()
+}
+
+#[test]
+fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
+    if program().is_none() {
+        return;
+    }
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let init = format!("init --run r1 --listen 127.0.0.1:{port} --max-games-bytes 64MB --max-models-bytes 64MB");
+    let made = place.fleet(&init).succeeded();
+    for words in ["keys/admin.nk: made", "fleet.toml: made", "nats-server -c ", "fleet init --dir"] {
+        assert!(made.out.contains(words), "{}", made.out);
+    }
+    let _server = place.serve();
+    let prepared = place.fleet("init").succeeded();
+    assert!(prepared.out.contains("fleet.toml: as it must be") && prepared.out.contains("stream GAMES: made"));
+    let added = place.fleet("add-worker w1").succeeded();
+    for words in ["workers/w1.worker: made", "server r1 (nats-server 2.", "--credentials w1.worker"] {
+        assert!(added.out.contains(words), "{}", added.out);
+    }
+    let mut daemon = place.worker("w1").start();
+    daemon.says("waiting for a model");
+    let mut hub = Hub::new(&place);
+    hub.publish(1);
+    let mut taken = hub.take(1, 3);
+    // The next model comes to it as well, and to its games.
+    hub.publish(2);
+    taken.extend(hub.take(2, 3));
+    let said = status(&mut daemon);
+    let fleet = &said["fleet"];
+    assert_eq!((&fleet["worker"], &fleet["link"]["up"], &fleet["models"]["named"]), (&"w1".into(), &true.into(), &2.into()));
+    let shown = Daemon::new().args("status --address").flag(&format!("http://{}", daemon.serves("status and control"))).run();
+    assert!(shown.out.contains("fleet") && shown.out.contains("worker w1 of r1"), "{}", shown.out);
+    let metrics = ask::get(daemon.serves("status and control"), "/metrics").body;
+    assert!(metrics.contains("selfplayd_fleet_connected 1") && metrics.contains("selfplayd_fleet_model_named 2"));
+    // Shut out, it plays on and says so.
+    place.fleet("remove-worker w1").succeeded();
+    daemon.says("the fleet's server is not connected: play goes on");
+    let finished = said["games"]["finished"].as_u64().unwrap();
+    let more = |daemon: &mut Running| status(daemon)["games"]["finished"].as_u64().unwrap() > finished + 2;
+    wait::until("more games", || more(&mut daemon).then_some(()));
+    daemon.signal(Signal::TERM);
+    let ended = daemon.wait().exited_with(0);
+    assert!(!ended.log.contains("panicked"), "{}", ended.log);
+    let names: std::collections::BTreeSet<_> = taken.iter().map(|game| game.npz.clone()).collect();
+    assert_eq!(names.len(), taken.len(), "none twice");
+    // What it could not send waits for the next start.
+    assert!(fs::read_dir(place.path("w1/outbox")).unwrap().count() > 1);
+}
+
+#[test]
+fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
+    if program().is_none() {
+        return;
+    }
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let init = format!("init --run r1 --listen 127.0.0.1:{port} --max-games-bytes 64MB --max-models-bytes 64MB");
+    place.fleet(&init).succeeded();
+    place.fleet("add-worker w1").succeeded();
+    let _server = place.serve();
+    place.fleet("init").succeeded();
+    let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "20000").start();
+    let mut hub = Hub::new(&place);
+    hub.publish(1);
+    // The collector does not work: only the publisher does.
+    wait::until("a full outbox", || {
+        hub.publisher.step(hub.begun.elapsed());
+        (daemon.said("no new games start") > 0).then_some(())
+    });
+    let said = wait::until("the word", || {
+        let said = status(&mut daemon);
+        (said["state"] == "writer_blocked").then_some(said)
+    });
+    let reasons = said["ready"]["reasons"].to_string();
+    assert!(reasons.contains("no new games start: outbox full") && reasons.contains("the collector is behind or away"), "{reasons}");
+    hub.take(1, 3);
+    hub.until("games that start again", |_| (daemon.said("games start again") > 0).then_some(()));
+    daemon.signal(Signal::TERM);
+    daemon.wait().exited_with(0);
+}
+
+#[test]
+fn what_a_worker_lacks_or_must_not_have_is_said() {
+    let place = Place::new();
+    place.fleet("init --run r1").succeeded();
+    place.fleet("add-worker w1").succeeded();
+    let worker = |args: &str| {
+        let daemon = Daemon::new().option("--config", place.path("config.yaml")).args(args);
+        daemon.option("--fleet-dir", place.path("w1")).run().exited_with(UNUSABLE)
+    };
+    let credentials = place.worker_file("w1");
+    let with = |args: &str| worker(&format!("--credentials {} {args}", credentials.display()));
+    worker("--fleet nats://127.0.0.1:1").said(&["fleet.credentials is missing", "--credentials"]);
+    with("--fleet nats://trainer:4222").said(&["fleet.servers", "must be an address such as \"tls://"]);
+    with("--fleet nats://127.0.0.1:1 --output-dir out").said(&["output.dir", "games go to the trainer through fleet.dir"]);
+    with("--fleet nats://127.0.0.1:1 --model-source out").said(&["model.source", "models come from the trainer"]);
+    with("--fleet nats://127.0.0.1:1 --model-path m.onnx --num-games 3").said(&[
+        "model.path",
+        "play.num_games",
+        "a worker plays until it is told to stop",
+    ]);
+    worker("--fleet nats://127.0.0.1:1 --credentials /none").said(&["fleet.credentials", "No such file"]);
+    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o644)).unwrap();
+    with("--fleet nats://127.0.0.1:1").said(&["others than its owner may read it (mode 644)"]);
+    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(!place.path("w1").exists(), "nothing is made before all is well");
+}
+
+#[test]
+fn commands_for_a_fleet_that_is_none_or_is_another_say_so() {
+    let place = Place::new();
+    place.fleet("init").exited_with(UNUSABLE).said(&["name it with --run"]);
+    place.fleet("add-worker w1").exited_with(UNUSABLE).said(&["fleet init --run NAME"]);
+    place.fleet("init --run R1").exited_with(2).said(&["all of them a to z"]);
+    place.fleet("init --run r1 --listen 0.0.0.0:4222").exited_with(UNUSABLE).said(&["without a certificate"]);
+    place.fleet("init --run r1 --listen 127.0.0.1:1").succeeded();
+    place.fleet("init --run r2").exited_with(UNUSABLE).said(&["that is the fleet of run r1"]);
+    let added = place.fleet("add-worker w1 w2").succeeded();
+    assert!(added.out.contains("no server listens on 127.0.0.1:1"), "{}", added.out);
+    place.fleet("add-worker collector").exited_with(UNUSABLE).said(&["no worker can be named collector"]);
+    place.fleet("remove-worker w3").exited_with(UNUSABLE).said(&["it has w1, w2"]);
+    place.fleet("remove-worker w1").succeeded();
+    // Something else listens there.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    std::thread::spawn(move || other.incoming().map_while(Result::ok).for_each(drop));
+    place.fleet(&format!("init --listen 127.0.0.1:{port}")).exited_with(69).said(&["connect to nats://127.0.0.1:"]);
+}
