@@ -53,7 +53,7 @@ use self::{
     status::{Lookout, Seen},
 };
 pub(crate) use self::{
-    metrics::{METRICS, render},
+    metrics::render,
     part::Steer,
     status::FleetStatus,
 };
@@ -197,7 +197,7 @@ pub(crate) fn run(plan: Plan, settings: &Settings, signals: Signals) -> anyhow::
     system.run()?;
     sd_notify::notify(&[sd_notify::NotifyState::Stopping]).ok();
     drop(kept);
-    stop(threads, watchdog);
+    end(threads, watchdog);
     health.status().log();
     drop(server);
     let ending = *ending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -411,7 +411,7 @@ fn hear(requests: mpsc::Receiver<Request>, status: watch::Receiver<Arc<FleetStat
 }
 
 /// Ends all threads, but does not wait for long.
-fn stop(threads: Vec<Arbiter>, watchdog: Watchdog) {
+fn end(threads: Vec<Arbiter>, watchdog: Watchdog) {
     drop(watchdog); // A thread that has ended gives no sign of life.
     let (done, joined) = mpsc::channel();
     let joiner = std::thread::Builder::new().name("joiner".to_owned()).spawn(move || {

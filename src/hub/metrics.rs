@@ -26,7 +26,7 @@ const fn gauge(name: &'static str, help: &'static str, rows: fn(&FleetStatus) ->
 }
 
 /// All of them.
-pub(crate) const METRICS: [Metric; 27] = [
+pub(crate) const METRICS: [Metric; 26] = [
     gauge("selfplayd_hub_build_info", "Always 1; labels tell which program it is, and for which run.", |status| {
         vec![(vec![("version", &status.version), ("run", &status.run)], 1.0)]
     }),
@@ -67,9 +67,6 @@ pub(crate) const METRICS: [Metric; 27] = [
     }),
     counter("selfplayd_hub_messages_refused_total", "Messages that were no frames of this fleet.", |status| {
         collector(status, |status| Some(status.messages_refused as f64))
-    }),
-    counter("selfplayd_hub_disk_seconds_total", "How long the disk took for all that was collected.", |status| {
-        collector(status, |status| Some(status.disk_seconds))
     }),
     gauge("selfplayd_hub_collects", "1 while this hub collects; 0 while another does, or the folder cannot be used.", |status| {
         collector(status, |status| Some(truth(status.collects)))

@@ -55,9 +55,9 @@ pub(super) static PUBLISHER: Child = Child {
 };
 
 /// A service of the fleet.
-pub(super) trait Part: 'static {
+pub(super) trait Part: Unpin + 'static {
     /// What it tells of itself.
-    type State: Send + 'static;
+    type State: Send + Sync + 'static;
 
     /// Does what is due; in how long it wants to be called again at the latest.
     fn step(&mut self, now: Duration) -> Duration;
@@ -66,7 +66,7 @@ pub(super) trait Part: 'static {
     fn state(&self) -> Self::State;
 }
 
-impl<L: CollectorLink + 'static> Part for CollectorService<L, RealDisk> {
+impl<L: CollectorLink + Unpin + 'static> Part for CollectorService<L, RealDisk> {
     type State = CollectorState;
 
     fn step(&mut self, now: Duration) -> Duration {
@@ -78,7 +78,7 @@ impl<L: CollectorLink + 'static> Part for CollectorService<L, RealDisk> {
     }
 }
 
-impl<L: PublisherLink + 'static> Part for PublisherService<L, RealDisk> {
+impl<L: PublisherLink + Unpin + 'static> Part for PublisherService<L, RealDisk> {
     type State = PublisherState;
 
     fn step(&mut self, now: Duration) -> Duration {
@@ -220,7 +220,7 @@ pub(crate) enum Steer {
     Hold(bool),
 }
 
-impl<L: PublisherLink + 'static> Handler<Steer> for PartActor<PublisherService<L, RealDisk>> {
+impl<L: PublisherLink + Unpin + 'static> Handler<Steer> for PartActor<PublisherService<L, RealDisk>> {
     type Result = Result<(), SteerError>;
 
     fn handle(&mut self, steer: Steer, ctx: &mut Self::Context) -> Self::Result {

@@ -76,8 +76,6 @@ pub(crate) struct CollectorStatus {
     pub duplicates: u64,
     /// Messages that were no frames of this fleet.
     pub messages_refused: u64,
-    /// How long the disk took for all of it.
-    pub disk_seconds: f64,
     /// What goes wrong, in words.
     pub troubles: Vec<String>,
 }
@@ -281,7 +279,6 @@ impl CollectorStatus {
             frames: state.counts.frames,
             duplicates: state.counts.duplicates,
             messages_refused: state.counts.messages_refused,
-            disk_seconds: state.disk_seconds,
             troubles: state.troubles.iter().map(|(_, words)| words.to_owned()).collect(),
         }
     }
