@@ -153,6 +153,7 @@ fn people_hold_promote_and_withdraw() {
     fleet.publisher.withdraw("it plays badly").unwrap();
     fleet.until("all have gone back", |fleet| fleet.all_serve(1));
     assert_eq!(fleet.pointer().unwrap().why.as_deref(), Some("it plays badly"));
+    fleet.tick();
     assert_eq!(fleet.publisher.promote(), Err(SteerError::Withdrawn(2)));
     assert_eq!(Fleet::new(0, 0).publisher.promote(), Err(SteerError::Unknown));
 }
