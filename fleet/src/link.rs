@@ -268,7 +268,7 @@ pub trait PublisherLink: Link {
     /// Stores a chunk. The answer is [`ToPublisher::Stored`] or [`ToPublisher::Refused`], or none.
     fn put_chunk(&mut self, model: Hash, number: u64, bytes: Vec<u8>);
 
-    /// Forgets a model that no pointer names any more.
+    /// Forgets a model, or what is there of one, that no pointer names any more.
     fn forget(&mut self, model: Hash);
 
     /// Asks for the pointer. The answer is [`ToPublisher::Pointer`], or none.

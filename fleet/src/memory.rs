@@ -3,6 +3,8 @@
 //! It loses messages and answers, stores a message twice, forgets what it knew of repetitions, delivers in any order and again, runs full,
 //! loses the end of its stream, and starts again empty. Events of one client come in an order that is mostly theirs.
 
+mod models;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -10,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::models::PublisherSide;
+use self::models::Shelf;
 use crate::{
     disk::fake::Dice,
     ledger::Receipt,
@@ -24,6 +28,9 @@ const WINDOW: Duration = Duration::from_secs(120);
 
 /// Time after which a message that was delivered is delivered again.
 const ACK_WAIT: Duration = Duration::from_secs(60);
+
+/// How often workers ask for the pointer, in seconds.
+const ASK_EVERY: u64 = 30;
 
 /// How often things go wrong: once in so many times; 0: never.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +67,7 @@ struct State {
     to_workers: BTreeMap<Name, Vec<ToWorker>>,
     to_collector: Vec<ToCollector>,
     wanted: usize,
+    shelf: Shelf,
     faults: Faults,
     dice: Dice,
     seen: BTreeSet<&'static str>,
@@ -84,6 +92,7 @@ impl Broker {
             to_workers: BTreeMap::new(),
             to_collector: Vec::new(),
             wanted: 0,
+            shelf: Shelf::default(),
             faults,
             dice: Dice::new(seed),
             seen: BTreeSet::new(),
@@ -95,7 +104,12 @@ impl Broker {
     }
 
     pub(crate) fn set_now(&self, now: Duration) {
-        self.0.borrow_mut().now = now;
+        let mut state = self.0.borrow_mut();
+        // Once in so long workers ask for what they may have missed.
+        if now.as_secs() / ASK_EVERY != state.now.as_secs() / ASK_EVERY {
+            state.shelf.tell_again();
+        }
+        state.now = now;
     }
 
     /// What has happened, by name.
@@ -114,6 +128,7 @@ impl Broker {
         state.tags.clear();
         state.receipts.clear();
         state.report = None;
+        state.shelf.start_empty();
         state.to_collector.clear();
     }
 
@@ -146,6 +161,7 @@ impl Broker {
         let mut state = self.0.borrow_mut();
         let receipts = state.receipts.get(name).cloned().map(ToWorker::Receipts);
         let report = state.report.map(ToWorker::Report);
+        state.shelf.connect(name);
         state.to_workers.insert(name.clone(), receipts.into_iter().chain(report).collect());
         drop(state);
         WorkerSide { broker: self.clone(), name: name.clone() }

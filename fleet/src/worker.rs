@@ -155,7 +155,7 @@ mod tests {
     use crate::{
         disk::fake::FakeDisk,
         frame::tests::{game, pack},
-        link::{CollectorLink as _, ToCollector},
+        link::{CollectorLink as _, Report, ToCollector},
         memory::{Broker, Faults, WorkerSide},
         name::Origin,
         outbox::Owner,
@@ -184,6 +184,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_frame_waits_a_moment_for_the_first_report() {
+        let broker = Broker::new(0, Faults::default());
+        let mut one = worker("w1", 1, 3);
+        let mut link = broker.worker(&"w1".parse().unwrap());
+        assert!(one.is_sending());
+        for wait in [Duration::ZERO, FIRST_REPORT / 2] {
+            assert!(!one.send(&mut link, NOW + wait).unwrap());
+        }
+        assert!(one.send(&mut link, NOW + FIRST_REPORT).unwrap(), "there is no collector, perhaps");
+        let mut other = worker("w2", 2, 3);
+        let mut link = broker.worker(&"w2".parse().unwrap());
+        other.heard(ToWorker::Report(Report { created: 1, floor: 0, last: 0 }), NOW).unwrap();
+        assert_eq!(send(&mut other, &mut link), 3);
+        assert!(other.is_sending(), "answers are awaited");
+        hear(&mut other, &mut link);
+        assert!(!other.is_sending() && other.counts().stored == 3);
+        other.heard(ToWorker::Report(Report { created: 1, floor: 0, last: 4 }), NOW).unwrap();
+        assert_eq!(other.counts().lost_by_broker, 0, "none is sent twice for want of a report");
+    }
+
+    #[test]
     fn what_was_in_a_stream_that_is_gone_is_sent_again_though_the_new_one_is_long() {
         let broker = Broker::new(0, Faults::default());
         let mut collector = broker.collector();
@@ -206,6 +227,7 @@ mod tests {
         assert_eq!(send(&mut one, &mut to_one), 0, "they wait for their receipts");
         broker.start_empty();
         // Their places are taken by others, and the collector is not there yet: neither says that they are lost.
+        hear(&mut other, &mut to_other);
         assert_eq!(send(&mut other, &mut to_other), 9);
         report();
         hear(&mut one, &mut to_one);

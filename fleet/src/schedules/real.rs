@@ -48,6 +48,14 @@ fn exchange(
     link: &mut impl WorkerLink,
     to: &mut impl CollectorLink,
 ) {
+    // A worker waits a moment for the first report.
+    to.ask_stream();
+    while let Some(event) = to.hear() {
+        hub.heard(event, to);
+    }
+    while let Some(event) = link.hear() {
+        worker.heard(event, Duration::from_secs(1)).unwrap();
+    }
     while worker.send(link, Duration::from_secs(1)).unwrap() {}
     hub.want(to);
     while broker.deliver() {}

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// When a model that could not be read is tried again.
-const READ_AGAIN: Duration = Duration::from_secs(5);
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// Which models are published, and how they spread.
 #[derive(Clone, Debug)]
@@ -355,7 +355,7 @@ impl<L: PublisherLink, D: Disk + Clone> PublisherService<L, D> {
                 self.is_new = !is_published;
             }
             Err(reason) => {
-                self.look_at = self.now + READ_AGAIN.min(4 * LOOK_EVERY);
+                self.look_at = self.now + READ_AGAIN;
                 self.troubles.set("model", reason);
             }
         }

@@ -35,7 +35,7 @@ const TAKE_EVERY: Duration = Duration::from_secs(1);
 /// Frames that are made in one step.
 const MOST_TAKES: usize = 8;
 
-/// When what a disk refused is tried again.
+/// When what a disk or an outbox had no room for, or refused, is tried again.
 const DISK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How soon a step comes after one that left something on its way.
@@ -243,19 +243,17 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
                 }
             }
         }
-        let mut wait = self.say_at.saturating_sub(now);
+        let mut next = self.open_at;
         if self.open.is_some() {
             self.hear();
             self.take();
             self.send();
             let is_busy = self.fetch();
+            next = if is_busy { self.take_at.min(now + SOON) } else { self.take_at };
             self.note();
-            wait = wait.min(self.take_at.saturating_sub(now)).min(if is_busy { SOON } else { wait });
-        } else {
-            wait = wait.min(self.open_at.saturating_sub(now));
         }
         self.say(word);
-        wait.clamp(Duration::from_millis(1), presence::EVERY)
+        next.min(self.say_at).saturating_sub(now).clamp(Duration::from_millis(1), presence::EVERY)
     }
 
     /// Takes up all that was heard.
@@ -277,7 +275,6 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
         }
         while let Some(event) = self.link.hear_of_models() {
             match &event {
-                // It says nothing yet of whether it can be read.
                 ToPlayer::NoChunk { reason, .. } => {
                     self.troubles.set("model", format!("a part of a model does not come: {reason}"));
                 }
@@ -308,6 +305,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
                 }
                 // They wait where they are, which is told as what keeps new games from being started.
                 Err(IntakeError::Outbox(OutboxError::Full { .. })) => {
+                    self.take_at = self.now + DISK_AGAIN;
                     self.troubles.clear("games");
                     break;
                 }
@@ -347,6 +345,9 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
     fn fetch(&mut self) -> bool {
         let Some(open) = &mut self.open else { return false };
         let fetches = open.models.step(&mut self.link, self.now, &mut self.troubles);
+        if !fetches {
+            self.troubles.clear("model");
+        }
         fetches || open.worker.is_sending()
     }
 

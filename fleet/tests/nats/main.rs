@@ -10,6 +10,7 @@
 //! - [`games`]: games come into the trainer's folder, each once, whatever ends or is full meanwhile
 //! - [`models`]: models reach workers, whole, and the pointer to them
 //! - [`rights`]: whose key opens what, and what is said to those whose key does not
+//! - [`services`]: all of it as a program runs it
 //! - [`setup`]: what a server must have, and how it is told
 //!
 //! The server comes from `cargo xtask fetch-nats`. Without it the tests are skipped, but not under continuous integration.
@@ -21,5 +22,6 @@ mod folder;
 mod games;
 mod models;
 mod rights;
+mod services;
 mod setup;
 mod sides;

@@ -146,14 +146,22 @@ fn keys_open_what_their_owners_need_and_no_more() {
             "$JS.API.CONSUMER.MSG.NEXT.GAMES.collector",
             "$JS.ACK.GAMES.collector.1.1.1.1.0",
             "$JS.API.DIRECT.GET.KV_receipts.$KV.receipts.w2",
+            "$JS.API.CONSUMER.INFO.GAMES.collector",
+            "now.presence.w1",
             "_INBOX_collector.x",
         ];
-        is_denied(&broker, "w1", &worker, &[">", "games.>", "now.receipts.w2", "_INBOX_w2.>", "_INBOX.>"]).await;
+        is_denied(
+            &broker,
+            "w1",
+            &worker,
+            &[">", "games.>", "now.receipts.w2", "now.presence.*", "_INBOX_w2.>", "_INBOX.>"],
+        )
+        .await;
         let collector =
             ["games.run.w1", "$KV.fleet.run.model", "$JS.API.STREAM.PURGE.GAMES", "$JS.API.STREAM.DELETE.GAMES"];
-        is_denied(&broker, HUB, &collector, &["games.>", "_INBOX_w1.>"]).await;
+        is_denied(&broker, HUB, &collector, &["games.>", "now.presence.*", "_INBOX_w1.>"]).await;
         let publisher =
             ["games.run.w1", "$KV.receipts.w1", "$JS.API.STREAM.PURGE.GAMES", "$JS.ACK.GAMES.collector.1.1.1.1.0"];
-        is_denied(&broker, PUBLISHER, &publisher, &["games.>"]).await;
+        is_denied(&broker, PUBLISHER, &publisher, &["games.>", "now.receipts.w1"]).await;
     });
 }

@@ -135,7 +135,7 @@ impl<D: Disk + Clone> Models<D> {
                         self.not_before = now + if contents { CONTENTS_AGAIN } else { DISK_AGAIN };
                         self.download = None;
                         self.settled = false;
-                        troubles.set("model", words(&error));
+                        troubles.set("models", words(&error));
                     }
                 }
             }
