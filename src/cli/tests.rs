@@ -48,7 +48,12 @@ fn help_of_a_fleets_commands() {
     let mut help = |name: &str| fleet.find_subcommand_mut(name).unwrap().render_help().to_string();
     insta::assert_snapshot!("help_of_fleet_init", help("init"));
     insta::assert_snapshot!("help_of_fleet_add_worker", help("add-worker"));
-    for wrong in [&["fleet"][..], &["fleet", "add-worker"], &["fleet", "init", "--certificate", "x"], &["fleet", "add-worker", "W"]] {
+    for wrong in [
+        &["fleet"][..],
+        &["fleet", "add-worker"],
+        &["fleet", "init", "--certificate", "x"],
+        &["fleet", "add-worker", "W"],
+    ] {
         assert_eq!(parse_from(wrong).unwrap_err().exit_code(), i32::from(Exit::Usage.code()), "{wrong:?}");
     }
 }

@@ -173,6 +173,8 @@ pub struct WorkerService<L, D: Disk> {
     said: Option<(Option<Judged>, Option<i64>, Option<Block>)>,
     /// The oldest frame that waits, and since when it is that.
     oldest: Option<(u64, Duration)>,
+    /// Games wait that did not fit, though there may be a little room.
+    has_no_room: bool,
     games_taken: u64,
     games_aside: u64,
     aside: Option<String>,
@@ -196,6 +198,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
             say_at: Duration::ZERO,
             said: None,
             oldest: None,
+            has_no_room: false,
             games_taken: 0,
             games_aside: 0,
             aside: None,
@@ -293,11 +296,13 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
             let models = &open.models;
             match open.intake.take(open.worker.outbox_mut(), |version| models.sha256(version)) {
                 Ok(0) => {
+                    self.has_no_room = false;
                     self.troubles.clear("games");
                     break;
                 }
                 Ok(games) => {
                     self.games_taken += games as u64;
+                    self.has_no_room = false;
                     self.troubles.clear("games");
                     if round == MOST_TAKES || games == MOST_GAMES {
                         self.take_at = self.now;
@@ -305,6 +310,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
                 }
                 // They wait where they are, which is told as what keeps new games from being started.
                 Err(IntakeError::Outbox(OutboxError::Full { .. })) => {
+                    self.has_no_room = true;
                     self.take_at = self.now + DISK_AGAIN;
                     self.troubles.clear("games");
                     break;
@@ -420,7 +426,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
             return blocked(Block::OutboxUnusable, words(&error));
         }
         let OutboxState { bytes, most_bytes, .. } = self.outbox();
-        if outbox.is_full() {
+        if outbox.is_full() || self.has_no_room {
             let link = self.link.state();
             let why = if link.up { "the collector is behind or away".to_owned() } else { link.words };
             let dir = self.config.outbox();

@@ -121,7 +121,8 @@ fn a_fleet_is_made_workers_come_play_and_are_shut_out() {
     played.push(two.play(3, 1, 500));
     settle(&mut [two], &mut hub, &mut trainer);
     assert_eq!(trainer.taken, names(&played));
-    let link = NatsWorker::connect(kept.dial(&folder.urls()).unwrap(), kept.run(), kept.worker(), Bell::silent()).unwrap();
+    let link =
+        NatsWorker::connect(kept.dial(&folder.urls()).unwrap(), kept.run(), kept.worker(), Bell::silent()).unwrap();
     until("its key opens nothing", || link.health().refused > 0);
     assert_eq!(link.health().connects, 0);
 }
