@@ -209,7 +209,8 @@ fn assets(plan: Plan) -> Vec<Asset> {
         bucket(
             PRESENCE,
             json!({
-                "max_msgs_per_subject": 1, "storage": "memory", "num_replicas": replicas, "max_age": nanoseconds(30),
+                // In memory it would be gone once its only server is restarted, and none but the administrator could make it again.
+                "max_msgs_per_subject": 1, "storage": "file", "num_replicas": replicas, "max_age": nanoseconds(30),
                 "max_msg_size": 8 << 10, "allow_msg_ttl": true, "subject_delete_marker_ttl": nanoseconds(60),
                 "duplicate_window": nanoseconds(30),
                 // The server wants it for the markers. So who may put one key here can empty the bucket, which lives half a minute anyway.
@@ -366,6 +367,9 @@ mod tests {
             (&json!("new"), &json!("workqueue"), &json!(0))
         );
         assert_eq!(assets[1].settings["max_deliver"], -1);
+        // Nor is anything gone with a restart: what is in memory is, with the stream itself.
+        let kept = assets.iter().filter(|asset| !asset.name.starts_with("consumer"));
+        assert!(kept.clone().count() == 5 && kept.clone().all(|asset| asset.settings["storage"] == "file"));
         let rollups = assets.iter().filter(|asset| asset.settings.get("allow_rollup_hdrs") == Some(&json!(true)));
         assert_eq!(rollups.map(|asset| &*asset.name).collect::<Vec<_>>(), ["bucket presence"]);
     }

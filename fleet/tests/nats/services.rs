@@ -24,8 +24,8 @@ use selfplay_fleet::{
 };
 
 use crate::{
-    broker::{Broker, name},
-    sides::{SETTINGS, game, names, until},
+    broker::{Broker, DEADLINE, name},
+    sides::{SETTINGS, game, names, pause},
 };
 
 /// Takes every game: these are none that a trainer could read.
@@ -165,13 +165,25 @@ impl Fleet {
     }
 
     fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
-        until(what, || {
+        let begun = Instant::now();
+        loop {
             self.publisher.step(self.begun.elapsed());
             self.collector.step(self.begun.elapsed());
             self.stations.iter_mut().for_each(Station::step);
             self.take();
-            is_so(self)
-        });
+            if is_so(self) {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "it does not come to this: {what}: {}", self.states());
+            pause();
+        }
+    }
+
+    /// For people who read why a test failed.
+    fn states(&self) -> String {
+        let stations: Vec<_> = self.stations.iter().map(|station| station.service.state()).collect();
+        let states = (self.taken.len(), self.publisher.state(), self.collector.state(), stations);
+        serde_json::to_string_pretty(&states).unwrap()
     }
 
     /// The trainer takes games away.

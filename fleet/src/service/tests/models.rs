@@ -1,6 +1,7 @@
 //! Models on their way through the fleet.
 
 use super::*;
+use crate::disk::fake::End;
 
 /// A fleet whose first model all have proven.
 fn settled(workers: usize, seed: u64) -> Fleet {
@@ -219,7 +220,7 @@ fn what_a_publisher_cannot_publish_is_told_until_it_can() {
 fn a_worker_that_begins_anew_plays_with_what_it_has() {
     let mut fleet = settled(1, 8);
     let Station { disk, .. } = fleet.stations.pop().unwrap();
-    disk.restart(crate::disk::fake::End::Killed);
+    disk.restart(End::Killed);
     // The broker is away, and has lost all.
     let away = Broker::new(9, Faults::default());
     let service = Station::service(&away, &disk, "w0", SETTINGS, 1 << 20);
@@ -245,4 +246,32 @@ fn a_pointer_that_is_overtaken_by_a_newer_one_changes_nothing() {
     fleet.broker.tell(&name("w0"), late);
     fleet.tick();
     assert!(fleet.all_serve(1));
+}
+
+#[test]
+fn a_worker_that_dies_at_any_step_comes_to_a_whole_model_all_the_same() {
+    for end in [End::Killed, End::PowerCut] {
+        let mut died = true;
+        for at in 0.. {
+            let mut fleet = Fleet::new(1, at);
+            fleet.train(1);
+            fleet.stations[0].disk.die_at(at);
+            fleet.for_seconds(6);
+            let station = &mut fleet.stations[0];
+            died = station.disk.is_dead();
+            station.disk.spare();
+            if died {
+                station.disk.restart(end);
+                station.service = Station::service(&fleet.broker, &station.disk, "w0", SETTINGS, 1 << 20);
+                (station.named, station.latest) = (None, Vec::new());
+            }
+            fleet.until("it serves the first", |fleet| fleet.all_serve(1));
+            assert_eq!(fleet.stations[0].service.state().troubles, Troubles::default(), "{end:?} at step {at}");
+            if !died || at > 2_000 {
+                assert!(at > 30, "{at}");
+                break;
+            }
+        }
+        assert!(!died);
+    }
 }
