@@ -28,11 +28,11 @@ use std::{
 
 use thiserror::Error;
 
+pub use self::worker_file::{WorkerFile, WorkerFileError};
 use self::{
     config::{Config, MembersPart, ServerPart, Sizes},
     files::{OPEN, put},
 };
-pub use self::worker_file::{WorkerFile, WorkerFileError};
 use crate::{
     disk::{DiskError, failed},
     name::Name,
@@ -120,7 +120,9 @@ pub enum FolderError {
     #[error("make a fleet in {0}: it must be said which run it plays for; name it with --run")]
     NoRun(PathBuf),
     /// It is another run's.
-    #[error("make a fleet for run {wanted} in {dir}: that is the fleet of run {found}; choose another folder with --dir")]
+    #[error(
+        "make a fleet for run {wanted} in {dir}: that is the fleet of run {found}; choose another folder with --dir"
+    )]
     Run {
         /// The folder.
         dir: PathBuf,
@@ -300,7 +302,8 @@ pub fn remove(dir: &Path, names: &[Name]) -> Result<(Folder, Vec<Change>), Folde
     for name in names {
         if folder.config.workers.remove(name).is_none() && !before.workers.contains_key(name) {
             let known: Vec<_> = before.workers.keys().map(Name::as_str).collect();
-            let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            let known =
+                if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
             return Err(FolderError::Unknown { name: name.clone(), known });
         }
     }
@@ -308,7 +311,9 @@ pub fn remove(dir: &Path, names: &[Name]) -> Result<(Folder, Vec<Change>), Folde
     for name in names {
         let path = folder.worker_file(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove file", &path)(error).into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("remove file", &path)(error).into());
+            }
             _ => {}
         }
     }
@@ -342,7 +347,8 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     let certificate = from_root(&wanted.certificate)?.or_else(|| old(|server| server.certificate));
     let key = from_root(&wanted.key)?.or_else(|| old(|server| server.key));
     let authority = from_root(&wanted.authority)?.or_else(|| old(|server| server.authority));
-    let store = from_root(&wanted.store)?.or_else(|| Some(before.as_ref()?.store.clone())).unwrap_or_else(|| "store".into());
+    let store =
+        from_root(&wanted.store)?.or_else(|| Some(before.as_ref()?.store.clone())).unwrap_or_else(|| "store".into());
     let tls = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
@@ -350,7 +356,8 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     };
     let usual = if tls.is_some() { "0.0.0.0:4222" } else { "127.0.0.1:4222" };
     let old = |part: fn(&ServerPart) -> String| before.as_ref().map(part);
-    let listen = wanted.listen.clone().or_else(|| old(|server| server.listen.clone())).unwrap_or_else(|| usual.to_owned());
+    let listen =
+        wanted.listen.clone().or_else(|| old(|server| server.listen.clone())).unwrap_or_else(|| usual.to_owned());
     let (address, _) = listening(&listen)?;
     if tls.is_none() && !Dial::is_here(address) {
         return Err(FolderError::Plain(listen));
@@ -360,7 +367,9 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     // A name that followed from the address goes with it.
     let old = old(|server| server.host.clone()).filter(|_| wanted.listen.is_none());
     let host = wanted.host.clone().or(old).unwrap_or_else(|| usual.to_owned());
-    if host.is_empty() || host.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "/@,\"".contains(letter)) {
+    if host.is_empty()
+        || host.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "/@,\"".contains(letter))
+    {
         return Err(FolderError::Host(host));
     }
     if let Some((certificate, key)) = &tls {
@@ -380,9 +389,13 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
 /// Address and port where a server listens.
 fn listening(listen: &str) -> Result<(&str, u16), FolderError> {
     let parts = listen.rsplit_once(':').and_then(|(address, port)| Some((address, u16::from_str(port).ok()?)));
-    let is_name = |address: &str| !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let is_name = |address: &str| {
+        !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+    };
     match parts {
-        Some((address, port)) if port > 0 && (is_name(address) || listen.parse::<SocketAddr>().is_ok()) => Ok((address, port)),
+        Some((address, port)) if port > 0 && (is_name(address) || listen.parse::<SocketAddr>().is_ok()) => {
+            Ok((address, port))
+        }
         _ => Err(FolderError::Listen(listen.to_owned())),
     }
 }

@@ -34,9 +34,28 @@ fn help_of_subcommands() {
     let mut help =
         |name: &str| command.find_subcommand_mut(name).map(|subcommand| subcommand.render_help().to_string()).unwrap();
     insta::assert_snapshot!("help_of_show", help("show"));
+    insta::assert_snapshot!("help_of_fleet", help("fleet"));
     let config = help("config");
     assert!(config.contains("--leaf-parallelism <K>") && config.contains("[default: auto]"), "{config}");
     assert!(help("bench").contains("--model-path"));
+}
+
+#[test]
+fn help_of_a_fleets_commands() {
+    let mut command = command().term_width(120);
+    command.build();
+    let fleet = command.find_subcommand_mut("fleet").unwrap();
+    let mut help = |name: &str| fleet.find_subcommand_mut(name).unwrap().render_help().to_string();
+    insta::assert_snapshot!("help_of_fleet_init", help("init"));
+    insta::assert_snapshot!("help_of_fleet_add_worker", help("add-worker"));
+    for wrong in [
+        &["fleet"][..],
+        &["fleet", "add-worker"],
+        &["fleet", "init", "--certificate", "x"],
+        &["fleet", "add-worker", "W"],
+    ] {
+        assert_eq!(parse_from(wrong).unwrap_err().exit_code(), i32::from(Exit::Usage.code()), "{wrong:?}");
+    }
 }
 
 #[test]

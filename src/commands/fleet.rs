@@ -69,9 +69,11 @@ fn add(args: &WorkersArgs) -> anyhow::Result<Exit> {
         "copy each file to its worker's machine, for its owner alone to read, with the trainer's config.yaml; start there:"
             .to_owned(),
     ];
-    lines.extend(args.names.iter().map(|name| {
-        format!("  selfplayd --fleet {urls} --credentials {name}.worker --config config.yaml")
-    }));
+    lines.extend(
+        args.names
+            .iter()
+            .map(|name| format!("  selfplayd --fleet {urls} --credentials {name}.worker --config config.yaml")),
+    );
     streams::print(&lines.join("\n"))?;
     Ok(exit)
 }

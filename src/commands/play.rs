@@ -215,7 +215,8 @@ impl<'a, G: PlayedGame> Daemon<'a, G> {
 
 /// What `GET /metrics` answers.
 fn exported(sources: &status::Sources) -> Arc<dyn Fn() -> String + Send + Sync> {
-    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch, learning, fleet } = sources.clone();
+    let status::Sources { facts, stats, monitor, health, control, siblings: _, batch, learning, fleet } =
+        sources.clone();
     let about = About {
         started: facts.started,
         batch,

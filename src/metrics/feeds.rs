@@ -175,14 +175,11 @@ fn fleet(samples: &mut Samples, status: &FleetStatus) {
     ] {
         samples.push(name, &[], number);
     }
-    for (outcome, frames) in
-        [("stored", counts.stored), ("duplicate", counts.duplicates), ("refused", counts.refusals)]
+    for (outcome, frames) in [("stored", counts.stored), ("duplicate", counts.duplicates), ("refused", counts.refusals)]
     {
         samples.push("selfplayd_fleet_frames_answered_total", &[("outcome", outcome)], frames as f64);
     }
-    for (outcome, games) in
-        [("taken", state.games_taken), ("aside", state.games_aside), ("refused", counts.refused)]
-    {
+    for (outcome, games) in [("taken", state.games_taken), ("aside", state.games_aside), ("refused", counts.refused)] {
         samples.push("selfplayd_fleet_games_total", &[("outcome", outcome)], games as f64);
     }
     for (reason, times) in [("key", state.link.refused), ("not_allowed", state.link.denied)] {

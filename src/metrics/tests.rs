@@ -74,7 +74,17 @@ fn about() -> About {
         output_dir: "/out".to_owned(),
         model_source: None,
     };
-    About { started: std::time::Instant::now(), batch: None, run, device, learning: Learning::default(), fleet: crate::daemon::fleet::Fleet::default(), settings_hash }
+    let fleet = crate::daemon::fleet::Fleet::default();
+    fleet.put(crate::status::tests::of_fleet());
+    About {
+        started: std::time::Instant::now(),
+        batch: None,
+        run,
+        device,
+        learning: Learning::default(),
+        fleet,
+        settings_hash,
+    }
 }
 
 /// Plays some games; an exporter of what was counted, and the counters.

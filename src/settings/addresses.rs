@@ -180,7 +180,8 @@ mod tests {
         let read = |text: &str| text.parse::<Servers>().map(|servers| servers.to_string());
         assert_eq!(read("tls://a:4222, tls://b").as_deref(), Ok("tls://a:4222,tls://b"));
         assert_eq!(read("nats://127.0.0.1:4222").as_deref(), Ok("nats://127.0.0.1:4222"));
-        for wrong in ["", "a:4222", "nats://a:4222", "tls://a,", "tls://a,nats://127.0.0.1", "http://a", "tls://u:p@a"] {
+        for wrong in ["", "a:4222", "nats://a:4222", "tls://a,", "tls://a,nats://127.0.0.1", "http://a", "tls://u:p@a"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -49,7 +49,9 @@ pub(super) fn follow(entries: &mut Entries, found: &mut Found) {
     let other = |key: &str, value: &ValueKind| {
         let entry = entries.get(key);
         // A copy of all defaults means none of them; and what was printed once is read again.
-        entry.is_some_and(|entry| entry.value != *value && entry.value != ValueKind::Nil && !is_default(key, &entry.value))
+        entry.is_some_and(|entry| {
+            entry.value != *value && entry.value != ValueKind::Nil && !is_default(key, &entry.value)
+        })
     };
     let models = "left out beside fleet.servers, as models come from the trainer through fleet.dir";
     let games = "left out beside fleet.servers, as games go to the trainer through fleet.dir";
@@ -62,10 +64,8 @@ pub(super) fn follow(entries: &mut Entries, found: &mut Found) {
     let nothing = [("model.source", models), ("model.path", models), ("play.num_games", mode)];
     let refused = follows.iter().map(|(key, value, words)| (*key, value.clone(), *words));
     let refused = refused.chain(nothing.map(|(key, words)| (key, ValueKind::Nil, words)));
-    let refused: Vec<Mistake> = refused
-        .filter(|(key, value, _)| other(key, value))
-        .map(|(key, _, words)| entries.refuse(key, words))
-        .collect();
+    let refused: Vec<Mistake> =
+        refused.filter(|(key, value, _)| other(key, value)).map(|(key, _, words)| entries.refuse(key, words)).collect();
     found.mistakes.extend(refused);
     for (key, value, _) in follows {
         entries.set(key, value, FOLLOWS);

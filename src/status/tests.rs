@@ -237,7 +237,8 @@ pub(crate) fn full() -> Status {
 }
 
 /// Figures of which none is missing.
-fn of_fleet() -> FleetStatus {
+/// How a worker's side of its fleet may be.
+pub(crate) fn of_fleet() -> FleetStatus {
     let name = |name: &str| name.parse().unwrap();
     let (connects, refused, denied) = (1, 0, 0);
     let state = WorkerState {

@@ -198,8 +198,12 @@ fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
     taken.extend(hub.take(2, 3));
     let said = status(&mut daemon);
     let fleet = &said["fleet"];
-    assert_eq!((&fleet["worker"], &fleet["link"]["up"], &fleet["models"]["named"]), (&"w1".into(), &true.into(), &2.into()));
-    let shown = Daemon::new().args("status --address").flag(&format!("http://{}", daemon.serves("status and control"))).run();
+    assert_eq!(
+        (&fleet["worker"], &fleet["link"]["up"], &fleet["models"]["named"]),
+        (&"w1".into(), &true.into(), &2.into())
+    );
+    let shown =
+        Daemon::new().args("status --address").flag(&format!("http://{}", daemon.serves("status and control"))).run();
     assert!(shown.out.contains("fleet") && shown.out.contains("worker w1 of r1"), "{}", shown.out);
     let metrics = ask::get(daemon.serves("status and control"), "/metrics").body;
     assert!(metrics.contains("selfplayd_fleet_connected 1") && metrics.contains("selfplayd_fleet_model_named 2"));
@@ -243,7 +247,10 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
         (said["state"] == "writer_blocked").then_some(said)
     });
     let reasons = said["ready"]["reasons"].to_string();
-    assert!(reasons.contains("no new games start: outbox full") && reasons.contains("the collector is behind or away"), "{reasons}");
+    assert!(
+        reasons.contains("no new games start: outbox full") && reasons.contains("the collector is behind or away"),
+        "{reasons}"
+    );
     hub.take(1, 3);
     hub.until("games that start again", |_| (daemon.said("games start again") > 0).then_some(()));
     daemon.signal(Signal::TERM);
@@ -263,7 +270,8 @@ fn what_a_worker_lacks_or_must_not_have_is_said() {
     let with = |args: &str| worker(&format!("--credentials {} {args}", credentials.display()));
     worker("--fleet nats://127.0.0.1:1").said(&["fleet.credentials is missing", "--credentials"]);
     with("--fleet nats://trainer:4222").said(&["fleet.servers", "must be an address such as \"tls://"]);
-    with("--fleet nats://127.0.0.1:1 --output-dir out").said(&["output.dir", "games go to the trainer through fleet.dir"]);
+    with("--fleet nats://127.0.0.1:1 --output-dir out")
+        .said(&["output.dir", "games go to the trainer through fleet.dir"]);
     with("--fleet nats://127.0.0.1:1 --model-source out").said(&["model.source", "models come from the trainer"]);
     with("--fleet nats://127.0.0.1:1 --model-path m.onnx --num-games 3").said(&[
         "model.path",

@@ -86,7 +86,8 @@ fn every_declared_metric_is_shown_or_deliberately_not() {
     let all: BTreeSet<_> = CATALOGUE.iter().map(|metric| metric.name).collect();
     // Those of the fleet are for a dashboard of its own, which is not there yet.
     let of_fleet = |name: &str| name.starts_with("selfplayd_fleet_");
-    let missing: Vec<_> = all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name) && !of_fleet(name)).collect();
+    let missing: Vec<_> =
+        all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name) && !of_fleet(name)).collect();
     assert!(missing.is_empty(), "neither in a panel nor in NOT_SHOWN: {missing:?}");
     assert!(hidden.is_subset(&all), "not declared, but in NOT_SHOWN: {hidden:?}");
     assert!(hidden.is_disjoint(&shown), "shown, but in NOT_SHOWN: {hidden:?}");

@@ -30,7 +30,10 @@ fn read(path: &Path) -> Result<(String, Vec<CertificateDer<'static>>), FolderErr
 pub(super) fn authority(path: &Path) -> Result<String, FolderError> {
     let (text, _) = read(path)?;
     if text.contains("PRIVATE KEY") {
-        return Err(wrong(path, "it holds a private key, which no worker may have; give the authority's certificate alone"));
+        return Err(wrong(
+            path,
+            "it holds a private key, which no worker may have; give the authority's certificate alone",
+        ));
     }
     if text.contains("'''") {
         return Err(wrong(path, "it holds three apostrophes in a row, which nothing in PEM does"));

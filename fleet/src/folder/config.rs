@@ -138,7 +138,8 @@ impl Config {
         };
         let (before, after) = (pairs(self), pairs(to));
         let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-        let of = |pairs: &BTreeMap<String, String>, name: &str| pairs.get(name).map_or("none", String::as_str).to_owned();
+        let of =
+            |pairs: &BTreeMap<String, String>, name: &str| pairs.get(name).map_or("none", String::as_str).to_owned();
         let changes = names.into_iter().map(|name| (name.clone(), of(&before, name), of(&after, name)));
         changes.filter(|(_, from, to)| from != to).collect()
     }

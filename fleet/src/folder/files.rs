@@ -67,7 +67,9 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// What is wrong with a TOML file, without its contents, which may be secret.
 pub(super) fn told(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map(|span| text.as_bytes()[..span.start.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1);
+    let line = error
+        .span()
+        .map(|span| text.as_bytes()[..span.start.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1);
     let message = error.message().lines().next().unwrap_or_default();
     line.map_or_else(|| message.to_owned(), |line| format!("line {line}: {message}"))
 }

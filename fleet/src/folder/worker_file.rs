@@ -84,12 +84,12 @@ impl WorkerFile {
     pub fn read(path: &Path) -> Result<Self, WorkerFileError> {
         let failed = |source| WorkerFileError::Io { path: path.to_owned(), source };
         let other = |reason: String| WorkerFileError::Other { path: path.to_owned(), reason };
-        let file = fs::File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(other("it is a directory".to_owned()));
+        // It may be a link: secrets are often handed over so. But nothing that one would wait for.
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(other("it is no plain file".to_owned()));
         }
-        let mode = metadata.mode() & 0o777;
+        let file = fs::File::open(path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(WorkerFileError::Open { path: path.to_owned(), mode });
         }
@@ -162,7 +162,7 @@ impl WorkerFile {
         Self { authority, ..self }
     }
 
-    /// Connects to these servers as this worker.
+    /// Connects to these servers as this worker. The file must stay where it is: whom to trust is read from it at each connection.
     ///
     /// # Errors
     /// When an address is none, or cannot be used.
@@ -228,7 +228,7 @@ mod tests {
         }
         fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(WorkerFile::read(&path).unwrap_err().to_string().contains("it is no text"));
-        assert!(WorkerFile::read(dir.path()).is_err());
+        assert!(WorkerFile::read(dir.path()).unwrap_err().to_string().contains("no plain file"));
         assert!(matches!(WorkerFile::read(&dir.path().join("none")), Err(WorkerFileError::Io { .. })));
     }
 }

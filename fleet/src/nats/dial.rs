@@ -153,7 +153,11 @@ fn address(url: &str) -> Result<ServerAddr, DialError> {
     if address.host().is_empty() {
         return Err(wrong("it names no host".to_owned()));
     }
-    if address.tls_required() || Dial::is_here(address.host()) { Ok(address) } else { Err(DialError::Plain(url.to_owned())) }
+    if address.tls_required() || Dial::is_here(address.host()) {
+        Ok(address)
+    } else {
+        Err(DialError::Plain(url.to_owned()))
+    }
 }
 
 #[cfg(test)]

@@ -201,7 +201,10 @@ fn users(members: &Members) -> Vec<User<'_>> {
 
 // Settings stand on lines of their own: on one line some of them are a mistake to the server.
 fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::Result {
-    writeln!(text, "# Written by `selfplayd fleet` from fleet.toml, and written anew by it: what is to be added belongs into another file with `include`.")?;
+    writeln!(
+        text,
+        "# Written by `selfplayd fleet` from fleet.toml, and written anew by it: what is to be added belongs into another file with `include`."
+    )?;
     writeln!(text, "server_name: {}", quoted(server.name.as_str()))?;
     writeln!(text, "listen: {}", quoted(&server.listen))?;
     if let Some(monitor) = &server.monitor {

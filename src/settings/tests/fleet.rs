@@ -45,7 +45,10 @@ fn a_worker_without_credentials_or_with_what_follows_is_refused() {
     assert!(only(&alone.message()).starts_with("fleet.credentials is missing: a worker proves who it is"));
     let none = alone.flag("--credentials", "fleet.credentials", "run/none.worker");
     let message = none.message();
-    assert!(message.contains("the file of a worker, but: read the worker's file run/none.worker: No such file"), "{message}");
+    assert!(
+        message.contains("the file of a worker, but: read the worker's file run/none.worker: No such file"),
+        "{message}"
+    );
     for (flag, key, value) in [
         ("--output-dir", "output.dir", "games"),
         ("--latest-model-yaml", "model.latest_yaml", "models/latest.yaml"),
@@ -55,7 +58,10 @@ fn a_worker_without_credentials_or_with_what_follows_is_refused() {
     ] {
         let message = worker().flag(flag, key, value).message();
         let begin = format!("{key} = ");
-        assert!(only(&message).starts_with(&begin) && message.contains("must be left out beside fleet.servers"), "{message}");
+        assert!(
+            only(&message).starts_with(&begin) && message.contains("must be left out beside fleet.servers"),
+            "{message}"
+        );
     }
     let message = worker().flag("--fleet", "fleet.servers", "nats://a:4222").message();
     assert!(message.contains("nats:// only for servers on this machine"), "{message}");
