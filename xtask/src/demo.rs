@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: real games with a real model, from a fresh clone, in one command.
 
+mod fleet;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,9 @@ pub(crate) struct Args {
     /// How many games to play
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     games: u32,
+    /// With a fleet on this machine: a server, a hub and two workers, and a second model that is rolled out
+    #[arg(long, conflicts_with = "game")]
+    fleet: bool,
     /// Then play on until Ctrl-C, to be watched in a browser
     #[arg(long)]
     keep: bool,
@@ -34,6 +39,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let daemon = build_daemon()?;
     let games = fresh_folder(&workspace::root().join(GAMES_FOLDER))?;
     let games = games.strip_prefix(workspace::root()).unwrap_or(&games);
+    if args.fleet {
+        let folder = workspace::root().join(games);
+        let Args { games, keep, .. } = *args;
+        return fleet::Demo { daemon: &daemon, library: &library, folder: &folder, games, keep }.run();
+    }
 
     let (settings, model) = plan(args.game.as_deref())?;
     let [flag, settings] = &settings;

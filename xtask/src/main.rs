@@ -38,7 +38,7 @@ enum Task {
     /// Fetch the pinned ONNX Runtime into .ort/, checked against its SHA-256
     #[command(visible_alias = "fetch-ort")]
     Setup(ort::Args),
-    /// Fetch the pinned NATS server into .nats/, checked against its SHA-256, for the tests of the fleet
+    /// Fetch the pinned NATS server into .nats/, checked against its SHA-256, for the tests and the demo of the fleet
     FetchNats(nats::Args),
     /// Build the daemon and watch it play a few games with the model that ships in the repository
     Demo(demo::Args),

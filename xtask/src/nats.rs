@@ -1,6 +1,6 @@
-//! `cargo xtask fetch-nats`: makes sure that there is a NATS server in `.nats/`, for the tests of the fleet.
+//! `cargo xtask fetch-nats`: makes sure that there is a NATS server in `.nats/`, for the tests and the demo of the fleet.
 //!
-//! The fleet's broker is a program of its own, which users install as they like. This one is pinned, so that tests run what was tested.
+//! The fleet's broker is a program of its own, which users install as they like. This one is pinned, so that tests and demo run what was tested.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 const PRODUCT: Product = Product {
     name: "nats-server",
     pins: "xtask/src/nats.rs",
-    own: "go without: only the tests of the fleet with a real broker need it",
+    own: "go without: only the fleet's demo, and its tests with a real broker, need it",
     is_program: true,
 };
 
