@@ -52,6 +52,8 @@ use self::{
     part::{COLLECTOR, Make, PUBLISHER, Part, PartActor, Told},
     status::{Lookout, Seen},
 };
+#[cfg(test)]
+pub(crate) use self::metrics::METRICS;
 pub(crate) use self::{
     metrics::render,
     part::Steer,

@@ -1,15 +1,15 @@
 //! Nothing is shown that is not counted, and what is counted is shown.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
-use selfplay_actors::stats::{CATALOGUE, Kind, Metric};
+use selfplay_actors::stats::{CATALOGUE, Kind};
 
 use crate::{
     files::{self, Query},
     promql::{self, Selector},
 };
 
-/// Metrics that the dashboard deliberately does not show.
+/// Metrics that no dashboard shows, deliberately.
 const NOT_SHOWN: [(&str, &str); 7] = [
     ("process_virtual_memory_max_bytes", "no limit is set on almost every machine"),
     ("selfplayd_batch_games", "the dashboard is of daemons without an end"),
@@ -26,13 +26,39 @@ const OF_PROMETHEUS: [&str; 2] = ["up", "ALERTS"];
 /// Labels that Prometheus adds to every time series.
 const OF_TARGETS: [&str; 2] = ["job", "instance"];
 
+/// A metric of a daemon or of a hub.
+#[derive(Clone, Debug)]
+struct Metric {
+    name: String,
+    is_histogram: bool,
+    /// Its labels, with the values of those that have no others.
+    labels: Vec<(String, Vec<String>)>,
+}
+
+/// All metrics. Those of a hub are a list within the program, of which `docs/metrics.md` is made.
+static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
+    let owned = |(name, values): (&str, Vec<&str>)| (name.to_owned(), values.into_iter().map(str::to_owned).collect());
+    let of_daemons = CATALOGUE.iter().map(|metric| Metric {
+        name: metric.name.to_owned(),
+        is_histogram: metric.kind == Kind::Histogram,
+        labels: metric.labels().into_iter().map(owned).collect(),
+    });
+    let document = files::read("docs/metrics.md");
+    let (_, table) = document.split_once("\n## Metrics of a hub\n").unwrap();
+    let of_hubs = table.lines().filter_map(|line| {
+        let cells: Vec<_> = line.strip_prefix("| `")?.split(" | ").collect();
+        let names = cells[2].split("; ").map(|label| label.trim_matches(['`', ' '])).filter(|label| !label.is_empty());
+        let labels = names.map(|label| (label.to_owned(), Vec::new())).collect();
+        Some(Metric { name: cells[0].trim_end_matches('`').to_owned(), is_histogram: false, labels })
+    });
+    of_daemons.chain(of_hubs).collect()
+});
+
 /// The metric that `name` is a time series of.
 fn metric(name: &str) -> Option<&'static Metric> {
-    CATALOGUE.iter().find(|metric| match metric.kind {
-        Kind::Histogram => {
-            name.strip_prefix(metric.name).is_some_and(|series| ["_bucket", "_sum", "_count"].contains(&series))
-        }
-        Kind::Counter | Kind::Gauge => name == metric.name,
+    METRICS.iter().find(|metric| match metric.is_histogram {
+        true => name.strip_prefix(&metric.name).is_some_and(|series| ["_bucket", "_sum", "_count"].contains(&series)),
+        false => name == metric.name,
     })
 }
 
@@ -52,14 +78,14 @@ fn mistake(selector: &Selector, recorded: &[String]) -> Option<String> {
         return None;
     }
     let Some(metric) = metric(name) else { return Some(format!("there is no metric {name}")) };
-    let labels = metric.labels();
+    let labels = &metric.labels;
     matchers.iter().filter(|(label, ..)| !OF_TARGETS.contains(&label.as_str())).find_map(|(label, operator, value)| {
         let Some((_, values)) = labels.iter().find(|(known, _)| known == label) else {
             return Some(format!("{name} has no label {label}"));
         };
         let mut wanted = value.split('|').filter(|_| !values.is_empty());
         wanted
-            .find(|wanted| !values.contains(wanted))
+            .find(|wanted| !values.iter().any(|value| value == wanted))
             .map(|wanted| format!("{name} is never {label}{operator}{wanted}"))
     })
 }
@@ -81,13 +107,10 @@ fn panels_and_rules_refer_to_declared_metrics_labels_and_values() {
 fn every_declared_metric_is_shown_or_deliberately_not() {
     let selectors: Vec<_> = files::panel_queries().iter().flat_map(|query| promql::selectors(&query.expr)).collect();
     let shown: BTreeSet<_> =
-        selectors.iter().filter_map(|selector| metric(&selector.name)).map(|metric| metric.name).collect();
+        selectors.iter().filter_map(|selector| metric(&selector.name)).map(|metric| metric.name.as_str()).collect();
     let hidden: BTreeSet<_> = NOT_SHOWN.iter().map(|(name, _)| *name).collect();
-    let all: BTreeSet<_> = CATALOGUE.iter().map(|metric| metric.name).collect();
-    // Those of the fleet are for a dashboard of its own, which is not there yet.
-    let of_fleet = |name: &str| name.starts_with("selfplayd_fleet_");
-    let missing: Vec<_> =
-        all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name) && !of_fleet(name)).collect();
+    let all: BTreeSet<_> = METRICS.iter().map(|metric| metric.name.as_str()).collect();
+    let missing: Vec<_> = all.iter().filter(|name| !shown.contains(*name) && !hidden.contains(*name)).collect();
     assert!(missing.is_empty(), "neither in a panel nor in NOT_SHOWN: {missing:?}");
     assert!(hidden.is_subset(&all), "not declared, but in NOT_SHOWN: {hidden:?}");
     assert!(hidden.is_disjoint(&shown), "shown, but in NOT_SHOWN: {hidden:?}");
@@ -121,6 +144,8 @@ fn a_wrong_name_label_or_value_is_found() {
         mistake("selfplayd_batch_size").unwrap().contains("there is no metric"),
         "a histogram has no series of its own name"
     );
+    assert_eq!(mistake("selfplayd_hub_connected{part=\"publisher\"}"), None);
+    assert!(mistake("selfplayd_hub_connected{worker=\"w1\"}").unwrap().contains("no label worker"));
     assert!(mistake("selfplayd_evaluations_total{result=\"ok\"}").unwrap().contains("no label result"));
     assert!(mistake("selfplayd_evaluations_total{outcome=~\"ok|good\"}").unwrap().contains("outcome=~good"));
 }

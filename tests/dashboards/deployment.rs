@@ -284,12 +284,15 @@ fn mounted(volume: &str, compose: &Value) {
 }
 
 #[test]
-fn grafana_is_provisioned_with_the_dashboard() {
+fn grafana_is_provisioned_with_the_dashboards() {
     let source = files::yaml("dashboards/grafana/provisioning/datasources/prometheus.yml");
     let scraped = files::yaml("dashboards/prometheus.yml");
     assert_eq!(source["datasources"][0]["jsonData"]["timeInterval"], scraped["global"]["scrape_interval"]);
     let provider = files::yaml("dashboards/grafana/provisioning/dashboards/selfplayd.yml");
     let directory = text(&provider["providers"][0]["options"], "path");
     let mounts = files::read("dashboards/compose.yml");
-    assert!(mounts.contains(&format!("./selfplayd.json:{directory}/selfplayd.json:ro")), "{directory}");
+    for board in files::BOARDS {
+        let name = board.rsplit('/').next().unwrap();
+        assert!(mounts.contains(&format!("./{name}:{directory}/{name}:ro")), "{directory}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The dashboard's panels and the rules, read from their files.
+//! The dashboards' panels and the rules, read from their files.
 
 use std::{
     fs,
@@ -32,12 +32,12 @@ pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_else(|| panic!("no text {key} in {value}"))
 }
 
-/// Where the dashboard is.
-pub(crate) const DASHBOARD: &str = "dashboards/selfplayd.json";
+/// Where the dashboards are: of daemons, and of fleets.
+pub(crate) const BOARDS: [&str; 2] = ["dashboards/selfplayd.json", "dashboards/fleet.json"];
 
-/// The dashboard.
-pub(crate) fn dashboard() -> Value {
-    serde_json::from_str(&read(DASHBOARD)).unwrap()
+/// The dashboards.
+pub(crate) fn boards() -> [Value; 2] {
+    BOARDS.map(|board| serde_json::from_str(&read(board)).unwrap_or_else(|error| panic!("{board}: {error}")))
 }
 
 /// All panels of a dashboard but the rows.
@@ -60,8 +60,11 @@ pub(crate) struct Query {
 
 /// The expressions of all panels and annotations.
 pub(crate) fn panel_queries() -> Vec<Query> {
-    let dashboard = dashboard();
-    let panels = panels(&dashboard);
+    boards().iter().flat_map(queries).collect()
+}
+
+fn queries(dashboard: &Value) -> Vec<Query> {
+    let panels = panels(dashboard);
     let of_panels = panels.iter().flat_map(|panel| {
         list(panel, "targets").iter().map(|target| Query {
             place: format!("panel {:?}, query {}", text(panel, "title"), text(target, "refId")),

@@ -1,4 +1,4 @@
-//! The dashboard is readable: what a user of Grafana expects of every panel.
+//! The dashboards are readable: what a user of Grafana expects of every panel.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,11 @@ fn edges(panel: &Value) -> [u64; 4] {
 
 #[test]
 fn panels_are_unique_and_do_not_overlap() {
-    let dashboard = files::dashboard();
-    let all = list(&dashboard, "panels");
+    files::boards().iter().for_each(unique_and_apart);
+}
+
+fn unique_and_apart(dashboard: &Value) {
+    let all = list(dashboard, "panels");
     let ids: BTreeSet<_> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
     assert_eq!(ids.len(), all.len(), "identifiers are unique");
     for (place, panel) in all.iter().enumerate() {
@@ -31,8 +34,7 @@ fn panels_are_unique_and_do_not_overlap() {
 
 #[test]
 fn every_panel_has_a_description_a_unit_a_legend_and_the_chosen_daemons() {
-    let dashboard = files::dashboard();
-    for panel in files::panels(&dashboard) {
+    for panel in files::boards().iter().flat_map(files::panels) {
         let title = text(panel, "title");
         assert!(text(panel, "description").ends_with('.'), "{title}: what it shows, in sentences");
         assert_eq!(panel["datasource"], json!({"type": "prometheus", "uid": "${datasource}"}), "{title}");
@@ -58,7 +60,10 @@ fn every_panel_has_a_description_a_unit_a_legend_and_the_chosen_daemons() {
 
 #[test]
 fn one_or_many_daemons_can_be_chosen() {
-    let dashboard = files::dashboard();
+    files::boards().iter().for_each(can_be_chosen);
+}
+
+fn can_be_chosen(dashboard: &Value) {
     let variables = list(&dashboard["templating"], "list");
     let names: Vec<_> = variables.iter().map(|variable| text(variable, "name")).collect();
     assert_eq!(names, ["datasource", "job", "instance"]);
@@ -70,8 +75,8 @@ fn one_or_many_daemons_can_be_chosen() {
 #[test]
 fn descriptions_name_only_alerts_that_exist() {
     let alerts: BTreeSet<_> = files::alerts().into_iter().map(|(name, _)| name).collect();
-    let dashboard = files::dashboard();
-    let said = files::panels(&dashboard).into_iter().flat_map(|panel| {
+    let boards = files::boards();
+    let said = boards.iter().flat_map(files::panels).flat_map(|panel| {
         text(panel, "description")
             .split(|c: char| !c.is_ascii_alphanumeric())
             .filter(|word| word.starts_with("Selfplayd"))

@@ -22,6 +22,17 @@ pub(crate) fn installed(program: &str, needed: &str) -> Option<Command> {
     found.then(|| Command::new(program))
 }
 
+/// The server for fleets, where `cargo xtask fetch-nats` has brought it; `cargo xtask test` does so. Else says what that `needed` it is
+/// not tested.
+pub(crate) fn broker(needed: &str) -> Option<Command> {
+    let program = files::path(".nats/bin/nats-server");
+    if !program.is_file() {
+        eprintln!("SKIPPED, NOT TESTED: {needed}: there is no NATS server in .nats; see `cargo xtask fetch-nats`");
+        return None;
+    }
+    Some(Command::new(program))
+}
+
 /// Runs `command` in `dir` of the repository.
 ///
 /// # Panics

@@ -9,7 +9,8 @@ use crate::{
     programs::{DASHBOARDS, installed, said, succeed},
 };
 
-const UNIT_TESTS: [&str; 3] = ["selfplayd.test.yml", "selfplayd-causes.test.yml", "selfplayd-quality.test.yml"];
+const UNIT_TESTS: [&str; 4] =
+    ["selfplayd.test.yml", "selfplayd-causes.test.yml", "selfplayd-quality.test.yml", "selfplayd-fleet.test.yml"];
 
 #[test]
 fn the_configuration_and_the_rules_are_valid() {
@@ -38,6 +39,11 @@ fn one_cause_raises_one_alert() {
 #[test]
 fn the_alerts_about_data_pass_their_unit_tests() {
     pass(UNIT_TESTS[2]);
+}
+
+#[test]
+fn the_alerts_about_fleets_pass_their_unit_tests() {
+    pass(UNIT_TESTS[3]);
 }
 
 /// Alerts by whether a unit test expects them.

@@ -1,8 +1,10 @@
-//! `docs/metrics.md` is the catalogue as a table.
+//! `docs/metrics.md` is the catalogue as a table, and the metrics of a hub as another.
 
 use std::{fmt::Write as _, path::Path};
 
 use selfplay_actors::stats::{CATALOGUE, Kind, Metric};
+
+use crate::hub::METRICS;
 
 /// Set to anything, the test writes the file instead of checking it.
 const UPDATE: &str = "SELFPLAYD_UPDATE_DOCS";
@@ -10,8 +12,8 @@ const UPDATE: &str = "SELFPLAYD_UPDATE_DOCS";
 const HEAD: &str = "\
 # Metrics
 
-What `GET /metrics` answers, in the text format of Prometheus. Generated from the one table in `actors/src/stats/names.rs`: to
-change it, change that and run `SELFPLAYD_UPDATE_DOCS=1 cargo test --workspace --lib metrics`.
+What `GET /metrics` answers, in the text format of Prometheus. Generated from the one table in `actors/src/stats/names.rs`, and for a
+[hub](#metrics-of-a-hub) from that in `src/hub/metrics.rs`: to change it, change those and run `SELFPLAYD_UPDATE_DOCS=1 cargo test --workspace --lib metrics`.
 
 Counters count from the start of the process. Labels have the values listed and no others; where none are listed, they are known
 only at run time. No label names a game, a thread or a model version.
@@ -27,6 +29,15 @@ Upper bounds of the histograms' buckets, each inclusive, in the metric's unit; o
 
 ";
 
+const HUB: &str = "
+## Metrics of a hub
+
+What `GET /metrics` of `selfplayd fleet hub` answers, and nothing else. Rows of workers are there for those of whom something is known.
+
+| name | type | labels | what it says |
+|---|---|---|---|
+";
+
 fn markdown() -> String {
     let mut text = HEAD.to_owned();
     for metric in CATALOGUE {
@@ -37,6 +48,11 @@ fn markdown() -> String {
     for metric in CATALOGUE.iter().filter(|metric| metric.kind == Kind::Histogram) {
         let bounds: Vec<_> = metric.bounds.iter().map(f64::to_string).collect();
         writeln!(text, "- `{}`: {}", metric.name, bounds.join(", ")).unwrap();
+    }
+    text.push_str(HUB);
+    for metric in &METRICS {
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(text, "| `{}` | {} | {} | {} |", metric.name, metric.kind, labels.join("; "), metric.help).unwrap();
     }
     text
 }
