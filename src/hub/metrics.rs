@@ -197,3 +197,32 @@ fn links(status: &FleetStatus, number: fn(&selfplay_fleet::link::LinkState) -> f
     ];
     parts.into_iter().filter_map(|(part, link)| Some((vec![part], number(link?)))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::{
+        super::status::{Lookout, Seen},
+        render,
+    };
+
+    #[test]
+    fn a_hub_that_has_not_begun_to_collect_counts_no_games() {
+        let seen = Seen {
+            now: Duration::from_secs(1),
+            run: &"r1".parse().unwrap(),
+            keys: &BTreeSet::from(["w1".parse().unwrap()]),
+            collector: Some(None),
+            publisher: None,
+            children: Vec::new(),
+        };
+        let text = render(&Lookout::default().look(seen));
+        assert!(text.contains("\n# TYPE selfplayd_hub_games_total counter\n"), "{text}");
+        // A zero before the ledger is read would look like a counter that began anew, and then like a burst of games.
+        assert!(
+            !text.contains("\nselfplayd_hub_games_total{") && !text.contains("\nselfplayd_hub_games_refused_total{"),
+            "{text}"
+        );
+    }
+}
