@@ -20,6 +20,8 @@ mod news;
 mod part;
 mod status;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
