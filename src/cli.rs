@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod describe;
 mod flags;
+mod hub;
 mod fleet;
 mod judge;
 mod matches;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     client::ClientArgs,
     describe::DescribeArgs,
     flags::Flags,
+    hub::{HubArgs, WithdrawArgs},
     fleet::{FleetArgs, FleetWhat, InitArgs, WorkersArgs},
     judge::JudgeArgs,
     matches::{LadderArgs, MatchArgs},

@@ -6,7 +6,8 @@
 //! - [`check_model`], [`convert_model`]: the guard against bad models, and what the daemon makes of good ones
 //! - [`judge`]: how often a network errs where the truth is known
 //! - [`fleet`](mod@fleet): keys and the server's configuration of many machines
-//! - [`client`]: the commands that speak to a running daemon
+//! - [`hub`]: beside the trainer of a fleet
+//! - [`client`]: the commands that speak to a running daemon or hub
 //! - [`matches`](mod@matches): which of two players is stronger, and how strong the models of a directory are
 //! - [`mod@bench`], [`tune`]: the yardstick, and what finds settings by it
 //! - [`games`]: those that need a game, for whichever one it is
@@ -18,6 +19,7 @@ pub(crate) mod convert_model;
 pub(crate) mod describe;
 pub(crate) mod fleet;
 pub(crate) mod games;
+mod hub;
 pub(crate) mod judge;
 pub(crate) mod matches;
 mod models;

@@ -4,7 +4,8 @@
 //! - [`access`]: who may ask for what
 //! - [`live`]: the games that can be looked at
 //! - [`events`]: what streams of events carry
-//! - [`page`]: the files of the page
+//! - [`fleet`]: what a hub answers
+//! - [`page`]: the files of the pages
 //! - [`reload`]: what came of a reload
 //! - [`routes`]: what is asked for, and the answer
 //! - [`listen`]: where callers are heard
@@ -15,6 +16,7 @@ mod access;
 mod answer;
 mod connection;
 mod events;
+mod fleet;
 mod listen;
 mod live;
 mod page;
@@ -24,6 +26,7 @@ mod server;
 
 pub(crate) use self::{
     answer::Words,
+    fleet::ServedHub,
     listen::Listening,
     reload::Reloaded,
     server::{Served, Server, host_name},

@@ -20,6 +20,7 @@
 //! - `status`: how it is doing
 //! - `worker`: the fleet's side of a daemon that plays for a trainer elsewhere
 //! - `metrics`: what is counted, for Prometheus
+//! - `hub`: the side of a fleet beside the trainer
 //! - `http`: who may ask and steer
 //! - `commands`: what the program does, playing first
 
@@ -34,6 +35,7 @@ mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod hub;
 mod learning;
 mod matches;
 mod metrics;

@@ -86,6 +86,21 @@ fn label_set(labels: &[(&'static str, &str)]) -> LabelSet {
     LabelSet::from_key_and_global(&Key::from_parts("", labels), &Default::default())
 }
 
+/// Writes a metric that is no row of the catalogue: a counter or gauge, with its labels and numbers.
+pub(crate) fn family(
+    text: &mut String,
+    name: &'static str,
+    help: &'static str,
+    kind: &'static str,
+    rows: &[(Vec<(&'static str, &str)>, f64)],
+) {
+    write_help_line(text, name, None, None, help);
+    write_type_line(text, name, None, None, kind);
+    for (labels, number) in rows {
+        write_number(text, name, &label_set(labels), *number);
+    }
+}
+
 fn write_number(text: &mut String, name: &str, labels: &LabelSet, number: f64) {
     write_metric_line::<f64, f64>(text, name, None, labels, None, number, None);
 }

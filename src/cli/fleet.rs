@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use selfplay_fleet::{folder::Wanted, name::Name};
 
+use super::{ClientArgs, HubArgs, WithdrawArgs};
 use crate::settings;
 
 /// What comes after `--help` of `fleet`.
@@ -37,6 +38,19 @@ pub(crate) enum FleetWhat {
     AddWorker(WorkersArgs),
     /// Remove workers: their keys open nothing any more
     RemoveWorker(WorkersArgs),
+    /// Collect the fleet's games into the trainer's folder and publish its models, beside the trainer
+    #[command(after_help = super::hub::GUIDE)]
+    Hub(Box<HubArgs>),
+    /// Say how a running hub and all its workers are doing
+    Status(ClientArgs),
+    /// Have all workers serve the newest model now
+    Promote(ClientArgs),
+    /// Have all workers go back to the model before the newest
+    Withdraw(WithdrawArgs),
+    /// Hold the roll-out where it is
+    Hold(ClientArgs),
+    /// Let a roll-out that is held go on
+    Resume(ClientArgs),
 }
 
 /// Arguments of `fleet init`. What is not said stays as it is.

@@ -14,6 +14,10 @@ use selfplay_fleet::{
     },
 };
 
+use super::{
+    client::{self, Ask},
+    hub::hub,
+};
 use crate::{
     cli::{FleetArgs, FleetWhat, InitArgs, WorkersArgs},
     exit::{Exit, failed},
@@ -32,6 +36,12 @@ pub(crate) fn fleet(args: &FleetArgs) -> anyhow::Result<Exit> {
         FleetWhat::Init(args) => init(args),
         FleetWhat::AddWorker(args) => add(args),
         FleetWhat::RemoveWorker(args) => remove(args),
+        FleetWhat::Hub(args) => hub(args),
+        FleetWhat::Status(args) => client::ask(args, Ask::Fleet),
+        FleetWhat::Promote(args) => client::ask(args, Ask::Promote),
+        FleetWhat::Withdraw(args) => client::ask(&args.client, Ask::Withdraw(args.why.clone())),
+        FleetWhat::Hold(args) => client::ask(args, Ask::Hold),
+        FleetWhat::Resume(args) => client::ask(args, Ask::GoOn),
     }
 }
 

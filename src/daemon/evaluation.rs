@@ -157,7 +157,7 @@ fn of_matches(load: LoadOptions) -> LoadOptions {
 }
 
 /// How long calls that may block may take.
-fn hang_limits(settings: &Settings) -> HangLimits {
+pub(crate) fn hang_limits(settings: &Settings) -> HangLimits {
     /// A write that takes longer than its deadline may still get on; only one that takes this long too hangs.
     const LEAST_FOR_A_WRITE: Duration = Duration::from_secs(60);
     let deadline = Duration::from_secs_f64(settings.output.writer_deadline_seconds);

@@ -217,6 +217,13 @@ impl Place {
     }
 }
 
+/// Daemons that play into `dir`, as one that does not sees them.
+pub(crate) fn daemons_of(dir: &Path, host: &str) -> Vec<Sibling> {
+    let entries = fs::read_dir(dir.join("tmp")).into_iter().flatten().flatten();
+    let cards = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ours));
+    cards.filter_map(|entry| card(&entry.path())).map(|card| card.seen_from(host)).collect()
+}
+
 /// Whether a file has the name of a daemon's.
 fn is_ours(name: &str) -> bool {
     let session = name.strip_prefix("daemon_").and_then(|name| name.strip_suffix(".lock"));

@@ -32,13 +32,19 @@ pub(crate) struct Stopper {
 impl Stopper {
     /// Waits for the first reason to stop and passes it on; from then on a signal ends the process at once.
     pub(crate) async fn watch(self, controller: Controller) {
+        let grace = self.grace;
+        controller.drain(self.reason().await, grace);
+    }
+
+    /// Waits for the first reason to stop; from then on a signal ends the process at once.
+    pub(crate) async fn reason(self) -> String {
         let reason = tokio::select! {
             Ok(signal) = self.signal => signal.to_owned(),
             parent = is_gone(self.parent, self.poll) => format!("process {parent}, which started this one, is gone"),
             path = appears(self.shutdown_file.as_ref(), self.poll) => format!("{} exists", path.display()),
         };
         self.stopping.store(true, Ordering::Relaxed);
-        controller.drain(reason, self.grace);
+        reason
     }
 }
 

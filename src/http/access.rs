@@ -63,7 +63,7 @@ enum Denied {
 
 /// The rules of one daemon.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Access {
+pub(crate) struct Access {
     /// What those over TCP must show who want to control it; `None`: they must be on this machine.
     pub token: Option<Token>,
     /// Who only wants to read must show it too.

@@ -79,9 +79,7 @@ pub(super) fn of_metrics(shared: Arc<Shared>) -> Router {
 
 /// Everything.
 pub(super) fn of_everything(shared: Arc<Shared>) -> Router {
-    let page =
-        page::FILES.into_iter().fold(numbers(), |router, (path, file)| router.route(path, get(async move || file)));
-    let router = page
+    let router = page::of_daemon(numbers())
         .route("/v1/status", get(status))
         .route("/v1/learning", get(learning))
         .route("/v1/games", get(games))
@@ -111,7 +109,7 @@ pub(super) async fn answer(router: Router, access: &Access, caller: Caller, requ
     access.count_wrong_token(caller, &parts.headers);
     // The page's own files tell nothing, and ask for the token. Commands are looked at more closely.
     let reads = [Method::GET, Method::HEAD].contains(&parts.method)
-        && !page::FILES.iter().any(|(path, _)| *path == parts.uri.path());
+        && !page::has(parts.uri.path());
     let allowed = access
         .check_host(caller, &parts)
         .and_then(|()| if reads { access.check_reader(caller, &parts.headers) } else { Ok(()) });
@@ -126,17 +124,21 @@ pub(super) async fn answer(router: Router, access: &Access, caller: Caller, requ
     sealed(answer)
 }
 
-async fn no_such_place(uri: Uri) -> Failure {
+pub(super) async fn no_such_place(uri: Uri) -> Failure {
     Failure::not_found(format!("there is nothing at {}", uri.path()), "GET /v1/status has everything; / is the page")
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> Failure {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> Failure {
     let hint = if method == Method::GET { "this is a command: POST it" } else { "see the header Allow" };
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()), hint)
 }
 
 async fn metrics(State(shared): App) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (shared.metrics)())
+    metrics_text((shared.metrics)())
+}
+
+pub(super) fn metrics_text(text: String) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 async fn healthz(State(shared): App) -> Response {
@@ -150,7 +152,7 @@ async fn readyz(State(shared): App) -> Response {
     verdict(&shared.status.borrow().ready)
 }
 
-fn verdict(verdict: &Verdict) -> Response {
+pub(super) fn verdict(verdict: &Verdict) -> Response {
     let status = if verdict.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(verdict)).into_response()
 }
@@ -222,7 +224,7 @@ async fn events(State(shared): App, Extension(caller): Extension<Caller>, header
 /// Waits for a while for what comes of it: that a model is on its way is answer enough.
 async fn reload(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {
     let (by, path) = (Sender(caller, request.headers()).to_string(), request.uri().path().to_owned());
-    without_arguments(&arguments(&shared, caller, request).await?)?;
+    without_arguments(&arguments(&shared.access, caller, request).await?)?;
     let reload = shared.control.reload()?;
     tracing::info!(path, by, "told over HTTP");
     let reloaded = Reloaded::within(RELOAD_WITHIN, reload).await;
@@ -254,7 +256,7 @@ async fn command(
     give: fn(&(dyn SteeringApi + 'static), &str) -> Result<(), Refusal>,
 ) -> Answer {
     let (by, path) = (Sender(caller, request.headers()).to_string(), request.uri().path().to_owned());
-    without_arguments(&arguments(&shared, caller, request).await?)?;
+    without_arguments(&arguments(&shared.access, caller, request).await?)?;
     give(&*shared.control, &by)?;
     tracing::info!(path, by, "told over HTTP");
     shared.look.notify_one();
@@ -262,14 +264,14 @@ async fn command(
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
 }
 
-fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
+pub(super) fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
     let wrong = |name| Failure::bad_request(format!("{name} is no argument of this command"), "it takes none");
     arguments.keys().next().map_or(Ok(()), |name| Err(wrong(name)))
 }
 
 async fn settings(State(shared): App, Extension(caller): Extension<Caller>, request: Request<Body>) -> Answer {
     let by = Sender(caller, request.headers()).to_string();
-    let settings = arguments(&shared, caller, request).await?;
+    let settings = arguments(&shared.access, caller, request).await?;
     if settings.is_empty() {
         return Err(Failure::bad_request("there are no settings", r#"send them by key: {"search.temperature": 0.8}"#));
     }
@@ -298,10 +300,14 @@ impl From<Refusal> for Failure {
 }
 
 /// Reads the arguments of a command from one who may give it; nothing stands for none.
-async fn arguments(shared: &Shared, caller: Caller, request: Request<Body>) -> Result<Map<String, Value>, Failure> {
+pub(super) async fn arguments(
+    access: &Access,
+    caller: Caller,
+    request: Request<Body>,
+) -> Result<Map<String, Value>, Failure> {
     let headers = request.headers();
-    shared.access.check_origin(headers)?;
-    shared.access.authorise(caller, headers)?;
+    access.check_origin(headers)?;
+    access.authorise(caller, headers)?;
     let is_json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|media_type| {
         media_type
             .split(';')

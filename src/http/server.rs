@@ -6,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
+use futures_util::future::BoxFuture;
+use selfplay_actors::stats::Stats;
 use tokio::{
     sync::{Notify, Semaphore, broadcast, watch},
     task::JoinSet,
@@ -33,7 +36,7 @@ const NEWS: usize = 64;
 /// How long the thread may take to end: as long as its callers may, and a little more.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What is served.
+/// What is served by a daemon.
 pub(crate) struct Served {
     /// The status, and control.
     pub sources: Sources,
@@ -41,6 +44,16 @@ pub(crate) struct Served {
     pub live: Arc<dyn LiveView>,
     /// The metrics.
     pub metrics: Render,
+}
+
+/// What answers at the places where callers are heard.
+pub(crate) struct Site {
+    /// Everything.
+    pub everything: Router,
+    /// Metrics and health alone.
+    pub numbers: Router,
+    /// What goes on meanwhile.
+    pub work: BoxFuture<'static, ()>,
 }
 
 /// The server. Dropped, it answers what was asked and ends.
@@ -56,6 +69,20 @@ impl Server {
     /// # Errors
     /// When the token can no longer be read, or the system gives no thread.
     pub(crate) fn start(listening: Listening, served: Served, settings: &HttpSettings) -> anyhow::Result<Self> {
+        let stats = served.sources.stats.clone();
+        Self::start_site(listening, settings, stats, move |access, stopping| served.site(access, stopping))
+    }
+
+    /// The same for what `make` makes on the server's thread. Refused callers are counted in `stats`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn start_site(
+        listening: Listening,
+        settings: &HttpSettings,
+        stats: Arc<Stats>,
+        make: impl FnOnce(Access, watch::Receiver<bool>) -> Site + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let token = settings.token_file.as_deref().map(Token::read).transpose();
         let token = token.map_err(|reason| anyhow::anyhow!("failed to start HTTP: http.token_file {reason}"))?;
         let token_for_reads = settings.token_for_reads;
@@ -66,9 +93,11 @@ impl Server {
         listening.log();
         let Listening { runtime, listeners, socket } = listening;
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-            let stats = served.sources.stats.clone();
             let access = Access { token, token_for_reads, hosts: Some(hosts), stats };
-            runtime.block_on(run(listeners, served, access, stopping, socket));
+            runtime.block_on(async {
+                let site = make(access.clone(), stopping.clone());
+                run(listeners, site, access, stopping, socket).await;
+            });
             end.send(()).ok();
         })?;
         Ok(Self { stop, ended, thread: Some(thread) })
@@ -94,45 +123,44 @@ pub(crate) fn host_name() -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+impl Served {
+    fn site(self, access: Access, stopping: watch::Receiver<bool>) -> Site {
+        let Self { sources, live, metrics } = self;
+        let (control, learning) = (sources.control.clone(), sources.learning.clone());
+        let mut sampler = Sampler::new(sources);
+        let (first, _) = sampler.sample();
+        let (status_sender, status) = watch::channel(Arc::new(first));
+        let (news, _) = broadcast::channel(NEWS);
+        let readers = Arc::new(Semaphore::new(MOST_READERS));
+        let shared =
+            Shared { status, look: Notify::new(), news, readers, stopping, control, live, learning, metrics, access };
+        let shared = Arc::new(shared);
+        let (everything, numbers) = (routes::of_everything(shared.clone()), routes::of_metrics(shared.clone()));
+        Site { everything, numbers, work: Box::pin(sample(sampler, shared, status_sender)) }
+    }
+}
+
 /// Serves until `stopping` is true.
 async fn run(
     listeners: Vec<Listener>,
-    served: Served,
+    site: Site,
     access: Access,
     stopping: watch::Receiver<bool>,
     socket: Option<SocketFile>,
 ) {
-    let Served { sources, live, metrics } = served;
-    let (control, learning) = (sources.control.clone(), sources.learning.clone());
-    let mut sampler = Sampler::new(sources);
-    let (first, _) = sampler.sample();
-    let (status_sender, status) = watch::channel(Arc::new(first));
-    let (news, _) = broadcast::channel(NEWS);
-    let shared = Arc::new(Shared {
-        status,
-        look: Notify::new(),
-        news,
-        readers: Arc::new(Semaphore::new(MOST_READERS)),
-        stopping: stopping.clone(),
-        control,
-        live,
-        learning,
-        metrics,
-        access: access.clone(),
-    });
+    let Site { everything, numbers, work } = site;
     // Numbers are no secret and steer nothing.
     let open = Arc::new(Access { stats: access.stats.clone(), ..Access::default() });
     let access = Arc::new(access);
-    let (everything, numbers) = (routes::of_everything(shared.clone()), routes::of_metrics(shared.clone()));
     let mut places = JoinSet::new();
     for listener in listeners {
         let numbers_only = matches!(listener, Listener::Metrics(_));
         let (router, access) = if numbers_only { (&numbers, &open) } else { (&everything, &access) };
         places.spawn(connection::serve(listener, router.clone(), access.clone(), stopping.clone()));
     }
-    let sampling = tokio::spawn(sample(sampler, shared, status_sender));
+    let work = tokio::spawn(work);
     while places.join_next().await.is_some() {}
-    sampling.abort();
+    work.abort();
     drop(socket);
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 
 use axum::http::{Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -75,43 +75,48 @@ pub(super) enum Unreachable {
     NoDaemon(String),
 }
 
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Unreachable {
+    /// What happened; `whom`: a daemon, or a hub.
+    pub(super) fn words(&self, whom: &str) -> String {
         match self {
-            Self::Nobody(error) => write!(f, "no daemon answers ({error})"),
-            Self::Silent => write!(f, "no answer within {} s", ANSWER_WITHIN.as_secs()),
-            Self::NoDaemon(why) => write!(f, "what listens is no daemon of this version ({why})"),
+            Self::Nobody(error) => format!("no {whom} answers ({error})"),
+            Self::Silent => format!("no answer within {} s", ANSWER_WITHIN.as_secs()),
+            Self::NoDaemon(why) => format!("what listens is no {whom} of this version ({why})"),
         }
     }
-}
 
-impl Unreachable {
     /// What to do about it.
-    pub(super) fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self, whom: &str) -> String {
         match self {
-            Self::Nobody(_) => {
-                "  Is it running? Its log says where it listens: with several daemons on one machine, ports count up from 9466.\n  \
+            Self::Nobody(_) => format!(
+                "  Is it running? Its log says where it listens: with several {whom}s on one machine, ports count up from 9466.\n  \
                  Name the place with --address or --socket."
-            }
-            Self::Silent => "  It may be overloaded or stopped: look at its log.",
-            Self::NoDaemon(_) => "  Name another place with --address or --socket, or use --json.",
+            ),
+            Self::Silent => "  It may be overloaded or stopped: look at its log.".to_owned(),
+            Self::NoDaemon(_) => "  Name another place with --address or --socket, or use --json.".to_owned(),
         }
     }
 }
 
 /// Asks for `path` at `place`.
-pub(super) fn send(place: &Place, method: Method, path: &str, token: Option<&Token>) -> Result<Answer, Unreachable> {
+pub(super) fn send(
+    place: &Place,
+    method: Method,
+    path: &str,
+    token: Option<&Token>,
+    body: Option<String>,
+) -> Result<Answer, Unreachable> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Unreachable::Nobody)?;
     let exchange = async {
         match place {
             Place::Tcp(host, port) => {
                 let bare = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((bare, *port)).await.map_err(Unreachable::Nobody)?;
-                exchange(stream, &format!("{host}:{port}"), method, path, token).await
+                exchange(stream, &format!("{host}:{port}"), method, path, token, body).await
             }
             Place::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await.map_err(Unreachable::Nobody)?;
-                exchange(stream, "localhost", method, path, token).await
+                exchange(stream, "localhost", method, path, token, body).await
             }
         }
     };
@@ -124,6 +129,7 @@ async fn exchange(
     method: Method,
     path: &str,
     token: Option<&Token>,
+    body: Option<String>,
 ) -> Result<Answer, Unreachable> {
     let no_daemon = |error: &dyn fmt::Display| Unreachable::NoDaemon(error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| no_daemon(&error))?;
@@ -132,7 +138,10 @@ async fn exchange(
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, token.bearer());
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| no_daemon(&error))?;
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(|error| no_daemon(&error))?;
     let response = sender.send_request(request).await.map_err(|error| no_daemon(&error))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), MOST_BODY).collect().await.map_err(|error| no_daemon(&error))?;

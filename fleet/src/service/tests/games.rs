@@ -246,6 +246,28 @@ fn no_game_begins_while_the_outbox_is_full_and_play_goes_on_by_itself() {
 }
 
 #[test]
+fn no_game_begins_while_those_that_are_over_find_no_room() {
+    // A few games at once take more than the tenth that is left.
+    let mut yard = Yard::new(1, 3, 2_000);
+    yard.tick();
+    let mut games = 0;
+    while yard.hands[0].disk.names("w/games").is_empty() {
+        for _ in 0..8 {
+            yard.hands[0].finish(false);
+            games += 1;
+        }
+        yard.now += TICK * 4;
+        let now = yard.now;
+        yard.hands[0].step(now);
+        assert!(games < 1_000);
+    }
+    let state = yard.hands[0].service.state();
+    assert!(state.outbox.bytes < 1_800 && state.blocked.is_some_and(|blocked| blocked.why == Block::OutboxFull));
+    yard.rest();
+    assert_eq!((yard.taken.len(), yard.hands[0].service.blocked()), (games, None));
+}
+
+#[test]
 fn a_worker_of_other_settings_starts_no_games() {
     let mut fleet = Fleet::new(1, 3);
     fleet.train(1);
