@@ -49,18 +49,19 @@ use selfplay_fleet::{
 };
 use tokio::sync::watch;
 
+pub(crate) use self::{metrics::render, part::Steer, status::FleetStatus};
 use self::{
     news::news,
     part::{COLLECTOR, Make, PUBLISHER, Part, PartActor, Told},
     status::{Lookout, Seen},
 };
-pub(crate) use self::{
-    metrics::render,
-    part::Steer,
-    status::FleetStatus,
-};
 use crate::{
-    daemon::{evaluation::hang_limits, siblings, signals::{Request, Signals}, stop::Stopper},
+    daemon::{
+        evaluation::hang_limits,
+        siblings,
+        signals::{Request, Signals},
+        stop::Stopper,
+    },
     exit::{Exit, failed},
     http::{self, ServedHub, host_name},
     settings::Settings,
@@ -367,8 +368,7 @@ impl Watch {
                 self.keys = folder.workers().cloned().collect();
             }
         }
-        let (collector, publisher) =
-            (self.collector.as_ref().map(Told::last), self.publisher.as_ref().map(Told::last));
+        let (collector, publisher) = (self.collector.as_ref().map(Told::last), self.publisher.as_ref().map(Told::last));
         self.lookout.look(Seen {
             now: self.begun.elapsed(),
             run: &self.run,

@@ -31,10 +31,14 @@ pub(crate) const METRICS: [Metric; 26] = [
         vec![(vec![("version", &status.version), ("run", &status.run)], 1.0)]
     }),
     gauge("selfplayd_hub_up_seconds", "How long the process has run.", |status| one(status.uptime_seconds)),
-    gauge("selfplayd_hub_ready", "1 while games are collected and models published, as far as this hub has these parts.", |status| {
-        one(truth(status.ready.ok))
+    gauge(
+        "selfplayd_hub_ready",
+        "1 while games are collected and models published, as far as this hub has these parts.",
+        |status| one(truth(status.ready.ok)),
+    ),
+    gauge("selfplayd_hub_healthy", "1 while nothing is wrong with the hub itself.", |status| {
+        one(truth(status.health.ok))
     }),
-    gauge("selfplayd_hub_healthy", "1 while nothing is wrong with the hub itself.", |status| one(truth(status.health.ok))),
     counter("selfplayd_hub_restarts_total", "Restarts of a part, whatever the reason.", |status| {
         let total = |restarts: crate::status::Restarts| {
             (restarts.panic + restarts.error + restarts.stopped + restarts.hang) as f64
@@ -68,12 +72,16 @@ pub(crate) const METRICS: [Metric; 26] = [
     counter("selfplayd_hub_messages_refused_total", "Messages that were no frames of this fleet.", |status| {
         collector(status, |status| Some(status.messages_refused as f64))
     }),
-    gauge("selfplayd_hub_collects", "1 while this hub collects; 0 while another does, or the folder cannot be used.", |status| {
-        collector(status, |status| Some(truth(status.collects)))
-    }),
-    gauge("selfplayd_hub_frames_waiting", "Frames that wait at the broker: how far the collector is behind.", |status| {
-        collector(status, |status| status.frames_waiting.map(|frames| frames as f64))
-    }),
+    gauge(
+        "selfplayd_hub_collects",
+        "1 while this hub collects; 0 while another does, or the folder cannot be used.",
+        |status| collector(status, |status| Some(truth(status.collects))),
+    ),
+    gauge(
+        "selfplayd_hub_frames_waiting",
+        "Frames that wait at the broker: how far the collector is behind.",
+        |status| collector(status, |status| status.frames_waiting.map(|frames| frames as f64)),
+    ),
     gauge("selfplayd_hub_model_version", "Version of the model that workers are told of.", |status| {
         publisher(status, |status| status.model.map(|model| model as f64))
     }),
@@ -93,12 +101,16 @@ pub(crate) const METRICS: [Metric; 26] = [
     gauge("selfplayd_hub_rollout_withdrawn", "1 while the newest model is withdrawn.", |status| {
         publisher(status, |status| Some(truth(status.stage == "withdrawn")))
     }),
-    gauge("selfplayd_hub_worker_present", "1 while a worker is there; 0 for one with a key that has sent games and is not.", |status| {
-        workers(status, |worker| {
-            let known = worker.present == Some(true) || worker.has_key && worker.games > 0;
-            worker.present.filter(|_| known).map(truth)
-        })
-    }),
+    gauge(
+        "selfplayd_hub_worker_present",
+        "1 while a worker is there; 0 for one with a key that has sent games and is not.",
+        |status| {
+            workers(status, |worker| {
+                let known = worker.present == Some(true) || worker.has_key && worker.games > 0;
+                worker.present.filter(|_| known).map(truth)
+            })
+        },
+    ),
     gauge("selfplayd_hub_worker_blocked", "1 while a worker starts no new games.", |status| {
         workers(status, |worker| worker.outbox.map(|_| truth(worker.blocked.is_some())))
     }),

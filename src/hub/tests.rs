@@ -20,7 +20,12 @@ use super::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn up() -> LinkState {
-    LinkState { up: true, words: "connected to n1 (nats-server 2.15.1) for 7 s".to_owned(), connects: 1, ..LinkState::default() }
+    LinkState {
+        up: true,
+        words: "connected to n1 (nats-server 2.15.1) for 7 s".to_owned(),
+        connects: 1,
+        ..LinkState::default()
+    }
 }
 
 fn down() -> LinkState {
@@ -28,9 +33,8 @@ fn down() -> LinkState {
 }
 
 fn collector(games: &[(&str, u64)]) -> CollectorState {
-    let collected = |&(name, games): &(&str, u64)| {
-        (name.parse().unwrap(), Collected { games, refused: 1, forgotten: 0 })
-    };
+    let collected =
+        |&(name, games): &(&str, u64)| (name.parse().unwrap(), Collected { games, refused: 1, forgotten: 0 });
     CollectorState {
         run: "r1".parse().unwrap(),
         ready: "/run/ready".into(),
@@ -168,11 +172,8 @@ fn what_changes_is_told_once() {
     assert_eq!(lines(Some(&second), &look(&mut lookout, 2, &games, &underway)), [""; 0]);
     let full = Blocked { why: Block::OutboxFull, words: "outbox full".to_owned() };
     let bad = Said { blocked: Some(full), ..said(5, Standing::Bad("its values are no numbers".to_owned())) };
-    let refused = CollectorState {
-        counts: Counts { messages_refused: 2, ..games.counts },
-        link: down(),
-        ..games.clone()
-    };
+    let refused =
+        CollectorState { counts: Counts { messages_refused: 2, ..games.counts }, link: down(), ..games.clone() };
     let third = look(&mut lookout, 3, &refused, &publisher(vec![present("w1", bad)], Rollout::Withdrawn));
     assert_eq!(
         lines(Some(&second), &third),

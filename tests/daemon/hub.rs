@@ -157,9 +157,12 @@ fn a_hub_refuses_a_folder_that_a_daemon_plays_into() {
         .args("--evaluator uniform --num-games 100000 --http-listen none")
         .start();
     daemon.says("selfplayd starts");
-    wait::until("its file", || fs::read_dir(place.path("ready/tmp")).ok()?.flatten().find(|entry| {
-        entry.file_name().to_string_lossy().starts_with("daemon_")
-    }));
+    wait::until("its file", || {
+        fs::read_dir(place.path("ready/tmp"))
+            .ok()?
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with("daemon_"))
+    });
     hub(&place).run().exited_with(UNUSABLE).said(&["a daemon plays into it by itself", "--fleet"]);
     daemon.signal(Signal::TERM);
     drop(daemon.wait());
