@@ -5,8 +5,8 @@ mod bench;
 mod client;
 mod describe;
 mod flags;
-mod hub;
 mod fleet;
+mod hub;
 mod judge;
 mod matches;
 mod read;
@@ -23,8 +23,8 @@ pub(crate) use self::{
     client::ClientArgs,
     describe::DescribeArgs,
     flags::Flags,
-    hub::{HubArgs, WithdrawArgs},
     fleet::{FleetArgs, FleetWhat, InitArgs, WorkersArgs},
+    hub::{HubArgs, WithdrawArgs},
     judge::JudgeArgs,
     matches::{LadderArgs, MatchArgs},
 };

@@ -20,6 +20,8 @@ mod news;
 mod part;
 mod status;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -47,20 +49,21 @@ use selfplay_fleet::{
 };
 use tokio::sync::watch;
 
+#[cfg(test)]
+pub(crate) use self::metrics::METRICS;
+pub(crate) use self::{metrics::render, part::Steer, status::FleetStatus};
 use self::{
     news::news,
     part::{COLLECTOR, Make, PUBLISHER, Part, PartActor, Told},
     status::{Lookout, Seen},
 };
-#[cfg(test)]
-pub(crate) use self::metrics::METRICS;
-pub(crate) use self::{
-    metrics::render,
-    part::Steer,
-    status::FleetStatus,
-};
 use crate::{
-    daemon::{evaluation::hang_limits, siblings, signals::{Request, Signals}, stop::Stopper},
+    daemon::{
+        evaluation::hang_limits,
+        siblings,
+        signals::{Request, Signals},
+        stop::Stopper,
+    },
     exit::{Exit, failed},
     http::{self, ServedHub, host_name},
     settings::Settings,
@@ -367,8 +370,7 @@ impl Watch {
                 self.keys = folder.workers().cloned().collect();
             }
         }
-        let (collector, publisher) =
-            (self.collector.as_ref().map(Told::last), self.publisher.as_ref().map(Told::last));
+        let (collector, publisher) = (self.collector.as_ref().map(Told::last), self.publisher.as_ref().map(Told::last));
         self.lookout.look(Seen {
             now: self.begun.elapsed(),
             run: &self.run,

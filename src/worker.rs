@@ -208,8 +208,9 @@ impl Side {
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 looked = Some(Instant::now());
                 let named = self.fleet.get().and_then(|fleet| fleet.state.models.named);
-                let on_probation = self.stats.on_probation.get() != 0;
-                word = said_of(&self.sampler.sample().0, named, on_probation);
+                let (status, _) = self.sampler.sample();
+                // After the version, before which it is set: no model is taken for proven.
+                word = said_of(&status, named, self.stats.on_probation.get() != 0);
             }
             let wait = service.step(self.begun.elapsed(), &word);
             let state = service.state();

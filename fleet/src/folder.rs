@@ -139,7 +139,7 @@ pub enum FolderError {
     Host(String),
     /// Others would connect without encryption.
     #[error(
-        "have a server listen on {0} without a certificate: anybody on the way could read and change games and models; give --certificate and --key, or listen on 127.0.0.1 for a fleet on this machine"
+        "have workers reach a server at {0} without a certificate: anybody on the way could read and change games and models; give --certificate and --key, or listen on 127.0.0.1 for a fleet on this machine"
     )]
     Plain(String),
     /// A certificate without its key, or the other way round.
@@ -362,15 +362,17 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     if tls.is_none() && !Dial::is_here(address) {
         return Err(FolderError::Plain(listen));
     }
-    let every = matches!(address, "0.0.0.0" | "[::]" | "");
-    let usual = if every { "localhost" } else { address };
-    // A name that followed from the address goes with it.
-    let old = old(|server| server.host.clone()).filter(|_| wanted.listen.is_none());
-    let host = wanted.host.clone().or(old).unwrap_or_else(|| usual.to_owned());
+    // A name that followed from the address goes with it; one that was said stays.
+    let old = before.as_ref().filter(|before| before.host != usual_host(&before.listen));
+    let old = old.map(|before| before.host.clone());
+    let host = wanted.host.clone().or(old).unwrap_or_else(|| usual_host(&listen).to_owned());
     if host.is_empty()
         || host.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "/@,\"".contains(letter))
     {
         return Err(FolderError::Host(host));
+    }
+    if tls.is_none() && !Dial::is_here(&host) {
+        return Err(FolderError::Plain(host));
     }
     if let Some((certificate, key)) = &tls {
         let at = |path: &Path| dir.join(path);
@@ -384,6 +386,14 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     let name = before.as_ref().map_or_else(|| run.clone(), |before| before.name.clone());
     let monitor = wanted.monitor.clone().or_else(|| before.and_then(|before| before.monitor));
     Ok(ServerPart { name, host, listen, monitor, store, certificate, key, authority })
+}
+
+/// How a machine is called, where nothing is said, whose server listens there.
+fn usual_host(listen: &str) -> &str {
+    match listening(listen).map(|(address, _)| address) {
+        Ok("0.0.0.0" | "[::]") | Err(_) => "localhost",
+        Ok(address) => address,
+    }
 }
 
 /// Address and port where a server listens.

@@ -107,7 +107,13 @@ impl<D: Disk> Intake<D> {
             }
         }
         let Some(settings) = settings else { return Ok(0) };
-        let numbers = outbox.write(&settings, &games)?;
+        let numbers = loop {
+            match outbox.write(&settings, &games) {
+                // Fewer of them may fit; the others wait.
+                Err(OutboxError::Full { .. }) if games.len() > 1 => games.truncate(games.len() / 2),
+                written => break written?,
+            }
+        };
         let count = games.len();
         self.moved = Some((games.into_iter().map(|game| game.entry.stem).collect(), *numbers.end()));
         self.finish(outbox)?;

@@ -73,7 +73,7 @@ pub struct OutboxState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Said {
     /// Version of the format.
-    pub(crate) v: u32,
+    pub v: u32,
     /// The version of selfplayd.
     pub version: String,
     /// The newest model that it has looked into.

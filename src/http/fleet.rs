@@ -116,8 +116,6 @@ async fn steer(
     tracing::info!(path, by, "told over HTTP");
     match steering.steer(steer).await {
         Ok(()) => Ok((StatusCode::ACCEPTED, Json(json!({ "accepted": true }))).into_response()),
-        Err(reason) => {
-            Err(Failure::new(StatusCode::CONFLICT, reason, "GET /v1/fleet says where the roll-out is"))
-        }
+        Err(reason) => Err(Failure::new(StatusCode::CONFLICT, reason, "GET /v1/fleet says where the roll-out is")),
     }
 }

@@ -47,7 +47,10 @@ pub(super) fn of_hub<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Rou
 }
 
 fn with<S: Clone + Send + Sync + 'static>(router: Router<S>, page: File) -> Router<S> {
-    FILES.into_iter().chain([("/", page)]).fold(router, |router, (path, file)| router.route(path, get(async move || file)))
+    FILES
+        .into_iter()
+        .chain([("/", page)])
+        .fold(router, |router, (path, file)| router.route(path, get(async move || file)))
 }
 
 const fn html(content: &'static str) -> File {

@@ -108,8 +108,7 @@ pub(super) async fn answer(router: Router, access: &Access, caller: Caller, requ
     let (parts, body) = request.into_parts();
     access.count_wrong_token(caller, &parts.headers);
     // The page's own files tell nothing, and ask for the token. Commands are looked at more closely.
-    let reads = [Method::GET, Method::HEAD].contains(&parts.method)
-        && !page::has(parts.uri.path());
+    let reads = [Method::GET, Method::HEAD].contains(&parts.method) && !page::has(parts.uri.path());
     let allowed = access
         .check_host(caller, &parts)
         .and_then(|()| if reads { access.check_reader(caller, &parts.headers) } else { Ok(()) });

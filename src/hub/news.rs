@@ -47,8 +47,9 @@ pub(super) fn news(before: Option<&FleetStatus>, now: &FleetStatus) -> Vec<Line>
         }
     }
     let empty = BTreeMap::new();
-    let earlier: BTreeMap<_, _> = before
-        .map_or(empty, |before| before.workers.iter().map(|worker| (&*worker.name, worker)).collect::<BTreeMap<_, _>>());
+    let earlier: BTreeMap<_, _> = before.map_or(empty, |before| {
+        before.workers.iter().map(|worker| (&*worker.name, worker)).collect::<BTreeMap<_, _>>()
+    });
     for worker in &now.workers {
         of_worker(earlier.get(&*worker.name).copied(), worker, &mut line);
     }

@@ -9,7 +9,7 @@ use selfplay_fleet::{
     link::LinkState,
     models::Standing,
     name::Name,
-    presence::OutboxState,
+    presence::{self, OutboxState},
     service::{CollectorState, Present, PublisherState, Rollout},
 };
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ pub(crate) struct PublisherStatus {
 pub(crate) struct WorkerStatus {
     /// Its name.
     pub name: String,
-    /// Whether it is there; `null` where this hub does not hear workers.
+    /// Whether it is there; `null` where this hub does not hear workers, or has not for half a minute.
     pub present: Option<bool>,
     /// Whether the fleet's folder has a key for it.
     pub has_key: bool,
@@ -177,6 +177,8 @@ pub(super) struct Lookout {
     games: VecDeque<(Duration, BTreeMap<Name, u64>)>,
     /// The stage of the roll-out, of which model and at what percentage, and since when.
     stage: Option<(Stage, Duration)>,
+    /// Since when workers are heard.
+    listens: Option<Duration>,
 }
 
 /// Where a roll-out is: its model, its percentage and its stage.
@@ -189,7 +191,9 @@ impl Lookout {
         let (collects, publishes) = (collector.is_some(), publisher.is_some());
         let (collected, published) = (collector.flatten(), publisher.flatten());
         let rates = self.rates(now, collected);
-        let workers = workers(keys, collected, published, &rates);
+        self.listens = published.filter(|state| state.link.up).and(self.listens.or(Some(now)));
+        let all_spoke = self.listens.is_some_and(|since| now.saturating_sub(since) >= presence::FORGOTTEN);
+        let workers = workers(keys, collected, published, all_spoke, &rates);
         let collector_status = collected.map(CollectorStatus::of);
         let publisher_status = published.map(|state| {
             let mut status = PublisherStatus::of(state);
@@ -332,6 +336,7 @@ fn workers(
     keys: &BTreeSet<Name>,
     collector: Option<&CollectorState>,
     publisher: Option<&PublisherState>,
+    all_spoke: bool,
     rates: &BTreeMap<Name, f64>,
 ) -> Vec<WorkerStatus> {
     let present: BTreeMap<_, _> =
@@ -345,7 +350,8 @@ fn workers(
         let judged = said.and_then(|said| said.model.as_ref());
         WorkerStatus {
             name: name.to_string(),
-            present: publisher.map(|_| there.is_some()),
+            // One that has not spoken yet may be there.
+            present: publisher.and_then(|_| (there.is_some() || all_spoke).then_some(there.is_some())),
             has_key: keys.contains(name),
             last_word_seconds: there.map(|there| there.age_seconds),
             version: said.map(|said| said.version.clone()),

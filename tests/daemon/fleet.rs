@@ -43,17 +43,33 @@ fn program() -> Option<PathBuf> {
     None
 }
 
+/// Whether there is one.
+pub(crate) fn has_server() -> bool {
+    program().is_some()
+}
+
 /// A directory with a fleet's folder and the trainer's settings.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    fn new() -> Self {
+    /// Without a fleet yet.
+    pub(crate) fn new() -> Self {
         let place = Self(TempDir::new().unwrap());
         Config::QUICK.write(place.0.path());
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// With a fleet of run r1, whose server is to listen at a free port, and a worker.
+    pub(crate) fn with_fleet(worker: &str) -> Self {
+        let place = Self::new();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let sizes = "--max-games-bytes 64MB --max-models-bytes 64MB";
+        place.fleet(&format!("init --run r1 --listen 127.0.0.1:{port} {sizes}")).succeeded();
+        place.fleet(&format!("add-worker {worker}")).succeeded();
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -69,7 +85,7 @@ impl Place {
         self.folder().worker_file(&name.parse().unwrap())
     }
 
-    fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let log = fs::File::create(self.path("log")).unwrap();
         let mut server = Command::new(program().unwrap());
         server.arg("-c").arg(self.folder().nats_conf()).stdin(Stdio::null());
@@ -79,7 +95,7 @@ impl Place {
     }
 
     /// A daemon that is a worker, which serves HTTP at a port of its own.
-    fn worker(&self, name: &str) -> Daemon {
+    pub(crate) fn worker(&self, name: &str) -> Daemon {
         Daemon::new()
             .option("--config", self.path("config.yaml"))
             .option("--fleet", self.folder().urls().join(","))
@@ -90,7 +106,7 @@ impl Place {
 }
 
 /// Killed when it is dropped.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -227,14 +243,10 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
     if program().is_none() {
         return;
     }
-    let place = Place::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let init = format!("init --run r1 --listen 127.0.0.1:{port} --max-games-bytes 64MB --max-models-bytes 64MB");
-    place.fleet(&init).succeeded();
-    place.fleet("add-worker w1").succeeded();
+    let place = Place::with_fleet("w1");
     let _server = place.serve();
     place.fleet("init").succeeded();
-    let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "20000").start();
+    let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "8000").start();
     let mut hub = Hub::new(&place);
     hub.publish(1);
     // The collector does not work: only the publisher does.

@@ -65,6 +65,7 @@ mod games;
 mod handover;
 mod hostile;
 mod http;
+mod hub;
 mod judging;
 mod learning;
 mod matches;

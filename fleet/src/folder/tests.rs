@@ -121,6 +121,14 @@ fn what_is_wanted_otherwise_is_changed_and_told() {
     assert_eq!(folder.urls(), ["nats://127.0.0.1:4333"]);
     let nats = fs::read_to_string(folder.nats_conf()).unwrap();
     assert!(nats.contains("127.0.0.1:4333") && nats.contains("\"/var/lib/nats\"") && nats.contains("8222"), "{nats}");
+    // A name that was said stays.
+    let named = Wanted { host: Some("localhost".to_owned()), ..Wanted::default() };
+    assert_eq!(init(dir, &named).unwrap().0.urls(), ["nats://localhost:4333"]);
+    let moved = Wanted { listen: Some("127.0.0.1:4334".to_owned()), ..Wanted::default() };
+    assert_eq!(init(dir, &moved).unwrap().0.urls(), ["nats://localhost:4334"]);
+    let back =
+        Wanted { host: Some("127.0.0.1".to_owned()), listen: Some("127.0.0.1:4333".to_owned()), ..Wanted::default() };
+    assert_eq!(init(dir, &back).unwrap().0, folder);
     // What somebody changed in the truth counts.
     let config = dir.join(CONFIG);
     let text = fs::read_to_string(&config).unwrap();
@@ -145,6 +153,7 @@ fn what_cannot_be_is_told_and_changes_nothing() {
         refused(&none, Wanted { listen: Some(listen.to_owned()), ..wanted() }, "an address and a port");
     }
     refused(&none, Wanted { listen: Some("0.0.0.0:4222".to_owned()), ..wanted() }, "without a certificate");
+    refused(&none, Wanted { host: Some("trainer".to_owned()), ..wanted() }, "without a certificate");
     refused(&none, Wanted { certificate: Some("x.pem".into()), ..wanted() }, "belong together");
     refused(&none, Wanted { host: Some("tls://x".to_owned()), ..wanted() }, "a host's name or address alone");
     assert!(!none.exists());

@@ -149,7 +149,7 @@ fn games_wait_in_the_folder_while_the_outbox_is_full() {
         outbox.bytes()
     };
     let disk = folder(0);
-    let mut outbox = outbox(&disk, first + first / 2).unwrap();
+    let mut outbox = outbox(&disk, first + first / 8).unwrap();
     let mut intake = Intake::open(disk.clone(), READY, &mut outbox).unwrap();
     assert_eq!(intake.take(&mut outbox, known).unwrap(), 3);
     for _ in 0..2 {
@@ -159,6 +159,19 @@ fn games_wait_in_the_folder_while_the_outbox_is_full() {
     }
     outbox.receipt(Origin::new([1; 16]), 1).unwrap();
     assert_eq!(intake.take(&mut outbox, known).unwrap(), 3);
+}
+
+#[test]
+fn of_games_that_do_not_fit_together_some_go_first() {
+    let disk = folder(0);
+    let mut large = outbox(&disk, 1 << 30).unwrap();
+    Intake::open(disk, READY, &mut large).unwrap().take(&mut large, known).unwrap();
+    let disk = folder(0);
+    let mut outbox = outbox(&disk, large.bytes() - 1).unwrap();
+    let mut intake = Intake::open(disk.clone(), READY, &mut outbox).unwrap();
+    assert_eq!((intake.take(&mut outbox, known).unwrap(), disk.names(READY).len()), (1, 12));
+    outbox.receipt(Origin::new([1; 16]), 1).unwrap();
+    assert_eq!((intake.take(&mut outbox, known).unwrap(), outbox.last()), (2, 2));
 }
 
 #[test]

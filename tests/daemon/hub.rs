@@ -1,0 +1,169 @@
+//! A hub as a process: beside a trainer, with a real server and a worker.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use serde_json::Value;
+
+use crate::{
+    ask,
+    config::{Config, model},
+    daemon::{Daemon, Running, Signal},
+    fleet::{Place, has_server},
+    games::{self, Written},
+    wait,
+};
+
+const UNUSABLE: i32 = 78;
+const UNREACHABLE: i32 = 69;
+const REFUSED: i32 = 1;
+
+/// A hub of a place's fleet, with both parts.
+fn hub(place: &Place) -> Daemon {
+    Daemon::new()
+        .args("fleet hub --http-listen 127.0.0.1:0")
+        .option("--dir", place.path("fleet"))
+        .option("--models", place.path("models"))
+        .option("--ready", place.path("ready"))
+        .option("--config", place.path("config.yaml"))
+}
+
+/// The trainer writes a model.
+fn publish(place: &Place, version: u32, file: &str) {
+    let models = place.path("models");
+    fs::create_dir_all(&models).unwrap();
+    let onnx = models.join(format!("model_{version}.onnx"));
+    fs::copy(model(file), &onnx).unwrap();
+    let yaml = format!("filename: {}\nversion: {version}\n", onnx.display());
+    fs::write(models.join("new"), yaml).unwrap();
+    fs::rename(models.join("new"), models.join("latest.yaml")).unwrap();
+}
+
+/// What a hub tells, once it is so.
+fn told(address: SocketAddr, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    wait::until(what, || Some(ask::get(address, "/v1/fleet").json()).filter(|told| is(told)))
+}
+
+/// Takes games away as the trainer does, until there are so many of a model; all that were taken.
+fn take(ready: &Path, version: i64, count: usize) -> Vec<Written> {
+    let mut taken = Vec::new();
+    wait::until("games of this model", || {
+        for npz in games::archives(ready) {
+            taken.push(Written::read(&npz, Config::QUICK));
+            fs::remove_file(npz.with_extension("yaml")).unwrap();
+            fs::remove_file(npz).unwrap();
+        }
+        let of_it = taken.iter().filter(|game| game.game.metadata.model_version == version).count();
+        (of_it >= count).then_some(())
+    });
+    taken
+}
+
+/// A command that speaks to a hub.
+fn command(address: SocketAddr, args: &str) -> crate::daemon::Ended {
+    Daemon::new().args("fleet").args(args).option("--address", format!("http://{address}")).run()
+}
+
+fn serves(hub: &mut Running) -> SocketAddr {
+    hub.serves("status and control")
+}
+
+#[test]
+fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let _server = place.serve();
+    publish(&place, 1, "b5w3_resnet_2x32.onnx");
+    let mut first = hub(&place).start();
+    let address = serves(&mut first);
+    // It prepares the server by itself.
+    first.says("stream GAMES: made");
+    let mut worker = place.worker("w1").start();
+    let ready = place.path("ready");
+    let mut taken = take(&ready, 1, 3);
+    let seen = told(address, "the worker", |told| {
+        let worker = &told["workers"][0];
+        worker["standing"] == "proven" && worker["games"].as_u64() > Some(0) && told["ready"]["ok"] == true
+    });
+    assert_eq!((&seen["workers"][0]["name"], &seen["publisher"]["stage"]), (&"w1".into(), &"everywhere".into()));
+    assert_eq!(seen["control"], true);
+    let shown = command(address, "status").succeeded();
+    for words in ["hub of run r1", "model 1 for all workers", "nothing waits at the broker", "1 proven"] {
+        assert!(shown.out.contains(words), "{words} is not in\n{}", shown.out);
+    }
+    let metrics = ask::get(address, "/metrics").body;
+    assert!(metrics.contains("selfplayd_hub_model_version 1\n") && metrics.contains("worker=\"w1\""), "{metrics}");
+    assert!(ask::get(address, "/").body.contains("selfplayd fleet"), "there is a page");
+
+    // Held, a new model comes to nobody.
+    command(address, "hold").succeeded();
+    publish(&place, 2, "b5w3_resnet_2x32_trained.onnx");
+    told(address, "a model that is held", |told| told["publisher"]["stage"] == "held");
+    command(address, "promote").succeeded();
+    taken.extend(take(&ready, 2, 3));
+    command(address, "withdraw --why 'it plays badly'").succeeded();
+    let withdrawn = told(address, "a model that is withdrawn", |told| {
+        told["publisher"]["stage"] == "withdrawn" && told["workers"][0]["model"] == 1
+    });
+    assert!(withdrawn["warnings"].to_string().contains("it plays badly"), "{withdrawn}");
+    command(address, "withdraw").exited_with(REFUSED).said(&["the hub refused", "was withdrawn"]);
+    command(address, "resume").succeeded();
+
+    // Killed at any moment, the next one goes on; while one collects another waits.
+    first.signal(Signal::KILL);
+    drop(first.wait());
+    let mut second = hub(&place).start();
+    let address = serves(&mut second);
+    let mut third = hub(&place).start();
+    let stands_by = serves(&mut third);
+    let idle = told(stands_by, "a hub that waits", |told| told["collector"]["collects"] == false);
+    assert!(idle["health"]["reasons"].to_string().contains("another process collects there"), "{idle}");
+    publish(&place, 3, "b5w3_resnet_2x32.onnx");
+    taken.extend(take(&ready, 3, 3));
+    second.signal(Signal::TERM);
+    second.wait().exited_with(0);
+    told(stands_by, "the turn of the one that waits", |told| told["collector"]["collects"] == true);
+    taken.extend(take(&ready, 3, 1));
+    command(address, "status").exited_with(UNREACHABLE).said(&["no hub answers"]);
+
+    worker.signal(Signal::TERM);
+    let books = worker.wait().exited_with(0);
+    assert!(!books.log.contains("panicked"), "{}", books.log);
+    third.signal(Signal::TERM);
+    third.wait().exited_with(0);
+    // What came after the last look is in the folder.
+    taken.extend(games::archives(&ready).iter().map(|npz| Written::read(npz, Config::QUICK)));
+    let names: std::collections::BTreeSet<_> = taken.iter().map(|game| game.npz.clone()).collect();
+    assert_eq!(names.len(), taken.len(), "none twice");
+}
+
+#[test]
+fn what_a_hub_lacks_is_said() {
+    let place = Place::new();
+    let lacks = |daemon: Daemon| daemon.run().exited_with(UNUSABLE);
+    lacks(hub(&place)).said(&["fleet init --run NAME"]);
+    let place = Place::with_fleet("w1");
+    Daemon::new().args("fleet hub").run().exited_with(2).said(&["--models"]);
+    fs::remove_file(place.path("fleet/keys/publisher.nk")).unwrap();
+    lacks(hub(&place)).said(&["publisher.nk", "No such file"]);
+    lacks(hub(&place).option("--stages", "0")).exited_with(2);
+}
+
+#[test]
+fn a_hub_refuses_a_folder_that_a_daemon_plays_into() {
+    let place = Place::with_fleet("w1");
+    let mut daemon = Daemon::playing(&place.path("config.yaml"), &place.path("ready"))
+        .args("--evaluator uniform --num-games 100000 --http-listen none")
+        .start();
+    daemon.says("selfplayd starts");
+    wait::until("its file", || {
+        fs::read_dir(place.path("ready/tmp"))
+            .ok()?
+            .flatten()
+            .find(|entry| entry.file_name().to_string_lossy().starts_with("daemon_"))
+    });
+    hub(&place).run().exited_with(UNUSABLE).said(&["a daemon plays into it by itself", "--fleet"]);
+    daemon.signal(Signal::TERM);
+    drop(daemon.wait());
+}
