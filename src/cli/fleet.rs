@@ -47,7 +47,7 @@ pub(crate) enum FleetWhat {
     Promote(ClientArgs),
     /// Have all workers go back to the model before the newest
     Withdraw(WithdrawArgs),
-    /// Hold the roll-out where it is
+    /// Hold the roll-out where it is: no further workers, and no newer model
     Hold(ClientArgs),
     /// Let a roll-out that is held go on
     Resume(ClientArgs),

@@ -62,6 +62,8 @@ pub(crate) struct CollectorStatus {
     pub ready: String,
     /// Whether it collects; if not, another does, or the folder cannot be used.
     pub collects: bool,
+    /// Whether another process collects there, whose place it takes when that ends.
+    pub stands_by: bool,
     /// How the connection is.
     pub link: LinkState,
     /// Frames that wait at the broker; `null` while it has not said.
@@ -276,6 +278,7 @@ impl CollectorStatus {
         Self {
             ready: state.ready.display().to_string(),
             collects: state.collects,
+            stands_by: state.stands_by,
             link: state.link.clone(),
             frames_waiting: state.lag.map(|lag| lag.waiting),
             frames_in_hand: state.lag.map(|lag| lag.in_hand),
@@ -298,7 +301,10 @@ impl PublisherStatus {
         let share = percent.unwrap_or(0.0);
         let (stage, rollout) = match &state.rollout {
             Rollout::None => ("none", "no model is published".to_owned()),
-            Rollout::Everywhere => ("everywhere", format!("model {newest} for all workers")),
+            Rollout::Everywhere => {
+                let held = if state.held { "; newer ones are held back" } else { "" };
+                ("everywhere", format!("model {newest} for all workers{held}"))
+            }
             Rollout::Underway { proven, of } => (
                 "underway",
                 format!(
@@ -398,6 +404,9 @@ fn verdicts(
             ill.extend(status.troubles.iter().cloned());
             if !status.link.up {
                 idle.push(format!("the collector is {}", status.link.words));
+            } else if status.stands_by {
+                let ready = &status.ready;
+                idle.push(format!("{ready}: another process collects there; this one takes its place when that ends"));
             } else if !status.collects {
                 idle.push("no games are collected".to_owned());
             }

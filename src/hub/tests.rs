@@ -39,6 +39,7 @@ fn collector(games: &[(&str, u64)]) -> CollectorState {
         run: "r1".parse().unwrap(),
         ready: "/run/ready".into(),
         collects: true,
+        stands_by: false,
         link: up(),
         counts: Counts { frames: 9, games: 90, duplicates: 2, ..Counts::default() },
         lag: Some(Lag { waiting: 5, in_hand: 1 }),
@@ -195,9 +196,11 @@ fn verdicts_say_what_is_not_done() {
     let well = look(&mut Lookout::default(), 0, &games, &models);
     assert!(well.health.ok && well.ready.ok, "{well:?}");
     let none = PublisherState { pointer: None, ..publisher(Vec::new(), Rollout::None) };
-    let standby = CollectorState { collects: false, ..games.clone() };
+    let standby = CollectorState { collects: false, stands_by: true, ..games.clone() };
     let idle = look(&mut Lookout::default(), 0, &standby, &none);
-    assert_eq!(idle.ready.reasons, ["no games are collected", "no model is published yet"]);
+    let wait = "/run/ready: another process collects there; this one takes its place when that ends";
+    assert_eq!(idle.ready.reasons, [wait, "no model is published yet"]);
+    assert!(idle.health.ok, "to wait is no fault");
     let cut = CollectorState { link: down(), ..games };
     let status = look(&mut Lookout::default(), 0, &cut, &models);
     assert_eq!(status.ready.reasons, ["the collector is not connected to tls://h:4222 for 3 s"]);

@@ -246,7 +246,7 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
     let place = Place::with_fleet("w1");
     let _server = place.serve();
     place.fleet("init").succeeded();
-    let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "8000").start();
+    let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "20000").start();
     let mut hub = Hub::new(&place);
     hub.publish(1);
     // The collector does not work: only the publisher does.

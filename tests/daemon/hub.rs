@@ -79,7 +79,7 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     let address = serves(&mut first);
     // It prepares the server by itself.
     first.says("stream GAMES: made");
-    let mut worker = place.worker("w1").start();
+    let worker = place.worker("w1").start();
     let ready = place.path("ready");
     let mut taken = take(&ready, 1, 3);
     let seen = told(address, "the worker", |told| {
@@ -96,11 +96,13 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     assert!(metrics.contains("selfplayd_hub_model_version 1\n") && metrics.contains("worker=\"w1\""), "{metrics}");
     assert!(ask::get(address, "/").body.contains("selfplayd fleet"), "there is a page");
 
-    // Held, a new model comes to nobody.
+    command(address, "promote").exited_with(REFUSED).said(&["the hub refused", "all workers are to serve it already"]);
+    // Held, a new model comes to no worker.
     command(address, "hold").succeeded();
     publish(&place, 2, "b5w3_resnet_2x32_trained.onnx");
-    told(address, "a model that is held", |told| told["publisher"]["stage"] == "held");
-    command(address, "promote").succeeded();
+    let held = told(address, "a model that is held", |told| told["publisher"]["newest"] == 2);
+    assert_eq!((&held["publisher"]["held"], &held["publisher"]["model"]), (&true.into(), &1.into()));
+    command(address, "resume").succeeded();
     taken.extend(take(&ready, 2, 3));
     command(address, "withdraw --why 'it plays badly'").succeeded();
     let withdrawn = told(address, "a model that is withdrawn", |told| {
@@ -108,7 +110,6 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     });
     assert!(withdrawn["warnings"].to_string().contains("it plays badly"), "{withdrawn}");
     command(address, "withdraw").exited_with(REFUSED).said(&["the hub refused", "was withdrawn"]);
-    command(address, "resume").succeeded();
 
     // Killed at any moment, the next one goes on; while one collects another waits.
     first.signal(Signal::KILL);
@@ -118,7 +119,8 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     let mut third = hub(&place).start();
     let stands_by = serves(&mut third);
     let idle = told(stands_by, "a hub that waits", |told| told["collector"]["collects"] == false);
-    assert!(idle["health"]["reasons"].to_string().contains("another process collects there"), "{idle}");
+    assert!(idle["ready"]["reasons"].to_string().contains("another process collects there"), "{idle}");
+    assert_eq!(idle["health"]["ok"], true, "to wait is no fault: {idle}");
     publish(&place, 3, "b5w3_resnet_2x32.onnx");
     taken.extend(take(&ready, 3, 3));
     second.signal(Signal::TERM);
@@ -147,7 +149,7 @@ fn what_a_hub_lacks_is_said() {
     Daemon::new().args("fleet hub").run().exited_with(2).said(&["--models"]);
     fs::remove_file(place.path("fleet/keys/publisher.nk")).unwrap();
     lacks(hub(&place)).said(&["publisher.nk", "No such file"]);
-    lacks(hub(&place).option("--stages", "0")).exited_with(2);
+    hub(&place).option("--stages", "0").run().exited_with(2).said(&["must be above 0"]);
 }
 
 #[test]

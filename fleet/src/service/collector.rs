@@ -54,6 +54,8 @@ pub struct CollectorState {
     pub ready: PathBuf,
     /// Whether it collects; if not, another does, or the folder cannot be used.
     pub collects: bool,
+    /// Whether another process collects there, whose place it takes when that ends.
+    pub stands_by: bool,
     /// How the connection is.
     pub link: LinkState,
     /// What was done since the process began.
@@ -77,6 +79,7 @@ pub struct CollectorService<L, D: Disk> {
     link: L,
     disk: D,
     hub: Option<Hub<D>>,
+    stands_by: bool,
     now: Duration,
     /// When the folder is to be opened, if it is not, or collecting may go on.
     not_before: Duration,
@@ -94,6 +97,7 @@ impl<L: CollectorLink, D: Disk + Clone> CollectorService<L, D> {
             link,
             disk,
             hub: None,
+            stands_by: false,
             now: Duration::ZERO,
             not_before: Duration::ZERO,
             ask_at: Duration::ZERO,
@@ -125,12 +129,10 @@ impl<L: CollectorLink, D: Disk + Clone> CollectorService<L, D> {
         self.now = now;
         if self.hub.is_none() && now >= self.not_before {
             match self.open() {
-                Ok(true) => self.troubles.clear("folder"),
-                Ok(false) => {
-                    self.not_before = now + LOOK_EVERY;
-                    let ready = self.config.ready.display();
-                    let wait = "another process collects there; this one takes its place when that ends";
-                    self.troubles.set("folder", format!("collect into {ready}: {wait}"));
+                Ok(free) => {
+                    self.stands_by = !free;
+                    self.not_before = if free { now } else { now + LOOK_EVERY };
+                    self.troubles.clear("folder");
                 }
                 Err(error) => {
                     self.not_before = now + DISK_AGAIN;
@@ -192,6 +194,7 @@ impl<L: CollectorLink, D: Disk + Clone> CollectorService<L, D> {
             run: self.config.rules.run.clone(),
             ready: self.config.ready.clone(),
             collects: self.hub.is_some(),
+            stands_by: self.stands_by,
             link: self.link.state(),
             counts: self.hub.as_ref().map(|hub| hub.collector().counts()).unwrap_or_default(),
             lag: self.lag.map(|(lag, _)| lag),
