@@ -15,9 +15,9 @@ machines by a NATS server (version 2.11 or newer), which runs beside the trainer
 
 Beside the trainer:
   selfplayd fleet init --run r1 --host trainer.example.org --certificate server.pem --key server.key
-  nats-server -c fleet/nats.conf
-  selfplayd fleet init
   selfplayd fleet add-worker w1 w2
+  nats-server -c fleet/nats.conf
+  selfplayd fleet hub --models RUN/models --ready RUN/replay_buffers/ready --config RUN/config.yaml
 On another machine, with a copy of fleet/workers/w1.worker and of the trainer's config.yaml:
   selfplayd --fleet tls://trainer.example.org:4222 --credentials w1.worker --config config.yaml";
 

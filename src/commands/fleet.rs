@@ -156,12 +156,12 @@ fn next_steps(folder: &Folder, is_there: bool) -> String {
     };
     let dir = quoted(folder.dir());
     let mut steps = Vec::new();
-    if !is_there {
-        steps.push(format!("nats-server -c {}", quoted(&folder.nats_conf())));
-        steps.push(format!("selfplayd fleet init --dir {dir}     # again, to prepare the server that runs now"));
-    }
     if folder.workers().next().is_none() {
         steps.push(format!("selfplayd fleet add-worker NAME --dir {dir}"));
+    }
+    if !is_there {
+        steps.push(format!("nats-server -c {}", quoted(&folder.nats_conf())));
+        steps.push(format!("selfplayd fleet hub --dir {dir} --models RUN/models --ready RUN/replay_buffers/ready"));
     }
     if steps.is_empty() { "all is as it must be".to_owned() } else { format!("next:\n  {}", steps.join("\n  ")) }
 }

@@ -194,7 +194,7 @@ fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let init = format!("init --run r1 --listen 127.0.0.1:{port} --max-games-bytes 64MB --max-models-bytes 64MB");
     let made = place.fleet(&init).succeeded();
-    for words in ["keys/admin.nk: made", "fleet.toml: made", "nats-server -c ", "fleet init --dir"] {
+    for words in ["keys/admin.nk: made", "fleet.toml: made", "nats-server -c ", "fleet hub --dir"] {
         assert!(made.out.contains(words), "{}", made.out);
     }
     let _server = place.serve();

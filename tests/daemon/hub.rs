@@ -104,7 +104,8 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     assert_eq!((&held["publisher"]["held"], &held["publisher"]["model"]), (&true.into(), &1.into()));
     command(address, "resume").succeeded();
     taken.extend(take(&ready, 2, 3));
-    command(address, "withdraw --why 'it plays badly'").succeeded();
+    let withdraw = Daemon::new().args("fleet withdraw").option("--address", format!("http://{address}"));
+    withdraw.option("--why", "it plays badly").run().succeeded();
     let withdrawn = told(address, "a model that is withdrawn", |told| {
         told["publisher"]["stage"] == "withdrawn" && told["workers"][0]["model"] == 1
     });
