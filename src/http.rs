@@ -4,7 +4,6 @@
 //! - [`access`]: who may ask for what
 //! - [`live`]: the games that can be looked at
 //! - [`events`]: what streams of events carry
-//! - [`fleet`]: what a hub answers
 //! - [`page`]: the files of the pages
 //! - [`reload`]: what came of a reload
 //! - [`routes`]: what is asked for, and the answer
@@ -16,7 +15,6 @@ mod access;
 mod answer;
 mod connection;
 mod events;
-mod fleet;
 mod listen;
 mod live;
 mod page;
@@ -25,9 +23,11 @@ mod routes;
 mod server;
 
 pub(crate) use self::{
-    answer::Words,
-    fleet::ServedHub,
+    access::{Access, Caller, Sender},
+    answer::{Failure, Words},
     listen::Listening,
+    page::of_hub as page_of_hub,
     reload::Reloaded,
-    server::{Served, Server, host_name},
+    routes::{arguments, metrics_text, no_such_method, no_such_place, verdict, without_arguments},
+    server::{Served, Server, Site, host_name},
 };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! broker ─▶ CollectorService ─▶ PartActor ┐ told, twice a second           ┌─▶ log (news)
-//!                                         ├──────────▶ Lookout ─▶ FleetStatus ─▶ page, status, metrics (http::fleet)
+//!                                         ├──────────▶ Lookout ─▶ FleetStatus ─▶ page, status, metrics (site)
 //! broker ◀▶ PublisherService ─▶ PartActor ┘ once a second                  └─▶ `selfplayd fleet status`
 //! ```
 //!
@@ -13,11 +13,13 @@
 //! - [`status`]: what is told
 //! - [`news`]: what of it is logged
 //! - [`metrics`]: what of it Prometheus reads
+//! - [`site`]: what is asked over HTTP, and the answer
 //! - [`table`]: what of it people read on a terminal
 
 mod metrics;
 mod news;
 mod part;
+mod site;
 mod status;
 pub(crate) mod table;
 #[cfg(test)]
@@ -55,6 +57,7 @@ pub(crate) use self::{metrics::render, part::Steer, status::FleetStatus};
 use self::{
     news::news,
     part::{COLLECTOR, Make, PUBLISHER, Part, PartActor, Told},
+    site::ServedHub,
     status::{Lookout, Seen},
 };
 use crate::{
@@ -65,7 +68,7 @@ use crate::{
         stop::Stopper,
     },
     exit::{Exit, failed},
-    http::{self, ServedHub, host_name},
+    http::{self, host_name},
     settings::Settings,
     status::ChildStatus,
 };

@@ -20,8 +20,8 @@
 //! - `status`: how it is doing
 //! - `worker`: the fleet's side of a daemon that plays for a trainer elsewhere
 //! - `metrics`: what is counted, for Prometheus
-//! - `hub`: the side of a fleet beside the trainer
 //! - `http`: who may ask and steer
+//! - `hub`: the side of a fleet beside the trainer
 //! - `commands`: what the program does, playing first
 
 // `streams` writes to standard error: it may be gone, and `eprintln!` would panic.

@@ -14,7 +14,7 @@ use crate::token::Token;
 
 /// How a caller got here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     /// From this address.
     Tcp(SocketAddr),
     /// Through the Unix socket, which only this user can open; with the user's number, where the system tells.
@@ -22,7 +22,7 @@ pub(super) enum Caller {
 }
 
 /// Who sent a request, for the log.
-pub(super) struct Sender<'a>(pub Caller, pub &'a HeaderMap);
+pub(crate) struct Sender<'a>(pub Caller, pub &'a HeaderMap);
 
 impl fmt::Display for Sender<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,7 +104,7 @@ impl Access {
     }
 
     /// Whether the sender of a request may control the daemon.
-    pub(super) fn may_control(&self, caller: Caller, headers: &HeaderMap) -> bool {
+    pub(crate) fn may_control(&self, caller: Caller, headers: &HeaderMap) -> bool {
         self.judge(caller, headers).is_ok()
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A request that is not met: its status and what the caller reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     status: StatusCode,
     words: Words,
 }
@@ -25,17 +25,17 @@ pub(crate) struct Words {
 
 impl Failure {
     /// `error` says what is wrong, `hint` what to do about it.
-    pub(super) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status, words: Words { error: error.into(), hint: hint.into() } }
     }
 
     /// Something that is not there.
-    pub(super) fn not_found(error: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn not_found(error: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, error, hint)
     }
 
     /// Something that is not what it should be.
-    pub(super) fn bad_request(error: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(error: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error, hint)
     }
 }

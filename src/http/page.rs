@@ -42,7 +42,7 @@ pub(super) fn of_daemon<S: Clone + Send + Sync + 'static>(router: Router<S>) -> 
 }
 
 /// The page of a hub.
-pub(super) fn of_hub<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+pub(crate) fn of_hub<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     with(router, HUB)
 }
 

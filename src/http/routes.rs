@@ -123,11 +123,11 @@ pub(super) async fn answer(router: Router, access: &Access, caller: Caller, requ
     sealed(answer)
 }
 
-pub(super) async fn no_such_place(uri: Uri) -> Failure {
+pub(crate) async fn no_such_place(uri: Uri) -> Failure {
     Failure::not_found(format!("there is nothing at {}", uri.path()), "GET /v1/status has everything; / is the page")
 }
 
-pub(super) async fn no_such_method(method: Method, uri: Uri) -> Failure {
+pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Failure {
     let hint = if method == Method::GET { "this is a command: POST it" } else { "see the header Allow" };
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}", uri.path()), hint)
 }
@@ -136,7 +136,7 @@ async fn metrics(State(shared): App) -> impl IntoResponse {
     metrics_text((shared.metrics)())
 }
 
-pub(super) fn metrics_text(text: String) -> impl IntoResponse {
+pub(crate) fn metrics_text(text: String) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
@@ -151,7 +151,7 @@ async fn readyz(State(shared): App) -> Response {
     verdict(&shared.status.borrow().ready)
 }
 
-pub(super) fn verdict(verdict: &Verdict) -> Response {
+pub(crate) fn verdict(verdict: &Verdict) -> Response {
     let status = if verdict.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(verdict)).into_response()
 }
@@ -263,7 +263,7 @@ async fn command(
     Ok((StatusCode::ACCEPTED, Json(accepted)).into_response())
 }
 
-pub(super) fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
+pub(crate) fn without_arguments(arguments: &Map<String, Value>) -> Result<(), Failure> {
     let wrong = |name| Failure::bad_request(format!("{name} is no argument of this command"), "it takes none");
     arguments.keys().next().map_or(Ok(()), |name| Err(wrong(name)))
 }
@@ -299,7 +299,7 @@ impl From<Refusal> for Failure {
 }
 
 /// Reads the arguments of a command from one who may give it; nothing stands for none.
-pub(super) async fn arguments(
+pub(crate) async fn arguments(
     access: &Access,
     caller: Caller,
     request: Request<Body>,

@@ -13,17 +13,14 @@ use axum::{
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::{
-    access::{Access, Caller, Sender},
-    answer::Failure,
-    page,
-    routes::{arguments, metrics_text, no_such_method, no_such_place, verdict, without_arguments},
-    server::Site,
+use super::{FleetStatus, Steer, Steering, render};
+use crate::http::{
+    Access, Caller, Failure, Sender, Site, arguments, metrics_text, no_such_method, no_such_place, page_of_hub,
+    verdict, without_arguments,
 };
-use crate::hub::{FleetStatus, Steer, Steering, render};
 
 /// What is served by a hub.
-pub(crate) struct ServedHub {
+pub(super) struct ServedHub {
     /// Made once a second.
     pub status: watch::Receiver<Arc<FleetStatus>>,
     /// Steers the roll-out, where models are published.
@@ -40,7 +37,7 @@ type App = State<Arc<Shared>>;
 
 impl ServedHub {
     /// What answers.
-    pub(crate) fn site(self, access: Access) -> Site {
+    pub(super) fn site(self, access: Access) -> Site {
         let shared = Arc::new(Shared { served: self, access });
         let numbers = || {
             Router::new().route("/metrics", get(metrics)).route("/healthz", get(healthz)).route("/readyz", get(readyz))
@@ -48,7 +45,7 @@ impl ServedHub {
         let finished = |router: Router<Arc<Shared>>| {
             router.fallback(no_such_place).method_not_allowed_fallback(no_such_method).with_state(shared.clone())
         };
-        let everything = page::of_hub(numbers())
+        let everything = page_of_hub(numbers())
             .route("/v1/fleet", get(status))
             .route("/v1/rollout/promote", post(promote))
             .route("/v1/rollout/withdraw", post(withdraw))
