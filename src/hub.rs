@@ -11,10 +11,10 @@
 //!
 //! - [`part`]: a part as a supervised actor
 //! - [`status`]: what is told
-//! - [`news`]: what of it is logged
-//! - [`metrics`]: what of it Prometheus reads
+//! - [`mod@news`]: what of it is logged
+//! - [`mod@metrics`]: what of it Prometheus reads
 //! - [`site`]: what is asked over HTTP, and the answer
-//! - [`table`]: what of it people read on a terminal
+//! - [`mod@table`]: what of it people read on a terminal
 
 mod metrics;
 mod news;
