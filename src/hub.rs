@@ -77,8 +77,10 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the folder is read for keys that were added or removed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
-/// When it is tried again to prepare a broker.
+/// When it is tried again to prepare a broker, and how often it is looked whether it has all that it must have: it may have been
+/// started anew without what it kept.
 const PREPARE_AGAIN: Duration = Duration::from_secs(5);
+const PREPARED_EVERY: Duration = Duration::from_secs(20);
 /// How long threads may take to end.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -266,7 +268,7 @@ fn look_at_folder(ready: &Path, rules: &Rules) -> anyhow::Result<()> {
     Collector::open(RealDisk, ready, rules.clone()).map(drop).map_err(failed)
 }
 
-/// Prepares the broker as soon as it answers, on a thread of its own: nothing else waits for it.
+/// Keeps the broker prepared, on a thread of its own: nothing else waits for it.
 struct Preparing {
     // Ends the thread when it is dropped.
     _stop: mpsc::Sender<()>,
@@ -286,21 +288,23 @@ impl Preparing {
         std::thread::Builder::new().name("prepare".to_owned()).spawn(move || {
             let mut told = None;
             loop {
-                match assets::prepare(&dial, plan) {
+                let again = match assets::prepare(&dial, plan) {
                     Ok(changes) => {
+                        told = None;
                         let changed = changes.iter().filter(|change| change.done != assets::Done::Nothing);
                         changed.for_each(|change| tracing::info!("broker: {change}"));
-                        return;
+                        PREPARED_EVERY
                     }
                     Err(error) => {
                         let words = error.to_string();
                         if told.as_ref() != Some(&words) {
-                            tracing::warn!("the broker is not prepared yet: {words}");
+                            tracing::warn!("the broker is not prepared: {words}");
                             told = Some(words);
                         }
+                        PREPARE_AGAIN
                     }
-                }
-                if stopped.recv_timeout(PREPARE_AGAIN) != Err(mpsc::RecvTimeoutError::Timeout) {
+                };
+                if stopped.recv_timeout(again) != Err(mpsc::RecvTimeoutError::Timeout) {
                     return;
                 }
             }

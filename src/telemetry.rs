@@ -36,8 +36,12 @@ pub(crate) fn set_level(level: &str) -> anyhow::Result<()> {
     }
 }
 
+/// What the client of a fleet's broker says is told in our own words, once; a level for it may be named all the same.
+const QUIET: &str = "async_nats=warn";
+
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {
-    EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is not usable"))
+    EnvFilter::try_new(level).with_context(|| format!("log.level = {level:?} is not usable"))?;
+    EnvFilter::try_new(format!("{QUIET},{level}")).with_context(|| format!("log.level = {level:?} is not usable"))
 }
 
 /// Standard error beside a progress bar. Whatever happens to it, writing succeeds: an error would be reported to standard
@@ -187,5 +191,20 @@ mod tests {
         assert_eq!(logged(LogFormat::Human, "debug").lines().count(), 2);
         assert_eq!(logged(LogFormat::Human, "warn").lines().count(), 0);
         assert_eq!(logged(LogFormat::Human, "warn,selfplayd=debug").lines().count(), 2);
+        let client = |level: &str| {
+            let buffer = Arc::new(Mutex::new(Vec::new()));
+            let writer = {
+                let buffer = Arc::clone(&buffer);
+                move || Shared(Arc::clone(&buffer))
+            };
+            let log = LogSettings { format: LogFormat::Human, level: level.to_owned() };
+            let (subscriber, _) = subscriber(&log, false, writer).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(target: "async_nats", "event: connected");
+                tracing::warn!(target: "async_nats::connector", "slow");
+            });
+            String::from_utf8(buffer.lock().unwrap().clone()).unwrap().lines().count()
+        };
+        assert_eq!((client("debug"), client("info,async_nats=info"), client("error,async_nats=error")), (1, 2, 0));
     }
 }

@@ -56,10 +56,12 @@ pub(super) fn follow(entries: &mut Entries, found: &mut Found) {
     let models = "left out beside fleet.servers, as models come from the trainer through fleet.dir";
     let games = "left out beside fleet.servers, as games go to the trainer through fleet.dir";
     let mode = "left out beside fleet.servers, as a worker plays until it is told to stop";
+    let gate = "left out beside fleet.servers, as the trainer's side decides which model serves";
     let follows = [
         ("output.dir", path("games"), games),
         ("model.latest_yaml", path("models/latest.yaml"), models),
         ("daemon.continuous", true.into(), mode),
+        ("evaluation.promote", "always".into(), gate),
     ];
     let nothing = [("model.source", models), ("model.path", models), ("play.num_games", mode)];
     let refused = follows.iter().map(|(key, value, words)| (*key, value.clone(), *words));

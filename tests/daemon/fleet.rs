@@ -8,17 +8,9 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Instant,
 };
 
-use selfplay_fleet::{
-    collector::{Rules, check_game},
-    disk::RealDisk,
-    folder::Folder,
-    models::Stages,
-    nats::{Bell, NatsCollector, NatsPublisher, server},
-    service::{CollectorConfig, CollectorService, PublisherConfig, PublisherService, any_model},
-};
+use selfplay_fleet::folder::Folder;
 use tempfile::TempDir;
 
 use crate::{
@@ -30,6 +22,9 @@ use crate::{
 };
 
 const UNUSABLE: i32 = 78;
+
+/// The model that is published.
+const MODEL: &str = "b5w3_resnet_2x32.onnx";
 
 /// The server that `cargo xtask fetch-nats` brings.
 fn program() -> Option<PathBuf> {
@@ -94,6 +89,37 @@ impl Place {
         server
     }
 
+    /// A hub, which serves HTTP at a port of its own; what it is to do is said beside this.
+    pub(crate) fn hub(&self) -> Daemon {
+        Daemon::new().args("fleet hub --http-listen 127.0.0.1:0").option("--dir", self.path("fleet"))
+    }
+
+    /// The trainer writes a model.
+    pub(crate) fn publish(&self, version: u32, file: &str) {
+        let models = self.path("models");
+        fs::create_dir_all(&models).unwrap();
+        let onnx = models.join(format!("model_{version}.onnx"));
+        fs::copy(model(file), &onnx).unwrap();
+        let yaml = format!("filename: {}\nversion: {version}\n", onnx.display());
+        fs::write(models.join("new"), yaml).unwrap();
+        fs::rename(models.join("new"), models.join("latest.yaml")).unwrap();
+    }
+
+    /// Takes games away as the trainer does, until there are so many of a model; all that were taken.
+    pub(crate) fn take(&self, version: i64, count: usize) -> Vec<Written> {
+        let mut taken = Vec::new();
+        wait::until("games of this model", || {
+            for npz in games::archives(&self.path("ready")) {
+                taken.push(Written::read(&npz, Config::QUICK));
+                fs::remove_file(npz.with_extension("yaml")).unwrap();
+                fs::remove_file(npz).unwrap();
+            }
+            let of_it = taken.iter().filter(|game| game.game.metadata.model_version == version).count();
+            (of_it >= count).then_some(())
+        });
+        taken
+    }
+
     /// A daemon that is a worker, which serves HTTP at a port of its own.
     pub(crate) fn worker(&self, name: &str) -> Daemon {
         Daemon::new()
@@ -112,70 +138,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-/// What stands beside the trainer: its folder of games and its models.
-struct Hub {
-    ready: PathBuf,
-    models: PathBuf,
-    collector: CollectorService<NatsCollector, RealDisk>,
-    publisher: PublisherService<NatsPublisher, RealDisk>,
-    begun: Instant,
-}
-
-impl Hub {
-    fn new(place: &Place) -> Self {
-        let (ready, models, folder) = (place.path("ready"), place.path("models"), place.folder());
-        fs::create_dir_all(&ready).unwrap();
-        fs::create_dir_all(&models).unwrap();
-        let run = folder.run().clone();
-        let rules = Rules { run: run.clone(), settings: None, check: check_game };
-        let link = NatsCollector::connect(folder.dial(server::HUB).unwrap(), Bell::silent()).unwrap();
-        let collector = CollectorService::new(CollectorConfig { ready: ready.clone(), rules }, link, RealDisk);
-        let config = PublisherConfig {
-            run: run.clone(),
-            latest: models.join("latest.yaml"),
-            stages: Stages::default(),
-            settings_hash: String::new(),
-            check: any_model,
-        };
-        let link = NatsPublisher::connect(folder.dial(server::PUBLISHER).unwrap(), &run, Bell::silent()).unwrap();
-        let publisher = PublisherService::new(config, link, RealDisk);
-        Self { ready, models, collector, publisher, begun: Instant::now() }
-    }
-
-    /// The trainer writes a model.
-    fn publish(&self, version: u32) {
-        let onnx = self.models.join(format!("model_{version}.onnx"));
-        fs::copy(model("b5w3_resnet_2x32.onnx"), &onnx).unwrap();
-        let yaml = format!("filename: {}\nversion: {version}\n", onnx.display());
-        fs::write(self.models.join("new"), yaml).unwrap();
-        fs::rename(self.models.join("new"), self.models.join("latest.yaml")).unwrap();
-    }
-
-    /// Works until there is an answer.
-    fn until<T>(&mut self, what: &str, mut answer: impl FnMut(&Self) -> Option<T>) -> T {
-        wait::until(what, || {
-            self.collector.step(self.begun.elapsed());
-            self.publisher.step(self.begun.elapsed());
-            answer(self)
-        })
-    }
-
-    /// Takes away so many games of a model, or more, as a trainer does.
-    fn take(&mut self, version: i64, count: usize) -> Vec<Written> {
-        let mut taken = Vec::new();
-        self.until("games of this model", |hub| {
-            for npz in games::archives(&hub.ready) {
-                taken.push(Written::read(&npz, Config::QUICK));
-                fs::remove_file(npz.with_extension("yaml")).unwrap();
-                fs::remove_file(npz).unwrap();
-            }
-            let of_it = taken.iter().filter(|game| game.game.metadata.model_version == version).count();
-            (of_it >= count).then_some(())
-        });
-        taken
     }
 }
 
@@ -206,12 +168,13 @@ fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
     }
     let mut daemon = place.worker("w1").start();
     daemon.says("waiting for a model");
-    let mut hub = Hub::new(&place);
-    hub.publish(1);
-    let mut taken = hub.take(1, 3);
+    fs::create_dir_all(place.path("ready")).unwrap();
+    let _hub = place.hub().option("--models", place.path("models")).option("--ready", place.path("ready")).start();
+    place.publish(1, MODEL);
+    let mut taken = place.take(1, 3);
     // The next model comes to it as well, and to its games.
-    hub.publish(2);
-    taken.extend(hub.take(2, 3));
+    place.publish(2, MODEL);
+    taken.extend(place.take(2, 3));
     let said = status(&mut daemon);
     let fleet = &said["fleet"];
     assert_eq!(
@@ -247,13 +210,10 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
     let _server = place.serve();
     place.fleet("init").succeeded();
     let mut daemon = place.worker("w1").env("SELFPLAYD__FLEET__MAX_OUTBOX_BYTES", "20000").start();
-    let mut hub = Hub::new(&place);
-    hub.publish(1);
-    // The collector does not work: only the publisher does.
-    wait::until("a full outbox", || {
-        hub.publisher.step(hub.begun.elapsed());
-        (daemon.said("no new games start") > 0).then_some(())
-    });
+    // One that collects nothing.
+    let _publisher = place.hub().option("--models", place.path("models")).start();
+    place.publish(1, MODEL);
+    daemon.says("no new games start");
     let said = wait::until("the word", || {
         let said = status(&mut daemon);
         (said["state"] == "writer_blocked").then_some(said)
@@ -263,8 +223,10 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
         reasons.contains("no new games start: outbox full") && reasons.contains("the collector is behind or away"),
         "{reasons}"
     );
-    hub.take(1, 3);
-    hub.until("games that start again", |_| (daemon.said("games start again") > 0).then_some(()));
+    fs::create_dir_all(place.path("ready")).unwrap();
+    let _collector = place.hub().option("--ready", place.path("ready")).start();
+    place.take(1, 3);
+    daemon.says("games start again");
     daemon.signal(Signal::TERM);
     daemon.wait().exited_with(0);
 }
@@ -290,6 +252,7 @@ fn what_a_worker_lacks_or_must_not_have_is_said() {
         "play.num_games",
         "a worker plays until it is told to stop",
     ]);
+    with("--fleet nats://127.0.0.1:1 --promote gate").said(&["evaluation.promote", "the trainer's side decides"]);
     worker("--fleet nats://127.0.0.1:1 --credentials /none").said(&["fleet.credentials", "No such file"]);
     fs::set_permissions(&credentials, fs::Permissions::from_mode(0o644)).unwrap();
     with("--fleet nats://127.0.0.1:1").said(&["others than its owner may read it (mode 644)"]);

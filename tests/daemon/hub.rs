@@ -1,12 +1,12 @@
 //! A hub as a process: beside a trainer, with a real server and a worker.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr};
 
 use serde_json::Value;
 
 use crate::{
     ask,
-    config::{Config, model},
+    config::Config,
     daemon::{Daemon, Running, Signal},
     fleet::{Place, has_server},
     games::{self, Written},
@@ -19,43 +19,16 @@ const REFUSED: i32 = 1;
 
 /// A hub of a place's fleet, with both parts.
 fn hub(place: &Place) -> Daemon {
-    Daemon::new()
-        .args("fleet hub --http-listen 127.0.0.1:0")
-        .option("--dir", place.path("fleet"))
+    place
+        .hub()
         .option("--models", place.path("models"))
         .option("--ready", place.path("ready"))
         .option("--config", place.path("config.yaml"))
 }
 
-/// The trainer writes a model.
-fn publish(place: &Place, version: u32, file: &str) {
-    let models = place.path("models");
-    fs::create_dir_all(&models).unwrap();
-    let onnx = models.join(format!("model_{version}.onnx"));
-    fs::copy(model(file), &onnx).unwrap();
-    let yaml = format!("filename: {}\nversion: {version}\n", onnx.display());
-    fs::write(models.join("new"), yaml).unwrap();
-    fs::rename(models.join("new"), models.join("latest.yaml")).unwrap();
-}
-
 /// What a hub tells, once it is so.
 fn told(address: SocketAddr, what: &str, is: impl Fn(&Value) -> bool) -> Value {
     wait::until(what, || Some(ask::get(address, "/v1/fleet").json()).filter(|told| is(told)))
-}
-
-/// Takes games away as the trainer does, until there are so many of a model; all that were taken.
-fn take(ready: &Path, version: i64, count: usize) -> Vec<Written> {
-    let mut taken = Vec::new();
-    wait::until("games of this model", || {
-        for npz in games::archives(ready) {
-            taken.push(Written::read(&npz, Config::QUICK));
-            fs::remove_file(npz.with_extension("yaml")).unwrap();
-            fs::remove_file(npz).unwrap();
-        }
-        let of_it = taken.iter().filter(|game| game.game.metadata.model_version == version).count();
-        (of_it >= count).then_some(())
-    });
-    taken
 }
 
 /// A command that speaks to a hub.
@@ -74,14 +47,14 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     }
     let place = Place::with_fleet("w1");
     let _server = place.serve();
-    publish(&place, 1, "b5w3_resnet_2x32.onnx");
+    place.publish(1, "b5w3_resnet_2x32.onnx");
     let mut first = hub(&place).start();
     let address = serves(&mut first);
     // It prepares the server by itself.
     first.says("stream GAMES: made");
     let worker = place.worker("w1").start();
     let ready = place.path("ready");
-    let mut taken = take(&ready, 1, 3);
+    let mut taken = place.take(1, 3);
     let seen = told(address, "the worker", |told| {
         let worker = &told["workers"][0];
         worker["standing"] == "proven" && worker["games"].as_u64() > Some(0) && told["ready"]["ok"] == true
@@ -99,11 +72,11 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     command(address, "promote").exited_with(REFUSED).said(&["the hub refused", "all workers are to serve it already"]);
     // Held, a new model comes to no worker.
     command(address, "hold").succeeded();
-    publish(&place, 2, "b5w3_resnet_2x32_trained.onnx");
+    place.publish(2, "b5w3_resnet_2x32_trained.onnx");
     let held = told(address, "a model that is held", |told| told["publisher"]["newest"] == 2);
     assert_eq!((&held["publisher"]["held"], &held["publisher"]["model"]), (&true.into(), &1.into()));
     command(address, "resume").succeeded();
-    taken.extend(take(&ready, 2, 3));
+    taken.extend(place.take(2, 3));
     let withdraw = Daemon::new().args("fleet withdraw").option("--address", format!("http://{address}"));
     withdraw.option("--why", "it plays badly").run().succeeded();
     let withdrawn = told(address, "a model that is withdrawn", |told| {
@@ -124,12 +97,12 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     });
     assert_eq!(idle["collector"]["collects"], false);
     assert_eq!(idle["health"]["ok"], true, "to wait is no fault: {idle}");
-    publish(&place, 3, "b5w3_resnet_2x32.onnx");
-    taken.extend(take(&ready, 3, 3));
+    place.publish(3, "b5w3_resnet_2x32.onnx");
+    taken.extend(place.take(3, 3));
     second.signal(Signal::TERM);
     second.wait().exited_with(0);
     told(stands_by, "the turn of the one that waits", |told| told["collector"]["collects"] == true);
-    taken.extend(take(&ready, 3, 1));
+    taken.extend(place.take(3, 1));
     command(address, "status").exited_with(UNREACHABLE).said(&["no hub answers"]);
 
     worker.signal(Signal::TERM);
@@ -141,6 +114,39 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     taken.extend(games::archives(&ready).iter().map(|npz| Written::read(npz, Config::QUICK)));
     let names: std::collections::BTreeSet<_> = taken.iter().map(|game| game.npz.clone()).collect();
     assert_eq!(names.len(), taken.len(), "none twice");
+}
+
+#[test]
+fn a_server_that_lost_all_that_it_kept_is_prepared_again_and_no_game_is_lost() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let server = place.serve();
+    place.publish(1, "b5w3_resnet_2x32.onnx");
+    let mut hub = hub(&place).start();
+    let address = serves(&mut hub);
+    let worker = place.worker("w1").start();
+    let mut taken = place.take(1, 3);
+    drop(server);
+    fs::remove_dir_all(place.path("fleet/store")).unwrap();
+    let _server = place.serve();
+    hub.says_for_the(2, "stream GAMES: made");
+    // Models and the pointer to them are there again, and what workers say of themselves.
+    place.publish(2, "b5w3_resnet_2x32.onnx");
+    taken.extend(place.take(2, 3));
+    told(address, "the worker", |told| told["workers"][0]["model"] == 2 && told["workers"][0]["standing"] == "proven");
+    worker.signal(Signal::TERM);
+    let ended = worker.wait().exited_with(0);
+    let finished: u64 = ended.log.rsplit("games_finished=").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+    wait::until("every game that was finished", || {
+        taken.extend(place.take(2, 0));
+        (taken.len() as u64 == finished).then_some(())
+    });
+    let names: std::collections::BTreeSet<_> = taken.iter().map(|game| game.npz.clone()).collect();
+    assert_eq!(names.len(), taken.len(), "none twice");
+    hub.signal(Signal::TERM);
+    hub.wait().exited_with(0);
 }
 
 #[test]

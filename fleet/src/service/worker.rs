@@ -173,8 +173,8 @@ pub struct WorkerService<L, D: Disk> {
     said: Option<(Option<Judged>, Option<i64>, Option<Block>)>,
     /// The oldest frame that waits, and since when it is that.
     oldest: Option<(u64, Duration)>,
-    /// Games wait that did not fit, though there may be a little room.
-    has_no_room: bool,
+    /// How many bytes were in the outbox when games did not fit, which still wait.
+    full_at: Option<u64>,
     games_taken: u64,
     games_aside: u64,
     aside: Option<String>,
@@ -198,7 +198,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
             say_at: Duration::ZERO,
             said: None,
             oldest: None,
-            has_no_room: false,
+            full_at: None,
             games_taken: 0,
             games_aside: 0,
             aside: None,
@@ -290,19 +290,22 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
 
     /// Takes finished games into the outbox.
     fn take(&mut self) {
-        let Some(open) = self.open.as_mut().filter(|_| self.now >= self.take_at) else { return };
+        let (is_due, full_at) = (self.now >= self.take_at, self.full_at);
+        // Any room that there is since then may be enough.
+        let has_more_room = |open: &Open<D>| full_at.is_some_and(|full_at| open.worker.outbox().bytes() < full_at);
+        let Some(open) = self.open.as_mut().filter(|open| is_due || has_more_room(open)) else { return };
         self.take_at = self.now + TAKE_EVERY;
         for round in 1..=MOST_TAKES {
             let models = &open.models;
             match open.intake.take(open.worker.outbox_mut(), |version| models.sha256(version)) {
                 Ok(0) => {
-                    self.has_no_room = false;
+                    self.full_at = None;
                     self.troubles.clear("games");
                     break;
                 }
                 Ok(games) => {
                     self.games_taken += games as u64;
-                    self.has_no_room = false;
+                    self.full_at = None;
                     self.troubles.clear("games");
                     if round == MOST_TAKES || games == MOST_GAMES {
                         self.take_at = self.now;
@@ -310,7 +313,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
                 }
                 // They wait where they are, which is told as what keeps new games from being started.
                 Err(IntakeError::Outbox(OutboxError::Full { .. })) => {
-                    self.has_no_room = true;
+                    self.full_at = Some(open.worker.outbox().bytes());
                     self.take_at = self.now + DISK_AGAIN;
                     self.troubles.clear("games");
                     break;
@@ -426,7 +429,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
             return blocked(Block::OutboxUnusable, words(&error));
         }
         let OutboxState { bytes, most_bytes, .. } = self.outbox();
-        if outbox.is_full() || self.has_no_room {
+        if outbox.is_full() || self.full_at.is_some() {
             let link = self.link.state();
             let why = if link.up { "the collector is behind or away".to_owned() } else { link.words };
             let dir = self.config.outbox();

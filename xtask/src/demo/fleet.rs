@@ -183,9 +183,8 @@ impl Demo<'_> {
 fn second_machine() -> &'static str {
     "A real second machine takes a certificate for this one (docs/fleet.md, Certificates), then here
   selfplayd fleet init --run r1 --host THIS.MACHINE --certificate server.pem --key server.key
-  nats-server -c fleet/nats.conf
-  selfplayd fleet init
   selfplayd fleet add-worker w1
+  nats-server -c fleet/nats.conf
   selfplayd fleet hub --models RUN/models --ready RUN/replay_buffers/ready --config RUN/config.yaml
 and there, with copies of fleet/workers/w1.worker and of the trainer's config.yaml
   selfplayd --fleet tls://THIS.MACHINE:4222 --credentials w1.worker --config config.yaml"

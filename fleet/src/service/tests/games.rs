@@ -241,7 +241,10 @@ fn no_game_begins_while_the_outbox_is_full_and_play_goes_on_by_itself() {
         hand.step(*now);
     }
     assert!(hand.disk.names("w/games").len() > 2 && hand.service.state().troubles == Troubles::default());
+    let begun = yard.now;
     yard.rest();
+    // Each room that receipts make is used at once.
+    assert!(yard.now - begun < Duration::from_secs(4), "{:?}", yard.now - begun);
     assert_eq!((yard.taken.len(), yard.hands[0].service.blocked()), (games + 100, None));
 }
 
