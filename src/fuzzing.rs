@@ -48,7 +48,7 @@ mod tests {
     use std::path::PathBuf;
 
     use proptest::{prelude::*, sample::Index};
-    use selfplay_actors::loader::read_any_latest_yaml;
+    use selfplay_engine::latest;
     use tempfile::TempDir;
 
     use super::*;
@@ -73,7 +73,7 @@ mod tests {
     fn the_corpora_are_read_or_refused() {
         let dir = TempDir::new().unwrap();
         corpus("settings").iter().for_each(|bytes| settings(dir.path(), bytes).unwrap());
-        corpus("latest_yaml").iter().for_each(|bytes| read_any_latest_yaml(bytes));
+        corpus("latest_yaml").iter().for_each(|bytes| latest::read_any(bytes));
     }
 
     /// `bytes` with some of them replaced, and the end cut off.
@@ -104,7 +104,7 @@ mod tests {
             file: Index, from: Index, length in 0_usize..8, inserted in odd_text(), end: Index,
         ) {
             let bytes = file.get(&corpus("latest_yaml")).clone();
-            read_any_latest_yaml(&damaged(bytes, &from, length, &inserted, &end));
+            latest::read_any(&damaged(bytes, &from, length, &inserted, &end));
         }
     }
 }

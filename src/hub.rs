@@ -34,8 +34,10 @@ use std::{
 
 use actix::{Actor, Addr, Arbiter, Context, Handler, System};
 use anyhow::{Context as _, bail};
+use sd_notify::NotifyState;
 use selfplay_actors::{
     health::{Child, Health},
+    onnx::{FileLimits, ModelFile, ModelReport},
     stats::Stats,
     supervision::{ChildGaveUp, ChildSpec, Mailbox, mailbox},
     watchdog::Watchdog,
@@ -47,7 +49,7 @@ use selfplay_fleet::{
     models::Stages,
     name::Name,
     nats::{NatsCollector, NatsPublisher, assets, server},
-    service::{CollectorConfig, CollectorService, PublisherConfig, PublisherService, any_model},
+    service::{CollectorConfig, CollectorService, PublisherConfig, PublisherService},
 };
 use tokio::sync::watch;
 
@@ -77,6 +79,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the folder is read for keys that were added or removed.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
+/// How often a service manager hears how it is.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// When it is tried again to prepare a broker, and how often it is looked whether it has all that it must have: it may have been
 /// started anew without what it kept.
 const PREPARE_AGAIN: Duration = Duration::from_secs(5);
@@ -203,9 +207,9 @@ pub(crate) fn run(plan: Plan, settings: &Settings, signals: Signals) -> anyhow::
             System::current().stop();
         });
     });
-    sd_notify::notify(&[sd_notify::NotifyState::Ready]).ok();
+    sd_notify::notify(&[NotifyState::Ready]).ok();
     system.run()?;
-    sd_notify::notify(&[sd_notify::NotifyState::Stopping]).ok();
+    sd_notify::notify(&[NotifyState::Stopping]).ok();
     drop(kept);
     end(threads, watchdog);
     health.status().log();
@@ -241,7 +245,7 @@ impl Plan {
             latest: self.latest.clone()?,
             stages: self.stages.clone(),
             settings_hash: self.settings_hash.clone(),
-            check: any_model,
+            check: publishable,
         };
         let folder = self.folder.clone();
         Some(Box::new(move |bell| {
@@ -251,9 +255,26 @@ impl Plan {
     }
 }
 
+/// What is found of a model before any worker is told of it, without its game's rules: that it is one whole ONNX model in one file.
+fn publishable(path: &Path, _: &[u8]) -> Result<(), String> {
+    let mut report = ModelReport::new(path);
+    let model = ModelFile::check(path, None, &FileLimits::default(), &mut report);
+    let model = model.map_err(|error| format!("{:#}", failed(error)))?;
+    if model.has_weight_files() {
+        return Err("it keeps its weights in other files, which would not come along: export it as one file".to_owned());
+    }
+    Ok(())
+}
+
 /// Says what a person must mend of the trainer's folder before anything begins.
 fn look_at_folder(ready: &Path, rules: &Rules) -> anyhow::Result<()> {
-    std::fs::create_dir_all(ready).with_context(|| format!("failed to create directory {}", ready.display()))?;
+    if !ready.exists() {
+        std::fs::create_dir_all(ready).with_context(|| format!("failed to create directory {}", ready.display()))?;
+        tracing::warn!(
+            "{} was not there and has been made: is it where the trainer takes games from?",
+            ready.display()
+        );
+    }
     let daemons = siblings::daemons_of(ready, &host_name().unwrap_or_default());
     if let Some(daemon) = daemons.first() {
         bail!(
@@ -389,9 +410,18 @@ impl Watch {
     }
 
     async fn watch(mut self, tell: watch::Sender<Arc<FleetStatus>>) {
+        let has_watchdog = sd_notify::watchdog_enabled().is_some();
+        let mut said = None::<Instant>;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = Arc::new(self.look());
+            if has_watchdog && !self.health.hangs() {
+                sd_notify::notify(&[NotifyState::Watchdog]).ok();
+            }
+            if said.is_none_or(|said| said.elapsed() >= STATUS_EVERY) {
+                said = Some(Instant::now());
+                sd_notify::notify(&[NotifyState::Status(&table::in_a_line(&now))]).ok();
+            }
             let before = tell.send_replace(now.clone());
             news(Some(&before), &now).iter().for_each(news::Line::log);
         }

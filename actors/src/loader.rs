@@ -44,7 +44,6 @@ use tokio::{sync::mpsc::UnboundedSender, time::Instant};
 
 pub use self::feed::{Candidate, Followed, ModelOrigin, NewestBy};
 #[doc(hidden)]
-pub use self::latest::read_any_latest_yaml;
 pub use self::source::{
     LoadFailure, LoadedModel, ModelSource, OnnxSource, Placed, SyntheticEvaluator, SyntheticSource,
 };

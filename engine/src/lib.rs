@@ -12,6 +12,7 @@
 //! - [`solve`]: what positions are worth under perfect play
 //! - [`rating`]: what results of matches say of strength
 //! - [`search`]: leaf-parallel PUCT, split into gather and apply
+//! - [`latest`]: the file by which a trainer names its newest model
 //! - [`replay`]: what is kept of a finished game, and the trainer's files
 //! - [`journal`]: what survives the death of the process, and what the next start makes of it
 //! - [`selfplay`]: one game from its first ply to its record
@@ -23,6 +24,7 @@ pub mod game;
 pub mod games;
 pub mod journal;
 mod lanes;
+pub mod latest;
 pub mod matches;
 pub mod packing;
 pub mod rating;

@@ -6,7 +6,6 @@
 //! back.
 
 mod chunks;
-mod latest;
 mod rollout;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,6 @@ use thiserror::Error;
 
 pub use self::{
     chunks::WINDOW,
-    latest::Latest,
     rollout::{Decision, Presence, Stages, Standing},
     transfer::{Download, DownloadError, Upload, cached, read_chunk, tidy},
 };

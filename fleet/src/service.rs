@@ -15,9 +15,7 @@ mod worker;
 
 pub use self::{
     collector::{Collected, CollectorConfig, CollectorService, CollectorState},
-    publisher::{
-        Check, PointerState, Present, PublisherConfig, PublisherService, PublisherState, Rollout, SteerError, any_model,
-    },
+    publisher::{Check, PointerState, Present, PublisherConfig, PublisherService, PublisherState, Rollout, SteerError},
     troubles::Troubles,
     worker::{DaemonWord, Found, ModelsState, WorkerConfig, WorkerService, WorkerState},
 };

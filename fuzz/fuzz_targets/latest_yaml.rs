@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| selfplay_actors::loader::read_any_latest_yaml(bytes));
+fuzz_target!(|bytes: &[u8]| selfplay_engine::latest::read_any(bytes));

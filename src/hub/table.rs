@@ -63,6 +63,15 @@ pub(crate) fn table(status: &FleetStatus) -> String {
     lines.join("\n")
 }
 
+/// The status in a line.
+pub(super) fn in_a_line(status: &FleetStatus) -> String {
+    let there = status.workers.iter().filter(|worker| worker.present == Some(true)).count();
+    let workers = status.publisher.as_ref().map(|part| format!("{there} workers, {}", part.rollout));
+    let games = status.collector.as_ref().map(|_| format!("{:.2} games/s", status.games_per_second));
+    let reasons = (!status.ready.ok).then(|| status.ready.reasons.join("; "));
+    [workers, games, reasons].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn games(status: &FleetStatus) -> String {
     let FleetStatus { games, games_refused, games_per_second, .. } = status;
     let refused = if *games_refused > 0 { format!(", {games_refused} refused") } else { String::new() };

@@ -150,6 +150,31 @@ fn a_server_that_lost_all_that_it_kept_is_prepared_again_and_no_game_is_lost() {
 }
 
 #[test]
+fn what_is_no_model_is_told_to_no_worker() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let _server = place.serve();
+    place.publish(1, "b5w3_resnet_2x32.onnx");
+    let mut hub = hub(&place).start();
+    let address = serves(&mut hub);
+    hub.says("was not there and has been made");
+    told(address, "the first model", |told| told["publisher"]["model"] == 1);
+    let onnx = place.path("models/model_2.onnx");
+    fs::write(&onnx, "PK").unwrap();
+    fs::write(place.path("models/latest.yaml"), format!("filename: {}\nversion: 2\n", onnx.display())).unwrap();
+    let troubles = |told: &Value| told["publisher"]["troubles"].to_string();
+    let seen = told(address, "the refusal", |told| troubles(told).contains("not a complete ONNX model"));
+    assert_eq!(seen["publisher"]["model"], 1);
+    place.publish(3, "b5w3_resnet_2x32.onnx");
+    let seen = told(address, "the next model", |told| told["publisher"]["model"] == 3);
+    assert!(!troubles(&seen).contains("ONNX"), "{seen}");
+    hub.signal(Signal::TERM);
+    hub.wait().exited_with(0);
+}
+
+#[test]
 fn what_a_hub_lacks_is_said() {
     let place = Place::new();
     let lacks = |daemon: Daemon| daemon.run().exited_with(UNUSABLE);

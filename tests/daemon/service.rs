@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::{
     config::Config,
     daemon::{Daemon, Signal},
+    fleet::Place,
     trainer::{Scalar, Trainer},
     wait::DEADLINE,
 };
@@ -124,4 +125,19 @@ fn an_end_by_itself_is_told_and_a_manager_that_does_not_listen_is_no_harm() {
     let nowhere = dir.path().join("nowhere");
     let ended = daemon().env("NOTIFY_SOCKET", nowhere.to_str().unwrap()).run().succeeded();
     assert_eq!(ended.log.matches("the service manager is told nothing").count(), 1, "{}", ended.log);
+}
+
+#[test]
+fn a_hub_tells_how_it_is_too() {
+    let place = Place::with_fleet("w1");
+    let mut manager = Manager::new();
+    let hub = place.hub().option("--models", place.path("models")).option("--ready", place.path("ready"));
+    let hub = manager.starts(hub).start();
+    manager.hears("READY=1");
+    // There is no server.
+    assert!(manager.hears("STATUS=").contains("0 workers"));
+    manager.hears("WATCHDOG=1");
+    hub.signal(Signal::TERM);
+    manager.hears("STOPPING=1");
+    hub.wait().exited_with(0);
 }

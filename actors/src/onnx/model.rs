@@ -84,6 +84,12 @@ impl ModelFile {
         weight_files(path, limits)
     }
 
+    /// Whether it keeps weights in other files: alone, its file is no model.
+    #[must_use]
+    pub fn has_weight_files(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
     /// A model whose bytes are here already and that keeps nothing elsewhere. `path` names it in errors.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use self::{present::Attendance, source::Source, steer::Steer};
 pub use self::{
     present::Present,
-    source::{Check, any_model},
+    source::Check,
     state::{PointerState, PublisherState, Rollout},
     steer::SteerError,
 };
@@ -48,7 +48,7 @@ pub struct PublisherConfig {
     pub stages: Stages,
     /// Fingerprint of the settings that this run's games are played with; empty where it is not known.
     pub settings_hash: String,
-    /// What is looked at before a model is published: [`any_model`], or more.
+    /// What is looked at before a model is published.
     pub check: Check,
 }
 

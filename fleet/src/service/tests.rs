@@ -5,15 +5,17 @@ mod models;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
+
+use selfplay_engine::latest::Latest;
 
 use super::*;
 use crate::{
     disk::{Disk as _, fake::FakeDisk},
     memory::{Broker, Faults, PublisherSide, WorkerSide},
-    models::{Hash, Latest, Pointer, Stages, Standing},
+    models::{Hash, Pointer, Stages, Standing},
     name::{Name, Origin},
 };
 
@@ -95,9 +97,10 @@ impl Station {
     /// Looks at what the daemon is told to play with, whose file is always there and whole.
     fn look(&mut self) {
         let Some(text) = self.disk.peek("w/models/latest.yaml").filter(|text| *text != self.latest) else { return };
-        let Latest { filename, version, sha256 } = Latest::read(&text).unwrap();
+        let Latest { path, version, sha256 } = Latest::read(&text).unwrap();
+        let sha256 = sha256.map(|sum| Hash::try_from(sum).unwrap());
         let here = std::env::current_dir().unwrap();
-        let bytes = self.disk.peek(filename.strip_prefix(here).unwrap()).expect("the model is there");
+        let bytes = self.disk.peek(path.strip_prefix(here).unwrap()).expect("the model is there");
         assert_eq!((Some(Hash::of(&bytes)), &bytes), (sha256, &contents(version)));
         self.hashes.extend(sha256.map(|hash| (version, hash)));
         (self.latest, self.named) = (text, Some(version));
@@ -167,7 +170,7 @@ impl Fleet {
             latest: latest.into(),
             stages: Stages::new(vec![20.0, 60.0]),
             settings_hash: SETTINGS.to_owned(),
-            check: any_model,
+            check: |_, _| Ok(()),
         };
         PublisherService::new(config, broker.publisher(), disk.clone())
     }
@@ -179,9 +182,9 @@ impl Fleet {
 
     fn train_as(&self, generation: i64, latest: &str) {
         let bytes = contents(generation);
-        let filename = format!("run/model_{generation}.onnx");
-        self.trainer.write(Path::new(&filename), &bytes).unwrap();
-        let text = Latest { filename: filename.into(), version: generation, sha256: Some(Hash::of(&bytes)) };
+        let path = PathBuf::from(format!("run/model_{generation}.onnx"));
+        self.trainer.write(&path, &bytes).unwrap();
+        let text = Latest { path, version: generation, sha256: Some(Hash::of(&bytes).to_string()) };
         self.trainer.write(Path::new(latest), text.to_yaml().unwrap().as_bytes()).unwrap();
     }
 

@@ -6,11 +6,12 @@ use std::{
     time::Instant,
 };
 
+use selfplay_engine::latest::Latest;
 use selfplay_fleet::{
     collector::Rules,
     disk::RealDisk,
     frame::{Entry, GameFiles},
-    models::{Hash, Latest, Stages, Standing},
+    models::{Hash, Stages, Standing},
     name::Origin,
     nats::{
         Bell, NatsCollector, NatsPublisher, NatsWorker,
@@ -19,7 +20,7 @@ use selfplay_fleet::{
     presence::Block,
     service::{
         CollectorConfig, CollectorService, DaemonWord, Found, PublisherConfig, PublisherService, Rollout, WorkerConfig,
-        WorkerService, any_model,
+        WorkerService,
     },
 };
 
@@ -91,10 +92,11 @@ impl Station {
 
     /// Looks into the model that is named, and proves it in the next step.
     fn step(&mut self) {
-        if let Some(Latest { filename, version, sha256 }) = self.latest() {
+        if let Some(Latest { path, version, sha256 }) = self.latest() {
+            let sha256 = sha256.map(|sum| Hash::try_from(sum).unwrap());
             let known = self.word.newest.as_ref().is_some_and(|found| found.generation == version);
             if !known {
-                assert_eq!(Some(Hash::of(&fs::read(filename).unwrap())), sha256);
+                assert_eq!(Some(Hash::of(&fs::read(path).unwrap())), sha256);
             }
             let standing = match known {
                 false => Standing::Trying,
@@ -141,7 +143,7 @@ impl Fleet {
             latest: run.join("latest.yaml"),
             stages: Stages::new(vec![10.0, 50.0]),
             settings_hash: SETTINGS.to_owned(),
-            check: any_model,
+            check: |_, _| Ok(()),
         };
         PublisherService::new(config, link, RealDisk)
     }
@@ -157,9 +159,9 @@ impl Fleet {
     /// The trainer has a model.
     fn train(&self, generation: i64, bytes: usize) {
         let bytes = game("model", generation as u64, bytes).npz;
-        let filename = self.run.join(format!("model_{generation}.onnx"));
-        fs::write(&filename, &bytes).unwrap();
-        let latest = Latest { filename, version: generation, sha256: Some(Hash::of(&bytes)) };
+        let path = self.run.join(format!("model_{generation}.onnx"));
+        fs::write(&path, &bytes).unwrap();
+        let latest = Latest { path, version: generation, sha256: Some(Hash::of(&bytes).to_string()) };
         fs::write(self.run.join("latest.new"), latest.to_yaml().unwrap()).unwrap();
         fs::rename(self.run.join("latest.new"), self.run.join("latest.yaml")).unwrap();
     }

@@ -5,24 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use selfplay_engine::latest::{Latest, MOST_BYTES};
+
 use crate::{
     disk::Disk,
-    models::{Hash, Latest, MOST_MODEL_BYTES, ModelFile},
+    models::{Hash, MOST_MODEL_BYTES, ModelFile},
 };
-
-/// Longest file read that names a model.
-const MOST_BYTES: u64 = 64 << 10;
 
 /// Says why a model is not to be published.
 pub type Check = fn(&Path, &[u8]) -> Result<(), String>;
-
-/// Any model is.
-///
-/// # Errors
-/// None.
-pub const fn any_model(_: &Path, _: &[u8]) -> Result<(), String> {
-    Ok(())
-}
 
 /// Follows the file. A model is believed once two looks saw the same.
 #[derive(Debug)]
@@ -67,9 +58,7 @@ impl<D: Disk> Source<D> {
         };
         let latest = Latest::read(&text).map_err(|reason| failed("read", &self.path, &reason));
         let length = match &latest {
-            Ok(latest) => {
-                self.length(&latest.filename).map_err(|error| failed("look for", &latest.filename, &error))?
-            }
+            Ok(latest) => self.length(&latest.path).map_err(|error| failed("look for", &latest.path, &error))?,
             Err(_) => None,
         };
         let seen = (text, length);
@@ -82,7 +71,7 @@ impl<D: Disk> Source<D> {
             return self.refused.clone().map_or(Ok(None), Err);
         }
         let latest = latest?;
-        let path = latest.filename;
+        let path = latest.path;
         if length.is_none() {
             return Err(failed("read model", &path, &"it is not there"));
         }
@@ -90,7 +79,9 @@ impl<D: Disk> Source<D> {
         let sha256 = Hash::of(&bytes);
         let checked = match latest.sha256 {
             _ if bytes.is_empty() => Err("it is empty".to_owned()),
-            Some(said) if said != sha256 => Err(format!("it has SHA-256 {sha256}, and is said to have {said}")),
+            Some(said) if said != sha256.to_string() => {
+                Err(format!("it has SHA-256 {sha256}, and is said to have {said}"))
+            }
             _ => (self.check)(&path, &bytes),
         };
         self.taken = Some(seen);

@@ -1,22 +1,20 @@
 //! Models on their way to the daemon: what the pointer says, what is fetched, and the file that names what to play with.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
+use selfplay_engine::latest::{self, Latest};
 use serde::Serialize;
 
 use super::{DISK_AGAIN, Troubles, words};
 use crate::{
     disk::{Disk, DiskError, failed},
     link::{PlayerLink, ToPlayer},
-    models::{Download, DownloadError, Hash, Latest, ModelFile, Pointer, cached, tidy},
+    models::{Download, DownloadError, Hash, ModelFile, Pointer, cached, tidy},
     name::Name,
 };
 
 /// Name of the file that says which model to play with.
 pub(super) const LATEST: &str = "latest.yaml";
-
-/// Longest one read.
-const MOST_LATEST: u64 = 64 << 10;
 
 /// Versions whose contents are remembered.
 const MOST_KNOWN: usize = 64;
@@ -74,9 +72,9 @@ impl<D: Disk + Clone> Models<D> {
     pub(super) fn open(disk: D, dir: PathBuf, worker: Name) -> Result<Self, DiskError> {
         let path = dir.join(LATEST);
         let named = if disk.exists(&path).map_err(failed("look for", &path))? {
-            let bytes = disk.read(&path, MOST_LATEST).map_err(failed("read file", &path))?;
+            let bytes = disk.read(&path, latest::MOST_BYTES).map_err(failed("read file", &path))?;
             // One that cannot be read is written anew.
-            Latest::read(&bytes).ok().and_then(|latest| Some((latest.version, latest.sha256?)))
+            Latest::read(&bytes).ok().and_then(|latest| Some((latest.version, Hash::try_from(latest.sha256?).ok()?)))
         } else {
             None
         };
@@ -232,8 +230,8 @@ impl<D: Disk + Clone> Models<D> {
         }
         // The daemon may have been started elsewhere than this path is from.
         let filename = std::path::absolute(&path).map_err(failed("find", &path))?;
-        let latest = Latest { filename, version: model.generation, sha256: Some(model.sha256) };
-        let text = latest.to_yaml().map_err(failed("name", &path))?;
+        let latest = Latest { path: filename, version: model.generation, sha256: Some(model.sha256.to_string()) };
+        let text = latest.to_yaml().map_err(|reason| failed("name", &path)(io::Error::other(reason)))?;
         self.named = None;
         self.disk.write(&from, text.as_bytes()).map_err(failed("write file", &from))?;
         self.disk.rename(&from, &to).map_err(failed("rename", &from))?;
