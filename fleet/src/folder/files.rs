@@ -9,8 +9,8 @@ use std::{
 
 use crate::disk::{DiskError, failed};
 
-/// Longest text that is read.
-pub(crate) const MOST_BYTES: u64 = 1 << 20;
+/// Longest text that is read: a server's configuration has some 500 bytes for each worker.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// For all to read.
 pub(super) const OPEN: u32 = 0o644;

@@ -68,6 +68,23 @@ fn certificates(dir: &Path, host: &str) -> Wanted {
 }
 
 #[test]
+fn thousands_of_workers_are_no_more_than_can_be_read() {
+    let place = tempfile::tempdir().unwrap();
+    made(place.path());
+    let path = place.path().join(CONFIG);
+    let mut text = fs::read_to_string(&path).unwrap();
+    for number in 0..5_000 {
+        text += &format!("w{number} = \"{}\"\n", Key::generate().unwrap().public());
+    }
+    fs::write(&path, text).unwrap();
+    let changed = told(&init(place.path(), &wanted()).unwrap().1);
+    assert!(changed.contains(&"nats.conf: changed".to_owned()), "{changed:?}");
+    assert!(fs::metadata(place.path().join(NATS)).unwrap().len() > 2_000_000);
+    let (folder, changes) = init(place.path(), &wanted()).unwrap();
+    assert_eq!((told(&changes), folder.workers().count()), (Vec::new(), 5_000));
+}
+
+#[test]
 fn a_fleet_is_made_once_and_is_then_as_it_must_be() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("a/fleet");
