@@ -32,6 +32,7 @@ use selfplay_fleet::{
 use crate::{
     daemon::fleet::{Fleet, FleetStatus},
     exit::failed,
+    http::host_name,
     settings::Settings,
     status::{Outcome, Sampler, Sources, Status},
 };
@@ -248,6 +249,7 @@ fn said_of(status: &Status, named: Option<i64>, on_probation: bool) -> DaemonWor
     let state = serde_json::to_value(status.state).ok();
     DaemonWord {
         version: status.version.clone(),
+        process: format!("process {} on {}", std::process::id(), host_name().unwrap_or_default()),
         serving: model.version,
         newest,
         playing: state.as_ref().and_then(|state| state.as_str()).unwrap_or_default().to_owned(),

@@ -76,6 +76,9 @@ pub struct Said {
     pub v: u32,
     /// The version of selfplayd.
     pub version: String,
+    /// Which process it is, in words: two that speak under one name are told apart by it.
+    #[serde(default)]
+    pub process: String,
     /// The newest model that it has looked into.
     pub model: Option<Judged>,
     /// The version of the model that it plays with.
@@ -101,6 +104,7 @@ impl Default for Said {
         Self {
             v: VERSION,
             version: String::new(),
+            process: String::new(),
             model: None,
             serving: None,
             playing: String::new(),
@@ -145,7 +149,7 @@ impl Said {
             Standing::Bad(reason) => Some(reason),
             _ => None,
         });
-        let texts = [&mut short.version, &mut short.playing, &mut short.bottleneck].into_iter();
+        let texts = [&mut short.version, &mut short.process, &mut short.playing, &mut short.bottleneck].into_iter();
         let blocked = short.blocked.as_mut().map(|blocked| &mut blocked.words);
         texts.chain(reason).chain(blocked).chain(&mut short.trouble).for_each(cut);
         if !short.simulations_per_second.is_finite() {
@@ -175,6 +179,7 @@ mod tests {
         let standing = Standing::Bad(text.to_owned());
         Said {
             version: text.to_owned(),
+            process: text.to_owned(),
             model: Some(Judged { sha256: Hash::of(b"model"), generation: i64::MIN, standing }),
             serving: Some(i64::MIN),
             playing: text.to_owned(),

@@ -122,11 +122,16 @@ impl Place {
 
     /// A daemon that is a worker, which serves HTTP at a port of its own.
     pub(crate) fn worker(&self, name: &str) -> Daemon {
+        self.worker_in(name, name)
+    }
+
+    /// The same, whose folder is another.
+    pub(crate) fn worker_in(&self, name: &str, dir: &str) -> Daemon {
         Daemon::new()
             .option("--config", self.path("config.yaml"))
             .option("--fleet", self.folder().urls().join(","))
             .option("--credentials", self.worker_file(name))
-            .option("--fleet-dir", self.path(name))
+            .option("--fleet-dir", self.path(dir))
             .args("--device cpu --http-listen 127.0.0.1:0 --grace-seconds 20")
     }
 }

@@ -150,6 +150,23 @@ fn a_server_that_lost_all_that_it_kept_is_prepared_again_and_no_game_is_lost() {
 }
 
 #[test]
+fn two_daemons_under_one_name_are_told() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let _server = place.serve();
+    let mut hub = hub(&place).start();
+    let address = serves(&mut hub);
+    let both = ["a", "b"].map(|dir| place.worker_in("w1", dir).start());
+    told(address, "the two", |told| told["warnings"].to_string().contains("worker w1: two daemons speak under this"));
+    for daemon in both.into_iter().chain([hub]) {
+        daemon.signal(Signal::TERM);
+        daemon.wait().exited_with(0);
+    }
+}
+
+#[test]
 fn what_is_no_model_is_told_to_no_worker() {
     if !has_server() {
         return;

@@ -100,6 +100,8 @@ pub struct Found {
 pub struct DaemonWord {
     /// The version of selfplayd.
     pub version: String,
+    /// Which process it is, in words.
+    pub process: String,
     /// The version of the model that it plays with.
     pub serving: Option<i64>,
     /// The newest model that it has looked into.
@@ -389,6 +391,7 @@ impl<L: WorkerLink + PlayerLink, D: Disk + Clone> WorkerService<L, D> {
         }
         let said = Said {
             version: word.version.clone(),
+            process: word.process.clone(),
             model,
             serving: word.serving,
             playing: word.playing.clone(),

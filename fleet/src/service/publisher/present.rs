@@ -1,6 +1,9 @@
 //! Which workers are there, and what they said last.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -27,14 +30,57 @@ pub struct Present {
     pub is_canary: bool,
     /// What it said; nothing where it was not understood.
     pub said: Option<Said>,
-    /// Why it was not understood.
+    /// Why it was not understood, or what is wrong with how it speaks.
     pub trouble: Option<String>,
+}
+
+/// What was heard under a name.
+#[derive(Debug)]
+struct Heard {
+    said: Result<Said, String>,
+    at: Duration,
+    /// The process that spoke before this one did, and when it was heard last.
+    before: Option<(String, Duration)>,
+    /// Another that speaks between its words, and when that was found.
+    rival: Option<(String, Duration)>,
+}
+
+impl Heard {
+    fn process(&self) -> Option<&str> {
+        self.said.as_ref().ok().map(|said| said.process.as_str()).filter(|process| !process.is_empty())
+    }
+
+    /// One that takes the place of another, as after a restart, does so once; two that are there both return.
+    fn hear(&mut self, said: Result<Said, String>, now: Duration) {
+        let last = self.process().map(str::to_owned);
+        let then = std::mem::replace(&mut self.at, now);
+        self.said = said;
+        let (Some(last), Some(process)) = (last, self.process().map(str::to_owned)) else { return };
+        if process == last {
+            return;
+        }
+        if self.before.replace((last.clone(), then)).is_some_and(|(before, _)| before == process) {
+            self.rival = Some((last, now));
+        }
+    }
+
+    /// What is wrong with it.
+    fn trouble(&self, now: Duration) -> Option<String> {
+        let process = match &self.said {
+            Err(reason) => return Some(reason.clone()),
+            Ok(said) => &said.process,
+        };
+        let (rival, _) = self.rival.as_ref().filter(|(_, found)| now.saturating_sub(*found) < presence::FORGOTTEN)?;
+        Some(format!(
+            "two daemons speak under this name, {rival} and {process}: each needs a worker of its own; see `selfplayd fleet add-worker`"
+        ))
+    }
 }
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Attendance {
-    workers: BTreeMap<Name, (Result<Said, String>, Duration)>,
+    workers: BTreeMap<Name, Heard>,
     /// Since when there is one.
     since: Option<Duration>,
 }
@@ -45,12 +91,16 @@ impl Attendance {
             return;
         }
         self.since.get_or_insert(now);
-        self.workers.insert(worker, (Said::read(bytes), now));
+        let said = Said::read(bytes);
+        match self.workers.entry(worker) {
+            Entry::Occupied(mut known) => known.get_mut().hear(said, now),
+            Entry::Vacant(free) => drop(free.insert(Heard { said, at: now, before: None, rival: None })),
+        }
     }
 
     /// Who has not spoken for long is not there.
     pub(super) fn forget(&mut self, now: Duration) {
-        self.workers.retain(|_, (_, then)| now.saturating_sub(*then) < presence::FORGOTTEN);
+        self.workers.retain(|_, heard| now.saturating_sub(heard.at) < presence::FORGOTTEN);
         if self.workers.is_empty() {
             self.since = None;
         }
@@ -63,7 +113,7 @@ impl Attendance {
 
     /// What they found of models. One that has found nothing yet is there too.
     pub(super) fn standings(&self) -> Vec<Presence> {
-        let understood = self.workers.iter().filter_map(|(worker, (said, _))| Some((worker, said.as_ref().ok()?)));
+        let understood = self.workers.iter().filter_map(|(worker, heard)| Some((worker, heard.said.as_ref().ok()?)));
         let presence = |(worker, said): (&Name, &Said)| {
             let (model, standing) = match &said.model {
                 Some(judged) => (Some(judged.sha256), judged.standing.clone()),
@@ -89,13 +139,43 @@ impl Attendance {
     }
 
     pub(super) fn list(&self, pointer: Option<&Pointer>, now: Duration) -> Vec<Present> {
-        let present = |(worker, (said, then)): (&Name, &(Result<Said, String>, Duration))| Present {
+        let present = |(worker, heard): (&Name, &Heard)| Present {
             worker: worker.clone(),
-            age_seconds: now.saturating_sub(*then).as_secs_f64(),
+            age_seconds: now.saturating_sub(heard.at).as_secs_f64(),
             is_canary: pointer.is_some_and(|pointer| pointer.is_canary(worker)),
-            said: said.as_ref().ok().cloned(),
-            trouble: said.as_ref().err().cloned(),
+            said: heard.said.as_ref().ok().cloned(),
+            trouble: heard.trouble(now),
         };
         self.workers.iter().map(present).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What is wrong after these processes have spoken under one name, one a second.
+    fn trouble(processes: &[&str]) -> Option<String> {
+        let mut attendance = Attendance::default();
+        let mut now = Duration::ZERO;
+        for process in processes {
+            now += SECOND;
+            let said = Said { process: (*process).to_owned(), ..Said::default() };
+            attendance.heard("w1".parse().unwrap(), said.to_json().as_bytes(), now);
+        }
+        attendance.list(None, now).remove(0).trouble
+    }
+
+    #[test]
+    fn two_that_speak_under_one_name_are_told_and_one_that_began_anew_is_not() {
+        assert_eq!(trouble(&["a", "a", "b", "b", "c"]), None);
+        // Of an older version.
+        assert_eq!(trouble(&["", "a", "", "a"]), None);
+        let told = trouble(&["a", "b", "a"]).unwrap();
+        assert!(told.contains("two daemons speak under this name, b and a"), "{told}");
+        // One of them has ended.
+        assert_eq!(trouble(&[&["a", "b", "a"][..], &["a"; 30]].concat()), None);
     }
 }
