@@ -1,6 +1,7 @@
 //! `cargo xtask demo --fleet`: a trainer's machine and two workers, all on this one, with a real server between them.
 //!
-//! Everything listens on loopback alone, and unencrypted: a certificate takes openssl, which `docs/fleet.md` tells. Keys are real.
+//! Everything listens on loopback alone. Keys are real, and so are the certificates, by the lines of `docs/fleet.md`; where openssl is not
+//! installed there are none, and connections are not encrypted.
 
 use std::{
     fs::{self, File},
@@ -19,6 +20,9 @@ use crate::{command, nats};
 
 /// A network for the same board that has learned, as the second model.
 const LEARNED: &str = "tests/data/models/b5w3_resnet_2x32_trained.onnx";
+/// What tells how certificates are made, and for which name of this machine they serve here.
+const GUIDE: &str = "docs/fleet.md";
+const HOST: &str = "localhost";
 const WORKERS: [&str; 2] = ["w1", "w2"];
 /// How long anything may take, but games.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,8 +47,22 @@ impl Demo<'_> {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let server = nats::server(false)?;
         let broker = free_address()?;
+        let mut init = self.fleet("init");
+        init.args(["--run", "demo", "--listen", &broker]);
+        let port = broker.rsplit_once(':').map_or("", |(_, port)| port);
+        let url = if let Some(dir) = self.certificates()? {
+            let files = [("--certificate", "server.pem"), ("--key", "server.key"), ("--authority", "authority.pem")];
+            for (flag, file) in files {
+                init.arg(flag).arg(dir.join(file));
+            }
+            init.args(["--host", HOST]);
+            format!("tls://{HOST}:{port}")
+        } else {
+            println!("\nopenssl is not installed: there are no certificates, and connections are not encrypted");
+            format!("nats://{broker}")
+        };
         println!("\nThe fleet's keys and the server's configuration:");
-        command::run(self.fleet("init").args(["--run", "demo", "--listen", &broker]))?;
+        command::run(&mut init)?;
         let mut serve = command::command(server);
         let _server = self.start("nats-server", serve.arg("-c").arg(self.folder.join("fleet/nats.conf")))?;
         self.wait_for("nats-server", || Ok(TcpStream::connect(&broker).ok().map(drop)))?;
@@ -65,7 +83,7 @@ impl Demo<'_> {
         let mut workers = Vec::new();
         for name in WORKERS {
             let mut worker = command::command(self.daemon);
-            worker.args(["--fleet", &format!("nats://{broker}"), "--credentials"]);
+            worker.args(["--fleet", &url, "--credentials"]);
             worker.arg(self.folder.join(format!("fleet/workers/{name}.worker")));
             worker.args(["--config", SETTINGS, "--http-listen", "127.0.0.1:0", "--grace-seconds", "5", "--fleet-dir"]);
             workers.push(self.start(name, worker.arg(self.folder.join(name)).env("ORT_DYLIB_PATH", self.library))?);
@@ -109,6 +127,19 @@ impl Demo<'_> {
 
     fn ready(&self) -> PathBuf {
         self.folder.join("run/ready")
+    }
+
+    /// The folder with an authority and a certificate for this machine, made by the lines of the guide; nothing where openssl is not
+    /// installed.
+    fn certificates(&self) -> anyhow::Result<Option<PathBuf>> {
+        if !command::succeeds(command::command("openssl").arg("version")) {
+            return Ok(None);
+        }
+        let dir = self.folder.join("certificates");
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        println!("\nAn authority, and a certificate for this machine, by the lines of {GUIDE}");
+        command::stdout(command::command("sh").args(["-ec", &certificate_lines()?]).current_dir(&dir))?;
+        Ok(Some(dir))
     }
 
     /// A command of `selfplayd fleet` on this demo's fleet.
@@ -179,6 +210,14 @@ impl Demo<'_> {
     }
 }
 
+/// How certificates are made, as the guide tells it.
+fn certificate_lines() -> anyhow::Result<String> {
+    let guide =
+        fs::read_to_string(crate::workspace::root().join(GUIDE)).with_context(|| format!("cannot read {GUIDE}"))?;
+    let block = guide.split("```\n").find(|block| block.starts_with("openssl "));
+    block.map(str::to_owned).with_context(|| format!("{GUIDE} does not tell how certificates are made"))
+}
+
 /// What is to be done for a second machine.
 fn second_machine() -> &'static str {
     "A real second machine takes a certificate for this one (docs/fleet.md, Certificates), then here
@@ -220,11 +259,13 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEARNED, free_address};
+    use super::{LEARNED, certificate_lines, free_address};
     use crate::workspace;
 
     #[test]
-    fn the_second_model_is_in_the_repository() {
+    fn what_it_takes_is_in_the_repository() {
+        assert_eq!(certificate_lines().unwrap().matches("openssl ").count(), 3);
+
         assert!(workspace::root().join(LEARNED).is_file());
     }
 
