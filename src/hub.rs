@@ -35,6 +35,7 @@ use std::{
 use actix::{Actor, Addr, Arbiter, Context, Handler, System};
 use anyhow::{Context as _, bail};
 use selfplay_actors::{
+    faults,
     health::{Child, Health},
     stats::Stats,
     supervision::{ChildGaveUp, ChildSpec, Mailbox, mailbox},
@@ -121,6 +122,7 @@ impl Steering {
 
 /// Collects and publishes until a signal ends it, or nothing can go on.
 pub(crate) fn run(plan: Plan, settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
+    faults::prepare().map_err(failed)?;
     let listening = http::Listening::bind(&settings.http, plan.may_move)?;
     let run = plan.folder.run().clone();
     if let Some(ready) = &plan.ready {
