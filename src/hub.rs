@@ -36,6 +36,7 @@ use actix::{Actor, Addr, Arbiter, Context, Handler, System};
 use anyhow::{Context as _, bail};
 use sd_notify::NotifyState;
 use selfplay_actors::{
+    faults,
     health::{Child, Health},
     onnx::{FileLimits, ModelFile, ModelReport},
     stats::Stats,
@@ -125,6 +126,7 @@ impl Steering {
 
 /// Collects and publishes until a signal ends it, or nothing can go on.
 pub(crate) fn run(plan: Plan, settings: &Settings, signals: Signals) -> anyhow::Result<Exit> {
+    faults::prepare().map_err(failed)?;
     let listening = http::Listening::bind(&settings.http, plan.may_move)?;
     let run = plan.folder.run().clone();
     if let Some(ready) = &plan.ready {

@@ -19,7 +19,10 @@ use std::{
 
 use anyhow::Context as _;
 use rand::RngExt as _;
-use selfplay_actors::stats::Stats;
+use selfplay_actors::{
+    faults::{self, Point},
+    stats::Stats,
+};
 use selfplay_fleet::{
     disk::RealDisk,
     folder::WorkerFile,
@@ -213,6 +216,7 @@ impl Side {
                 // After the version, before which it is set: no model is taken for proven.
                 word = said_of(&status, named, self.stats.on_probation.get() != 0);
             }
+            faults::hit(Point::Fleet);
             let wait = service.step(self.begun.elapsed(), &word);
             let state = service.state();
             self.stats.onward.tell(state.blocked.as_ref().map(|blocked| blocked.words.clone()));

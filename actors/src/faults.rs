@@ -14,6 +14,8 @@
 //! | `thread` | every command an inference thread takes, outside the guard around the evaluator | `panic` |
 //! | `inference` | every batch, inside that guard | `panic`, `hang`, `slow` (a quarter of a second) |
 //! | `evaluator` | every batch for `error`, every position for `nan` | `error`, `nan` |
+//! | `fleet` | every step of the fleet's side of a worker | `panic` |
+//! | `collector`, `publisher` | every step of that part of a hub | `panic`, `hang` |
 //!
 //! So `cache=panic/5000,evaluator=nan/3000,inference=hang@20000,seed=7` panics in the cache about every 5000 messages, makes
 //! one position in 3000 NaN, and lets an inference thread hang at its 20000th batch. Each fault is logged as `fault injected`.
@@ -47,6 +49,12 @@ pub enum Point {
     Inference,
     /// What the network answers.
     Evaluator,
+    /// The fleet's side of a worker.
+    Fleet,
+    /// A hub's collector.
+    Collector,
+    /// A hub's publisher.
+    Publisher,
 }
 
 /// Why [`VARIABLE`] cannot be used.
@@ -79,7 +87,7 @@ pub enum FaultsError {
     Absent,
 }
 
-const POINTS: [(&str, Point, &[&str]); 10] = [
+const POINTS: [(&str, Point, &[&str]); 13] = [
     ("game", Point::Game, &["panic"]),
     ("cache", Point::Cache, &["panic"]),
     ("batcher", Point::Batcher, &["panic"]),
@@ -90,6 +98,9 @@ const POINTS: [(&str, Point, &[&str]); 10] = [
     ("thread", Point::Thread, &["panic"]),
     ("inference", Point::Inference, &["panic", "hang", "slow"]),
     ("evaluator", Point::Evaluator, &["error", "nan"]),
+    ("fleet", Point::Fleet, &["panic"]),
+    ("collector", Point::Collector, &["panic", "hang"]),
+    ("publisher", Point::Publisher, &["panic", "hang"]),
 ];
 
 fn known() -> String {

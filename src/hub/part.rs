@@ -13,6 +13,7 @@ use std::{
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, SpawnHandle, Supervised, WeakRecipient};
 use selfplay_actors::{
+    faults::{self, Point},
     health::{Child, Escalation, Hang, Limits, Restart, Setting},
     supervision::fail,
 };
@@ -70,6 +71,7 @@ impl<L: CollectorLink + Unpin + 'static> Part for CollectorService<L, RealDisk> 
     type State = CollectorState;
 
     fn step(&mut self, now: Duration) -> Duration {
+        faults::hit(Point::Collector);
         self.step(now)
     }
 
@@ -82,6 +84,7 @@ impl<L: PublisherLink + Unpin + 'static> Part for PublisherService<L, RealDisk> 
     type State = PublisherState;
 
     fn step(&mut self, now: Duration) -> Duration {
+        faults::hit(Point::Publisher);
         self.step(now)
     }
 

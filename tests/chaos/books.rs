@@ -58,15 +58,7 @@ impl Books {
     /// When its own books do not balance.
     pub(crate) fn enter(&mut self, ended: &Ended) {
         let log = &ended.log;
-        // Beside the log there is what a user is told of wrong settings, whose lines after the first are indented.
-        let told = |line: &&String| line.starts_with("selfplayd: ") || line.starts_with("  ");
-        let torn = log.others.iter().find(|line| !told(line));
-        assert!(torn.is_none() || ended.signal().is_some(), "no line of a log: {torn:?}");
-        let end = match (ended.code(), ended.signal()) {
-            (Some(code), _) => format!("exit {code}"),
-            (_, signal) => format!("signal {}", signal.unwrap()),
-        };
-        *self.ends.entry(end).or_default() += 1;
+        self.enter_beside(ended);
         let mut here = BTreeSet::new();
         for line in &log.lines {
             match text(line, "message") {
@@ -83,13 +75,6 @@ impl Books {
                         self.set_aside.remove(&identity(line));
                     }
                     here.insert(identity(line));
-                }
-                "fault injected" => {
-                    let what = format!("{} {}", text(line, "point"), text(line, "fault"));
-                    *self.injected.entry(what).or_default() += 1;
-                }
-                "restarting child" | "backing off" => {
-                    *self.restarts.entry(text(line, "child").to_owned()).or_default() += 1;
                 }
                 "finished games could not be written" => self.lost += number(line, "lost"),
                 message if message == "game given up" || message.starts_with("game set aside") => {
@@ -111,6 +96,40 @@ impl Books {
             self.interrupted.extend(here);
         }
         own_books_balance(ended);
+    }
+
+    /// Enters what a process did that plays no games.
+    ///
+    /// # Panics
+    /// When its log is none.
+    pub(crate) fn enter_beside(&mut self, ended: &Ended) {
+        let log = &ended.log;
+        // Beside the log there is what a user is told of wrong settings, whose lines after the first are indented.
+        let told = |line: &&String| line.starts_with("selfplayd: ") || line.starts_with("  ");
+        let torn = log.others.iter().find(|line| !told(line));
+        assert!(torn.is_none() || ended.signal().is_some(), "no line of a log: {torn:?}");
+        let end = match (ended.code(), ended.signal()) {
+            (Some(code), _) => format!("exit {code}"),
+            (_, signal) => format!("signal {}", signal.unwrap()),
+        };
+        *self.ends.entry(end).or_default() += 1;
+        for line in &log.lines {
+            match text(line, "message") {
+                "fault injected" => {
+                    let what = format!("{} {}", text(line, "point"), text(line, "fault"));
+                    *self.injected.entry(what).or_default() += 1;
+                }
+                "restarting child" | "backing off" => {
+                    *self.restarts.entry(text(line, "child").to_owned()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The collector of a fleet refused these games, and keeps them with the reason.
+    pub(crate) fn refused(&mut self, games: &[Identity]) {
+        self.set_aside.extend(games);
     }
 
     /// The journals of processes that have ended were removed.

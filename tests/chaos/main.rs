@@ -13,15 +13,16 @@
 //! The tests:
 //! - [`scenarios`]: one fault each
 //! - [`storms`]: all of them: one short run of a fixed seed, and the long one of `cargo xtask chaos`
+//! - [`fleet`]: the same of a whole fleet: workers, a NATS server, hubs, and the links between
 //!
 //! The daemon must be built with the feature `fault-injection`, as `cargo xtask test` does.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may, as tests do")]
 
 mod books;
+mod fleet;
 mod ingest;
 mod models;
-mod pause;
 mod random;
 mod scenarios;
 mod session;
@@ -39,5 +40,15 @@ mod games;
 #[path = "../daemon/numpy.rs"]
 #[expect(dead_code, reason = "some of it is for other tests")]
 mod numpy;
+#[path = "../daemon/pause.rs"]
+mod pause;
 #[path = "../daemon/wait.rs"]
 mod wait;
+// What the tests of a fleet ask and connect with.
+#[path = "../daemon/ask.rs"]
+#[expect(dead_code, reason = "some of it is for other tests")]
+mod ask;
+#[path = "../daemon/link.rs"]
+mod link;
+#[path = "../daemon/nats.rs"]
+mod nats;

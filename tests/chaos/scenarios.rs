@@ -248,17 +248,17 @@ fn a_process_that_was_suspended_does_not_hang() {
 
 #[test]
 fn a_full_disk() {
-    let site = Site::new(CONFIG, true);
-    if !site.has_disk() {
+    let mut site = Site::new(CONFIG, true);
+    if site.disk().is_none() {
         return;
     }
     let mut run = Run::on(site);
     let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0"));
     run.takes(2, &mut daemon);
-    run.site.fill_disk();
+    run.site.disk().unwrap().fill();
     daemon.says("cannot write games");
     run.ingest();
-    run.site.empty_disk();
+    run.site.disk().unwrap().empty();
     run.takes(CONFIG.games as usize + 3, &mut daemon);
     daemon.signal(Signal::TERM);
     run.takes_to_the_end(daemon).exited_with(0);
@@ -268,20 +268,20 @@ fn a_full_disk() {
 #[test]
 fn a_game_set_aside_without_room_to_note_it_is_played_on_once() {
     // The disk is full long before the first game is over.
-    let site = Site::new(Config { simulations: 2000, ..CONFIG }, true);
-    if !site.has_disk() {
+    let mut site = Site::new(Config { simulations: 2000, ..CONFIG }, true);
+    if site.disk().is_none() {
         return;
     }
     let mut run = Run::on(site);
     let mut daemon = run.start(&Launch::plain().setting("output.min_free", "0").faults("format=panic@1"));
     let begun = |daemon: &Session| daemon.log().saying("game begun").count() == CONFIG.games as usize;
     run.takes_until("all games begun", &mut daemon, |_, daemon| begun(daemon));
-    run.site.fill_disk();
+    run.site.disk().unwrap().fill();
     daemon.told.starved = true;
     daemon.says("the journal cannot be kept");
     daemon.says("game set aside: it breaks the replay format");
     let killed = daemon.kill();
-    run.site.empty_disk();
+    run.site.disk().unwrap().empty();
     let set_aside = killed.log.saying("game set aside: it breaks the replay format").map(identity).next().unwrap();
     run.books.enter(&killed);
     let taken = run.ends_in_peace();

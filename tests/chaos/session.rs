@@ -49,13 +49,7 @@ impl Launch {
 
     /// Starts it as the trainer does.
     pub(crate) fn start(&self, site: &mut Site, models: &Models) -> Session {
-        let log = site.new_log();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_selfplayd"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("SELFPLAYD_")) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = self.command();
         command
             .arg("--config")
             .arg(site.path("config.yaml"))
@@ -63,15 +57,32 @@ impl Launch {
             .arg(site.ready())
             .arg("--continuous")
             .arg("--latest-model-yaml")
-            .arg(models.latest_yaml())
-            .args(["--grace-seconds", &self.grace.to_string(), "--log-format", "json"])
-            .args(["--log-level", "info,selfplay_actors=debug"])
+            .arg(models.latest_yaml());
+        self.spawn(command, site.new_log())
+    }
+
+    /// `selfplayd` without arguments yet, in an environment with nothing but what was set here.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_selfplayd"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("SELFPLAYD_")) {
+                command.env_remove(name);
+            }
+        }
+        command
             .env("SELFPLAYD_FAULTS", &self.faults)
+            .env("SELFPLAYD__LOG__FORMAT", "json")
+            .env("SELFPLAYD__LOG__LEVEL", "info,selfplay_actors=debug")
+            .env("SELFPLAYD__DAEMON__GRACE_SECONDS", self.grace.to_string())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap());
-        let child = command.spawn().expect("the daemon was built with this test");
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Starts a command that logs to this file.
+    pub(crate) fn spawn(&self, mut command: Command, log: PathBuf) -> Session {
+        let child = command.stderr(File::create(&log).unwrap()).spawn().expect("the daemon was built with this test");
         Session { child, log, launch: self.clone(), told: Told::default() }
     }
 }

@@ -11,15 +11,58 @@ use tempfile::TempDir;
 
 use crate::{config::Config, games::names};
 
-/// Size of the disk for games, where one can be had: some seconds of games, so that it is filled in an instant.
+/// Size of a disk of their own: some seconds of games, so that it is filled in an instant.
 const DISK_MIB: usize = 48;
+
+/// A small file system, which can be filled. It is gone when this is dropped.
+pub(crate) struct Disk {
+    at: PathBuf,
+    filler: Option<PathBuf>,
+}
+
+impl Disk {
+    /// One at this directory, if this user may mount one.
+    pub(crate) fn mount(at: &Path) -> Option<Self> {
+        let size = format!("size={DISK_MIB}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("NOTE: no file system can be mounted here (that takes root): no disk will be filled in this run");
+        }
+        mounted.then(|| Self { at: at.to_owned(), filler: None })
+    }
+
+    /// Leaves no byte free.
+    pub(crate) fn fill(&mut self) {
+        let path = self.at.join("filler");
+        let mut file = File::create(&path).unwrap();
+        for size in [1 << 20, 4096, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+        self.filler = Some(path);
+    }
+
+    pub(crate) fn empty(&mut self) {
+        if let Some(path) = self.filler.take() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Fails where a process still holds it, which `-l` forgives.
+        Command::new("umount").arg("-l").arg(&self.at).status().ok();
+    }
+}
 
 /// A training run.
 pub(crate) struct Site {
+    // Dropped before the directory that it is in.
+    disk: Option<Disk>,
     dir: TempDir,
     pub(crate) config: Config,
-    has_disk: bool,
-    filler: Option<PathBuf>,
     logs: usize,
 }
 
@@ -30,15 +73,12 @@ impl Site {
         let dir = TempDir::new().unwrap();
         let games = dir.path().join("replay_buffers");
         fs::create_dir(&games).unwrap();
-        let has_disk = disk && mount(&games);
-        if disk && !has_disk {
-            eprintln!("NOTE: no file system can be mounted here (that takes root): no disk will be filled in this run");
-        }
+        let disk = disk.then(|| Disk::mount(&games)).flatten();
         for part in ["replay_buffers/ready/tmp", "models/checkpoints", "logs"] {
             fs::create_dir_all(dir.path().join(part)).unwrap();
         }
         config.write(dir.path());
-        Self { dir, config, has_disk, filler: None, logs: 0 }
+        Self { dir, config, disk, logs: 0 }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -60,26 +100,9 @@ impl Site {
         self.path(&format!("logs/{:04}.jsonl", self.logs))
     }
 
-    /// Whether games have a disk of their own, which can be filled.
-    pub(crate) const fn has_disk(&self) -> bool {
-        self.has_disk
-    }
-
-    /// Leaves no byte free on the games' disk.
-    pub(crate) fn fill_disk(&mut self) {
-        assert!(self.has_disk, "the disk of the machine is not ours to fill");
-        let path = self.path("replay_buffers/filler");
-        let mut file = File::create(&path).unwrap();
-        for size in [1 << 20, 4096, 1] {
-            while file.write_all(&vec![0; size]).is_ok() {}
-        }
-        self.filler = Some(path);
-    }
-
-    pub(crate) fn empty_disk(&mut self) {
-        if let Some(path) = self.filler.take() {
-            fs::remove_file(path).unwrap();
-        }
+    /// The disk that games have for themselves, if there is one.
+    pub(crate) const fn disk(&mut self) -> Option<&mut Disk> {
+        self.disk.as_mut()
     }
 
     /// Puts a file where the directory of finished games was, so that it cannot be made anew.
@@ -119,20 +142,9 @@ fn is_bookkeeping(name: &str) -> bool {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if self.has_disk {
-            // Fails where a daemon still holds it, which `-l` forgives.
-            Command::new("umount").arg("-l").arg(self.path("replay_buffers")).status().ok();
-        }
         if std::thread::panicking() {
             self.dir.disable_cleanup(true);
             eprintln!("the logs of this run are in {}", self.path("logs").display());
         }
     }
-}
-
-fn mount(at: &Path) -> bool {
-    let size = format!("size={DISK_MIB}m");
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
-    mount.output().is_ok_and(|output| output.status.success())
 }

@@ -211,10 +211,10 @@ impl Storm {
             }
             Fault::Kill | Fault::Terminate | Fault::Freeze => return self.strike_daemon(fault),
             Fault::FullDisk | Fault::NoDirectory | Fault::NoTmp if self.starved.is_some() => return false,
-            Fault::FullDisk if !self.site.has_disk() => return false,
+            Fault::FullDisk if self.site.disk().is_none() => return false,
             Fault::FullDisk | Fault::NoDirectory => {
                 if fault == Fault::FullDisk {
-                    self.site.fill_disk();
+                    self.site.disk().unwrap().fill();
                 } else {
                     self.ingest.round(&self.site, &self.models);
                     self.site.take_directory();
@@ -258,7 +258,7 @@ impl Storm {
 
     fn end_of_starvation(&mut self) {
         match self.starved.take() {
-            Some((_, Fault::FullDisk)) => self.site.empty_disk(),
+            Some((_, Fault::FullDisk)) => self.site.disk().unwrap().empty(),
             Some(_) => self.site.give_directory_back(),
             None => {}
         }

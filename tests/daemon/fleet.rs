@@ -1,14 +1,6 @@
 //! A fleet's commands, and a daemon that is one of its workers, with a real server between.
-//!
-//! The server comes from `cargo xtask fetch-nats`. Without it the tests that need one are skipped, but not under continuous integration.
 
-use std::{
-    fs,
-    net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use selfplay_fleet::folder::Folder;
 use tempfile::TempDir;
@@ -18,6 +10,7 @@ use crate::{
     config::{Config, model},
     daemon::{Daemon, Ended, Running, Signal},
     games::{self, Written},
+    nats::{Server, has_server},
     wait,
 };
 
@@ -25,23 +18,6 @@ const UNUSABLE: i32 = 78;
 
 /// The model that is published.
 const MODEL: &str = "b5w3_resnet_2x32.onnx";
-
-/// The server that `cargo xtask fetch-nats` brings.
-fn program() -> Option<PathBuf> {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".nats/bin/nats-server");
-    if program.is_file() {
-        return Some(program);
-    }
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1");
-    assert!(!in_ci, "there is no NATS server in .nats: run `cargo xtask fetch-nats`");
-    eprintln!("SKIPPED: no NATS server in .nats; see `cargo xtask fetch-nats`");
-    None
-}
-
-/// Whether there is one.
-pub(crate) fn has_server() -> bool {
-    program().is_some()
-}
 
 /// A directory with a fleet's folder and the trainer's settings.
 pub(crate) struct Place(TempDir);
@@ -81,12 +57,8 @@ impl Place {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        let log = fs::File::create(self.path("log")).unwrap();
-        let mut server = Command::new(program().unwrap());
-        server.arg("-c").arg(self.folder().nats_conf()).stdin(Stdio::null());
-        let server = Server(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        wait::until("the server", || TcpStream::connect(self.folder().local()).ok());
-        server
+        let folder = self.folder();
+        Server::start(&folder.nats_conf(), &self.path("log"), folder.local())
     }
 
     /// A hub, which serves HTTP at a port of its own; what it is to do is said beside this.
@@ -136,16 +108,6 @@ impl Place {
     }
 }
 
-/// Killed when it is dropped.
-pub(crate) struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
 /// What a worker's status says of its fleet.
 fn status(daemon: &mut Running) -> serde_json::Value {
     let address = daemon.serves("status and control");
@@ -154,7 +116,7 @@ fn status(daemon: &mut Running) -> serde_json::Value {
 
 #[test]
 fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
-    if program().is_none() {
+    if !has_server() {
         return;
     }
     let place = Place::new();
@@ -208,7 +170,7 @@ fn a_worker_plays_for_a_trainer_elsewhere_and_is_shut_out() {
 
 #[test]
 fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
-    if program().is_none() {
+    if !has_server() {
         return;
     }
     let place = Place::with_fleet("w1");

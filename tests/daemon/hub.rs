@@ -8,8 +8,9 @@ use crate::{
     ask,
     config::Config,
     daemon::{Daemon, Running, Signal},
-    fleet::{Place, has_server},
+    fleet::Place,
     games::{self, Written},
+    nats::has_server,
     wait,
 };
 

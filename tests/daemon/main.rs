@@ -8,7 +8,9 @@
 //! - [`trainer`]: a stand-in for the trainer, which publishes models and takes games away
 //! - [`ask`]: requests over HTTP, polite and other
 //! - [`browser`]: looks at a page with headless Chromium
-//! - [`wait`]: waits for conditions, never for times
+//! - [`wait`], [`mod@pause`]: waits for conditions, never for times; time that passes
+//! - [`nats`]: a NATS server
+//! - [`link`]: a link of a fleet that can be cut, slowed and left half open
 //!
 //! The tests:
 //! - [`continuous`]: beside a trainer that replaces the model
@@ -68,13 +70,16 @@ mod http;
 mod hub;
 mod judging;
 mod learning;
+mod link;
 mod matches;
 mod memory;
 mod models;
+mod nats;
 mod numpy;
 mod openvino;
 mod others;
 mod page;
+mod pause;
 mod precision;
 mod proxy;
 mod refusals;

@@ -1,9 +1,8 @@
 //! Waits for conditions, never for times.
 
-use std::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use crate::pause::pause;
 
 /// Longest wait for anything: far longer than it takes on a busy machine, so that only a hang runs into it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -14,15 +13,21 @@ const TICK: Duration = Duration::from_millis(10);
 ///
 /// # Panics
 /// At the deadline, with what was waited for.
-pub(crate) fn until<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, answer: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, answer)
+}
+
+/// The same with another deadline.
+///
+/// # Panics
+/// At the deadline, with what was waited for.
+pub(crate) fn within<T>(deadline: Duration, what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
-    // Nothing is ever sent: a receiver is a timer that lints allow.
-    let (_sender, ticks) = mpsc::channel::<()>();
     loop {
         if let Some(answer) = answer() {
             return answer;
         }
-        assert!(begun.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
-        ticks.recv_timeout(TICK).ok();
+        assert!(begun.elapsed() < deadline, "waited {deadline:?} for {what}");
+        pause(TICK);
     }
 }

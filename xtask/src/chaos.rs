@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: the storm of `tests/chaos` for as long as one likes.
+//! `cargo xtask chaos`: the storms of `tests/chaos` for as long as one likes.
 
 use crate::{command, ort, python};
 
@@ -11,6 +11,9 @@ pub(crate) struct Args {
     /// Repeat the schedule of an earlier run, which names its seed [default: a fresh one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Break a whole fleet: workers, a NATS server (see `cargo xtask fetch-nats`), hubs, and the links between
+    #[arg(long)]
+    fleet: bool,
     /// Build with optimisations: more games, and other timing
     #[arg(long)]
     release: bool,
@@ -25,7 +28,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.release {
         test.arg("--release");
     }
-    test.args(["--", "--ignored", "--exact", "--nocapture", "storms::a_long_storm"]);
+    let storm = if args.fleet { "fleet::a_long_storm" } else { "storms::a_long_storm" };
+    test.args(["--", "--ignored", "--exact", "--nocapture", storm]);
     test.env("ORT_DYLIB_PATH", library).env(python::VARIABLE, python);
     test.env("CHAOS_MINUTES", args.minutes.to_string());
     if let Some(seed) = args.seed {

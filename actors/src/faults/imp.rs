@@ -215,7 +215,8 @@ mod tests {
             assert!(refusal(plan).contains("is neither <point>=<fault>/<n>"), "{plan}");
         }
         assert!(refusal("cash=panic/3").ends_with(
-            "names no point; there are game, cache, batcher, writer, format, loader, referee, thread, inference, evaluator"
+            "names no point; there are game, cache, batcher, writer, format, loader, referee, thread, inference, evaluator, \
+             fleet, collector, publisher"
         ));
         assert!(refusal("cache=hang/3").ends_with("it has panic"));
         assert!(refusal("evaluator=panic/3").ends_with("it has error, nan"));
