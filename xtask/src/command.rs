@@ -1,6 +1,6 @@
 //! Running other programs: each is shown before it starts, and a failure names the whole command and how it ended.
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -34,10 +34,56 @@ pub(crate) fn stdout(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs `command` unseen; what it wrote to stderr becomes part of the error.
+pub(crate) fn quietly(command: &mut Command) -> anyhow::Result<()> {
+    stdout(command).map(drop)
+}
+
 /// Whether `command` can be started and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+/// A process that runs beside us. Dropped, it is killed.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let line = show(command);
+        Ok(Self(command.spawn().with_context(|| format!("cannot start `{line}`"))?))
+    }
+
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Fails if it has ended by itself. `name`: what it is.
+    pub(crate) fn check(&mut self, name: &str) -> anyhow::Result<()> {
+        match self.0.try_wait().with_context(|| format!("cannot look after {name}"))? {
+            Some(status) => bail!("{name} ended by itself ({status}): see its log"),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        if !succeeds(command("kill").arg(self.pid().to_string())) {
+            bail!("cannot send a signal");
+        }
+        let status = self.0.wait().context("cannot wait")?;
+        if status.success() { Ok(()) } else { bail!("a process did not end well ({status}): see its log") }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where it has ended.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 fn check(status: ExitStatus, line: &str) -> anyhow::Result<()> {

@@ -1,13 +1,14 @@
 //! `cargo xtask soak`: one daemon beside a trainer that replaces the model every two seconds, for long enough to see whether
-//! memory, files or threads pile up.
+//! memory, files or threads pile up. With `--fleet`: see [`fleet`].
 
+mod fleet;
 mod samples;
 mod trainer;
 
 use std::{
     fs,
-    path::Path,
-    process::{Child, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,10 @@ use self::{
     samples::{Sample, Verdict},
     trainer::Trainer,
 };
-use crate::{command, demo, ort};
+use crate::{
+    command::{self, Running},
+    demo, ort, site,
+};
 
 /// Time between two models, and between two samples.
 const STEP: Duration = Duration::from_secs(2);
@@ -33,11 +37,26 @@ pub(crate) struct Args {
     max_growth: f64,
     /// Measure this daemon instead of a fresh release build
     #[arg(long, value_name = "PATH")]
-    daemon: Option<std::path::PathBuf>,
+    daemon: Option<PathBuf>,
+    /// Soak a fleet instead: a server, a hub, and workers that finish games which were played before
+    #[arg(long)]
+    fleet: bool,
+    /// How many workers
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "fleet", value_parser = clap::value_parser!(u32).range(1..=9999))]
+    workers: u32,
+    /// Games per second of all workers together
+    #[arg(long, value_name = "G", default_value_t = 30.0, requires = "fleet")]
+    games_per_second: f64,
+    /// Folder of games that were played before [default: some of 9x9 are played first]
+    #[arg(long, value_name = "DIR", requires = "fleet")]
+    games: Option<PathBuf>,
 }
 
 /// Runs the daemon and judges it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.fleet {
+        return fleet::run(args);
+    }
     let library = ort::cpu_library(false)?;
     let daemon = match &args.daemon {
         Some(daemon) => daemon.clone(),
@@ -53,7 +72,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     command.env("ORT_DYLIB_PATH", library).env("SELFPLAYD__CACHE__MAX_BYTES", "32MiB");
     command.stdout(Stdio::null()).stderr(fs::File::create(&log).context("cannot create the daemon's log")?);
     println!("soaking for {} min in {}", args.minutes, trainer.root().display());
-    let mut child = Running(command.spawn().context("cannot start the daemon")?);
+    let mut child = Running::start(&mut command)?;
     let samples = soak(&mut child, &mut trainer, Duration::from_secs(60 * u64::from(args.minutes)));
     let samples = match samples {
         Ok(samples) => samples,
@@ -80,15 +99,11 @@ fn soak(child: &mut Running, trainer: &mut Trainer, length: Duration) -> anyhow:
     let mut samples = Vec::new();
     let mut told = 0;
     while begun.elapsed() < length {
-        // Nothing is ever sent: a receiver is a timer that lints allow.
-        let (_sender, ticks) = std::sync::mpsc::channel::<()>();
-        ticks.recv_timeout(STEP).ok();
-        if let Some(status) = child.0.try_wait().context("cannot look after the daemon")? {
-            bail!("the daemon ended by itself ({status})");
-        }
+        site::pause(STEP);
+        child.check("the daemon")?;
         trainer.take_games()?;
         trainer.publish()?;
-        let sample = Sample::take(child.0.id(), begun.elapsed())?;
+        let sample = Sample::take(child.pid(), begun.elapsed())?;
         if begun.elapsed().as_secs() / 60 > told {
             told = begun.elapsed().as_secs() / 60;
             println!("{told:>4} min: {sample}, {} models, {} games", trainer.version(), trainer.games());
@@ -102,24 +117,4 @@ fn soak(child: &mut Running, trainer: &mut Trainer, length: Duration) -> anyhow:
 fn restarts(log: &Path) -> anyhow::Result<usize> {
     let log = fs::read_to_string(log).context("cannot read the daemon's log")?;
     Ok(log.lines().filter(|line| line.contains("restarting")).count())
-}
-
-/// The daemon. Dropped, it is killed.
-struct Running(Child);
-
-impl Running {
-    /// Asks it to end, and waits.
-    fn end(&mut self) -> anyhow::Result<()> {
-        command::run(command::command("kill").arg(self.0.id().to_string()))?;
-        let status = self.0.wait().context("cannot wait for the daemon")?;
-        if status.success() { Ok(()) } else { bail!("the daemon did not end well ({status})") }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail where it has ended.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }

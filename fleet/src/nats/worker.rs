@@ -1,6 +1,6 @@
 //! A worker's side: frames out; receipts, reports, pointers and chunks of models in.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{cell::Cell, io, sync::Arc, time::Duration};
 
 use async_nats::{HeaderMap, Message, Subscriber, header};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -64,7 +64,8 @@ impl NatsWorker {
         let subject = subjects::games(run, worker);
         let (to, of, run, worker) = (inbox.clone(), of_models.clone(), run.clone(), worker.clone());
         let task = |line| async move {
-            Task { line, subject, run, worker, inbox: to, of_models: of }.run(to_send, to_get, to_say).await;
+            let task = Task { line, subject, run, worker, inbox: to, of_models: of, report: Cell::new(None) };
+            task.run(to_send, to_get, to_say).await;
         };
         let thread = Thread::start("fleet-worker", dial, watch.clone(), task)?;
         Ok(Self { frames, chunks, words, inbox, of_models, watch, _thread: thread })
@@ -122,11 +123,13 @@ struct Task {
     worker: Name,
     inbox: Arc<Inbox<ToWorker>>,
     of_models: Arc<Inbox<ToPlayer>>,
+    /// Which report was heard last.
+    report: Cell<Option<u64>>,
 }
 
 /// What was told last, of what a worker listens to.
 enum Last {
-    OfGames { receipts: Option<ToWorker>, report: Option<ToWorker> },
+    OfGames { receipts: Option<ToWorker>, report: Option<Message> },
     OfModels(Option<ToPlayer>),
 }
 
@@ -153,12 +156,12 @@ impl Task {
                 Some(last) = asked.next() => match last {
                     Last::OfGames { receipts, report } => {
                         self.tell(receipts);
-                        self.tell(report);
+                        report.iter().for_each(|report| self.tell_report(report));
                     }
                     Last::OfModels(pointer) => self.tell_pointer(pointer),
                 },
                 Some(message) = receipts.next() => self.tell(self.read_receipts(&message)),
-                Some(message) = reports.next() => self.tell(self.read_report(&message)),
+                Some(message) = reports.next() => self.tell_report(&message),
                 Some(message) = pointers.next() => self.tell_pointer(self.read_pointer(&message)),
                 Some(event) = sent.next() => self.tell(event),
                 () = self.line.news(&mut look) => {
@@ -217,8 +220,12 @@ impl Task {
         receipts(&self.line.watch, &message.payload)
     }
 
-    fn read_report(&self, message: &Message) -> Option<ToWorker> {
-        report(&self.line.watch, &message.payload)
+    /// A report once, also where it was told at once and is asked for as well: two reports are two looks at the stream.
+    fn tell_report(&self, message: &Message) {
+        let revision = revision(message);
+        if revision.is_none() || self.report.replace(revision) != revision {
+            self.tell(report(&self.line.watch, &message.payload));
+        }
     }
 
     fn tell_pointer(&self, event: Option<ToPlayer>) {
@@ -240,7 +247,7 @@ impl Task {
             let last_receipts = last(&client, &watch, of_receipts).await;
             Last::OfGames {
                 receipts: last_receipts.and_then(|message| receipts(&watch, &message.payload)),
-                report: last_report.and_then(|message| report(&watch, &message.payload)),
+                report: last_report,
             }
         })
     }

@@ -6,11 +6,12 @@ use selfplay_engine::replay::{GameMetadata, ReadGame};
 use selfplay_fleet::{
     collector::check_game,
     frame::{Model, OutGame},
-    nats::server::HUB,
+    link::{CollectorLink as _, Report, ToWorker, WorkerLink as _},
+    nats::{Bell, NatsCollector, NatsWorker, server::HUB},
 };
 
 use crate::{
-    broker::{Broker, PLAN},
+    broker::{Broker, PLAN, name},
     sides::{HubSide, Side, Trainer, game, names, settle, until},
 };
 
@@ -211,4 +212,35 @@ fn a_worker_that_starts_anew_hears_of_receipts_that_it_missed() {
         side.waiting() == 0
     });
     assert_eq!((side.worker.counts().sent, trainer.taken), (0, names(&[played])));
+}
+
+#[test]
+fn a_report_that_is_asked_for_again_is_heard_once() {
+    let Some(mut broker) = Broker::start(&["w1"]) else { return };
+    let mut worker = NatsWorker::connect(broker.dial("w1"), &name("run"), &name("w1"), Bell::silent()).unwrap();
+    let mut collector = NatsCollector::connect(broker.dial(HUB), Bell::silent()).unwrap();
+    let report = |last| Report { created: 1, floor: 0, last };
+    let (mut reports, mut receipts) = (Vec::new(), 0);
+    let mut hear = |worker: &mut NatsWorker| {
+        for event in std::iter::from_fn(|| worker.hear()) {
+            match event {
+                ToWorker::Report(report) => reports.push(report.last),
+                ToWorker::Receipts(_) => receipts += 1,
+                _ => {}
+            }
+        }
+        (reports.clone(), receipts)
+    };
+    collector.put_receipts(&name("w1"), Vec::new());
+    collector.put_report(report(1));
+    until("the first report is heard", || !hear(&mut worker).0.is_empty());
+    // A connection that comes about anew has what was told last asked for: receipts, and with them the report.
+    let before = hear(&mut worker).1;
+    broker.kill();
+    broker.restart();
+    until("receipts are heard that were asked for", || hear(&mut worker).1 > before);
+    collector.put_report(report(2));
+    until("the second report is heard", || hear(&mut worker).0.contains(&2));
+    // Heard twice, the first would count for two looks at a stream that ends before a frame, which the broker would seem to have lost.
+    assert_eq!(hear(&mut worker).0, [1, 2]);
 }
