@@ -4,16 +4,20 @@
 //! |---|---|
 //! | `fleet.toml` | the truth: run, server, sizes, public keys. To be edited, too |
 //! | `nats.conf` | the server's configuration, made from it |
+//! | `brokers/{1,2,3}/` | instead, where the server is a cluster: for each the same, with all else that its machine must have |
 //! | `keys/{admin,publisher,collector,system}.nk` | secrets of the fleet's own parts |
+//! | `keys/routes.nk` | the secret of a cluster's servers among each other |
 //! | `workers/NAME.worker` | all that a worker's machine must have, its secret included |
 //!
 //! [`init`], [`add`] and [`remove`] may be called as often as one likes: they say what they did, and put right what a process left that was
 //! killed. Each file is replaced at once. A key is never lost by them: what is in the way is told.
 
+mod brokers;
 mod certificate;
 mod config;
 mod error;
 mod files;
+mod hosts;
 #[cfg(test)]
 mod tests;
 mod worker_file;
@@ -22,18 +26,19 @@ use std::{
     collections::BTreeSet,
     fs::{self, File, TryLockError},
     io,
-    net::SocketAddr,
     path::{self, Path, PathBuf},
-    str::FromStr as _,
 };
 
-use self::{
-    config::{Config, MembersPart, ServerPart, Sizes},
-    files::{OPEN, put},
-};
 pub use self::{
+    brokers::Broker,
     error::FolderError,
     worker_file::{WorkerFile, WorkerFileError},
+};
+use self::{
+    brokers::{BROKERS, BrokerFile},
+    config::{Config, MembersPart, ServerPart, Sizes},
+    files::{OPEN, put},
+    hosts::{Hosts, listening, usual_host},
 };
 use crate::{
     disk::failed,
@@ -50,16 +55,18 @@ use crate::{
 pub const SYSTEM: &str = "system";
 
 const CONFIG: &str = "fleet.toml";
-const NATS: &str = "nats.conf";
 const KEYS: &str = "keys";
 const WORKERS: &str = "workers";
+
+/// The key by which servers of a cluster know each other. Its seed is their password.
+const ROUTES: &str = "routes";
 
 /// What a fleet is to be. What is not said stays as it is, and is chosen for a new one.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// The run that all play for. A new fleet needs it.
     pub run: Option<Name>,
-    /// How those who connect call this machine.
+    /// How those who connect call this machine; separated by commas the machines of a cluster. Each may have a port of its own.
     pub host: Option<String>,
     /// Where the server listens, such as `0.0.0.0:4222`.
     pub listen: Option<String>,
@@ -102,24 +109,33 @@ impl Locked {
         }
     }
 
-    /// Brings `fleet.toml` and `nats.conf` to what they must be; says what was done.
+    /// Brings `fleet.toml` and the servers' files to what they must be; says what was done.
     fn write(&self, before: Option<&Config>, config: &Config) -> Result<Vec<Change>, FolderError> {
         // First whether it can be.
-        let nats = config.of_server(&self.dir)?;
-        let file = |name: &str, text: &str, changes: Vec<_>| -> Result<Change, FolderError> {
-            let path = self.dir.join(name);
+        let of_brokers = config.broker_files(&self.dir)?;
+        let file = |BrokerFile { path, text, mode }: BrokerFile, changes: Vec<_>| -> Result<Change, FolderError> {
+            let (asset, path) = (path.display().to_string(), self.dir.join(path));
             let found = files::text(&path)?;
             let done = match found {
                 Some(found) if found == text => Done::Nothing,
                 found => {
-                    put(&path, text, OPEN)?;
+                    put(&path, &text, mode)?;
                     found.map_or(Done::Made, |_| Done::Changed(changes))
                 }
             };
-            Ok(Change { asset: name.to_owned(), done })
+            Ok(Change { asset, done })
         };
-        let changes = before.map(|before| before.changes(config)).unwrap_or_default();
-        Ok(vec![file(CONFIG, &config.text(), changes)?, file(NATS, &nats, Vec::new())?])
+        let differences = before.map(|before| before.changes(config)).unwrap_or_default();
+        let truth = BrokerFile { path: CONFIG.into(), text: config.text(), mode: OPEN };
+        let mut changes = vec![file(truth, differences)?];
+        for of_broker in of_brokers {
+            if of_broker.path.starts_with(BROKERS) {
+                let dirs = of_broker.path.ancestors().skip(1).map(|dir| self.dir.join(dir)).take(2).collect::<Vec<_>>();
+                dirs.iter().rev().try_for_each(|dir| files::secret_dir(dir))?;
+            }
+            changes.push(file(of_broker, Vec::new())?);
+        }
+        Ok(changes)
     }
 }
 
@@ -144,7 +160,7 @@ pub fn init(dir: &Path, wanted: &Wanted) -> Result<(Folder, Vec<Change>), Folder
         return Err(FolderError::Busy(dir.clone()));
     }
     let mut changes = Vec::new();
-    let members = members(dir, before.as_ref(), &mut changes)?;
+    let members = members(dir, before.as_ref(), server.host.is_cluster(), &mut changes)?;
     let sizes = sizes(&dir.join(&server.store), before.as_ref(), wanted);
     let workers = before.as_ref().map(|before| before.workers.clone()).unwrap_or_default();
     let config = Config { run, server, sizes, members, workers };
@@ -181,7 +197,7 @@ pub fn add(dir: &Path, names: &[Name]) -> Result<(Folder, Vec<Change>), FolderEr
         made.push(file);
     }
     // Whether the server can have them, before there is any file.
-    folder.config.of_server(&folder.dir)?;
+    folder.config.broker_files(&folder.dir)?;
     files::secret_dir(&folder.dir.join(WORKERS))?;
     for (file, change) in made.iter().zip(&changes) {
         if change.done == Done::Made {
@@ -258,21 +274,23 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
     let old = |part: fn(&ServerPart) -> String| before.as_ref().map(part);
     let listen =
         wanted.listen.clone().or_else(|| old(|server| server.listen.clone())).unwrap_or_else(|| usual.to_owned());
-    let (address, _) = listening(&listen)?;
+    let (address, port) = listening(&listen)?;
     if tls.is_none() && !Dial::is_here(address) {
         return Err(FolderError::Plain(listen));
     }
     // A name that followed from the address goes with it; one that was said stays.
-    let old = before.as_ref().filter(|before| before.host != usual_host(&before.listen));
-    let old = old.map(|before| before.host.clone());
-    let host = wanted.host.clone().or(old).unwrap_or_else(|| usual_host(&listen).to_owned());
-    if host.is_empty()
-        || host.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "/@,\"".contains(letter))
-    {
-        return Err(FolderError::Host(host));
+    let old = before.as_ref().filter(|before| before.host.to_string() != usual_host(&before.listen));
+    let host: Hosts = match (&wanted.host, old) {
+        (Some(host), _) => host.parse()?,
+        (None, Some(old)) => old.host.clone(),
+        (None, None) => usual_host(&listen).parse()?,
+    };
+    if let (None, Some(elsewhere)) = (&tls, host.iter().find(|host| !Dial::is_here(&host.name))) {
+        return Err(FolderError::Plain(elsewhere.to_string()));
     }
-    if tls.is_none() && !Dial::is_here(&host) {
-        return Err(FolderError::Plain(host));
+    let monitor = wanted.monitor.clone().or_else(|| before.as_ref()?.monitor.clone());
+    if host.is_cluster() {
+        places(&host, port, monitor.is_some() || store.is_absolute())?;
     }
     if let Some((certificate, key)) = &tls {
         let at = |path: &Path| dir.join(path);
@@ -284,34 +302,35 @@ fn server_part(dir: &Path, before: Option<&Config>, wanted: &Wanted, run: &Name)
         return Err(FolderError::Path(path.clone()));
     }
     let name = before.as_ref().map_or_else(|| run.clone(), |before| before.name.clone());
-    let monitor = wanted.monitor.clone().or_else(|| before.and_then(|before| before.monitor));
     Ok(ServerPart { name, host, listen, monitor, store, certificate, key, authority })
 }
 
-/// How a machine is called, where nothing is said, whose server listens there.
-fn usual_host(listen: &str) -> &str {
-    match listening(listen).map(|(address, _)| address) {
-        Ok("0.0.0.0" | "[::]") | Err(_) => "localhost",
-        Ok(address) => address,
-    }
-}
-
-/// Address and port where a server listens.
-fn listening(listen: &str) -> Result<(&str, u16), FolderError> {
-    let parts = listen.rsplit_once(':').and_then(|(address, port)| Some((address, u16::from_str(port).ok()?)));
-    let is_name = |address: &str| {
-        !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-    };
-    match parts {
-        Some((address, port)) if port > 0 && (is_name(address) || listen.parse::<SocketAddr>().is_ok()) => {
-            Ok((address, port))
+/// Refuses servers of a cluster that would get into each other's way. `shared`: whether there is something that each machine has once.
+fn places(hosts: &Hosts, usual_port: u16, shared: bool) -> Result<(), FolderError> {
+    let mut taken = BTreeSet::new();
+    for host in hosts.iter() {
+        let machine = if Dial::is_here(&host.name) { "localhost" } else { &host.name };
+        let port = host.port.unwrap_or(usual_port);
+        let routes = brokers::routes_port(port).ok_or(FolderError::Port(port))?;
+        for port in [port, routes] {
+            if !taken.insert((machine, port)) {
+                return Err(FolderError::Taken { host: host.name.clone(), port });
+            }
         }
-        _ => Err(FolderError::Listen(listen.to_owned())),
+        if shared && taken.iter().filter(|(name, _)| *name == machine).count() > 2 {
+            return Err(FolderError::Shared(host.name.clone()));
+        }
     }
+    Ok(())
 }
 
 /// Keys of the fleet's own parts, made where there are none.
-fn members(dir: &Path, before: Option<&Config>, changes: &mut Vec<Change>) -> Result<MembersPart, FolderError> {
+fn members(
+    dir: &Path,
+    before: Option<&Config>,
+    of_cluster: bool,
+    changes: &mut Vec<Change>,
+) -> Result<MembersPart, FolderError> {
     files::secret_dir(&dir.join(KEYS))?;
     let mut public = |name: &str, known: Option<&PublicKey>| -> Result<PublicKey, FolderError> {
         let path = key_file(dir, name);
@@ -326,6 +345,9 @@ fn members(dir: &Path, before: Option<&Config>, changes: &mut Vec<Change>) -> Re
         changes.push(Change { asset: format!("{KEYS}/{name}.nk"), done });
         Ok(key.public().clone())
     };
+    if of_cluster {
+        public(ROUTES, None)?;
+    }
     let known = before.map(|before| &before.members);
     Ok(MembersPart {
         admin: public(ADMIN, known.map(|known| &known.admin))?,
@@ -344,8 +366,8 @@ fn sizes(store: &Path, before: Option<&Config>, wanted: &Wanted) -> Sizes {
         Sizes {
             max_games_bytes: plan.games.min(free / 5 * 2),
             max_models_bytes: plan.models.min(free / 10),
-            replicas: plan.replicas,
             patience_seconds: plan.patience.as_secs(),
+            _replicas: None,
         }
     };
     let sizes = before.map_or_else(usual, |before| before.sizes);
@@ -377,10 +399,16 @@ impl Folder {
         &self.dir
     }
 
-    /// The server's configuration.
+    /// The servers: one, or those of a cluster.
     #[must_use]
-    pub fn nats_conf(&self) -> PathBuf {
-        self.dir.join(NATS)
+    pub fn brokers(&self) -> Vec<Broker> {
+        self.config.brokers(&self.dir)
+    }
+
+    /// Configurations of servers that were the fleet's once, and are not any more.
+    #[must_use]
+    pub fn left(&self) -> Vec<PathBuf> {
+        brokers::left(&self.dir, &self.brokers())
     }
 
     /// The run that all play for.
@@ -409,48 +437,35 @@ impl Folder {
     /// Where workers connect to.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        vec![self.url(&self.config.server.host)]
+        self.brokers().into_iter().map(|broker| broker.url).collect()
     }
 
-    fn url(&self, host: &str) -> String {
-        let scheme = if self.config.server.certificate.is_some() { "tls" } else { "nats" };
-        let port = self.port();
-        // An address of six has colons of its own.
-        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
-        format!("{scheme}://{host}:{port}")
-    }
-
-    /// Where the server listens on this machine: an address and a port to look whether it is there.
-    #[must_use]
-    pub fn local(&self) -> (String, u16) {
-        let listen = &self.config.server.listen;
-        let address = listen.rsplit_once(':').map_or("", |(address, _)| address);
-        let address = match address {
-            "0.0.0.0" | "" => "127.0.0.1",
-            "[::]" => "::1",
-            address => address.trim_start_matches('[').trim_end_matches(']'),
-        };
-        (address.to_owned(), self.port())
-    }
-
-    fn port(&self) -> u16 {
-        listening(&self.config.server.listen).map_or(4222, |(_, port)| port)
-    }
-
-    /// Connects to the server as one of the fleet's own parts: [`ADMIN`], [`PUBLISHER`], [`HUB`] or [`SYSTEM`].
+    /// Connects to the servers as one of the fleet's own parts: [`ADMIN`], [`PUBLISHER`], [`HUB`] or [`SYSTEM`].
     ///
     /// # Errors
     /// When the part's key is not here or cannot be used.
     pub fn dial(&self, who: &str) -> Result<Dial, FolderError> {
+        self.dial_to(who, &self.brokers())
+    }
+
+    /// The same for one of the servers, or some.
+    ///
+    /// # Errors
+    /// When the part's key is not here or cannot be used.
+    pub fn dial_to(&self, who: &str, brokers: &[Broker]) -> Result<Dial, FolderError> {
         let key = Key::read(&key_file(&self.dir, who))?;
         let name: Name = who.parse().expect("the fleet's own parts have names");
-        let mut urls = self.urls();
-        // This machine may not reach itself by the name that others have for it.
-        let (address, _) = self.local();
-        let here = if Dial::is_here(&address) { "localhost".to_owned() } else { address };
-        urls.push(self.url(&here));
+        let server = &self.config.server;
+        let mut urls: Vec<_> = brokers.iter().map(|broker| broker.url.clone()).collect();
+        if let [Broker { at: (address, port), .. }] = brokers
+            && !server.host.is_cluster()
+        {
+            // This machine may not reach itself by the name that others have for it.
+            let here = if Dial::is_here(address) { "localhost" } else { address };
+            urls.push(server.url(here, *port));
+        }
         urls.dedup();
-        let authority = self.config.server.authority.as_ref().map(|authority| self.dir.join(authority));
+        let authority = server.authority.as_ref().map(|authority| self.dir.join(authority));
         Ok(Dial::new(&urls, authority, &name, key)?)
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum FleetWhat {
     AddWorker(WorkersArgs),
     /// Remove workers: their keys open nothing any more
     RemoveWorker(WorkersArgs),
+    /// Have servers that run read their configuration again, once it was copied to their machines, and see whether it is this folder's
+    Reload(FolderArgs),
     /// Collect the fleet's games into the trainer's folder and publish its models, beside the trainer
     #[command(after_help = super::hub::GUIDE)]
     Hub(Box<HubArgs>),
@@ -62,8 +64,9 @@ pub(crate) struct InitArgs {
     /// The run that all play for; a new fleet needs it
     #[arg(long, value_name = "NAME")]
     pub run: Option<Name>,
-    /// How workers call this machine, as the certificate has it [default: where the server listens, or localhost]
-    #[arg(long, value_name = "NAME")]
+    /// How workers call this machine, as the certificate has it; three machines, separated by commas, are a cluster. Each may have a port
+    /// of its own (NAME:PORT) [default: where the server listens, or localhost]
+    #[arg(long, value_name = "NAME[,NAME,NAME]")]
     pub host: Option<String>,
     /// Where the server listens [default: 0.0.0.0:4222 with a certificate, else 127.0.0.1:4222]
     #[arg(long, value_name = "ADDRESS")]
@@ -99,6 +102,14 @@ impl InitArgs {
         let monitor = self.monitor.clone();
         Wanted { run, host, listen, monitor, certificate, key, authority, store, max_games_bytes, max_models_bytes }
     }
+}
+
+/// Arguments of `fleet reload`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FolderArgs {
+    /// The fleet's folder
+    #[arg(long, value_name = "DIR", default_value = "fleet")]
+    pub dir: PathBuf,
 }
 
 /// Arguments of `fleet add-worker` and `fleet remove-worker`.

@@ -1,15 +1,18 @@
-//! `selfplayd fleet init`, `add-worker`, `remove-worker`: a fleet's folder, and the server that is told of it.
+//! `selfplayd fleet init`, `add-worker`, `remove-worker`, `reload`: a fleet's folder, and the servers that are told of it.
 
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
+    path::Path,
+    slice,
     time::Duration,
 };
 
+use anyhow::Context as _;
 use selfplay_fleet::{
-    folder::{self, Folder, SYSTEM},
+    folder::{self, Broker, Folder, SYSTEM},
     nats::{
         assets::{self, AssetError, Change, Done},
-        reload::{self, ReloadError},
+        reload::{self, ReloadError, Reloaded},
         server::ADMIN,
     },
 };
@@ -36,6 +39,7 @@ pub(crate) fn fleet(args: &FleetArgs) -> anyhow::Result<Exit> {
         FleetWhat::Init(args) => init(args),
         FleetWhat::AddWorker(args) => add(args),
         FleetWhat::RemoveWorker(args) => remove(args),
+        FleetWhat::Reload(args) => tell(&Folder::read(&args.dir).map_err(failed)?),
         FleetWhat::Hub(args) => hub(args),
         FleetWhat::Status(args) => client::ask(args, Ask::Fleet),
         FleetWhat::Promote(args) => client::ask(args, Ask::Promote),
@@ -48,7 +52,7 @@ pub(crate) fn fleet(args: &FleetArgs) -> anyhow::Result<Exit> {
 fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     let (folder, changes) = folder::init(&args.dir, &args.wanted()).map_err(failed)?;
     print(&folder, &changes)?;
-    let exit = if is_there(&folder) {
+    let exit = if folder.brokers().iter().any(is_there) {
         let changed = changes.iter().any(|change| matches!(change.done, Done::Changed(_)));
         let told = if changed { tell(&folder)? } else { Exit::Clean };
         let prepared = prepare(&folder)?;
@@ -56,7 +60,7 @@ fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     } else {
         Exit::Clean
     };
-    streams::print(&next_steps(&folder, is_there(&folder)))?;
+    streams::print(&next_steps(&folder))?;
     Ok(exit)
 }
 
@@ -90,42 +94,50 @@ fn print(folder: &Folder, changes: &[Change]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether something listens where the server is to.
-fn is_there(folder: &Folder) -> bool {
-    let (address, port) = folder.local();
-    let mut addresses = (address.as_str(), port).to_socket_addrs().into_iter().flatten();
+/// Whether something listens where a server is to.
+fn is_there(broker: &Broker) -> bool {
+    let (address, port) = &broker.at;
+    let mut addresses = (address.as_str(), *port).to_socket_addrs().into_iter().flatten();
     addresses.any(|address| TcpStream::connect_timeout(&address, THERE).is_ok())
 }
 
-/// Tells a server that runs of what was changed.
+/// Tells servers that run of what was changed.
 fn tell_of(folder: &Folder, changes: &[Change]) -> anyhow::Result<Exit> {
-    if changes.iter().all(|change| change.done == Done::Nothing) {
-        return Ok(Exit::Clean);
-    }
-    if is_there(folder) {
-        return tell(folder);
-    }
-    let (address, port) = folder.local();
-    streams::print(&format!("no server listens on {address}:{port}: it learns of this when it is started"))?;
-    Ok(Exit::Clean)
+    if changes.iter().all(|change| change.done == Done::Nothing) { Ok(Exit::Clean) } else { tell(folder) }
 }
 
+/// Has each server that runs read its configuration again, and sees whether it is the one of the folder.
 fn tell(folder: &Folder) -> anyhow::Result<Exit> {
-    match reload::reload(&folder.dial(SYSTEM).map_err(failed)?) {
-        Ok(server) => {
-            streams::print(&format!("server {server}: has read {} again", folder.nats_conf().display()))?;
-            Ok(Exit::Clean)
+    let mut exit = Exit::Clean;
+    for broker in folder.brokers() {
+        let (conf, (address, port)) = (broker.conf.display(), &broker.at);
+        if !is_there(&broker) {
+            streams::print(&format!("no server listens on {address}:{port}: it learns of this when it is started"))?;
+            continue;
         }
-        Err(error) => {
-            let exit = if matches!(error, ReloadError::Connect { .. }) { Exit::Unreachable } else { Exit::Refused };
-            streams::complain(format_args!(
-                "selfplayd: {:#}\n  the server goes on with what it knew: have it read {} again by `nats-server --signal reload`, or start it anew",
-                failed(error),
-                folder.nats_conf().display()
-            ));
-            Ok(exit)
-        }
+        let text = std::fs::read_to_string(&broker.conf).with_context(|| format!("read {conf}"))?;
+        let said = match reload::reload(&folder.dial_to(SYSTEM, slice::from_ref(&broker)).map_err(failed)?, &text) {
+            Ok(Reloaded { server, is_current: true }) => {
+                streams::print(&format!("server {server}: has read {conf} again"))?;
+                continue;
+            }
+            Ok(Reloaded { server, .. }) => {
+                exit = Exit::Refused;
+                format!(
+                    "server {server} on {address}:{port} goes on with another configuration than {conf}\n  copy what lies in that directory to where the server was started, then run `selfplayd fleet reload`"
+                )
+            }
+            Err(error) => {
+                exit = if matches!(error, ReloadError::Connect { .. }) { Exit::Unreachable } else { Exit::Refused };
+                format!(
+                    "{:#}\n  the server goes on with what it knew: have it read {conf} again by `nats-server --signal reload`, or start it anew",
+                    failed(error)
+                )
+            }
+        };
+        streams::complain(format_args!("selfplayd: {said}"));
     }
+    Ok(exit)
 }
 
 fn prepare(folder: &Folder) -> anyhow::Result<Exit> {
@@ -133,34 +145,71 @@ fn prepare(folder: &Folder) -> anyhow::Result<Exit> {
         Ok(changes) => {
             let lines: Vec<_> = changes.iter().map(ToString::to_string).collect();
             streams::print(&format!("server at {}:\n  {}", folder.urls().join(","), lines.join("\n  ")))?;
-            Ok(Exit::Clean)
+            whole(folder)
         }
-        Err(error) => {
-            let exit = if matches!(error, AssetError::Connect { .. }) { Exit::Unreachable } else { Exit::Refused };
-            streams::complain(format_args!(
-                "selfplayd: {:#}\n  is it the server of {}? If it runs with an older configuration, start it anew",
-                failed(error),
-                folder.nats_conf().display()
-            ));
-            Ok(exit)
-        }
+        Err(error) => complain_of(folder, error),
     }
 }
 
+/// Says which servers of a cluster do not have all that they are to have.
+fn whole(folder: &Folder) -> anyhow::Result<Exit> {
+    match assets::kept(&folder.dial(ADMIN).map_err(failed)?) {
+        Ok(kept) => {
+            let lines: Vec<_> = kept.iter().filter(|kept| !kept.is_whole()).map(ToString::to_string).collect();
+            if !lines.is_empty() {
+                let wait = "not every server has all yet: stop none before this is over";
+                streams::print(&format!("{wait}\n  {}", lines.join("\n  ")))?;
+            } else if !kept.is_empty() {
+                streams::print("every server of the cluster has all: one may be stopped")?;
+            }
+            Ok(Exit::Clean)
+        }
+        Err(error) => complain_of(folder, error),
+    }
+}
+
+fn complain_of(folder: &Folder, error: AssetError) -> anyhow::Result<Exit> {
+    let exit = if matches!(error, AssetError::Connect { .. }) { Exit::Unreachable } else { Exit::Refused };
+    let confs: Vec<_> = folder.brokers().iter().map(|broker| broker.conf.display().to_string()).collect();
+    streams::complain(format_args!(
+        "selfplayd: {:#}\n  is it the server of {}? If it runs with an older configuration, start it anew",
+        failed(error),
+        confs.join(", ")
+    ));
+    Ok(exit)
+}
+
 /// What is to be done next, in order.
-fn next_steps(folder: &Folder, is_there: bool) -> String {
-    let quoted = |path: &std::path::Path| {
+fn next_steps(folder: &Folder) -> String {
+    let quoted = |path: &Path| {
         let text = path.display().to_string();
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@".contains(letter);
         if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
     };
     let dir = quoted(folder.dir());
+    let brokers = folder.brokers();
+    let missing: Vec<_> = brokers.iter().filter(|broker| !is_there(broker)).collect();
     let mut steps = Vec::new();
     if folder.workers().next().is_none() {
         steps.push(format!("selfplayd fleet add-worker NAME --dir {dir}"));
     }
-    if !is_there {
-        steps.push(format!("nats-server -c {}", quoted(&folder.nats_conf())));
+    for conf in folder.left() {
+        let conf = quoted(&conf);
+        steps.push(format!("stop the server of {conf}, which is none of this fleet any more, and remove that file"));
+    }
+    for broker in &missing {
+        steps.push(match (broker.conf.parent(), brokers.len()) {
+            (Some(own), 2..) => {
+                format!(
+                    "copy {} to {}, and start there, in the copy: nats-server -c nats.conf",
+                    quoted(own),
+                    broker.host
+                )
+            }
+            _ => format!("nats-server -c {}", quoted(&broker.conf)),
+        });
+    }
+    if missing.len() == brokers.len() {
         steps.push(format!("selfplayd fleet hub --dir {dir} --models RUN/models --ready RUN/replay_buffers/ready"));
     }
     if steps.is_empty() { "all is as it must be".to_owned() } else { format!("next:\n  {}", steps.join("\n  ")) }

@@ -2,7 +2,10 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use selfplay_fleet::folder::Folder;
+use selfplay_fleet::{
+    folder::Folder,
+    nats::{assets, server::ADMIN},
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -57,8 +60,12 @@ impl Place {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        let folder = self.folder();
-        Server::start(&folder.nats_conf(), &self.path("log"), folder.local())
+        self.serve_one(0)
+    }
+
+    /// One of a fleet's servers, started where its files are.
+    fn serve_one(&self, number: usize) -> Server {
+        Server::start(&self.folder().brokers()[number], &self.path(&format!("log-{number}")))
     }
 
     /// A hub, which serves HTTP at a port of its own; what it is to do is said beside this.
@@ -198,6 +205,74 @@ fn an_outbox_that_is_full_lets_no_new_games_start_until_there_is_room() {
     daemon.wait().exited_with(0);
 }
 
+/// Three addresses for a cluster, with room for the ports that its servers have for each other.
+fn three_hosts() -> String {
+    wait::until("free ports", || {
+        let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        let free = |port: &u16| TcpListener::bind(("127.0.0.1", port.checked_add(2000)?)).ok();
+        ports.iter().all(|port| free(port).is_some()).then(|| ports.map(|port| format!("127.0.0.1:{port}")).join(","))
+    })
+}
+
+#[test]
+fn a_cluster_whose_leader_is_killed_gets_every_game_and_play_never_pauses() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::new();
+    let sizes = "--max-games-bytes 64MB --max-models-bytes 64MB";
+    let made = place.fleet(&format!("init --run r1 --host {} {sizes}", three_hosts())).succeeded();
+    for words in ["brokers/3/nats.conf: made", "brokers/1 to 127.0.0.1, and start there, in the copy: nats-server -c"] {
+        assert!(made.out.contains(words), "{words} is not in {}", made.out);
+    }
+    let mut servers: Vec<_> = (0..3).map(|number| Some(place.serve_one(number))).collect();
+    place.fleet("add-worker w1").succeeded();
+    // Its servers may still choose their leader.
+    wait::until("a prepared cluster", || {
+        place.fleet("init").out.contains("every server of the cluster has all: one may be stopped").then_some(())
+    });
+    let reloaded = place.fleet("reload").succeeded();
+    assert!(
+        (1..=3).all(|number| reloaded.out.contains(&format!("server r1-{number} (nats-server 2."))),
+        "{}",
+        reloaded.out
+    );
+    fs::create_dir_all(place.path("ready")).unwrap();
+    let _hub = place.hub().option("--models", place.path("models")).option("--ready", place.path("ready")).start();
+    let mut daemon = place.worker("w1").start();
+    place.publish(1, MODEL);
+    let mut taken = place.take(1, 3);
+    let kept = assets::kept(&place.folder().dial(ADMIN).unwrap()).unwrap();
+    let leader = kept.iter().find(|kept| kept.asset == "stream GAMES").and_then(|kept| kept.leader.clone()).unwrap();
+    let leader: usize = leader.strip_prefix("r1-").unwrap().parse().unwrap();
+    servers[leader - 1] = None;
+    // From here on until a frame is stored again.
+    let finished = |daemon: &mut Running| {
+        let said = status(daemon);
+        assert_ne!(said["state"], "writer_blocked", "{said}");
+        said["games"]["finished"].as_u64().unwrap()
+    };
+    let at_death = finished(&mut daemon);
+    wait::until("games that are finished meanwhile", || (finished(&mut daemon) >= at_death + 5).then_some(()));
+    taken.extend(place.take(1, 10));
+    // The next model comes as well, and the server may come back.
+    place.publish(2, MODEL);
+    taken.extend(place.take(2, 3));
+    servers[leader - 1] = Some(place.serve_one(leader - 1));
+    taken.extend(place.take(2, 3));
+    daemon.signal(Signal::TERM);
+    let ended = daemon.wait().exited_with(0);
+    let finished: usize =
+        ended.log.rsplit("games_finished=").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+    wait::until("every game that was finished", || {
+        taken.extend(place.take(2, 0));
+        (taken.len() == finished).then_some(())
+    });
+    let names: std::collections::BTreeSet<_> = taken.iter().map(|game| game.npz.clone()).collect();
+    assert_eq!(names.len(), taken.len(), "none twice");
+}
+
 #[test]
 fn what_a_worker_lacks_or_must_not_have_is_said() {
     let place = Place::new();
@@ -239,6 +314,7 @@ fn commands_for_a_fleet_that_is_none_or_is_another_say_so() {
     let added = place.fleet("add-worker w1 w2").succeeded();
     assert!(added.out.contains("no server listens on 127.0.0.1:1"), "{}", added.out);
     place.fleet("add-worker collector").exited_with(UNUSABLE).said(&["no worker can be named collector"]);
+    place.fleet("init --host 127.0.0.1:1,127.0.0.1:2").exited_with(UNUSABLE).said(&["use 2 servers", "--host"]);
     place.fleet("remove-worker w3").exited_with(UNUSABLE).said(&["it has w1, w2"]);
     place.fleet("remove-worker w1").succeeded();
     // Something else listens there.

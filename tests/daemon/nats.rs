@@ -4,12 +4,13 @@
 
 use std::{
     fs::File,
-    net::{TcpStream, ToSocketAddrs},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use selfplay_fleet::folder::Broker;
 
 use crate::wait;
 
@@ -34,15 +35,16 @@ pub(crate) fn has_server() -> bool {
 pub(crate) struct Server(Child);
 
 impl Server {
-    /// Starts one with this configuration, and waits until it listens at `address`. What it logs is added to `log`.
-    pub(crate) fn start(conf: &Path, log: &Path, address: impl ToSocketAddrs) -> Self {
+    /// Starts one where its files are, and waits until it listens. What it logs is added to `log`.
+    pub(crate) fn start(broker: &Broker, log: &Path) -> Self {
         let log = File::options().append(true).create(true).open(log).unwrap();
         let mut server = Command::new(program().unwrap());
-        server.arg("-c").arg(conf).stdin(Stdio::null());
+        let (dir, conf) = (broker.conf.parent().unwrap(), broker.conf.file_name().unwrap());
+        server.arg("-c").arg(conf).current_dir(dir).stdin(Stdio::null());
         let mut server = Self(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         wait::until("the server", || {
             assert_eq!(server.0.try_wait().unwrap(), None, "the server does not start");
-            TcpStream::connect(&address).ok()
+            TcpStream::connect(&broker.at).ok()
         });
         server
     }

@@ -7,9 +7,10 @@ use async_nats::rustls::{
     client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    server::{VerifierBuilderError, WebPkiClientVerifier},
 };
 
-use super::{FolderError, files};
+use super::{FolderError, files, hosts::Hosts};
 
 fn wrong(path: &Path, reason: impl Into<String>) -> FolderError {
     FolderError::Certificate { path: path.to_owned(), reason: reason.into() }
@@ -41,8 +42,14 @@ pub(super) fn authority(path: &Path) -> Result<String, FolderError> {
     Ok(text)
 }
 
-/// Refuses a certificate that is not the key's, and, where its authority is named, one that workers would not take.
-pub(super) fn check(certificate: &Path, key: &Path, authorities: Option<&Path>, host: &str) -> Result<(), FolderError> {
+/// Refuses a certificate that is not the key's, and, where its authority is named, one that workers would not take, or the other servers
+/// of a cluster.
+pub(super) fn check(
+    certificate: &Path,
+    key: &Path,
+    authorities: Option<&Path>,
+    hosts: &Hosts,
+) -> Result<(), FolderError> {
     let (_, chain) = read(certificate)?;
     let text = files::text(key)?.ok_or_else(|| wrong(key, "there is no such file"))?;
     let secret = PrivateKeyDer::from_pem_slice(text.as_bytes())
@@ -51,23 +58,37 @@ pub(super) fn check(certificate: &Path, key: &Path, authorities: Option<&Path>, 
     let with_it = |error: rustls::Error| wrong(certificate, format!("with the key {}: {error}", key.display()));
     let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     builder.map_err(with_it)?.with_no_client_auth().with_single_cert(chain.clone(), secret).map_err(with_it)?;
-    let Some(authorities) = authorities else { return Ok(()) };
+    let Some(authorities) = authorities else {
+        return if hosts.is_cluster() { Err(FolderError::Authority) } else { Ok(()) };
+    };
     authority(authorities)?;
     let (_, trusted) = read(authorities)?;
     let mut roots = RootCertStore::empty();
     for certificate in trusted {
         roots.add(certificate).map_err(|error| wrong(authorities, error.to_string()))?;
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| wrong(authorities, error.to_string()))?;
-    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(name).map_err(|_| FolderError::Host(host.to_owned()))?;
+    let roots = Arc::new(roots);
+    let unusable = |error: VerifierBuilderError| wrong(authorities, error.to_string());
     let (own, between) = chain.split_first().expect("read has found one");
-    verifier.verify_server_cert(own, between, &name, &[], UnixTime::now()).map(drop).map_err(|error| {
-        wrong(
-            certificate,
-            format!("workers would refuse it: {error}; it must be for the name by which they call this machine (--host, now {host}), and signed by --authority"),
-        )
-    })
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build().map_err(unusable)?;
+    for host in hosts.iter() {
+        let name = ServerName::try_from(host.name.clone()).map_err(|_| FolderError::Host(host.to_string()))?;
+        verifier.verify_server_cert(own, between, &name, &[], UnixTime::now()).map_err(|error| {
+            wrong(
+                certificate,
+                format!("workers would refuse it: {error}; it must be for each name by which they call a server (--host, here {}), and signed by --authority", host.name),
+            )
+        })?;
+    }
+    if hosts.is_cluster() {
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build().map_err(unusable)?;
+        verifier.verify_client_cert(own, between, UnixTime::now()).map_err(|error| {
+            wrong(
+                certificate,
+                format!("the other servers of the cluster would refuse it: {error}; with it a server also connects to the others, so what it may be used for must be nothing or both (extendedKeyUsage = serverAuth, clientAuth)"),
+            )
+        })?;
+    }
+    Ok(())
 }

@@ -11,18 +11,12 @@ use serde::Deserialize;
 use super::{
     FolderError,
     files::{self, quoted},
+    hosts::{Hosts, listening, with_port},
 };
 use crate::{
     name::Name,
-    nats::{
-        assets::Plan,
-        keys::PublicKey,
-        server::{self, Members, Server, Tls},
-    },
+    nats::{assets::Plan, keys::PublicKey},
 };
-
-/// Beside games and models the server keeps pointers and receipts.
-const OTHER_BYTES: u64 = 1_000_000_000;
 
 /// All of it. Paths that do not begin at the root begin at the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -40,8 +34,9 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerPart {
     pub(super) name: Name,
-    /// How this machine is called by those who connect.
-    pub(super) host: String,
+    /// How this machine is called by those who connect, or the machines of a cluster.
+    pub(super) host: Hosts,
+    /// Where it listens; the port is that of all servers that have none of their own.
     pub(super) listen: String,
     pub(super) monitor: Option<String>,
     pub(super) store: PathBuf,
@@ -55,8 +50,10 @@ pub(super) struct ServerPart {
 pub(super) struct Sizes {
     pub(super) max_games_bytes: u64,
     pub(super) max_models_bytes: u64,
-    pub(super) replicas: u8,
     pub(super) patience_seconds: u64,
+    /// It follows from the number of servers, and was said by older files.
+    #[serde(default, rename = "replicas")]
+    pub(super) _replicas: Option<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -66,6 +63,23 @@ pub(super) struct MembersPart {
     pub(super) publisher: PublicKey,
     pub(super) collector: PublicKey,
     pub(super) system: PublicKey,
+}
+
+impl ServerPart {
+    /// Where a server of this host and port is connected to.
+    pub(super) fn url(&self, host: &str, port: u16) -> String {
+        format!("{}://{}", if self.certificate.is_some() { "tls" } else { "nats" }, with_port(host, port))
+    }
+
+    /// An address of this machine at which its server listens.
+    pub(super) fn here(&self) -> String {
+        let address = match listening(&self.listen).map_or("", |(address, _)| address) {
+            "0.0.0.0" | "" => "127.0.0.1",
+            "[::]" => "::1",
+            address => address.trim_start_matches('[').trim_end_matches(']'),
+        };
+        address.to_owned()
+    }
 }
 
 impl Config {
@@ -85,14 +99,15 @@ impl Config {
         let Self { run, server, sizes, members, workers } = self;
         let path = |path: &Path| quoted(&path.to_string_lossy());
         let mut lines = vec![
-            "# A fleet, as `selfplayd fleet` keeps it. nats.conf is made from it: after a change here run `selfplayd fleet init`.".to_owned(),
+            "# A fleet, as `selfplayd fleet` keeps it. The servers' configuration is made from it: after a change here run `selfplayd fleet init`.".to_owned(),
             "# It holds no secret: those are in keys/ and in workers/.".to_owned(),
             format!("run = {}", quoted(run.as_str())),
             String::new(),
             "[server]".to_owned(),
             format!("name = {}", quoted(server.name.as_str())),
-            "# How workers call this machine; the certificate must be for this name.".to_owned(),
-            format!("host = {}", quoted(&server.host)),
+            "# How workers call this machine; the certificate must be for this name. Three names, separated by commas, are a cluster."
+                .to_owned(),
+            format!("host = {}", quoted(&server.host.to_string())),
             format!("listen = {}", quoted(&server.listen)),
         ];
         lines.extend(server.monitor.as_ref().map(|monitor| format!("monitor = {}", quoted(monitor))));
@@ -100,15 +115,14 @@ impl Config {
         let files = [("certificate", &server.certificate), ("key", &server.key), ("authority", &server.authority)];
         let files = files.into_iter().filter_map(|(name, file)| Some((name, file.as_deref()?)));
         lines.extend(files.map(|(name, file)| format!("{name} = {}", path(file))));
-        let Sizes { max_games_bytes, max_models_bytes, replicas, patience_seconds } = sizes;
+        let Sizes { max_games_bytes, max_models_bytes, patience_seconds, .. } = sizes;
         lines.extend([
             String::new(),
-            "# What the server keeps at most, on how many servers, and when a game that the collector did not answer for comes again."
+            "# What a server keeps at most, and when a game that the collector did not answer for comes again."
                 .to_owned(),
             "[sizes]".to_owned(),
             format!("max_games_bytes = {max_games_bytes}"),
             format!("max_models_bytes = {max_models_bytes}"),
-            format!("replicas = {replicas}"),
             format!("patience_seconds = {patience_seconds}"),
             String::new(),
             "# Public keys.".to_owned(),
@@ -144,30 +158,12 @@ impl Config {
         changes.filter(|(_, from, to)| from != to).collect()
     }
 
-    /// The server's configuration, with paths from the root.
-    pub(super) fn of_server(&self, dir: &Path) -> Result<String, FolderError> {
-        let Self { run, server, sizes, members, workers } = self;
-        let tls = server.certificate.as_ref().zip(server.key.as_ref());
-        let server = Server {
-            name: server.name.clone(),
-            listen: server.listen.clone(),
-            monitor: server.monitor.clone(),
-            store: dir.join(&server.store),
-            max_store: sizes.max_games_bytes.saturating_add(sizes.max_models_bytes).saturating_add(OTHER_BYTES),
-            tls: tls.map(|(certificate, key)| Tls { certificate: dir.join(certificate), key: dir.join(key) }),
-        };
-        let MembersPart { admin, publisher, collector, system } = members.clone();
-        let workers = workers.iter().map(|(name, key)| (name.clone(), key.clone())).collect();
-        let members = Members { run: run.clone(), admin, publisher, collector, system, workers };
-        Ok(server::configuration(&server, &members)?)
-    }
-
     /// What the server is to keep.
     pub(super) fn plan(&self) -> Plan {
         Plan {
             games: self.sizes.max_games_bytes,
             models: self.sizes.max_models_bytes,
-            replicas: self.sizes.replicas,
+            replicas: if self.server.host.is_cluster() { 3 } else { 1 },
             patience: Duration::from_secs(self.sizes.patience_seconds),
         }
     }

@@ -62,8 +62,40 @@ pub enum FolderError {
     #[error("have a server listen on {0:?}: it must be an address and a port, such as 0.0.0.0:4222")]
     Listen(String),
     /// A name for this machine is none.
-    #[error("call this machine {0:?}: it must be a host's name or address alone, as it stands in tls://HOST:4222")]
+    #[error(
+        "call this machine {0:?}: it must be a host's name or address alone, as it stands in tls://HOST:4222, with or without a port"
+    )]
     Host(String),
+    /// A cluster of an even number.
+    #[error(
+        "use {0} servers: more than half of a cluster must be there, so two bear the loss of none, and four of no more than three do; name one, three or five with --host"
+    )]
+    Even(usize),
+    /// Two servers at one port.
+    #[error(
+        "have two servers use port {port} of {host}: each needs a port of its own, and the one 2000 above it for the other servers; name them as --host {host}:4222,{host}:4223,{host}:4224"
+    )]
+    Taken {
+        /// The machine.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// There is no port for the other servers.
+    #[error(
+        "have a server of a cluster listen at port {0}: the other servers need the port 2000 above it; use a lower one"
+    )]
+    Port(u16),
+    /// Servers on one machine would get into each other's way.
+    #[error(
+        "have several servers on {0} with one --store or --monitor: each needs its own; leave both out, and each keeps what it has in its own directory"
+    )]
+    Shared(String),
+    /// Nobody to say that a certificate is one of the cluster's.
+    #[error(
+        "make a cluster with certificates: each server proves itself to the others with its own, and takes none that others may get; name who signs them with --authority"
+    )]
+    Authority,
     /// Others would connect without encryption.
     #[error(
         "have workers reach a server at {0} without a certificate: anybody on the way could read and change games and models; give --certificate and --key, or listen on 127.0.0.1 for a fleet on this machine"

@@ -59,6 +59,11 @@ pub(super) fn text(path: &Path) -> Result<Option<String>, DiskError> {
     }
 }
 
+/// The text of a file that must be there.
+pub(super) fn needed(path: &Path) -> Result<String, DiskError> {
+    text(path)?.ok_or_else(|| failed("read file", path)(io::ErrorKind::NotFound.into()))
+}
+
 /// A text in quotes, as TOML has it.
 pub(super) fn quoted(text: &str) -> String {
     // JSON's escapes are TOML's as well.

@@ -1,6 +1,6 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
 use super::*;
 
@@ -23,6 +23,11 @@ fn wanted() -> Wanted {
 
 fn made(dir: &Path) -> Folder {
     init(dir, &wanted()).unwrap().0
+}
+
+/// The configuration of its only server.
+fn conf(folder: &Folder) -> PathBuf {
+    folder.brokers()[0].conf.clone()
 }
 
 fn told(changes: &[Change]) -> Vec<String> {
@@ -48,13 +53,21 @@ fn files_of(dir: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// An authority, and a certificate for this host that it has signed.
-fn certificates(dir: &Path, host: &str) -> Wanted {
+/// An authority, and a certificate for these hosts that it has signed.
+fn certificates(dir: &Path, hosts: &[&str]) -> Wanted {
+    certificates_for(dir, hosts, &[])
+}
+
+/// The same, to be used for this alone if anything is said.
+fn certificates_for(dir: &Path, hosts: &[&str], uses: &[ExtendedKeyUsagePurpose]) -> Wanted {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![host.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
+    let mut params = CertificateParams::new(hosts).unwrap();
+    params.extended_key_usages = uses.to_vec();
+    let certificate = params.signed_by(&key, &authority).unwrap();
     let write = |file: &str, text: &str| {
         fs::write(dir.join(file), text).unwrap();
         Some(dir.join(file))
@@ -136,7 +149,7 @@ fn what_is_wanted_otherwise_is_changed_and_told() {
         ]
     );
     assert_eq!(folder.urls(), ["nats://127.0.0.1:4333"]);
-    let nats = fs::read_to_string(folder.nats_conf()).unwrap();
+    let nats = fs::read_to_string(conf(&folder)).unwrap();
     assert!(nats.contains("127.0.0.1:4333") && nats.contains("\"/var/lib/nats\"") && nats.contains("8222"), "{nats}");
     // A name that was said stays.
     let named = Wanted { host: Some("localhost".to_owned()), ..Wanted::default() };
@@ -209,7 +222,7 @@ fn workers_are_added_and_removed() {
         (file.run().as_str(), file.worker().as_str(), mode(&folder.worker_file(&name("w1")))),
         ("r1", "w1", 0o600)
     );
-    assert!(fs::read_to_string(folder.nats_conf()).unwrap().contains(&file.public().to_string()));
+    assert!(fs::read_to_string(conf(&folder)).unwrap().contains(&file.public().to_string()));
     // Again: nothing is done, and no key is another.
     let before = files_of(dir);
     let (_, changes) = add(dir, &names(&["w1"])).unwrap();
@@ -223,7 +236,7 @@ fn workers_are_added_and_removed() {
     let (folder, changes) = remove(dir, &names(&["w1"])).unwrap();
     assert!(told(&changes)[0].contains("workers.w1 \"U"), "{changes:?}");
     assert!(!folder.worker_file(&name("w1")).exists());
-    assert!(!fs::read_to_string(folder.nats_conf()).unwrap().contains(&file.public().to_string()));
+    assert!(!fs::read_to_string(conf(&folder)).unwrap().contains(&file.public().to_string()));
     // Added again it has another key.
     let (folder, _) = add(dir, &names(&["w1"])).unwrap();
     assert_ne!(WorkerFile::read(&folder.worker_file(&name("w1"))).unwrap().public(), file.public());
@@ -275,13 +288,14 @@ fn what_a_process_left_that_was_killed_is_put_right() {
     let before = files_of(dir);
     let (folder, _) = add(dir, &names(&["w1"])).unwrap();
     let key = WorkerFile::read(&folder.worker_file(&name("w1"))).unwrap().public().clone();
-    for (path, text) in before.iter().filter(|(path, _)| [CONFIG, NATS].iter().any(|name| path.ends_with(name))) {
+    for (path, text) in before.iter().filter(|(path, _)| [CONFIG, "nats.conf"].iter().any(|name| path.ends_with(name)))
+    {
         fs::write(path, text).unwrap();
     }
     let (folder, changes) = add(dir, &names(&["w1"])).unwrap();
     assert_eq!((&folder.config.workers[&name("w1")], told(&changes).len()), (&key, 2));
     // Killed between truth and server's configuration, and when a worker's file was removed.
-    fs::write(folder.nats_conf(), "").unwrap();
+    fs::write(conf(&folder), "").unwrap();
     assert_eq!(told(&init(dir, &Wanted::default()).unwrap().1), ["nats.conf: changed"]);
     fs::remove_file(folder.worker_file(&name("w1"))).unwrap();
     remove(dir, &names(&["w1"])).unwrap();
@@ -308,7 +322,7 @@ fn a_key_that_is_elsewhere_goes_on_and_another_takes_its_place() {
 fn a_certificate_that_workers_would_refuse_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("fleet");
-    let good = certificates(place.path(), "trainer.example.org");
+    let good = certificates(place.path(), &["trainer.example.org"]);
     let refused = |wanted: &Wanted, words: &str| {
         let refusal = init(&dir, wanted).unwrap_err().to_string();
         assert!(refusal.contains(words), "{words}: {refusal}");
@@ -316,7 +330,7 @@ fn a_certificate_that_workers_would_refuse_is_refused() {
     refused(&good, "not valid for name");
     let good = Wanted { host: Some("trainer.example.org".to_owned()), ..good };
     let elsewhere = tempfile::tempdir().unwrap();
-    let other = certificates(elsewhere.path(), "trainer.example.org");
+    let other = certificates(elsewhere.path(), &["trainer.example.org"]);
     refused(&Wanted { authority: other.authority.clone(), ..good.clone() }, "workers would refuse it");
     refused(&Wanted { key: other.key.clone(), ..good.clone() }, "with the key");
     refused(&Wanted { key: good.certificate.clone(), ..good.clone() }, "it holds no private key");
@@ -358,4 +372,123 @@ fn a_folder_may_have_an_odd_name() {
     let file = place.path().join("file");
     fs::write(&file, "").unwrap();
     assert!(init(&file, &wanted()).is_err() && init(&file.join("x"), &wanted()).is_err());
+}
+
+const THREE: [&str; 3] = ["b1.example.org", "b2.example.org", "b3.example.org"];
+
+fn of_three(wanted: Wanted) -> Wanted {
+    Wanted { host: Some(THREE.join(",")), ..wanted }
+}
+
+#[test]
+fn each_server_of_a_cluster_has_a_directory_with_all_that_it_needs() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("fleet");
+    let wanted = of_three(certificates(place.path(), &THREE));
+    let (folder, changes) = init(&dir, &wanted).unwrap();
+    assert!(told(&changes).contains(&"brokers/3/key.pem: made".to_owned()), "{changes:?}");
+    assert_eq!(folder.urls(), THREE.map(|host| format!("tls://{host}:4222")));
+    assert_eq!(folder.plan().replicas, 3);
+    let secret = Key::read(&key_file(&dir, ROUTES)).unwrap().seed();
+    for (path, text) in files_of(&dir) {
+        let at = path.strip_prefix(&dir).unwrap();
+        let is_secret = at.starts_with("keys") || at.starts_with("brokers");
+        assert_eq!(mode(&path), if is_secret { 0o600 } else { 0o644 }, "{}", path.display());
+        assert!(is_secret || !text.contains(&secret), "{text}");
+    }
+    for (number, broker) in (1..).zip(folder.brokers()) {
+        let own = dir.join(format!("brokers/{number}"));
+        assert_eq!((broker.conf, mode(&own)), (own.join("nats.conf"), 0o700));
+        let text = fs::read_to_string(own.join("nats.conf")).unwrap();
+        for words in [
+            &format!("server_name: \"r1-{number}\"") as &str,
+            "listen: \"0.0.0.0:4222\"",
+            "listen: \"0.0.0.0:6222\"",
+            &format!("advertise: \"b{number}.example.org:6222\""),
+            "cert_file: \"certificate.pem\"",
+            "ca_file: \"authority.pem\"",
+            "store_dir: \"store\"",
+        ] {
+            assert!(text.contains(words), "{words} is not in {text}");
+        }
+        assert!(!text.contains(dir.to_str().unwrap()), "{text}");
+        let route = |other: usize| format!("nats-route://route:{secret}@b{other}.example.org:6222");
+        assert!((1..=3).all(|other| text.contains(&route(other)) != (other == number)), "{text}");
+        for (copy, of) in [("certificate.pem", "server.pem"), ("key.pem", "server.key"), ("authority.pem", "ca.pem")] {
+            assert_eq!(fs::read(own.join(copy)).unwrap(), fs::read(place.path().join(of)).unwrap());
+        }
+    }
+    let before = files_of(&dir);
+    let (same, changes) = init(&dir, &Wanted::default()).unwrap();
+    assert!(same == folder && told(&changes).is_empty() && files_of(&dir) == before, "{changes:?}");
+    // Each hears of a worker, and of a certificate that was renewed.
+    let (_, changes) = add(&dir, &names(&["w1"])).unwrap();
+    let confs: Vec<_> = told(&changes).into_iter().filter(|change| change.ends_with("nats.conf: changed")).collect();
+    assert_eq!(confs, [1, 2, 3].map(|number| format!("brokers/{number}/nats.conf: changed")));
+    certificates(place.path(), &THREE);
+    let (_, changes) = init(&dir, &Wanted::default()).unwrap();
+    assert!(told(&changes).contains(&"brokers/2/certificate.pem: changed".to_owned()), "{changes:?}");
+    assert!(told(&changes).iter().any(|change| change.starts_with("workers/w1.worker: changed: authority")));
+}
+
+#[test]
+fn a_cluster_that_cannot_be_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("fleet");
+    let good = of_three(certificates(place.path(), &THREE));
+    let refused = |wanted: Wanted, words: &str| {
+        let refusal = init(&dir, &wanted).unwrap_err().to_string();
+        assert!(refusal.contains(words), "{words}: {refusal}");
+    };
+    let hosts = |hosts: &str| Wanted { host: Some(hosts.to_owned()), ..wanted() };
+    refused(hosts("127.0.0.1:1,127.0.0.1:2"), "use 2 servers: more than half");
+    refused(hosts("a,b,c,d"), "use 4 servers");
+    refused(hosts("a,b,c"), "reach a server at a without a certificate");
+    refused(hosts("127.0.0.1,localhost:5,[::1]"), "port 4222 of ::1");
+    refused(hosts("127.0.0.1:4222,127.0.0.1:6222,127.0.0.1:7000"), "port 6222 of 127.0.0.1");
+    refused(hosts("127.0.0.1:65000,127.0.0.1:1,127.0.0.1:2"), "at port 65000");
+    let here = "127.0.0.1:4222,127.0.0.1:4223,127.0.0.1:4224";
+    refused(Wanted { store: Some("/var/lib/nats".into()), ..hosts(here) }, "several servers on 127.0.0.1");
+    refused(Wanted { monitor: Some("127.0.0.1:8222".to_owned()), ..hosts(here) }, "leave both out");
+    refused(Wanted { authority: None, ..good.clone() }, "name who signs them with --authority");
+    let elsewhere = tempfile::tempdir().unwrap();
+    refused(of_three(certificates(elsewhere.path(), &THREE[..2])), "b3.example.org");
+    let server_alone = certificates_for(elsewhere.path(), &THREE, &[ExtendedKeyUsagePurpose::ServerAuth]);
+    refused(of_three(server_alone), "the other servers of the cluster would refuse it");
+    assert!(!dir.exists());
+    init(&dir, &hosts(here)).unwrap();
+    // What somebody writes into the truth is looked at too.
+    let config = dir.join(CONFIG);
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace(",127.0.0.1:4224", "")).unwrap();
+    refused(Wanted::default(), "use 2 servers");
+    // Without the secret of its servers nothing can be written.
+    fs::write(&config, text).unwrap();
+    fs::remove_file(key_file(&dir, ROUTES)).unwrap();
+    let before = files_of(&dir);
+    assert!(add(&dir, &names(&["w1"])).unwrap_err().to_string().contains("routes.nk"));
+    assert_eq!(files_of(&dir), before);
+    let (_, changes) = init(&dir, &Wanted::default()).unwrap();
+    assert!(told(&changes).contains(&"brokers/1/nats.conf: changed".to_owned()), "{changes:?}");
+}
+
+#[test]
+fn one_server_becomes_three_and_what_is_left_of_it_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path();
+    let alone = made(dir);
+    // As it was written before there were clusters.
+    let config = dir.join(CONFIG);
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("patience_seconds", "replicas = 1\npatience_seconds")).unwrap();
+    assert_eq!((alone.plan().replicas, alone.left()), (1, Vec::new()));
+    let hosts = "127.0.0.1:4222,127.0.0.1:4223,127.0.0.1:4224";
+    let (folder, changes) = init(dir, &Wanted { host: Some(hosts.to_owned()), ..Wanted::default() }).unwrap();
+    let changed = format!("fleet.toml: changed: server.host \"127.0.0.1\" -> \"{hosts}\"");
+    assert!(told(&changes).contains(&changed), "{changes:?}");
+    assert_eq!((folder.left(), folder.plan().replicas), (vec![dir.join("nats.conf")], 3));
+    assert_eq!(folder.urls()[1], "nats://127.0.0.1:4223");
+    let (folder, _) = init(dir, &Wanted { host: Some("127.0.0.1".to_owned()), ..Wanted::default() }).unwrap();
+    assert_eq!(folder.left(), [1, 2, 3].map(|number| dir.join(format!("brokers/{number}/nats.conf"))));
+    assert_eq!((folder.urls(), folder.config.members), (alone.urls(), alone.config.members));
 }

@@ -16,19 +16,25 @@ use std::{fmt, io, time::Duration};
 use async_nats::{Client, Request, RequestErrorKind};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
-use tokio::runtime;
+use tokio::{runtime, time::Instant};
 
 use super::{
-    dial::Dial,
+    dial::{ANSWER, Dial},
     line::unfit,
     subjects::{self, ALL_GAMES, ALL_MODELS, COLLECTOR, FLEET, GAMES, MODELS, PRESENCE, RECEIPTS},
 };
 
-/// How long the server may take to make a stream.
+/// How long the server may take to make a stream. Those of a cluster say nothing, or that they cannot, while they choose a leader.
 const MAKE: Duration = Duration::from_secs(30);
+
+/// When it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Errors by which it says that there is none: no stream, no consumer.
 const NONE: [u64; 2] = [10_059, 10_014];
+
+/// Errors that pass: no leader yet, a server of a cluster that is not there yet, a stream that has not spread to other servers yet.
+const PASSING: [u64; 4] = [10_008, 10_009, 10_005, 10_126];
 
 /// How large things may become, how many servers keep them, and how long the collector may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +113,9 @@ pub enum AssetError {
         why: String,
     },
     /// It did not answer.
-    #[error("make {asset}: the server does not answer ({reason}); is this the key of the administrator?")]
+    #[error(
+        "make {asset}: the server does not answer ({reason}); is this the key of the administrator, and are most servers of its cluster there?"
+    )]
     Unanswered {
         /// What was to be made.
         asset: String,
@@ -137,7 +145,7 @@ pub fn prepare(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
     done
 }
 
-async fn prepare_all(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
+async fn connect(dial: &Dial) -> Result<Client, AssetError> {
     let unreached = |reason: String| AssetError::Connect { servers: dial.servers(), reason };
     let client = dial.connect().await.map_err(unreached)?;
     let info = client.server_info();
@@ -145,12 +153,86 @@ async fn prepare_all(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError>
         let server = format!("{} (nats-server {})", info.server_name, info.version);
         return Err(AssetError::Unfit { server, why });
     }
+    Ok(client)
+}
+
+async fn prepare_all(dial: &Dial, plan: Plan) -> Result<Vec<Change>, AssetError> {
+    let client = connect(dial).await?;
     let mut changes = Vec::new();
     for asset in assets(plan) {
         let done = asset.prepare(&client).await?;
         changes.push(Change { asset: asset.name, done });
     }
     Ok(changes)
+}
+
+/// How the servers of a cluster keep something together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What, as in [`Change`].
+    pub asset: String,
+    /// The server that decides; none while they choose one.
+    pub leader: Option<String>,
+    /// Servers that do not have all of it, and why.
+    pub behind: Vec<String>,
+}
+
+impl Kept {
+    /// Whether each of its servers has all of it: one more may be lost.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.leader.is_some() && self.behind.is_empty()
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { asset, leader, behind } = self;
+        let leader = leader.as_deref().unwrap_or("none yet");
+        let behind = if behind.is_empty() { "none".to_owned() } else { behind.join(", ") };
+        write!(f, "{asset}: its leader is {leader}; servers that do not have all of it: {behind}")
+    }
+}
+
+/// How the servers of a cluster keep all that a fleet needs; nothing of one that is alone. `dial`: with the key of the administrator.
+///
+/// # Errors
+/// When no server can be reached, or none says how something is.
+pub fn kept(dial: &Dial) -> Result<Vec<Kept>, AssetError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(AssetError::Runtime)?;
+    let kept = runtime.block_on(async {
+        let client = connect(dial).await?;
+        let mut kept = Vec::new();
+        // Only names matter here.
+        for asset in assets(Plan::default()) {
+            match asset.ask_once(&client, &asset.info, &json!({})).await? {
+                Said::Yes(info) => kept.extend(read_kept(&asset.name, &info["cluster"])),
+                Said::None => return Err(asset.refused("it is not there".to_owned())),
+                Said::No { reason, .. } => return Err(asset.refused(reason)),
+            }
+        }
+        Ok(kept)
+    });
+    runtime.shutdown_background();
+    kept
+}
+
+/// What a server says of a cluster; one that is alone says nothing.
+fn read_kept(asset: &str, cluster: &Value) -> Option<Kept> {
+    cluster["name"].as_str()?;
+    let name = |value: &Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+    let behind = |server: &Value| {
+        let lag = server["lag"].as_u64().unwrap_or(0);
+        let why = match (server["offline"].as_bool(), server["current"].as_bool()) {
+            (Some(true), _) => "it is away".to_owned(),
+            (_, Some(true)) => return None,
+            _ if lag > 0 => format!("{lag} behind"),
+            _ => "it is catching up".to_owned(),
+        };
+        Some(format!("{} ({why})", name(&server["name"]).unwrap_or_default()))
+    };
+    let behind = cluster["replicas"].as_array().into_iter().flatten().filter_map(behind).collect();
+    Some(Kept { asset: asset.to_owned(), leader: name(&cluster["leader"]), behind })
 }
 
 /// Something that the server must have.
@@ -259,7 +341,10 @@ enum Said {
     Yes(Value),
     /// There is none.
     None,
-    No(String),
+    No {
+        reason: String,
+        passes: bool,
+    },
 }
 
 impl Asset {
@@ -270,7 +355,7 @@ impl Asset {
                 let settings = (self.wrap)(Value::Object(self.settings.clone()));
                 return self.ask(client, &self.make, &settings).await?.or_refused(self).map(|()| Done::Made);
             }
-            Said::No(reason) => return Err(self.refused(reason)),
+            Said::No { reason, .. } => return Err(self.refused(reason)),
         };
         let changes = differences(&self.settings, &found);
         if changes.is_empty() {
@@ -283,8 +368,21 @@ impl Asset {
         Ok(Done::Changed(changes))
     }
 
+    /// Asks until there is an answer that does not pass.
     async fn ask(&self, client: &Client, what: &str, body: &Value) -> Result<Said, AssetError> {
-        let request = Request::new().payload(body.to_string().into()).timeout(Some(MAKE));
+        let until = Instant::now() + MAKE;
+        loop {
+            match self.ask_once(client, what, body).await {
+                Err(AssetError::Unanswered { .. }) | Ok(Said::No { passes: true, .. }) if Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                said => return said,
+            }
+        }
+    }
+
+    async fn ask_once(&self, client: &Client, what: &str, body: &Value) -> Result<Said, AssetError> {
+        let request = Request::new().payload(body.to_string().into()).timeout(Some(ANSWER));
         let unanswered = |reason: String| AssetError::Unanswered { asset: self.name.clone(), reason };
         let message = client.send_request(format!("$JS.API.{what}"), request).await.map_err(|error| {
             unanswered(match error.kind() {
@@ -303,9 +401,12 @@ impl Asset {
             10_047 | 10_023 => "; give the server a larger max_file_store, or the fleet smaller sizes",
             10_052 => "; it was made by something else: remove it, once what it holds is needed no more",
             10_005 | 10_074 => "; there are fewer servers than replicas",
+            10_008 | 10_009 => {
+                "; its cluster has no leader: most of its servers must be there, and then choose one within some seconds"
+            }
             _ => "",
         };
-        Ok(Said::No(format!("{words} ({code}){hint}")))
+        Ok(Said::No { reason: format!("{words} ({code}){hint}"), passes: PASSING.contains(&code) })
     }
 
     fn refused(&self, reason: String) -> AssetError {
@@ -318,7 +419,7 @@ impl Said {
         match self {
             Self::Yes(_) => Ok(()),
             Self::None => Err(asset.refused("what it belongs to is not there".to_owned())),
-            Self::No(reason) => Err(asset.refused(reason)),
+            Self::No { reason, .. } => Err(asset.refused(reason)),
         }
     }
 }
@@ -356,6 +457,25 @@ mod tests {
         assert_eq!(changes[1], ("f".to_owned(), "null".to_owned(), "-1".to_owned()));
         let change = Change { asset: "stream X".to_owned(), done: Done::Changed(changes) };
         assert_eq!(change.to_string(), "stream X: changed: a 2 -> 1, f null -> -1");
+    }
+
+    #[test]
+    fn who_is_behind_is_read_from_the_servers_answer() {
+        assert_eq!(read_kept("x", &Value::Null), None);
+        let cluster = json!({ "name": "r1", "leader": "r1-3", "replicas": [
+            { "name": "r1-1", "current": true, "lag": 0 }, { "name": "r1-2", "current": false, "offline": true, "lag": 4 },
+        ] });
+        let kept = read_kept("stream GAMES", &cluster).unwrap();
+        assert!(!kept.is_whole());
+        assert_eq!(
+            kept.to_string(),
+            "stream GAMES: its leader is r1-3; servers that do not have all of it: r1-2 (it is away)"
+        );
+        let cluster = json!({ "name": "r1", "replicas": [{ "name": "r1-1", "current": false, "lag": 4 }] });
+        let kept = read_kept("x", &cluster).unwrap();
+        assert!(kept.leader.is_none() && kept.behind == ["r1-1 (4 behind)"]);
+        let whole = json!({ "name": "r1", "leader": "r1-1", "replicas": [{ "name": "r1-2", "current": true }] });
+        assert!(read_kept("x", &whole).unwrap().is_whole());
     }
 
     #[test]

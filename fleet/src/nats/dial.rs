@@ -117,6 +117,8 @@ impl Dial {
             .name(format!("selfplayd {}", self.client))
             .custom_inbox_prefix(subjects::inbox(&self.client))
             .require_tls(self.tls)
+            // Those that a server names are not ours to trust: without encryption they need not be on this machine.
+            .ignore_discovered_servers()
             .ping_interval(PING)
             .connection_timeout(CONNECT)
             .request_timeout(Some(ANSWER))

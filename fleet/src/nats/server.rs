@@ -13,10 +13,10 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    keys::PublicKey,
+    keys::{Key, PublicKey},
     subjects::{self, ALL_MODELS, COLLECTOR, FLEET, GAMES, MODELS, PRESENCE, RECEIPTS},
 };
-use crate::name::Name;
+use crate::{models::Hash, name::Name};
 
 /// Name of the account that all of a fleet's keys belong to.
 const ACCOUNT: &str = "FLEET";
@@ -28,11 +28,17 @@ pub const HUB: &str = "collector";
 /// See [`PUBLISHER`].
 pub const ADMIN: &str = "admin";
 
+/// What the mark of a configuration begins with: see [`mark`].
+const MARK: &str = "selfplayd:";
+
+/// Who a server is to the others of its cluster.
+const ROUTE: &str = "route";
+
 /// A server.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Its name.
-    pub name: Name,
+    /// Its name, which no other of its cluster has.
+    pub name: String,
     /// Where it listens, such as `0.0.0.0:4222`.
     pub listen: String,
     /// Where it tells how it is, such as `127.0.0.1:8222`; nowhere if nothing is said. All who reach it can read it.
@@ -43,6 +49,25 @@ pub struct Server {
     pub max_store: u64,
     /// Certificate and its key; a server without them is for this machine alone.
     pub tls: Option<Tls>,
+    /// The cluster that it is one of.
+    pub cluster: Option<Cluster>,
+}
+
+/// Servers that keep everything together.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Name,
+    /// Where this server listens for the others.
+    pub listen: String,
+    /// How the others reach it there: host and port.
+    pub own: String,
+    /// The same of each of the others.
+    pub others: Vec<String>,
+    /// Who signs all their certificates, in PEM. With certificates it is needed: each proves itself to the others with its own.
+    pub authority: Option<PathBuf>,
+    /// The secret that all of them have.
+    pub secret: Key,
 }
 
 /// What a server proves itself with.
@@ -111,12 +136,31 @@ pub fn configuration(server: &Server, members: &Members) -> Result<String, Serve
     write_server(&mut text, server, members).map_err(|_| ServerError::Text(String::new()))?;
     let texts = [Some(&server.listen), server.monitor.as_ref()].into_iter().flatten().cloned();
     let tls = server.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
-    let paths = tls.chain([&server.store]).map(|path| path.to_string_lossy().into_owned());
+    let authority = server.cluster.iter().filter_map(|cluster| cluster.authority.as_ref());
+    let paths = tls.chain(authority).chain([&server.store]).map(|path| path.to_string_lossy().into_owned());
     // A path that is not text would become another.
     match texts.chain(paths).find(|text| text.chars().any(|letter| letter.is_control() || letter == '\u{fffd}')) {
         Some(wrong) => Err(ServerError::Text(wrong)),
-        None => Ok(text),
+        None => {
+            let hash = Hash::of(text.as_bytes()).to_string();
+            Ok(text
+                + &format!(
+                    "# By this it is told whether a server has this configuration or another.\nserver_tags: [ \"{MARK}{hash}\" ]\n"
+                ))
+        }
     }
+}
+
+/// The mark in a configuration, which a server that has read it shows: two that differ have different ones.
+#[must_use]
+pub fn mark(configuration: &str) -> Option<&str> {
+    let (_, mark) = configuration.rsplit_once(MARK)?;
+    mark.split_once('"').map(|(mark, _)| mark)
+}
+
+/// The same among the tags that a server shows.
+pub(super) fn shown_mark<'a>(mut tags: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    tags.find_map(|tag| tag.strip_prefix(MARK))
 }
 
 fn check(members: &Members) -> Result<(), ServerError> {
@@ -205,7 +249,10 @@ fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::R
         text,
         "# Written by `selfplayd fleet` from fleet.toml, and written anew by it: what is to be added belongs into another file with `include`."
     )?;
-    writeln!(text, "server_name: {}", quoted(server.name.as_str()))?;
+    if server.cluster.is_some() {
+        writeln!(text, "# It holds a secret. Files without a path are looked for where the server is started.")?;
+    }
+    writeln!(text, "server_name: {}", quoted(&server.name))?;
     writeln!(text, "listen: {}", quoted(&server.listen))?;
     if let Some(monitor) = &server.monitor {
         writeln!(text, "# How the server is, for all who reach this address: keep it on this machine.")?;
@@ -222,6 +269,9 @@ fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::R
         writeln!(text, "  key_file: {}", quoted(&key.to_string_lossy()))?;
         writeln!(text, "  timeout: 10")?;
         writeln!(text, "}}")?;
+    }
+    if let Some(cluster) = &server.cluster {
+        write_cluster(text, server, cluster)?;
     }
     writeln!(
         text,
@@ -253,6 +303,33 @@ fn write_server(text: &mut String, server: &Server, members: &Members) -> fmt::R
     writeln!(text, "system_account: SYS")
 }
 
+fn write_cluster(text: &mut String, server: &Server, cluster: &Cluster) -> fmt::Result {
+    let Cluster { name, listen, own, others, authority, secret } = cluster;
+    let secret = secret.seed();
+    writeln!(text, "cluster {{")?;
+    writeln!(text, "  name: {}", quoted(name.as_str()))?;
+    writeln!(text, "  listen: {}", quoted(listen))?;
+    writeln!(text, "  advertise: {}", quoted(own))?;
+    writeln!(text, "  # Workers are given all addresses, with the names that the certificate has.")?;
+    writeln!(text, "  no_advertise: true")?;
+    writeln!(text, "  authorization {{")?;
+    writeln!(text, "    user: {}", quoted(ROUTE))?;
+    writeln!(text, "    password: {}", quoted(&secret))?;
+    writeln!(text, "    timeout: 10")?;
+    writeln!(text, "  }}")?;
+    if let (Some(Tls { certificate, key }), Some(authority)) = (&server.tls, authority) {
+        writeln!(text, "  tls {{")?;
+        writeln!(text, "    cert_file: {}", quoted(&certificate.to_string_lossy()))?;
+        writeln!(text, "    key_file: {}", quoted(&key.to_string_lossy()))?;
+        writeln!(text, "    ca_file: {}", quoted(&authority.to_string_lossy()))?;
+        writeln!(text, "    timeout: 10")?;
+        writeln!(text, "  }}")?;
+    }
+    let routes: Vec<_> = others.iter().map(|other| format!("nats-route://{ROUTE}:{secret}@{other}")).collect();
+    writeln!(text, "  routes: {}", list(&routes))?;
+    writeln!(text, "}}")
+}
+
 fn list(subjects: &[String]) -> String {
     let subjects: Vec<_> = subjects.iter().map(|subject| quoted(subject)).collect();
     format!("[ {} ]", subjects.join(", "))
@@ -265,7 +342,6 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nats::keys::Key;
 
     fn key() -> PublicKey {
         Key::generate().unwrap().public().clone()
@@ -284,12 +360,13 @@ mod tests {
 
     fn server() -> Server {
         Server {
-            name: "n1".parse().unwrap(),
+            name: "n1".to_owned(),
             listen: "127.0.0.1:4222".to_owned(),
             monitor: None,
             store: "/var/lib/nats".into(),
             max_store: 1 << 30,
             tls: None,
+            cluster: None,
         }
     }
 
@@ -311,6 +388,22 @@ mod tests {
         assert!(matches!(configuration(&server(), &twice), Err(ServerError::Reserved(_))));
         twice.workers[1] = ("w2".parse().unwrap(), twice.admin.clone());
         assert_eq!(configuration(&server(), &twice), Err(ServerError::Key(twice.admin.clone())));
+    }
+
+    #[test]
+    fn two_configurations_that_differ_have_different_marks() {
+        let members = members(&["w1"]);
+        let text = |server: &Server| configuration(server, &members).unwrap();
+        let (one, same, other) = (
+            text(&server()),
+            text(&server()),
+            text(&Server { monitor: Some("127.0.0.1:8222".to_owned()), ..server() }),
+        );
+        assert!(mark(&one).is_some_and(|mark| mark.len() == 64) && mark(&one) == mark(&same), "{one}");
+        assert_ne!(mark(&one), mark(&other));
+        let tag = format!("{MARK}{}", mark(&one).unwrap());
+        assert_eq!(shown_mark(["x", &tag].into_iter()), mark(&one));
+        assert_eq!(mark("server_name: x"), None);
     }
 
     #[test]

@@ -145,12 +145,13 @@ impl Broker {
     /// Writes its configuration.
     fn configure(&self) {
         let server = Server {
-            name: name("n1"),
+            name: "n1".to_owned(),
             listen: format!("127.0.0.1:{}", self.port),
             monitor: None,
             store: self.dir().join("store"),
             max_store: 1 << 30,
             tls: self.tls.clone(),
+            cluster: None,
         };
         fs::write(self.dir().join("conf"), configuration(&server, &self.members()).unwrap()).unwrap();
     }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
 };
@@ -13,7 +13,7 @@ use selfplay_fleet::{
     nats::{
         Bell, NatsWorker,
         assets::{self, AssetError, Done},
-        reload::reload,
+        reload::{ReloadError, Reloaded, reload},
         server::{ADMIN, HUB, Tls},
     },
 };
@@ -31,9 +31,10 @@ impl Running {
     fn start(folder: &Folder) -> Self {
         let log = fs::File::create(folder.dir().join("log")).unwrap();
         let mut server = Command::new(program().unwrap());
-        server.arg("-c").arg(folder.nats_conf()).stdin(Stdio::null());
+        let broker = &folder.brokers()[0];
+        server.arg("-c").arg(&broker.conf).stdin(Stdio::null());
         let server = Self(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        until("the server comes", || TcpStream::connect(folder.local()).is_ok());
+        until("the server comes", || TcpStream::connect(&broker.at).is_ok());
         server
     }
 }
@@ -71,14 +72,24 @@ fn prepare(folder: &Folder) -> Vec<assets::Change> {
     }
 }
 
+fn conf(folder: &Folder) -> PathBuf {
+    folder.brokers()[0].conf.clone()
+}
+
+/// Has the server read what stands in the folder.
+fn told(folder: &Folder) -> Result<Reloaded, ReloadError> {
+    reload(&folder.dial(SYSTEM).unwrap(), &fs::read_to_string(conf(folder)).unwrap())
+}
+
 fn tell(folder: &Folder) {
-    let mut told = reload(&folder.dial(SYSTEM).unwrap());
+    let mut said = told(folder);
     let begun = Instant::now();
-    while let (Err(_), true) = (&told, begun.elapsed() < DEADLINE) {
+    while let (Err(_), true) = (&said, begun.elapsed() < DEADLINE) {
         pause();
-        told = reload(&folder.dial(SYSTEM).unwrap());
+        said = told(folder);
     }
-    assert!(told.unwrap().starts_with("run (nats-server 2."));
+    let Reloaded { server, is_current } = said.unwrap();
+    assert!(server.starts_with("run (nats-server 2.") && is_current, "{server}");
 }
 
 #[test]
@@ -135,15 +146,24 @@ fn a_server_that_cannot_take_its_configuration_says_so_and_goes_on() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("fleet");
     let (folder, _) = folder::init(&dir, &wanted(place.path())).unwrap();
-    let nowhere = reload(&folder.dial(SYSTEM).unwrap()).unwrap_err().to_string();
+    let nowhere = told(&folder).unwrap_err().to_string();
     assert!(nowhere.starts_with("connect to tls://localhost:"), "{nowhere}");
     let _server = Running::start(&folder);
     tell(&folder);
-    let conf = fs::read_to_string(folder.nats_conf()).unwrap();
-    fs::write(folder.nats_conf(), format!("{conf}\nnothing that it knows {{")).unwrap();
-    let refusal = reload(&folder.dial(SYSTEM).unwrap()).unwrap_err().to_string();
+    let text = fs::read_to_string(conf(&folder)).unwrap();
+    fs::write(conf(&folder), format!("{text}\nnothing that it knows {{")).unwrap();
+    let refusal = told(&folder).unwrap_err().to_string();
     assert!(refusal.contains("have server run (nats-server 2.") && refusal.contains("again: "), "{refusal}");
-    let other = reload(&folder.dial(HUB).unwrap()).unwrap_err().to_string();
+    let other = reload(&folder.dial(HUB).unwrap(), &text).unwrap_err().to_string();
     assert!(other.contains("have server run"), "{other}");
     prepare(&folder);
+    // One that has another configuration than the folder, which is on another machine, say.
+    fs::write(conf(&folder), &text).unwrap();
+    folder::add(&dir, &[name("w1")]).unwrap();
+    let newer = fs::read_to_string(conf(&folder)).unwrap();
+    fs::write(conf(&folder), &text).unwrap();
+    let said = reload(&folder.dial(SYSTEM).unwrap(), &newer).unwrap();
+    assert!(!said.is_current, "{said:?}");
+    fs::write(conf(&folder), &newer).unwrap();
+    tell(&folder);
 }

@@ -2,12 +2,15 @@
 //!
 //! What the tests are made of:
 //! - [`broker`]: a server that can be killed, restarted, emptied, frozen and told of other keys
+//! - [`cluster`]: three servers of a fleet's folder
 //! - [`sides`]: a worker and a collector, with real disks
 //! - [`children`]: the same in processes that can be killed
 //!
 //! The tests:
 //! - [`folder`]: a fleet's folder, from nothing to a worker that plays and one that is shut out
 //! - [`games`]: games come into the trainer's folder, each once, whatever ends or is full meanwhile
+//! - [`losses`]: a cluster loses servers, and what they keep
+//! - [`machines`]: a cluster's files on machines of their own
 //! - [`models`]: models reach workers, whole, and the pointer to them
 //! - [`rights`]: whose key opens what, and what is said to those whose key does not
 //! - [`services`]: all of it as a program runs it
@@ -18,8 +21,11 @@
 
 mod broker;
 mod children;
+mod cluster;
 mod folder;
 mod games;
+mod losses;
+mod machines;
 mod models;
 mod rights;
 mod services;

@@ -11,7 +11,7 @@ use selfplay_fleet::{
     disk::RealDisk,
     link::{PlayerLink as _, PublisherLink as _, Refusal, ToPlayer, ToPublisher},
     models::{CHUNK_BYTES, Download, Hash, ModelFile, Pointer, Upload},
-    nats::{Bell, NatsPublisher, NatsWorker, server::PUBLISHER},
+    nats::{Bell, Dial, NatsPublisher, NatsWorker, server::PUBLISHER},
 };
 
 use crate::{
@@ -20,15 +20,33 @@ use crate::{
 };
 
 /// Sends models and puts the pointer.
-struct Publisher {
+pub(crate) struct Publisher {
     link: NatsPublisher,
     begun: Instant,
 }
 
 impl Publisher {
-    fn new(broker: &Broker) -> Self {
-        let link = NatsPublisher::connect(broker.dial(PUBLISHER), &name("run"), Bell::silent()).unwrap();
+    pub(crate) fn new(dial: Dial) -> Self {
+        let link = NatsPublisher::connect(dial, &name("run"), Bell::silent()).unwrap();
         Self { link, begun: Instant::now() }
+    }
+
+    /// Sends a model and puts the pointer to it, in the place of the one that is there.
+    pub(crate) fn publish(&mut self, model: ModelFile, bytes: &[u8]) {
+        let mut upload = Upload::new(model);
+        until("the model is there", || {
+            self.step(&mut upload, bytes);
+            upload.is_done()
+        });
+        let pointer = Pointer::new(model, 100.0, "5e77".to_owned());
+        loop {
+            let there = self.pointer();
+            // A put whose answer was lost may have been stored.
+            if there.as_ref().is_some_and(|(_, there)| *there == pointer) {
+                return;
+            }
+            self.put(there.map_or(0, |(revision, _)| revision), &pointer);
+        }
     }
 
     /// Sends what is due of a model.
@@ -144,7 +162,7 @@ impl Player {
 }
 
 /// A model of so many bytes.
-fn model(generation: i64, bytes: usize) -> (ModelFile, Vec<u8>) {
+pub(crate) fn model(generation: i64, bytes: usize) -> (ModelFile, Vec<u8>) {
     let bytes = game("model", generation as u64 + 100, bytes).npz;
     (ModelFile { generation, sha256: Hash::of(&bytes), size: bytes.len() as u64 }, bytes)
 }
@@ -152,7 +170,7 @@ fn model(generation: i64, bytes: usize) -> (ModelFile, Vec<u8>) {
 #[test]
 fn a_model_reaches_all_workers_and_one_that_comes_later() {
     let Some(broker) = Broker::start(&["w1", "w2"]) else { return };
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.dial(PUBLISHER));
     let mut one = Player::new(&broker, "w1");
     assert!(publisher.pointer().is_none());
     let (first, bytes) = model(1, 3 * CHUNK_BYTES as usize + 17);
@@ -184,7 +202,7 @@ fn a_model_reaches_all_workers_and_one_that_comes_later() {
 #[test]
 fn two_publishers_do_not_overwrite_each_other() {
     let Some(broker) = Broker::start(&[]) else { return };
-    let (mut one, mut other) = (Publisher::new(&broker), Publisher::new(&broker));
+    let (mut one, mut other) = (Publisher::new(broker.dial(PUBLISHER)), Publisher::new(broker.dial(PUBLISHER)));
     let pointer = |generation| Pointer::new(model(generation, 10).0, 5.0, "5e77".to_owned());
     let ToPublisher::Put(revision) = one.put(0, &pointer(1)) else { panic!() };
     assert_eq!(other.put(0, &pointer(2)), ToPublisher::Changed);
@@ -196,7 +214,7 @@ fn two_publishers_do_not_overwrite_each_other() {
 #[test]
 fn a_model_comes_through_a_broker_that_is_killed_and_one_that_is_forgotten_does_not() {
     let Some(mut broker) = Broker::start(&["w1"]) else { return };
-    let mut publisher = Publisher::new(&broker);
+    let mut publisher = Publisher::new(broker.dial(PUBLISHER));
     let mut player = Player::new(&broker, "w1");
     let (old, old_bytes) = model(1, 1_000_000);
     let (new, bytes) = model(2, 20 * CHUNK_BYTES as usize);

@@ -64,12 +64,13 @@ fn configurations_are_ones_that_the_server_takes() {
     };
     for tls in [None, Some(odd(&tls))] {
         let server = Server {
-            name: name("n1"),
+            name: "n1".to_owned(),
             listen: "0.0.0.0:4222".to_owned(),
             monitor: Some("127.0.0.1:8222".to_owned()),
             store: dir.join("store"),
             max_store: 50_000_000_000,
             tls,
+            cluster: None,
         };
         let conf = broker.dir().join("other.conf");
         fs::write(&conf, configuration(&server, &broker.members()).unwrap()).unwrap();

@@ -101,7 +101,7 @@ impl Ground {
     /// Starts the server.
     pub(crate) fn serve(&mut self) {
         let log = self.site.path("logs/nats.log");
-        self.server = Some(Server::start(&self.folder.nats_conf(), &log, self.folder.local()));
+        self.server = Some(Server::start(&self.folder.brokers()[0], &log));
     }
 
     pub(crate) fn signal_server(&self, signal: Signal) {
