@@ -151,6 +151,25 @@ fn a_server_that_lost_all_that_it_kept_is_prepared_again_and_no_game_is_lost() {
 }
 
 #[test]
+fn two_hubs_that_collect_into_two_folders_say_so() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let _server = place.serve();
+    let mut hubs = ["ready", "elsewhere"].map(|ready| place.hub().option("--ready", place.path(ready)).start());
+    for hub in &mut hubs {
+        hub.says("another hub of this fleet collects too, into another folder");
+    }
+    let [mut left, ended] = hubs;
+    ended.signal(Signal::TERM);
+    ended.wait().exited_with(0);
+    told(serves(&mut left), "a hub that is alone", |told| told["health"]["ok"] == true);
+    left.signal(Signal::TERM);
+    left.wait().exited_with(0);
+}
+
+#[test]
 fn what_a_hub_lacks_is_said() {
     let place = Place::new();
     let lacks = |daemon: Daemon| daemon.run().exited_with(UNUSABLE);
