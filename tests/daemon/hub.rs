@@ -62,10 +62,12 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     });
     assert_eq!((&seen["workers"][0]["name"], &seen["publisher"]["stage"]), (&"w1".into(), &"everywhere".into()));
     assert_eq!(seen["control"], true);
-    let shown = command(address, "status").succeeded();
-    for words in ["hub of run r1", "model 1 for all workers", "nothing waits at the broker", "1 proven"] {
-        assert!(shown.out.contains(words), "{words} is not in\n{}", shown.out);
-    }
+    // Frames that are on their way are told too.
+    let words = ["hub of run r1", "model 1 for all workers", "nothing waits at the broker", "1 proven"];
+    wait::until("all that a status tells", || {
+        let shown = command(address, "status").succeeded();
+        words.iter().all(|words| shown.out.contains(words)).then_some(())
+    });
     let metrics = ask::get(address, "/metrics").body;
     assert!(metrics.contains("selfplayd_hub_model_version 1\n") && metrics.contains("worker=\"w1\""), "{metrics}");
     assert!(ask::get(address, "/").body.contains("selfplayd fleet"), "there is a page");
