@@ -67,8 +67,8 @@ impl<D: Disk + Clone> Hub<D> {
                 self.put_receipts(link);
                 link.put_report(report);
             }
-            // It concerns people alone.
-            ToCollector::Lag(_) => {}
+            // They concern people alone.
+            ToCollector::Lag(_) | ToCollector::Rival(_) => {}
         }
     }
 

@@ -152,6 +152,8 @@ pub enum ToCollector {
     Stream(Report),
     /// How far the collector is behind, as was asked with it.
     Lag(Lag),
+    /// Whether another collector takes messages of this fleet too, which collects into another folder.
+    Rival(bool),
 }
 
 /// Messages that the broker keeps for the collector.

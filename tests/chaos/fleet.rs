@@ -1,6 +1,8 @@
 //! A whole fleet as processes: workers, a NATS server and hubs, with links between that can be cut.
 //!
 //! - [`ground`]: its machines, as directories, links and small disks
+//! - [`run`]: such a fleet beside a trainer, all that is known of its games, and how it comes to rest
+//! - [`scenarios`]: one fault each
 //! - [`storm`]: faults by a seeded schedule, and the reckoning at the end
 //!
 //! The account is that of the games themselves, each known by seed and number, whichever process played it and whatever it went through:
@@ -8,6 +10,8 @@
 //! lost as a log says. In outboxes, at the server and in folders nothing is left, as all is let run until they are empty.
 
 mod ground;
+mod run;
+mod scenarios;
 mod storm;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@
 //! - [`random`], [`mod@pause`]: seeded choices, and time that passes
 //! - [`site`]: the directories of a training run, on a small disk where possible, and what can happen to them
 //! - [`models`]: good and bad models, handed over properly and otherwise
+//! - [`link`]: a link of a fleet, which can be cut, slowed and left half open
 //! - [`session`]: one daemon process, its signals, log and end
 //! - [`ingest`]: a stand-in for the trainer's reader that dies where the trainer would, and remembers every game
 //! - [`books`]: what the logs say of games started, resumed, set aside and lost
@@ -22,6 +23,7 @@
 mod books;
 mod fleet;
 mod ingest;
+mod link;
 mod models;
 mod random;
 mod scenarios;
@@ -48,7 +50,5 @@ mod wait;
 #[path = "../daemon/ask.rs"]
 #[expect(dead_code, reason = "some of it is for other tests")]
 mod ask;
-#[path = "../daemon/link.rs"]
-mod link;
 #[path = "../daemon/nats.rs"]
 mod nats;

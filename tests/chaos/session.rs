@@ -120,8 +120,14 @@ impl Session {
 
     /// Waits until the log holds `text`.
     pub(crate) fn says(&mut self, text: &str) {
+        self.says_for_the(1, text);
+    }
+
+    /// Waits until `count` lines of the log hold `text`.
+    pub(crate) fn says_for_the(&mut self, count: usize, text: &str) {
         wait::until(&format!("{text:?} in {}", self.log.display()), || {
-            let found = String::from_utf8_lossy(&fs::read(&self.log).unwrap()).contains(text);
+            let log = fs::read(&self.log).unwrap();
+            let found = String::from_utf8_lossy(&log).lines().filter(|line| line.contains(text)).count() >= count;
             assert!(found || self.child.try_wait().unwrap().is_none(), "it ended before it said {text:?}");
             found.then_some(())
         });

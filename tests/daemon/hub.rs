@@ -62,10 +62,12 @@ fn a_hub_collects_publishes_is_steered_and_may_be_killed() {
     });
     assert_eq!((&seen["workers"][0]["name"], &seen["publisher"]["stage"]), (&"w1".into(), &"everywhere".into()));
     assert_eq!(seen["control"], true);
-    let shown = command(address, "status").succeeded();
-    for words in ["hub of run r1", "model 1 for all workers", "nothing waits at the broker", "1 proven"] {
-        assert!(shown.out.contains(words), "{words} is not in\n{}", shown.out);
-    }
+    // Frames that are on their way are told too.
+    let words = ["hub of run r1", "model 1 for all workers", "nothing waits at the broker", "1 proven"];
+    wait::until("all that a status tells", || {
+        let shown = command(address, "status").succeeded();
+        words.iter().all(|words| shown.out.contains(words)).then_some(())
+    });
     let metrics = ask::get(address, "/metrics").body;
     assert!(metrics.contains("selfplayd_hub_model_version 1\n") && metrics.contains("worker=\"w1\""), "{metrics}");
     assert!(ask::get(address, "/").body.contains("selfplayd fleet"), "there is a page");
@@ -190,6 +192,25 @@ fn what_is_no_model_is_told_to_no_worker() {
     assert!(!troubles(&seen).contains("ONNX"), "{seen}");
     hub.signal(Signal::TERM);
     hub.wait().exited_with(0);
+}
+
+#[test]
+fn two_hubs_that_collect_into_two_folders_say_so() {
+    if !has_server() {
+        return;
+    }
+    let place = Place::with_fleet("w1");
+    let _server = place.serve();
+    let mut hubs = ["ready", "elsewhere"].map(|ready| place.hub().option("--ready", place.path(ready)).start());
+    for hub in &mut hubs {
+        hub.says("another hub of this fleet collects too, into another folder");
+    }
+    let [mut left, ended] = hubs;
+    ended.signal(Signal::TERM);
+    ended.wait().exited_with(0);
+    told(serves(&mut left), "a hub that is alone", |told| told["health"]["ok"] == true);
+    left.signal(Signal::TERM);
+    left.wait().exited_with(0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is asked of a server, and what its answers mean.
 
-use std::time::SystemTime;
+use std::time::Instant;
 
 use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind, StatusCode, header};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub(super) async fn put(
     headers: HeaderMap,
     payload: Vec<u8>,
 ) -> Result<Stored, Refusal> {
-    let since = SystemTime::now();
+    let since = Instant::now();
     let request = Request::new().headers(headers).payload(payload.into()).timeout(Some(ANSWER));
     match client.send_request(subject.clone(), request).await {
         Ok(message) => stored(&message.payload),
@@ -40,7 +40,7 @@ pub(super) fn is_changed(refusal: &Refusal) -> bool {
 /// # Errors
 /// When it cannot be told whether there is one.
 pub(super) async fn get(client: &Client, watch: &Watch, subject: String) -> Result<Option<Message>, Refusal> {
-    let since = SystemTime::now();
+    let since = Instant::now();
     match client.send_request(subject.clone(), Request::new()).await {
         Ok(message) if message.status.is_none_or(|status| status == StatusCode::OK) => Ok(Some(message)),
         Ok(message) if message.status == Some(StatusCode::NOT_FOUND) => Ok(None),
@@ -61,7 +61,7 @@ pub(super) fn revision(message: &Message) -> Option<u64> {
 }
 
 /// What it means that a request had no answer.
-fn unanswered(watch: &Watch, subject: &str, since: SystemTime, error: &RequestError) -> Refusal {
+fn unanswered(watch: &Watch, subject: &str, since: Instant, error: &RequestError) -> Refusal {
     match error.kind() {
         RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => Refusal::Denied(error.to_string()),
         // No stream takes this subject: not made yet, or its servers choose a new leader.
@@ -83,7 +83,7 @@ pub(super) struct Stored {
 }
 
 /// What a server's answer to a message for a stream says.
-fn stored(payload: &[u8]) -> Result<Stored, Refusal> {
+pub(super) fn stored(payload: &[u8]) -> Result<Stored, Refusal> {
     #[derive(Deserialize)]
     struct Answer {
         error: Option<Wrong>,

@@ -4,15 +4,16 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use async_nats::{Client, Message, Request, StatusCode, Subject, jetstream::stream::Info};
+use async_nats::{Client, HeaderMap, Message, Request, StatusCode, Subject, header, jetstream::stream::Info};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
+    ask::{Stored, is_changed, stored},
     dial::Dial,
     health::{Health, Watch},
     inbox::{Bell, Inbox},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     ledger::Receipt,
-    link::{Answer, CollectorLink, Lag, Link, LinkState, Report, Tag, ToCollector},
+    link::{Answer, CollectorLink, Lag, Link, LinkState, Refusal, Report, Tag, ToCollector},
     name::Name,
 };
 
@@ -47,6 +48,13 @@ const LATE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// What the answer to a report comes on, behind what answers come on, before the number of the report.
+const OF_REPORT: &str = ".report";
+
+/// Reports in a row that found one of another collector before them, from which on it is told; a single one may be due to an answer that
+/// was lost, or to a server that was started anew.
+const RIVAL: u32 = 3;
+
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,7 +65,7 @@ pub struct NatsCollector {
     calls: mpsc::Sender<Call>,
     inbox: Arc<Inbox<ToCollector>>,
     watch: Watch,
-    _thread: Thread,
+    thread: Thread,
 }
 
 /// What the trait was asked for.
@@ -66,6 +74,7 @@ enum Call {
     Want { messages: usize, bytes: usize },
     Answer(Tag, Answer),
     Put { subject: String, value: Vec<u8> },
+    Report(Report),
     AskStream,
 }
 
@@ -81,7 +90,7 @@ impl NatsCollector {
         let to = inbox.clone();
         let task = |line| async move { Task::new(line, to).run(to_do).await };
         let thread = Thread::start("fleet-collector", dial, watch.clone(), task)?;
-        Ok(Self { calls, inbox, watch, _thread: thread })
+        Ok(Self { calls, inbox, watch, thread })
     }
 
     /// How the connection is.
@@ -121,10 +130,11 @@ impl CollectorLink for NatsCollector {
     }
 
     fn put_report(&mut self, report: Report) {
-        self.call(Call::Put { subject: subjects::report(), value: wire::report(report) });
+        self.call(Call::Report(report));
     }
 
     fn hear(&mut self) -> Option<ToCollector> {
+        self.thread.must_live();
         self.inbox.take()
     }
 }
@@ -135,6 +145,53 @@ struct Pull {
     number: u64,
     left: usize,
     until: Instant,
+}
+
+/// Something to be said.
+#[derive(Debug)]
+struct Word {
+    subject: Subject,
+    payload: Vec<u8>,
+    is_report: bool,
+}
+
+/// The reports that were put. Each takes the place of the very one that this collector put before. If it finds another one there again
+/// and again, there is another collector, which has the same key and collects into another folder: the one of a folder is alone by a lock.
+#[derive(Debug, Default)]
+struct Reports {
+    /// Of the last one, which its answer comes on.
+    number: u64,
+    /// Whether it was to take the place of one that was known.
+    follows: bool,
+    /// The message that it is, once that is known, and nothing was put since.
+    revision: Option<u64>,
+    /// How often another was found, less how often none was.
+    others: u32,
+    has_rival: bool,
+}
+
+impl Reports {
+    /// The next one was put.
+    const fn was_put(&mut self) {
+        self.number += 1;
+        self.follows = self.revision.take().is_some();
+    }
+
+    /// Takes up what became of one; whether there is another collector.
+    fn answered(&mut self, number: u64, answer: Result<Stored, Refusal>) -> bool {
+        if number == self.number {
+            match answer {
+                Ok(Stored { sequence, .. }) => {
+                    self.revision = Some(sequence);
+                    self.others = self.others.saturating_sub(u32::from(self.follows));
+                }
+                Err(refusal) if is_changed(&refusal) => self.others = (self.others + 1).min(2 * RIVAL),
+                Err(_) => {}
+            }
+            self.has_rival = if self.has_rival { self.others > 0 } else { self.others >= RIVAL };
+        }
+        self.has_rival
+    }
 }
 
 /// What the thread does.
@@ -154,7 +211,8 @@ struct Task {
     open: BTreeMap<Tag, Subject>,
     last_tag: u64,
     /// What is to be said, in this order.
-    out: VecDeque<(Subject, Vec<u8>)>,
+    out: VecDeque<Word>,
+    reports: Reports,
 }
 
 impl Task {
@@ -172,6 +230,7 @@ impl Task {
             open: BTreeMap::new(),
             last_tag: 0,
             out: VecDeque::new(),
+            reports: Reports::default(),
         }
     }
 
@@ -206,9 +265,10 @@ impl Task {
                         self.inbox.put_instead(|old| std::mem::discriminant(old) == kind, answer);
                     }
                 }
-                sent = say(&client, self.out.front()), if up && !self.out.is_empty() => {
+                // Given up in between, it has said nothing.
+                sent = say(&client, self.out.front(), &self.pulls, &self.reports), if up && !self.out.is_empty() => {
                     if sent {
-                        self.out.pop_front();
+                        self.was_said();
                     }
                 }
                 () = tokio::time::sleep_until(due), if up && waits && due > Instant::now() => {}
@@ -216,6 +276,10 @@ impl Task {
                     Some(Call::Want { messages, bytes }) => self.wanted = (messages, bytes),
                     Some(Call::Answer(tag, answer)) => self.answer(tag, answer),
                     Some(Call::Put { subject, value }) => self.say_later(subject.into(), value),
+                    Some(Call::Report(report)) => {
+                        let (subject, payload) = (subjects::report().into(), wire::report(report));
+                        self.say_word(Word { subject, payload, is_report: true });
+                    }
                     Some(Call::AskStream) => {
                         if up && asked.is_empty() {
                             asked.push(self.ask_stream());
@@ -263,6 +327,12 @@ impl Task {
 
     /// A message, or what became of a request for some.
     fn take(&mut self, message: Message) {
+        let of_report = message.subject.strip_prefix(&self.pulls).and_then(|rest| rest.strip_prefix(OF_REPORT));
+        if let Some(Ok(number)) = of_report.map(str::parse) {
+            let has_rival = self.reports.answered(number, stored(&message.payload));
+            self.inbox.put_instead(|old| matches!(old, ToCollector::Rival(_)), ToCollector::Rival(has_rival));
+            return;
+        }
         let Some(status) = message.status.filter(|status| *status != StatusCode::OK) else {
             return self.deliver(message);
         };
@@ -336,22 +406,33 @@ impl Task {
         self.say_later(reply, word.into_bytes());
     }
 
-    fn say_later(&mut self, subject: Subject, word: Vec<u8>) {
+    fn say_later(&mut self, subject: Subject, payload: Vec<u8>) {
+        self.say_word(Word { subject, payload, is_report: false });
+    }
+
+    fn say_word(&mut self, word: Word) {
         if self.out.len() < MOST_OUT {
-            self.out.push_back((subject, word));
+            self.out.push_back(word);
         } else {
             self.line.watch.trouble("too much is to be said to the server; some of it was dropped");
+        }
+    }
+
+    /// The client has taken what was first.
+    fn was_said(&mut self) {
+        if self.out.pop_front().is_some_and(|word| word.is_report) {
+            self.reports.was_put();
         }
     }
 
     /// The last words: what the client takes at once.
     async fn say_all(&mut self) {
         while self.line.is_up() && !self.out.is_empty() {
-            let said = say(&self.line.client, self.out.front());
+            let said = say(&self.line.client, self.out.front(), &self.pulls, &self.reports);
             if !matches!(tokio::time::timeout(LOOK_EVERY, said).await, Ok(true)) {
                 return;
             }
-            self.out.pop_front();
+            self.was_said();
         }
     }
 
@@ -367,14 +448,23 @@ impl Task {
 }
 
 /// Hands the client something to say, when it has room; whether it took it. Given up in between, it has said nothing.
-async fn say(client: &Client, word: Option<&(Subject, Vec<u8>)>) -> bool {
-    let Some((subject, word)) = word else { return false };
-    client.publish(subject.clone(), word.clone().into()).await.is_ok()
+async fn say(client: &Client, word: Option<&Word>, inbox: &str, reports: &Reports) -> bool {
+    let Some(Word { subject, payload, is_report }) = word else { return false };
+    let (subject, payload) = (subject.clone(), payload.clone().into());
+    if !is_report {
+        return client.publish(subject, payload).await.is_ok();
+    }
+    let mut headers = HeaderMap::new();
+    if let Some(revision) = reports.revision {
+        headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+    }
+    let reply = format!("{inbox}{OF_REPORT}{}", reports.number + 1);
+    client.publish_with_reply_and_headers(subject, reply, headers, payload).await.is_ok()
 }
 
 /// Asks the server how something is.
 async fn ask<T>(client: &Client, watch: &Watch, subject: String, read: fn(&[u8]) -> Result<T, String>) -> Option<T> {
-    let since = SystemTime::now();
+    let since = std::time::Instant::now();
     let read = match client.send_request(subject.clone(), Request::new()).await {
         Ok(message) => read(&message.payload),
         Err(error) => Err(watch.denial(&subject, since).unwrap_or_else(|| error.to_string())),
@@ -436,6 +526,34 @@ mod tests {
         let wrong = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
         assert_eq!(read_info(wrong).unwrap_err(), "stream not found");
         assert!(read_info(b"{}").is_err() && read_info(b"").is_err());
+    }
+
+    #[test]
+    fn another_collector_is_known_by_its_reports() {
+        let mut reports = Reports::default();
+        let stored = |sequence| Ok(Stored { sequence, duplicate: false });
+        let changed = || Err(Refusal::Denied("wrong last sequence: 3 (10071)".to_owned()));
+        let mut put = |answer| {
+            reports.was_put();
+            reports.answered(reports.number, answer)
+        };
+        // An answer that was lost, or a server that lost what it had.
+        assert!(!put(stored(1)) && !put(stored(2)) && !put(changed()) && !put(stored(7)) && !put(stored(8)));
+        // Each time another was there; what takes no particular place tells nothing.
+        let told: Vec<_> = (0..8).map(|turn| put(if turn % 2 == 0 { changed() } else { stored(9 + turn) })).collect();
+        assert_eq!(told, [false, false, false, false, true, true, true, true]);
+        // It has ended: none is found any more.
+        let told: Vec<_> = (0..5).map(|turn| put(stored(20 + turn))).collect();
+        assert_eq!(told, [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_report_tells_nothing() {
+        let mut reports = Reports::default();
+        reports.was_put();
+        reports.was_put();
+        reports.answered(1, Ok(Stored { sequence: 1, duplicate: false }));
+        assert_eq!(reports.revision, None, "another was put since");
     }
 
     #[test]

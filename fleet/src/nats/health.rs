@@ -1,9 +1,9 @@
-//! How a connection is, in words that a person can act on.
+//! How a connection is, in words that a person can act on. Its times are those of a clock that nobody sets.
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant},
 };
 
 use async_nats::{ClientError, Event, ServerError};
@@ -20,14 +20,14 @@ pub enum Connection {
     /// There is none, since then.
     Down {
         /// Since when; since the process began, where there never was one.
-        since: SystemTime,
+        since: Instant,
     },
     /// There is one.
     Up {
         /// Name and version of the server.
         server: String,
         /// Since when.
-        since: SystemTime,
+        since: Instant,
     },
     /// There is one, to a server that cannot be used.
     Unfit {
@@ -54,7 +54,7 @@ pub struct Health {
     /// How often messages were dropped because they were not taken up fast enough.
     pub slow: u64,
     /// What went wrong last, and when.
-    pub trouble: Option<(SystemTime, String)>,
+    pub trouble: Option<(Instant, String)>,
 }
 
 impl Health {
@@ -66,8 +66,8 @@ impl Health {
 
     /// All of it as of this time.
     #[must_use]
-    pub fn at(&self, now: SystemTime) -> String {
-        let ago = |then: &SystemTime| now.duration_since(*then).unwrap_or_default().as_secs();
+    pub fn at(&self, now: Instant) -> String {
+        let ago = |then: &Instant| now.saturating_duration_since(*then).as_secs();
         let mut text = match &self.connection {
             Connection::Up { server, since } => format!("connected to {server} for {} s", ago(since)),
             Connection::Unfit { server, why } => format!("connected to {server}, which cannot be used: {why}"),
@@ -98,7 +98,7 @@ impl From<Health> for LinkState {
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.at(SystemTime::now()))
+        f.write_str(&self.at(Instant::now()))
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(servers: String) -> Self {
-        let connection = Connection::Down { since: SystemTime::now() };
+        let connection = Connection::Down { since: Instant::now() };
         let (connects, refused, denied, slow) = (0, 0, 0, 0);
         let health = Health { servers, connection, connects, refused, denied, slow, trouble: None };
         Self { health: Arc::new(Mutex::new(health)), news: Arc::new(Notify::new()) }
@@ -132,7 +132,7 @@ impl Watch {
     }
 
     pub(super) fn trouble(&self, what: &str) {
-        self.get().trouble = Some((SystemTime::now(), what.chars().take(MOST_LETTERS).collect()));
+        self.get().trouble = Some((Instant::now(), what.chars().take(MOST_LETTERS).collect()));
     }
 
     /// What the client heard.
@@ -189,7 +189,7 @@ impl Watch {
     pub(super) fn down(&self) {
         let mut health = self.get();
         if !matches!(health.connection, Connection::Down { .. }) {
-            health.connection = Connection::Down { since: SystemTime::now() };
+            health.connection = Connection::Down { since: Instant::now() };
         }
     }
 
@@ -198,7 +198,7 @@ impl Watch {
         let mut health = self.get();
         let since = match &health.connection {
             Connection::Up { since, .. } if health.connects == connects => *since,
-            _ => SystemTime::now(),
+            _ => Instant::now(),
         };
         health.connects = connects;
         health.connection = match unfit {
@@ -208,7 +208,7 @@ impl Watch {
     }
 
     /// Why something that was sent since then, on this subject, has no answer: it was not allowed.
-    pub(super) fn denial(&self, subject: &str, since: SystemTime) -> Option<String> {
+    pub(super) fn denial(&self, subject: &str, since: Instant) -> Option<String> {
         let health = self.get();
         let (then, what) = health.trouble.as_ref()?;
         let early = then.checked_add(Duration::from_millis(1)).is_some_and(|then| then < since);
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn health_is_told_in_words() {
         let watch = Watch::new("tls://a:4222".to_owned());
-        let at = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+        let at = |seconds| Instant::now() + Duration::from_secs(seconds);
         let text = watch.now().at(at(7));
         assert!(text.starts_with("not connected to tls://a:4222 for "), "{text}");
         watch.heard(&Event::ClientError(ClientError::Other("authorization violation".to_owned())));
@@ -250,14 +250,14 @@ mod tests {
     #[test]
     fn a_denial_is_told_from_silence() {
         let watch = Watch::new(String::new());
-        let before = SystemTime::now();
+        let before = Instant::now();
         assert_eq!(watch.denial("games.r.w2", before), None);
         let violation = "Permissions Violation for Publish to \"games.r.w2\"".to_owned();
         watch.heard(&Event::ServerError(ServerError::Other(violation)));
         assert_eq!(watch.now().denied, 1);
         assert!(watch.denial("games.r.w2", before).unwrap().contains("Permissions Violation"));
         assert_eq!(watch.denial("games.r.w1", before), None);
-        assert_eq!(watch.denial("games.r.w2", SystemTime::now() + Duration::from_secs(9)), None);
+        assert_eq!(watch.denial("games.r.w2", Instant::now() + Duration::from_secs(9)), None);
     }
 
     #[test]

@@ -126,6 +126,16 @@ impl Thread {
     }
 }
 
+impl Thread {
+    /// # Panics
+    /// When the thread has ended, though nobody told it to: it has panicked. Then nothing is said or heard any more, and who looks after its
+    /// owner makes both afresh, as after any panic.
+    pub(super) fn must_live(&self) {
+        let has_ended = self.thread.as_ref().is_some_and(thread::JoinHandle::is_finished);
+        assert!(!has_ended, "the thread of the connection has ended");
+    }
+}
+
 impl Drop for Thread {
     fn drop(&mut self) {
         self.stop = None;
@@ -169,7 +179,25 @@ async fn connect(dial: &Dial, watch: &Watch) -> Result<Client, ConnectError> {
 
 #[cfg(test)]
 mod tests {
-    use super::unfit;
+    use std::time::{Duration, Instant};
+
+    use super::{Dial, Thread, Watch, unfit};
+    use crate::nats::keys::Key;
+
+    #[test]
+    #[should_panic(expected = "the thread of the connection has ended")]
+    fn a_thread_that_panics_takes_its_owner_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::create(&dir.path().join("w1.nk")).unwrap();
+        let dial = Dial::new(&["nats://127.0.0.1:1".to_owned()], None, &"w1".parse().unwrap(), key).unwrap();
+        let watch = Watch::new(dial.servers());
+        let thread = Thread::start("panics", dial, watch, |_| async { panic!("on purpose") }).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            thread.must_live();
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn servers_that_cannot_be_used_are_told_by_what_helps() {

@@ -42,7 +42,7 @@ pub struct NatsPublisher {
     /// What workers say of themselves, the newest of each.
     said: Arc<Inbox<ToPublisher>>,
     watch: Watch,
-    _thread: Thread,
+    thread: Thread,
 }
 
 /// What the trait was asked for.
@@ -67,7 +67,7 @@ impl NatsPublisher {
         let (to, of_workers, pointer) = (inbox.clone(), said.clone(), subjects::pointer_key(run));
         let task = |line| run_task(line, pointer, to, of_workers, to_do);
         let thread = Thread::start("fleet-publisher", dial, watch.clone(), task)?;
-        Ok(Self { calls, inbox, said, watch, _thread: thread })
+        Ok(Self { calls, inbox, said, watch, thread })
     }
 
     /// How the connection is.
@@ -110,6 +110,7 @@ impl PublisherLink for NatsPublisher {
     }
 
     fn hear(&mut self) -> Option<ToPublisher> {
+        self.thread.must_live();
         self.inbox.take().or_else(|| self.said.take())
     }
 }

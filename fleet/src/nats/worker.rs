@@ -46,7 +46,7 @@ pub struct NatsWorker {
     inbox: Arc<Inbox<ToWorker>>,
     of_models: Arc<Inbox<ToPlayer>>,
     watch: Watch,
-    _thread: Thread,
+    thread: Thread,
 }
 
 impl NatsWorker {
@@ -68,7 +68,7 @@ impl NatsWorker {
             task.run(to_send, to_get, to_say).await;
         };
         let thread = Thread::start("fleet-worker", dial, watch.clone(), task)?;
-        Ok(Self { frames, chunks, words, inbox, of_models, watch, _thread: thread })
+        Ok(Self { frames, chunks, words, inbox, of_models, watch, thread })
     }
 
     /// How the connection is.
@@ -93,6 +93,7 @@ impl WorkerLink for NatsWorker {
     }
 
     fn hear(&mut self) -> Option<ToWorker> {
+        self.thread.must_live();
         self.inbox.take()
     }
 }

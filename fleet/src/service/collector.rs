@@ -22,6 +22,10 @@ const DISK_AGAIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether another still collects there.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// What is told where another collects into another folder.
+const RIVAL: &str = "another hub of this fleet collects too, into another folder: each gets a part of the games; end the one that is not \
+                     beside the trainer";
+
 /// Groups that are collected in one step.
 const MOST_GROUPS: usize = 4;
 
@@ -145,8 +149,11 @@ impl<L: CollectorLink, D: Disk + Clone> CollectorService<L, D> {
         };
         for _ in 0..MOST_GROUPS {
             while let Some(event) = self.link.hear() {
-                if let ToCollector::Lag(lag) = event {
-                    self.lag = Some((lag, now));
+                match event {
+                    ToCollector::Lag(lag) => self.lag = Some((lag, now)),
+                    ToCollector::Rival(true) => self.troubles.set("rival", RIVAL),
+                    ToCollector::Rival(false) => self.troubles.clear("rival"),
+                    ToCollector::Message { .. } | ToCollector::Stream(_) => {}
                 }
                 hub.heard(event, &mut self.link);
             }

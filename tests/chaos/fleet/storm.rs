@@ -2,29 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use selfplay_engine::replay::GameMetadata;
-use selfplay_fleet::frame::Frame;
-use serde_json::Value;
-
-use super::ground::{Ground, WORKERS};
+use super::{
+    ground::WORKERS,
+    run::{Run, address, quick},
+};
 use crate::{
-    ask,
-    books::Books,
     config::Config,
-    games::names,
-    ingest::{Identity, Ingest},
     link::State,
-    models::{Kind, Mangled, Models},
+    models::{Kind, Mangled},
     pause::pause,
     random::Random,
     session::{Ended, Launch, Session, Signal},
     site::Disk,
-    wait,
 };
 
 /// Games of a second or more, so that some are in play when something happens.
@@ -38,9 +30,6 @@ const ON_DISK: usize = WORKERS.len() - 1;
 
 const TICK: Duration = Duration::from_millis(20);
 const PROGRESS: Duration = Duration::from_secs(30);
-
-/// How long all that was interrupted may take to come to its end on a busy machine.
-const PEACE: Duration = Duration::from_secs(300);
 
 /// What may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,15 +138,12 @@ pub(crate) struct FleetStorm {
     // Dropped before the ground that they stand on.
     workers: Vec<Slot>,
     hubs: Vec<Slot>,
-    ground: Ground,
+    run: Run,
     server: Server,
     links: Vec<Option<Instant>>,
     missing: Missing,
     /// The next hub is given the settings of another run.
     mistaken: bool,
-    models: Models,
-    ingest: Ingest,
-    books: Books,
     random: Random,
     faults: BTreeMap<Fault, u64>,
     /// Commands of people that a hub obeyed, and all.
@@ -174,29 +160,23 @@ impl FleetStorm {
         let mut random = Random::new(seed);
         let tls = random.one_in(2);
         eprintln!("chaos of a fleet for {length:?}, encrypted: {tls}; CHAOS_SEED={seed} repeats its schedule");
-        let mut ground = Ground::new(CONFIG, tls);
-        ground.serve();
-        let models = Models::new(&ground.site);
+        let run = Run::new(CONFIG, tls);
         let now = Instant::now();
         let waits = |count: usize| (0..count).map(|_| Slot::Waits(now)).collect::<Vec<_>>();
         let mut storm = Self {
             workers: waits(WORKERS.len()),
             hubs: waits(HUBS),
-            links: ground.links.iter().map(|_| None).collect(),
-            ground,
+            links: run.ground.links.iter().map(|_| None).collect(),
+            run,
             server: Server::Up,
             missing: Missing { latest: Some(now), ..Missing::default() },
             mistaken: false,
-            models,
-            ingest: Ingest::new(),
-            books: Books::default(),
             random,
             faults: BTreeMap::new(),
             steered: (0, 0),
         };
         storm.blow(now + length);
         storm.calm();
-        storm.reckon();
     }
 
     fn blow(&mut self, end: Instant) {
@@ -213,7 +193,7 @@ impl FleetStorm {
             if Instant::now() >= progress {
                 let left = end.saturating_duration_since(Instant::now()).as_secs();
                 let faults: u64 = self.faults.values().sum();
-                eprintln!("{left} s left: {} games taken, {faults} faults", self.ingest.taken().len());
+                eprintln!("{left} s left: {} games taken, {faults} faults", self.run.ingest.taken().len());
                 progress = Instant::now() + PROGRESS;
             }
             pause(TICK);
@@ -227,30 +207,30 @@ impl FleetStorm {
         if self.missing.attention.is_none() {
             if is_over(self.missing.latest, now) {
                 self.missing.latest = None;
-                self.models.publish(Kind::Good);
+                self.run.models.publish(Kind::Good);
             }
             if !matches!(self.missing.trainer, Some((_, Fault::NoDirectory))) {
-                self.ingest.round(&self.ground.site, &self.models);
+                self.run.ingest();
             }
         }
         for worker in 0..WORKERS.len() {
             let starved = worker == ON_DISK && self.missing.worker.is_some();
             if let Some(ended) = look_after(&mut self.workers[worker], starved, now) {
-                self.enter_worker(&ended);
+                self.run.enter_worker(&ended);
                 self.workers[worker] = Slot::Waits(now + self.random.millis(0, 1500));
             }
             if matches!(self.workers[worker], Slot::Waits(until) if now >= until && !starved) {
                 let launch = self.launch(&OF_WORKERS);
                 // The second has little room for games that wait.
                 let room = if worker == 1 { self.random.pick(&["20000", "200000"]) } else { "1GB" };
-                let session = self.ground.start_worker(worker, &launch.setting("fleet.max_outbox_bytes", room));
+                let session = self.run.start_worker(worker, &launch.setting("fleet.max_outbox_bytes", room));
                 self.workers[worker] = Slot::Runs(Box::new(session));
             }
         }
         for hub in 0..HUBS {
             let starved = self.missing.trainer.is_some();
             if let Some(ended) = look_after(&mut self.hubs[hub], starved, now) {
-                self.enter_hub(&ended);
+                self.run.enter_hub(&ended);
                 // Now and then there is a second one.
                 let longest = if hub == 0 { 1500 } else { 40_000 };
                 self.hubs[hub] = Slot::Waits(now + self.random.millis(0, longest));
@@ -258,7 +238,7 @@ impl FleetStorm {
             if matches!(self.hubs[hub], Slot::Waits(until) if now >= until && !starved) {
                 let config = if std::mem::take(&mut self.mistaken) { "other.yaml" } else { "config.yaml" };
                 let launch = self.launch(&OF_HUBS);
-                let session = self.ground.start_hub(config, &self.models, &launch);
+                let session = self.run.start_hub(config, &launch);
                 self.hubs[hub] = Slot::Runs(Box::new(session));
             }
         }
@@ -277,22 +257,24 @@ impl FleetStorm {
     fn mend(&mut self, now: Instant) {
         match self.server {
             Server::Frozen(until) if now >= until => {
-                self.ground.signal_server(Signal::CONT);
+                self.run.ground.signal_server(Signal::CONT);
                 self.server = Server::Up;
             }
             Server::Full(until) if now >= until => {
-                self.ground.store_disk.as_mut().unwrap().empty();
+                self.run.ground.store_disk.as_mut().unwrap().empty();
                 // One that met a full disk stores nothing before it is started anew.
-                self.ground.end_server(false);
+                self.run.ground.end_server(false);
                 self.server = Server::Down(now);
             }
             Server::Down(until) if now >= until => {
-                self.ground.serve();
+                self.run.ground.serve();
                 self.server = Server::Up;
             }
             _ => {}
         }
-        for (link, until) in self.ground.links.iter().zip(&mut self.links).filter(|(_, until)| is_over(**until, now)) {
+        for (link, until) in
+            self.run.ground.links.iter().zip(&mut self.links).filter(|(_, until)| is_over(**until, now))
+        {
             link.set(State::Well);
             *until = None;
         }
@@ -301,7 +283,7 @@ impl FleetStorm {
         }
         if is_over(self.missing.worker, now) {
             self.missing.worker = None;
-            self.ground.worker_disk.as_mut().unwrap().empty();
+            self.run.ground.worker_disk.as_mut().unwrap().empty();
         }
         if is_over(self.missing.attention, now) {
             self.missing.attention = None;
@@ -316,7 +298,7 @@ impl FleetStorm {
     /// A worker gets another key, and is started anew with it.
     fn give_key(&mut self, worker: usize) {
         self.missing.key = None;
-        self.ground.add_worker(worker);
+        self.run.ground.add_worker(worker);
         if let Slot::Runs(session) = &mut self.workers[worker]
             && !session.told.terminated
         {
@@ -326,8 +308,8 @@ impl FleetStorm {
 
     fn end_of_starvation(&mut self) {
         match self.missing.trainer.take() {
-            Some((_, Fault::FullTrainer)) => self.ground.site.disk().unwrap().empty(),
-            Some(_) => self.ground.site.give_directory_back(),
+            Some((_, Fault::FullTrainer)) => self.run.ground.site.disk().unwrap().empty(),
+            Some(_) => self.run.ground.site.give_directory_back(),
             None => {}
         }
     }
@@ -341,15 +323,15 @@ impl FleetStorm {
         match fault {
             Fault::GoodModel | Fault::BadModel | Fault::MangledLatest if self.missing.attention.is_some() => false,
             Fault::GoodModel => {
-                self.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good });
+                self.run.models.publish(if self.random.one_in(6) { Kind::Constant } else { Kind::Good });
                 true
             }
             Fault::BadModel => {
-                self.models.publish(self.random.pick(&Kind::BAD));
+                self.run.models.publish(self.random.pick(&Kind::BAD));
                 true
             }
             Fault::MangledLatest => {
-                self.models.mangle(self.random.pick(&Mangled::ALL));
+                self.run.models.mangle(self.random.pick(&Mangled::ALL));
                 self.missing.latest = Some(now + self.random.millis(200, 2000));
                 true
             }
@@ -369,20 +351,20 @@ impl FleetStorm {
                 let flapping = State::Flapping(self.random.millis(100, 1500));
                 let slow = State::Slow(self.random.millis(20, 400));
                 let state = self.random.pick(&[State::Cut, State::Deaf, State::Mute, flapping, slow]);
-                self.ground.links[link].set(state);
+                self.run.ground.links[link].set(state);
                 self.links[link] = Some(until);
                 true
             }
             Fault::Key => {
                 let can_be = self.missing.key.is_none() && matches!(self.server, Server::Up);
                 if can_be {
-                    self.ground.remove_worker(worker);
+                    self.run.ground.remove_worker(worker);
                     self.missing.key = Some((worker, until));
                 }
                 can_be
             }
             Fault::FullTrainer | Fault::NoDirectory => self.starve_trainer(fault, until),
-            Fault::FullWorker => fill(&mut self.ground.worker_disk, &mut self.missing.worker, until),
+            Fault::FullWorker => fill(&mut self.run.ground.worker_disk, &mut self.missing.worker, until),
             Fault::IdleTrainer => {
                 self.missing.attention = Some(until);
                 true
@@ -396,11 +378,11 @@ impl FleetStorm {
             return false;
         }
         if fault == Fault::FullTrainer {
-            let Some(disk) = self.ground.site.disk() else { return false };
+            let Some(disk) = self.run.ground.site.disk() else { return false };
             disk.fill();
         } else {
-            self.ingest.round(&self.ground.site, &self.models);
-            self.ground.site.take_directory();
+            self.run.ingest();
+            self.run.ground.site.take_directory();
         }
         self.missing.trainer = Some((until, fault));
         true
@@ -412,18 +394,18 @@ impl FleetStorm {
         }
         match fault {
             Fault::FreezeServer => {
-                self.ground.signal_server(Signal::STOP);
+                self.run.ground.signal_server(Signal::STOP);
                 self.server = Server::Frozen(until);
             }
             Fault::FullServer => {
-                let Some(disk) = &mut self.ground.store_disk else { return false };
+                let Some(disk) = &mut self.run.ground.store_disk else { return false };
                 disk.fill();
                 self.server = Server::Full(until);
             }
             _ => {
-                self.ground.end_server(fault == Fault::TerminateServer);
+                self.run.ground.end_server(fault == Fault::TerminateServer);
                 if fault == Fault::EmptyServer {
-                    self.ground.lose_store();
+                    self.run.ground.lose_store();
                 }
                 self.server = Server::Down(until);
             }
@@ -436,7 +418,7 @@ impl FleetStorm {
         let what = self.random.pick(&["hold", "resume", "promote", "withdraw"]);
         let Slot::Runs(session) = &self.hubs[hub] else { return false };
         let Some(address) = address(session) else { return false };
-        let mut command: Command = Launch::plain().command();
+        let mut command = Launch::plain().command();
         let output = command.args(["fleet", what, "--address", &format!("http://{address}")]).output().unwrap();
         let code = output.status.code();
         // It may be refused, or the hub may end in this moment.
@@ -446,90 +428,33 @@ impl FleetStorm {
         true
     }
 
-    fn enter_worker(&mut self, ended: &Ended) {
-        self.books.enter(ended);
-        judge(ended);
-    }
-
-    fn enter_hub(&mut self, ended: &Ended) {
-        self.books.enter_beside(ended);
-        judge(ended);
-    }
-
-    /// Ends all faults and all processes, and lets others bring what was begun to its end.
-    fn calm(&mut self) {
+    /// Ends all faults and all processes, lets others bring what was begun to its end, and reckons.
+    fn calm(mut self) {
         self.end_of_faults();
         self.end_all();
-        self.ingest.round(&self.ground.site, &self.models);
-        let version = self.models.publish(Kind::Good);
-        let mut hub = self.ground.start_hub("config.yaml", &self.models, &quick());
-        hub.says("status and control");
-        let address = address(&hub).unwrap();
-        let mut workers: Vec<_> = (0..WORKERS.len()).map(|worker| self.ground.start_worker(worker, &quick())).collect();
-        let told = || ask::get(address.parse().unwrap(), "/v1/fleet").json();
-        let mut last = told();
-        // The newest model comes to all.
-        let serves = |told: &Value| {
-            let all = told["workers"].as_array().unwrap();
-            let is_well = |worker: &Value| worker["model"] == version && worker["standing"] == "proven";
-            told["publisher"]["model"] == version
-                && told["publisher"]["stage"] == "everywhere"
-                && all.iter().all(is_well)
-        };
-        let begun = Instant::now();
-        while !serves(&last) {
-            assert!(begun.elapsed() < PEACE, "model {version} does not come to all: {last:#}");
-            self.ingest.round(&self.ground.site, &self.models);
-            pause(TICK);
-            last = told();
-        }
-        for worker in &mut workers {
-            worker.resumes_all();
-            worker.signal(Signal::TERM);
-        }
-        workers.into_iter().for_each(|worker| self.end_worker(worker));
-        // What did not get on its way in time goes with the next start.
-        let mut tries = 0;
-        while let Some(worker) = (0..WORKERS.len()).find(|&worker| !self.outbox(worker).is_empty()) {
-            tries += 1;
-            assert!(tries < 20, "games stay in the outbox of {}: {:?}", WORKERS[worker], self.outbox(worker));
-            let mut again = self.ground.start_worker(worker, &quick());
-            again.says("the fleet's server is connected");
-            again.resumes_all();
-            again.signal(Signal::TERM);
-            self.end_worker(again);
-        }
-        let waits = |told: &Value| told["collector"]["frames_waiting"] != 0 || told["collector"]["frames_in_hand"] != 0;
-        let begun = Instant::now();
-        while waits(&told()) {
-            assert!(begun.elapsed() < PEACE, "games stay at the server: {:#}", told());
-            self.ingest.round(&self.ground.site, &self.models);
-            pause(TICK);
-        }
-        hub.signal(Signal::TERM);
-        let ended = hub.wait();
-        self.enter_hub(&ended);
-        ended.exited_with(0);
-        self.ground.end_server(true);
-        self.ingest.round(&self.ground.site, &self.models);
+        let mut faults: String =
+            self.faults.iter().map(|(fault, count)| format!("  {:<50}{count:>9}\n", format!("{fault:?}"))).collect();
+        faults += &format!("  {:<50}{:>9}", "obeyed by a hub", self.steered.0);
+        eprintln!("{faults}");
+        self.run.ends_in_peace();
     }
 
     fn end_of_faults(&mut self) {
         self.end_of_starvation();
         self.missing.attention = None;
         if self.missing.worker.take().is_some() {
-            self.ground.worker_disk.as_mut().unwrap().empty();
+            self.run.ground.worker_disk.as_mut().unwrap().empty();
         }
-        self.ground.links.iter().for_each(|link| link.set(State::Well));
+        self.run.ground.links.iter().for_each(|link| link.set(State::Well));
         if let Server::Full(_) = self.server {
-            self.ground.store_disk.as_mut().unwrap().empty();
+            self.run.ground.store_disk.as_mut().unwrap().empty();
         }
         match self.server {
-            Server::Frozen(_) => self.ground.signal_server(Signal::CONT),
-            Server::Down(_) => self.ground.serve(),
+            Server::Frozen(_) => self.run.ground.signal_server(Signal::CONT),
+            Server::Down(_) => self.run.ground.serve(),
             Server::Full(_) => {
-                self.ground.end_server(false);
-                self.ground.serve();
+                self.run.ground.end_server(false);
+                self.run.ground.serve();
             }
             Server::Up => {}
         }
@@ -555,75 +480,9 @@ impl FleetStorm {
             sessions
         };
         let (workers, hubs) = (take(&mut self.workers), take(&mut self.hubs));
-        workers.into_iter().for_each(|worker| self.enter_worker(&worker.wait()));
-        hubs.into_iter().for_each(|hub| self.enter_hub(&hub.wait()));
+        workers.into_iter().for_each(|worker| self.run.enter_worker(&worker.wait()));
+        hubs.into_iter().for_each(|hub| self.run.enter_hub(&hub.wait()));
     }
-
-    /// Waits for the end of a worker that was told to end in peace.
-    fn end_worker(&mut self, mut worker: Session) {
-        let ended = wait::within(PEACE, "the end of a worker", || {
-            self.ingest.round(&self.ground.site, &self.models);
-            worker.ended()
-        });
-        self.enter_worker(&ended);
-        ended.exited_with(0);
-    }
-
-    /// What a worker still keeps for the trainer.
-    fn outbox(&self, worker: usize) -> Vec<String> {
-        let mut waiting = names(&self.ground.worker_dir(worker).join("outbox"));
-        waiting.retain(|name| !matches!(name.as_str(), "state" | ".lock"));
-        waiting
-    }
-
-    /// Games that the collector refused, as it keeps them.
-    fn refused(&self) -> Vec<Identity> {
-        let dir = self.ground.site.ready().join("tmp/fleet/rejected");
-        let mut refused = Vec::new();
-        for name in names(&dir).into_iter().filter(|name| name.ends_with(".frame")) {
-            assert!(dir.join(&name).with_extension("txt").is_file(), "{name} was refused without a word");
-            let bytes = fs::read(dir.join(&name)).unwrap();
-            let frame = Frame::read(&bytes).unwrap();
-            for game in frame.games() {
-                let yaml = String::from_utf8(game.unwrap().yaml).unwrap();
-                let metadata = GameMetadata::from_yaml(&yaml).unwrap();
-                let identity = Identity { seed: metadata.seed.unwrap(), index: metadata.game_index.unwrap() };
-                refused.push(identity);
-            }
-        }
-        refused
-    }
-
-    fn reckon(&mut self) {
-        let refused = self.refused();
-        self.books.refused(&refused);
-        let mut faults: String =
-            self.faults.iter().map(|(fault, count)| format!("  {:<50}{count:>9}\n", format!("{fault:?}"))).collect();
-        faults += &format!("  {:<50}{:>9}\n", "  obeyed by a hub", self.steered.0);
-        faults += &format!("  {:<50}{:>9}\n", "games refused by the collector", refused.len());
-        eprintln!("{faults}{}", self.books.table(&self.ingest));
-        let site = &self.ground.site;
-        assert_eq!(names(&site.ready()), ["tmp"], "the trainer took all");
-        assert_eq!(names(&site.ready().join("tmp")), ["fleet"]);
-        let fleet: Vec<_> = names(&site.ready().join("tmp/fleet"));
-        assert_eq!(fleet, [".lock", "ledger", "parts", "rejected"]);
-        assert_eq!(names(&site.ready().join("tmp/fleet/parts")), [""; 0]);
-        for worker in 0..WORKERS.len() {
-            let games = self.ground.worker_dir(worker).join("games");
-            let left: Vec<_> =
-                names(&games).into_iter().filter(|name| !matches!(name.as_str(), "tmp" | "rejected")).collect();
-            assert_eq!(left, [""; 0], "games of {}", WORKERS[worker]);
-            assert_eq!(self.outbox(worker), [""; 0]);
-        }
-        assert_eq!(site.processes(), [0; 0]);
-        self.books.balance(&self.ingest);
-    }
-}
-
-/// With a short probation, so that roll-outs go on.
-fn quick() -> Launch {
-    let processes = WORKERS.len().to_string();
-    Launch::plain().setting("play.processes", &processes).setting("model.probation_evaluations", "500")
 }
 
 /// Sees whether a process has ended, and lets one go on that was frozen for long enough.
@@ -671,30 +530,4 @@ fn fill(disk: &mut Option<Disk>, full: &mut Option<Instant>, until: Instant) -> 
         }
         _ => false,
     }
-}
-
-/// Where a hub says that it serves HTTP, once it has.
-fn address(hub: &Session) -> Option<String> {
-    let log = hub.log();
-    let line = log.saying("status and control").next()?;
-    line["url"].as_str()?.strip_prefix("http://").map(str::to_owned)
-}
-
-/// Whether a worker or a hub may have ended like this.
-fn judge(ended: &Ended) {
-    let (told, injected) = (ended.told, ended.log.has_injections());
-    let expected = match ended.code() {
-        // On a busy machine a process may be told to end before it has begun to listen.
-        None => told.killed || (told.terminated && ended.log.lines.is_empty()),
-        Some(0) => told.terminated,
-        // A budget of restarts was used up; or games were given up after faults.
-        Some(70) => injected,
-        Some(74 | 78) => told.starved,
-        Some(_) => false,
-    };
-    let how = format!("{:?}, signal {:?}, {told:?}, {:?}", ended.code(), ended.signal(), ended.launch);
-    assert!(expected, "a process ended as it should not: {how}:\n{}", ended.log.tail());
-    let panicked =
-        ended.log.lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("panicked")));
-    assert!(injected || !panicked, "it panicked by itself: {how}:\n{}", ended.log.tail());
 }
