@@ -48,6 +48,9 @@ const MOST_AHEAD: u64 = 10_000_000;
 /// Gaps that an outbox may have in the ledger.
 const MOST_GAPS: usize = 100_000;
 
+/// Bytes of games that are written at once, unless one game alone has more.
+const MOST_UNWRITTEN: u64 = 16 << 20;
+
 /// Letters of the reason for which a game is refused.
 const MOST_REASON: usize = 500;
 
@@ -131,6 +134,8 @@ pub struct Collector<D: Disk> {
     ledger: Ledger<D>,
     parts: Parts,
     rejects: Rejects,
+    /// Files that are to be written to `tmp/fleet`.
+    unwritten: Vec<(PathBuf, Vec<u8>)>,
     /// Files of games that no entry speaks of may lie in `tmp/fleet`.
     untidy: bool,
     counts: Counts,
@@ -163,8 +168,9 @@ impl<D: Disk + Clone> Collector<D> {
         let parts = Parts::open(&disk, &fleet)?;
         let rejects = Rejects::open(&disk, &fleet)?;
         let counts = Counts::default();
+        let unwritten = Vec::new();
         let mut collector =
-            Self { disk, ready, fleet, rules, ledger, parts, rejects, untidy: true, counts, _lock: lock };
+            Self { disk, ready, fleet, rules, ledger, parts, rejects, unwritten, untidy: true, counts, _lock: lock };
         collector.settle()?;
         Ok(Some(collector))
     }
@@ -204,9 +210,11 @@ impl<D: Disk + Clone> Collector<D> {
         let mut verdicts = Vec::with_capacity(messages.len());
         let mut staged: Vec<Staged> = Vec::new();
         self.untidy = true;
+        self.unwritten.clear();
         for (place, message) in messages.iter().enumerate() {
             verdicts.push(self.stage(place, *message, &mut staged)?);
         }
+        self.write()?;
         if !staged.is_empty() {
             self.sync(&self.fleet)?;
             self.ledger.take(staged.iter().map(|staged| Entry::Publishing(staged.games.clone())).collect())?;
@@ -338,9 +346,14 @@ impl<D: Disk + Clone> Collector<D> {
         Ok(Verdict::Done { games: 0, refused: 0 })
     }
 
-    /// Writes a game to `tmp/fleet`, or says why not.
+    /// Writes the files that are to be written.
+    fn write(&mut self) -> Result<(), DiskError> {
+        self.disk.write_many(&std::mem::take(&mut self.unwritten))
+    }
+
+    /// Brings a game to `tmp/fleet`, now or with others, or says why not.
     fn stage_game(
-        &self,
+        &mut self,
         games: &mut Publishing,
         header: &Header,
         place: usize,
@@ -360,10 +373,12 @@ impl<D: Disk + Clone> Collector<D> {
         };
         let stem = header.stem(place);
         for (ending, bytes) in [("yaml", yaml), ("npz", npz)] {
-            let path = self.fleet.join(format!("{stem}.{ending}"));
-            self.disk.write(&path, &bytes).map_err(failed("write file", &path))?;
+            self.unwritten.push((self.fleet.join(format!("{stem}.{ending}")), bytes));
         }
         games.files.push(stem);
+        if self.unwritten.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>() >= MOST_UNWRITTEN {
+            self.write()?;
+        }
         Ok(None)
     }
 

@@ -8,7 +8,10 @@ pub(crate) mod fake;
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
 };
 
 use selfplay_engine::replay::{Open, open_in_place};
@@ -66,6 +69,14 @@ pub trait Disk: std::fmt::Debug {
     /// As the system has them. Then it may hold anything.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
+    /// [`Disk::write`] for each of these files, in any order, or all at once: the waits are shared.
+    ///
+    /// # Errors
+    /// As the system has them, the first that is met. Then any of the files may hold anything, or not be there.
+    fn write_many(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), DiskError> {
+        files.iter().try_for_each(|(path, bytes)| self.write(path, bytes).map_err(failed("write file", path)))
+    }
+
     /// Appends to a file that has `length` bytes, after cutting off what an append that failed may have left, and synchronises it.
     ///
     /// # Errors
@@ -96,6 +107,9 @@ pub trait Disk: std::fmt::Debug {
     /// As the system has them.
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
 }
+
+/// Files that are written at once: one alone waits for the disk most of its time, and what waits together is brought there together.
+const AT_ONCE: usize = 8;
 
 /// The system's own. Neither a file nor the directory that it is in may be a link, but where files are renamed to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,8 +150,11 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        open_in_place(path, Open::Read)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        let file = open_in_place(path, Open::Read)?;
+        // All of it at once: a buffer that grows is copied again and again. One byte more, as the end is found by reading on.
+        let length = file.metadata()?.len().min(most) as usize;
+        let mut bytes = Vec::with_capacity(length + 1);
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
@@ -145,6 +162,28 @@ impl Disk for RealDisk {
         let mut file = open_in_place(path, Open::Empty)?;
         file.write_all(bytes)?;
         file.sync_all()
+    }
+
+    fn write_many(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), DiskError> {
+        let next = AtomicUsize::new(0);
+        let write = || {
+            while let Some((path, bytes)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = self.write(path, bytes) {
+                    // The others end with what they have in hand.
+                    next.store(files.len(), Ordering::Relaxed);
+                    return Err(failed("write file", path)(error));
+                }
+            }
+            Ok(())
+        };
+        thread::scope(|scope| {
+            let helper = |number| thread::Builder::new().name(format!("disk-{number}")).spawn_scoped(scope, write);
+            // Where the system has no thread to give, those that there are do it.
+            let helpers: Vec<_> = (1..files.len().min(AT_ONCE)).filter_map(|number| helper(number).ok()).collect();
+            let own = write();
+            let joined = helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.fold(own, |written, other| written.and(other))
+        })
     }
 
     fn append(&self, path: &Path, length: u64, bytes: &[u8]) -> io::Result<()> {
@@ -184,5 +223,29 @@ impl Disk for RealDisk {
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AT_ONCE, Disk as _, RealDisk};
+
+    #[test]
+    fn many_files_are_written_at_once_and_the_one_that_cannot_be_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = |number: usize| -> Vec<_> {
+            (0..number).map(|number| (dir.path().join(number.to_string()), vec![number as u8; 1000 * number])).collect()
+        };
+        for number in [0, 1, 2, AT_ONCE, 5 * AT_ONCE + 1] {
+            let files = files(number);
+            RealDisk.write_many(&files).unwrap();
+            for (path, bytes) in &files {
+                assert_eq!(std::fs::read(path).unwrap(), *bytes);
+            }
+        }
+        let mut files = files(3 * AT_ONCE);
+        files[AT_ONCE + 1].0 = dir.path().join("none/file");
+        let error = RealDisk.write_many(&files).unwrap_err();
+        assert!(error.path.ends_with("none/file") && error.what == "write file", "{error:?}");
     }
 }

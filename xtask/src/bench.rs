@@ -1,4 +1,7 @@
-//! `cargo xtask bench`: the benchmarks of the engine (criterion), then those of the whole daemon (`selfplayd bench`).
+//! `cargo xtask bench`: the benchmarks of the engine (criterion), then those of the whole daemon (`selfplayd bench`). With `--fleet`: see
+//! [`fleet`].
+
+mod fleet;
 
 use crate::{command, demo, ort};
 
@@ -15,6 +18,9 @@ pub(crate) struct Args {
     /// Run only the benchmarks of the daemon
     #[arg(long)]
     daemon: bool,
+    /// Measure a fleet instead
+    #[command(flatten)]
+    fleet: fleet::Args,
     /// Passed on to `selfplayd bench` [default: the small network of the demo]
     #[arg(last = true, value_name = "ARGS")]
     rest: Vec<String>,
@@ -22,6 +28,9 @@ pub(crate) struct Args {
 
 /// Runs what `args` ask for.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.fleet.is_wanted() {
+        return fleet::run(&args.fleet);
+    }
     if !args.daemon {
         command::run(command::cargo().args(["bench", "--locked", "--package", "selfplay-engine"]))?;
     }

@@ -55,17 +55,8 @@ pub(crate) fn run(args: &Args, pool: &Pool) -> anyhow::Result<()> {
     for station in stations.iter_mut().filter(|_| args.ahead > 0) {
         frame_bytes += station.fill(args.ahead, pool)?;
     }
-    let (npz_bytes, file_bytes) = pool.bytes(args.ahead);
     let number = stations.len() as u64;
-    println!(
-        "{}",
-        json!({"filled": {
-            "games": args.ahead * number,
-            "frame_bytes": frame_bytes,
-            "npz_bytes": npz_bytes * number,
-            "file_bytes": file_bytes * number,
-        }})
-    );
+    println!("{}", json!({"filled": {"games": args.ahead * number, "frame_bytes": frame_bytes}}));
     let begun = Instant::now();
     stations.iter().try_for_each(|station| station.start(&args.servers, begun))?;
 
@@ -95,7 +86,8 @@ pub(crate) fn run(args: &Args, pool: &Pool) -> anyhow::Result<()> {
         }
         if is_over {
             let seconds = first.map_or(0.0, |first| last.duration_since(first).as_secs_f64());
-            println!("{}", json!({"done": {"games": finished + now.done, "seconds": seconds}}));
+            let npz_bytes = pool.npz_bytes(finished) + pool.npz_bytes(args.ahead) * number;
+            println!("{}", json!({"done": {"games": finished + now.done, "seconds": seconds, "npz_bytes": npz_bytes}}));
             return Ok(());
         }
         ticks.recv_timeout(LOOK_EVERY).ok();

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, pool: &Pool) -> anyhow::Result<()> {
             }
         })?;
         let seconds = told.recv().context("the writer panicked")??;
-        let (_, bytes) = pool.bytes(args.number);
+        let bytes = pool.bytes(args.number);
         println!("{}", json!({"done": {"games": args.number, "seconds": seconds, "bytes": bytes}}));
         // The writer is parked until the process ends.
         Ok(())

@@ -21,6 +21,10 @@ use clap::{Parser, Subcommand};
 
 use self::pool::Pool;
 
+/// As the daemon has it.
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures what a fleet takes.
 #[derive(Debug, Parser)]
 struct Cli {

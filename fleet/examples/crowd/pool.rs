@@ -48,10 +48,14 @@ impl Pool {
         &self.settings_hash
     }
 
-    /// Bytes of so many games: of their archives, and of all files.
-    pub(crate) fn bytes(&self, games: u64) -> (u64, u64) {
-        let bytes = |game: &Game| (game.npz.len() as u64, (game.npz.len() + game.yaml.len()) as u64);
-        (0..games).map(|number| bytes(self.game(number))).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    /// Bytes of so many games' archives.
+    pub(crate) fn npz_bytes(&self, games: u64) -> u64 {
+        (0..games).map(|number| self.game(number).npz.len() as u64).sum()
+    }
+
+    /// Bytes of all files of so many games.
+    pub(crate) fn bytes(&self, games: u64) -> u64 {
+        self.npz_bytes(games) + (0..games).map(|number| self.game(number).yaml.len() as u64).sum::<u64>()
     }
 }
 

@@ -60,10 +60,11 @@ pub enum PackError {
     },
 }
 
-/// Packs games; keeps what zstd needs for the next.
+/// Packs games; keeps what it needs for the next: fresh memory of that size costs about as much as to pack what is in it.
 pub struct Packer {
     zstd: zstd::bulk::Compressor<'static>,
     both: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl std::fmt::Debug for Packer {
@@ -78,7 +79,7 @@ impl Packer {
     /// # Errors
     /// When there is no memory for it.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { zstd: zstd::bulk::Compressor::new(LEVEL)?, both: Vec::new() })
+        Ok(Self { zstd: zstd::bulk::Compressor::new(LEVEL)?, both: Vec::new(), packed: Vec::new() })
     }
 
     /// Packs a game.
@@ -94,8 +95,11 @@ impl Packer {
         self.both.clear();
         self.both.extend_from_slice(yaml);
         self.both.extend_from_slice(npz);
-        let packed =
-            self.zstd.compress(&self.both).map_err(|source| PackError::Compress { stem: stem.clone(), source })?;
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(self.both.len()));
+        let packed = self.zstd.compress_to_buffer(&self.both, &mut self.packed);
+        packed.map_err(|source| PackError::Compress { stem: stem.clone(), source })?;
+        let packed = self.packed.clone();
         let (yaml, npz) = (sum(yaml), sum(npz));
         let entry = Entry { stem: stem.clone(), model: *model, yaml, npz, packed: packed.len() as u64 };
         Ok(Packed { entry, bytes: packed })

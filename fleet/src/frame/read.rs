@@ -107,11 +107,12 @@ fn unpack(place: usize, entry: &Entry, packed: &[u8]) -> Result<GameFiles, Frame
         Ok(Some(said)) if said == bytes => {}
         said => return Err(wrong(format!("{bytes} bytes are said to be packed as {said:?}"))),
     }
-    let mut yaml = zstd::bulk::decompress(packed, bytes as usize).map_err(|error| wrong(error.to_string()))?;
-    if yaml.len() as u64 != bytes {
-        return Err(wrong(format!("{} bytes came of it, not {bytes}", yaml.len())));
+    let mut npz = zstd::bulk::decompress(packed, bytes as usize).map_err(|error| wrong(error.to_string()))?;
+    if npz.len() as u64 != bytes {
+        return Err(wrong(format!("{} bytes came of it, not {bytes}", npz.len())));
     }
-    let npz = yaml.split_off(entry.yaml.bytes as usize);
+    // The archive is by far the longer: it stays where it is in memory.
+    let yaml: Vec<u8> = npz.drain(..entry.yaml.bytes as usize).collect();
     let differs = |bytes: &[u8], said: &Sum| sum(bytes) != *said;
     if differs(&yaml, &entry.yaml) || differs(&npz, &entry.npz) {
         return Err(wrong("its files are not those whose checksums the header has".to_owned()));

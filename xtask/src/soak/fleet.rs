@@ -18,7 +18,7 @@ use crate::{
     command,
     crowd::{self, Crowd},
     demo,
-    site::{PATIENCE, Site},
+    site::Site,
 };
 
 /// Time between two models.
