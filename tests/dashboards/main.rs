@@ -33,6 +33,8 @@ mod files;
 mod fleet;
 mod layout;
 mod live;
+#[path = "../daemon/pause.rs"]
+mod pause;
 mod programs;
 mod prometheus;
 mod promql;

@@ -126,7 +126,7 @@ fn through(setup: &Setup, load: Load) -> anyhow::Result<Through> {
     let dir = tempfile::tempdir().context("cannot create a folder")?;
     let workers = if load == Load::Ahead { WORKERS } else { 1 };
     let names: Vec<_> = (1..=workers).map(|number| format!("w{number}")).collect();
-    let site = Site::start(&setup.daemon, dir.path(), &names, command::quietly)?;
+    let site = Site::start(&setup.daemon, dir.path(), &names, None, command::quietly)?;
     let folder = |name: &str| -> anyhow::Result<PathBuf> {
         let folder = dir.path().join(name);
         std::fs::create_dir(&folder).context("cannot create a folder")?;

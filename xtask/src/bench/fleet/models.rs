@@ -121,7 +121,7 @@ struct Stage {
 impl Stage {
     fn new(setup: &Setup, names: &[String]) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir().context("cannot create a folder")?;
-        let site = Site::start(&setup.daemon, dir.path(), names, command::quietly)?;
+        let site = Site::start(&setup.daemon, dir.path(), names, None, command::quietly)?;
         for name in ["models", "workers", "ready"] {
             fs::create_dir(dir.path().join(name)).context("cannot create a folder")?;
         }

@@ -73,7 +73,7 @@ fn publish(models: &Path) -> anyhow::Result<()> {
 
 fn with_fleet(setup: &Setup) -> anyhow::Result<Measured> {
     let dir = tempfile::tempdir().context("cannot create a folder")?;
-    let site = Site::start(&setup.daemon, dir.path(), &["w1"], command::quietly)?;
+    let site = Site::start(&setup.daemon, dir.path(), &["w1"], None, command::quietly)?;
     let (models, ready) = (dir.path().join("models"), dir.path().join("ready"));
     publish(&models)?;
     fs::create_dir(&ready).context("cannot create a folder")?;
