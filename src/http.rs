@@ -29,5 +29,5 @@ pub(crate) use self::{
     page::of_hub as page_of_hub,
     reload::Reloaded,
     routes::{arguments, metrics_text, no_such_method, no_such_place, verdict, without_arguments},
-    server::{Served, Server, Site, host_name},
+    server::{Served, Server, Site},
 };

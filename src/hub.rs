@@ -71,7 +71,7 @@ use crate::{
         stop::Stopper,
     },
     exit::{Exit, failed},
-    http::{self, host_name},
+    http,
     settings::Settings,
     status::ChildStatus,
 };
@@ -277,7 +277,7 @@ fn look_at_folder(ready: &Path, rules: &Rules) -> anyhow::Result<()> {
             ready.display()
         );
     }
-    let daemons = siblings::daemons_of(ready, &host_name().unwrap_or_default());
+    let daemons = siblings::daemons_of(ready, &siblings::host_name().unwrap_or_default());
     if let Some(daemon) = daemons.first() {
         bail!(
             "failed to collect into {}: a daemon plays into it by itself (process {} on {}); stop that one, or let it play as a worker \

@@ -33,9 +33,11 @@ use selfplay_fleet::{
 };
 
 use crate::{
-    daemon::fleet::{Fleet, FleetStatus},
+    daemon::{
+        fleet::{Fleet, FleetStatus},
+        siblings::host_name,
+    },
     exit::failed,
-    http::host_name,
     settings::Settings,
     status::{Outcome, Sampler, Sources, Status},
 };

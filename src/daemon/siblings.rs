@@ -256,6 +256,12 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
+/// The name of this machine, which no page on the web has.
+pub(crate) fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
+    (!name.is_empty()).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;

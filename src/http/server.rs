@@ -24,6 +24,7 @@ use super::{
     routes::{self, MOST_READERS, Render, Shared},
 };
 use crate::{
+    daemon::siblings::host_name,
     settings::HttpSettings,
     status::{Sampler, Sources},
     token::Token,
@@ -115,12 +116,6 @@ impl Drop for Server {
             None => tracing::warn!("the HTTP thread did not end in time"),
         }
     }
-}
-
-/// The name of this machine, which no page on the web has.
-pub(crate) fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
-    (!name.is_empty()).then_some(name)
 }
 
 impl Served {
