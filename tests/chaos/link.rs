@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::pause::pause;
+use crate::wait::pause;
 
 /// How often a connection looks how the link is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

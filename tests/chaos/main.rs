@@ -2,7 +2,7 @@
 //! set aside with a word + reported as lost, and none twice ("the books balance").
 //!
 //! What the tests are made of:
-//! - [`random`], [`mod@pause`]: seeded choices, and time that passes
+//! - [`random`]: seeded choices
 //! - [`site`]: the directories of a training run, on a small disk where possible, and what can happen to them
 //! - [`models`]: good and bad models, handed over properly and otherwise
 //! - [`link`]: a link of a fleet, which can be cut, slowed and left half open
@@ -42,8 +42,6 @@ mod games;
 #[path = "../daemon/numpy.rs"]
 #[expect(dead_code, reason = "some of it is for other tests")]
 mod numpy;
-#[path = "../daemon/pause.rs"]
-mod pause;
 #[path = "../daemon/wait.rs"]
 mod wait;
 // What the tests of a fleet ask and connect with.

@@ -7,10 +7,9 @@ use crate::{
     config::Config,
     ingest::{Identity, Ingest},
     models::{Kind, Mangled, Models},
-    pause::pause,
     session::{Ended, Launch, Session, Signal},
     site::Site,
-    wait,
+    wait::{self, pause},
 };
 
 /// Games that take about a second, so that some are in play when something happens.

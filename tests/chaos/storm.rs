@@ -11,11 +11,10 @@ use crate::{
     config::Config,
     ingest::Ingest,
     models::{Kind, Mangled, Models},
-    pause::pause,
     random::Random,
     session::{Ended, Launch, Session, Signal},
     site::Site,
-    wait,
+    wait::{self, pause},
 };
 
 /// Games of a few seconds, so that most are in play when something happens.

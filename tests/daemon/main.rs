@@ -8,7 +8,7 @@
 //! - [`trainer`]: a stand-in for the trainer, which publishes models and takes games away
 //! - [`ask`]: requests over HTTP, polite and other
 //! - [`browser`]: looks at a page with headless Chromium
-//! - [`wait`], [`mod@pause`]: waits for conditions, never for times; time that passes
+//! - [`wait`]: waits for conditions, never for times
 //! - [`nats`]: a NATS server
 //!
 //! The tests:
@@ -78,7 +78,6 @@ mod numpy;
 mod openvino;
 mod others;
 mod page;
-mod pause;
 mod precision;
 mod proxy;
 mod refusals;

@@ -17,9 +17,8 @@ use crate::{
     games::names,
     ingest::{Identity, Ingest},
     models::{Kind, Models},
-    pause::pause,
     session::{Ended, Launch, Session, Signal},
-    wait,
+    wait::{self, pause},
 };
 
 /// How long all that was interrupted may take to come to its end on a busy machine.

@@ -13,10 +13,10 @@ use crate::{
     config::Config,
     link::State,
     models::{Kind, Mangled},
-    pause::pause,
     random::Random,
     session::{Ended, Launch, Session, Signal},
     site::Disk,
+    wait::pause,
 };
 
 /// Games of a second or more, so that some are in play when something happens.
