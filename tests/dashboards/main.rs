@@ -33,8 +33,6 @@ mod files;
 mod fleet;
 mod layout;
 mod live;
-#[path = "../daemon/pause.rs"]
-mod pause;
 mod programs;
 mod prometheus;
 mod promql;
