@@ -49,7 +49,7 @@ use selfplay_fleet::{
     folder::Folder,
     models::Stages,
     name::Name,
-    nats::{NatsCollector, NatsPublisher, assets, server},
+    nats::{Dial, NatsCollector, NatsPublisher, assets, server},
     service::{CollectorConfig, CollectorService, PublisherConfig, PublisherService},
 };
 use tokio::sync::watch;
@@ -309,13 +309,14 @@ impl Preparing {
         let plan = folder.plan();
         let (stop, stopped) = mpsc::channel::<()>();
         std::thread::Builder::new().name("prepare".to_owned()).spawn(move || {
-            let mut told = None;
+            let (mut told, mut behind) = (None, BTreeSet::new());
             loop {
                 let again = match assets::prepare(&dial, plan) {
                     Ok(changes) => {
                         told = None;
                         let changed = changes.iter().filter(|change| change.done != assets::Done::Nothing);
                         changed.for_each(|change| tracing::info!("broker: {change}"));
+                        behind = tell_behind(&dial, behind);
                         PREPARED_EVERY
                     }
                     Err(error) => {
@@ -334,6 +335,25 @@ impl Preparing {
         })?;
         Ok(Some(Self { _stop: stop }))
     }
+}
+
+/// Tells which servers of a cluster do not have all; those that it was told of before are told again only when they are others.
+fn tell_behind(dial: &Dial, before: BTreeSet<String>) -> BTreeSet<String> {
+    // What cannot be asked just now is asked again soon.
+    let Ok(kept) = assets::kept(dial) else { return before };
+    // How many messages they are behind changes all the time.
+    let name = |server: &String| server.split(' ').next().unwrap_or_default().to_owned();
+    let behind: BTreeSet<_> = kept.iter().flat_map(|kept| &kept.behind).map(name).collect();
+    if behind != before {
+        let names = behind.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match behind.is_empty() {
+            true => tracing::info!("broker: every server of the cluster has all again"),
+            false => tracing::warn!(
+                "broker: these servers of the cluster are away or do not have all yet: {names}; the loss of another may stop games and models"
+            ),
+        }
+    }
+    behind
 }
 
 /// Where parts start.

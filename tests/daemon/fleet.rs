@@ -239,7 +239,7 @@ fn a_cluster_whose_leader_is_killed_gets_every_game_and_play_never_pauses() {
         reloaded.out
     );
     fs::create_dir_all(place.path("ready")).unwrap();
-    let _hub = place.hub().option("--models", place.path("models")).option("--ready", place.path("ready")).start();
+    let mut hub = place.hub().option("--models", place.path("models")).option("--ready", place.path("ready")).start();
     let mut daemon = place.worker("w1").start();
     place.publish(1, MODEL);
     let mut taken = place.take(1, 3);
@@ -256,6 +256,7 @@ fn a_cluster_whose_leader_is_killed_gets_every_game_and_play_never_pauses() {
     let at_death = finished(&mut daemon);
     wait::until("games that are finished meanwhile", || (finished(&mut daemon) >= at_death + 5).then_some(()));
     taken.extend(place.take(1, 10));
+    hub.says("these servers of the cluster are away or do not have all yet");
     // The next model comes as well, and the server may come back.
     place.publish(2, MODEL);
     taken.extend(place.take(2, 3));

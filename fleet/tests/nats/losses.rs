@@ -5,6 +5,7 @@ use std::time::Instant;
 use selfplay_fleet::{
     folder::Wanted,
     nats::server::{HUB, PUBLISHER},
+    worker::WINDOW,
 };
 
 use crate::{
@@ -62,11 +63,11 @@ impl Play {
         harm(&mut self.cluster);
     }
 
-    /// Waits until frames are stored again.
+    /// Waits until frames are stored that were not under way before.
     fn goes_on(&mut self, after: &str) {
         let (stored, begun) = (self.side.worker.counts().stored, Instant::now());
-        self.play(5);
-        self.until("frames are stored again", |play| play.side.worker.counts().stored > stored);
+        self.play(WINDOW as u64 + 1);
+        self.until("frames are stored again", |play| play.side.worker.counts().stored > stored + WINDOW as u64);
         eprintln!("{after}: stored again after {:.1} s", begun.elapsed().as_secs_f64());
     }
 
