@@ -138,7 +138,7 @@ fn through(setup: &Setup, load: Load) -> anyhow::Result<Through> {
     crate::site::wait_for("the hub", dir.path(), PATIENCE, is_ready)?;
     let dir = folder("workers")?;
     let mut crowd = Crowd::start(&setup.crowd, &setup.pool, |crowd| {
-        crowd.args(["work", "--servers", &site.url(), "--workers", &workers.to_string()]);
+        crowd.args(["work", "--servers", site.url(), "--workers", &workers.to_string()]);
         crowd.arg("--credentials").arg(site.credentials()).arg("--dir").arg(dir);
         if load == Load::Ahead {
             crowd.args(["--ahead", &(setup.games / workers).to_string()]);

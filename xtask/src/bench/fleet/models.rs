@@ -158,7 +158,7 @@ impl Stage {
             crowd.args([
                 "work",
                 "--servers",
-                &self.site.url(),
+                self.site.url(),
                 "--workers",
                 &workers.to_string(),
                 "--seconds",
@@ -174,7 +174,7 @@ impl Stage {
         let start = |name: &String| {
             let address = free_address()?;
             let mut daemon = command::command(&setup.daemon);
-            daemon.args(["--fleet", &self.site.url(), "--config", SETTINGS, "--games-per-process", "1"]);
+            daemon.args(["--fleet", self.site.url(), "--config", SETTINGS, "--games-per-process", "1"]);
             daemon.args(["--inference-threads", "1", "--device", "cpu", "--pause-unload-after", "none"]);
             daemon.args(["--http-listen", &address, "--credentials"]).arg(self.site.worker_file(name));
             daemon.arg("--fleet-dir").arg(self.dir.path().join("workers").join(name));

@@ -79,7 +79,7 @@ fn with_fleet(setup: &Setup) -> anyhow::Result<Measured> {
     fs::create_dir(&ready).context("cannot create a folder")?;
     let _hub = site.hub(&["--models".into(), models, "--ready".into(), ready])?;
     measure(setup, dir.path(), |daemon| {
-        daemon.args(["--fleet", &site.url(), "--credentials"]).arg(site.worker_file("w1"));
+        daemon.args(["--fleet", site.url(), "--credentials"]).arg(site.worker_file("w1"));
         daemon.arg("--fleet-dir").arg(dir.path().join("w1"));
     })
 }
