@@ -213,7 +213,7 @@ fn served(log: &Path, version: u64) -> anyhow::Result<Option<f64>> {
         let fields = line.get("fields").unwrap_or(line);
         fields["message"] == "model in service" && fields["version"].as_u64() == Some(version)
     };
-    match lines.filter(is_it).last() {
+    match lines.filter(is_it).next_back() {
         None => Ok(None),
         Some(line) => second_of_day(line["timestamp"].as_str().unwrap_or_default()).map(Some),
     }
