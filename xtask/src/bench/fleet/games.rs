@@ -52,6 +52,9 @@ struct Through {
     wire_bytes: f64,
 }
 
+/// A row of the table: its name, its value, and how many digits are told.
+type Row = (&'static str, fn(&Through) -> f64, usize);
+
 /// Measures in turn, and tells.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<()> {
     let mut rows = Rows::default();
@@ -84,7 +87,7 @@ impl Rows {
             of(ahead, |row| row.hub, 2),
             of(steady, |row| row.hub, 2),
         );
-        let more: [(&str, fn(&Through) -> f64, usize); 5] = [
+        let more: [Row; 5] = [
             ("CPU ms per game: nats-server", |row| row.server, 2),
             ("CPU ms per game: the worker keeps and packs it", |row| row.keeping, 2),
             ("CPU ms per game: the worker's connection", |row| row.sending, 2),

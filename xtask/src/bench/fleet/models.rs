@@ -155,15 +155,7 @@ impl Stage {
             credentials = alone;
         }
         Crowd::start(&setup.crowd, &setup.pool, |crowd| {
-            crowd.args([
-                "work",
-                "--servers",
-                self.site.url(),
-                "--workers",
-                &workers.to_string(),
-                "--seconds",
-                "86400",
-            ]);
+            crowd.args(["work", "--servers", self.site.url(), "--workers", &workers.to_string(), "--seconds", "86400"]);
             crowd.arg("--credentials").arg(credentials).arg("--dir").arg(self.dir.path().join("workers"));
         })
     }
@@ -213,7 +205,7 @@ fn served(log: &Path, version: u64) -> anyhow::Result<Option<f64>> {
         let fields = line.get("fields").unwrap_or(line);
         fields["message"] == "model in service" && fields["version"].as_u64() == Some(version)
     };
-    match lines.filter(is_it).last() {
+    match lines.filter(is_it).next_back() {
         None => Ok(None),
         Some(line) => second_of_day(line["timestamp"].as_str().unwrap_or_default()).map(Some),
     }
