@@ -227,7 +227,7 @@ fn read_kept(asset: &str, cluster: &Value) -> Option<Kept> {
             (Some(true), _) => "it is away".to_owned(),
             (_, Some(true)) => return None,
             _ if lag > 0 => format!("{lag} behind"),
-            _ => "it is catching up".to_owned(),
+            _ => "it is away or catching up".to_owned(),
         };
         Some(format!("{} ({why})", name(&server["name"]).unwrap_or_default()))
     };
