@@ -300,7 +300,7 @@ impl Storm {
 
     fn reckon(&self) {
         let faults: String =
-            self.faults.iter().map(|(fault, count)| format!("  {:<50}{count:>9}\n", format!("{fault:?}"))).collect();
+            self.faults.iter().map(|(fault, count)| format!("  {:<60}{count:>9}\n", format!("{fault:?}"))).collect();
         eprintln!("{faults}{}", self.books.table(&self.ingest));
         assert_eq!(self.site.leftovers(), [""; 0]);
         assert_eq!(self.site.processes(), [0; 0]);

@@ -173,7 +173,7 @@ impl Run {
     fn reckon(&mut self, workers: &[usize]) {
         let refused = self.refused();
         self.books.refused(&refused);
-        eprintln!("  {:<50}{:>9}\n{}", "games refused by the collector", refused.len(), self.books.table(&self.ingest));
+        eprintln!("  {:<60}{:>9}\n{}", "games refused by the collector", refused.len(), self.books.table(&self.ingest));
         let site = &self.ground.site;
         assert_eq!(names(&site.ready()), ["tmp"], "the trainer took all");
         assert_eq!(names(&site.ready().join("tmp")), ["fleet"]);

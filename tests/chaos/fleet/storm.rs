@@ -433,8 +433,8 @@ impl FleetStorm {
         self.end_of_faults();
         self.end_all();
         let mut faults: String =
-            self.faults.iter().map(|(fault, count)| format!("  {:<50}{count:>9}\n", format!("{fault:?}"))).collect();
-        faults += &format!("  {:<50}{:>9}", "obeyed by a hub", self.steered.0);
+            self.faults.iter().map(|(fault, count)| format!("  {:<60}{count:>9}\n", format!("{fault:?}"))).collect();
+        faults += &format!("  {:<60}{:>9}", "obeyed by a hub", self.steered.0);
         eprintln!("{faults}");
         self.run.ends_in_peace();
     }
