@@ -49,10 +49,10 @@ pub(crate) fn run(args: &Args, pool: &Pool) -> anyhow::Result<()> {
         let writer = std::thread::Builder::new().name("writer".to_owned());
         writer.spawn_scoped(scope, || {
             let written = write(&store, &journal, pool, args.number, session);
-            let stays = written.is_ok();
+            let is_written = written.is_ok();
             tell.send(written).ok();
-            while stays {
-                std::thread::park();
+            if is_written {
+                stay();
             }
         })?;
         let seconds = told.recv().context("the writer panicked")??;
@@ -61,6 +61,13 @@ pub(crate) fn run(args: &Args, pool: &Pool) -> anyhow::Result<()> {
         // The writer is parked until the process ends.
         Ok(())
     })
+}
+
+/// Until the process ends.
+fn stay() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 fn write(store: &ReplayStore, journal: &Journal, pool: &Pool, games: u64, session: SessionId) -> anyhow::Result<f64> {

@@ -14,7 +14,7 @@ use crate::{
     command::{self, Running},
     crowd::Crowd,
     ort,
-    site::{Site, free_address, wait_for},
+    site::{Site, wait_for},
     workspace,
 };
 
@@ -50,31 +50,23 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<()> {
         }
         println!("  all of them: {}", spread(median.drain(..), 2));
     }
-    for rests in [true, false] {
-        let mut stage = Stage::new(setup, &names)?;
+    let mut stage = Stage::new(setup, &names)?;
+    stage.publish()?;
+    // While they rest for others daemons read no model: they play, all on this machine.
+    let mut daemons = stage.daemons(setup)?;
+    wait_for("the first model", stage.dir.path(), ALL, || Ok(stage.served(1)?.map(drop)))?;
+    let mut crowd = stage.crowd(setup, 1)?;
+    told(&mut crowd, stage.version, 1)?;
+    for _ in 0..MODELS {
         stage.publish()?;
-        let mut daemons = stage.daemons(setup)?;
-        wait_for("the first model", stage.dir.path(), ALL, || Ok(stage.served(1)?.map(drop)))?;
-        if rests {
-            daemons.iter().try_for_each(|daemon| daemon.pause(setup))?;
-        }
-        let mut crowd = stage.crowd(setup, 1)?;
-        told(&mut crowd, stage.version, 1)?;
-        for _ in 0..MODELS {
-            stage.publish()?;
-            let all = told(&mut crowd, stage.version, 1)?;
-            let served = wait_for("a model", stage.dir.path(), ALL, || stage.served(stage.version))?;
-            let seconds: Vec<_> = served.into_iter().map(|served| (served - all.pointer).rem_euclid(DAY)).collect();
-            println!(
-                "  in service, daemons {}: {}",
-                if rests { "that rest" } else { "that play" },
-                spread(seconds.iter().copied(), 2)
-            );
-            median.extend(seconds);
-            daemons.iter_mut().try_for_each(|daemon| daemon.process.check("a daemon"))?;
-        }
-        println!("  all of them: {}", spread(median.drain(..), 2));
+        let all = told(&mut crowd, stage.version, 1)?;
+        let served = wait_for("a model", stage.dir.path(), ALL, || stage.served(stage.version))?;
+        let seconds: Vec<_> = served.into_iter().map(|served| (served - all.pointer).rem_euclid(DAY)).collect();
+        println!("  in service at daemons that play: {}", spread(seconds.iter().copied(), 2));
+        median.extend(seconds);
+        daemons.iter_mut().try_for_each(|daemon| daemon.check("a daemon"))?;
     }
+    println!("  all of them: {}", spread(median.drain(..), 2));
     Ok(())
 }
 
@@ -161,17 +153,16 @@ impl Stage {
     }
 
     /// Starts a daemon for each worker but the watcher: small ones, as many run on this machine.
-    fn daemons(&self, setup: &Setup) -> anyhow::Result<Vec<Daemon>> {
+    fn daemons(&self, setup: &Setup) -> anyhow::Result<Vec<Running>> {
         let library = ort::cpu_library(false)?;
         let start = |name: &String| {
-            let address = free_address()?;
             let mut daemon = command::command(&setup.daemon);
             daemon.args(["--fleet", self.site.url(), "--config", SETTINGS, "--games-per-process", "1"]);
-            daemon.args(["--inference-threads", "1", "--device", "cpu", "--pause-unload-after", "none"]);
-            daemon.args(["--http-listen", &address, "--credentials"]).arg(self.site.worker_file(name));
+            daemon.args(["--inference-threads", "1", "--device", "cpu", "--http-listen", "none"]);
+            daemon.arg("--credentials").arg(self.site.worker_file(name));
             daemon.arg("--fleet-dir").arg(self.dir.path().join("workers").join(name));
             daemon.env("ORT_DYLIB_PATH", &library).env("SELFPLAYD__LOG__FORMAT", "json");
-            Ok(Daemon { process: self.site.start_beside(name, &mut daemon)?, address: format!("http://{address}") })
+            self.site.start_beside(name, &mut daemon)
         };
         workers().iter().map(start).collect()
     }
@@ -183,29 +174,18 @@ impl Stage {
     }
 }
 
-struct Daemon {
-    process: Running,
-    address: String,
-}
-
-impl Daemon {
-    fn pause(&self, setup: &Setup) -> anyhow::Result<()> {
-        command::quietly(command::command(&setup.daemon).args(["pause", "--address", &self.address]))
-    }
-}
-
 /// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
 /// When a daemon's log says that a model came into service, in seconds of the day.
 fn served(log: &Path, version: u64) -> anyhow::Result<Option<f64>> {
     let text = fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let is_it = |line: &Value| {
         let fields = line.get("fields").unwrap_or(line);
         fields["message"] == "model in service" && fields["version"].as_u64() == Some(version)
     };
-    match lines.filter(is_it).next_back() {
+    match lines.rfind(is_it) {
         None => Ok(None),
         Some(line) => second_of_day(line["timestamp"].as_str().unwrap_or_default()).map(Some),
     }
