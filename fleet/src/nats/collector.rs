@@ -51,9 +51,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// What the answer to a report comes on, behind what answers come on, before the number of the report.
 const OF_REPORT: &str = ".report";
 
-/// Reports in a row that found one of another collector before them, from which on it is told; a single one may be due to an answer that
-/// was lost, or to a server that was started anew.
-const RIVAL: u32 = 3;
+/// What a report counts that found one of another collector in the place of the one before, and from which sum on that is told: a single one
+/// may be due to an answer that was lost, or to a server that was started anew. Each that found none takes one away, and where two collectors
+/// take turns there may be one of these for each of those.
+const FOUND: u32 = 3;
+const RIVAL: u32 = FOUND + 1;
 
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -165,7 +167,7 @@ struct Reports {
     follows: bool,
     /// The message that it is, once that is known, and nothing was put since.
     revision: Option<u64>,
-    /// How often another was found, less how often none was.
+    /// How often another was found, by [`FOUND`], less how often none was.
     others: u32,
     has_rival: bool,
 }
@@ -185,7 +187,7 @@ impl Reports {
                     self.revision = Some(sequence);
                     self.others = self.others.saturating_sub(u32::from(self.follows));
                 }
-                Err(refusal) if is_changed(&refusal) => self.others = (self.others + 1).min(2 * RIVAL),
+                Err(refusal) if is_changed(&refusal) => self.others = (self.others + FOUND).min(3 * FOUND),
                 Err(_) => {}
             }
             self.has_rival = if self.has_rival { self.others > 0 } else { self.others >= RIVAL };
@@ -538,13 +540,41 @@ mod tests {
             reports.answered(reports.number, answer)
         };
         // An answer that was lost, or a server that lost what it had.
-        assert!(!put(stored(1)) && !put(stored(2)) && !put(changed()) && !put(stored(7)) && !put(stored(8)));
+        assert!(!put(stored(1)) && !put(stored(2)) && !put(changed()) && !put(stored(7)));
+        assert!((8..12).all(|sequence| !put(stored(sequence))));
         // Each time another was there; what takes no particular place tells nothing.
         let told: Vec<_> = (0..8).map(|turn| put(if turn % 2 == 0 { changed() } else { stored(9 + turn) })).collect();
-        assert_eq!(told, [false, false, false, false, true, true, true, true]);
+        assert_eq!(told, [false, false, true, true, true, true, true, true]);
         // It has ended: none is found any more.
-        let told: Vec<_> = (0..5).map(|turn| put(stored(20 + turn))).collect();
-        assert_eq!(told, [true, true, true, false, false]);
+        let told = (0..20).map(|turn| put(stored(20 + turn))).take_while(|told| *told).count();
+        assert_eq!(told, 8);
+    }
+
+    #[test]
+    fn two_collectors_find_each_other_in_whatever_order_they_put_their_reports() {
+        // Rounds in which each puts one; a bit says who is first, and after eight rounds it is the same again.
+        for order in 0..256_u32 {
+            let mut both = [Reports::default(), Reports::default()];
+            let mut last = 0;
+            for round in 0..24 {
+                let first = (order >> (round % 8) & 1) as usize;
+                for who in [first, 1 - first] {
+                    let reports = &mut both[who];
+                    let wanted = reports.revision;
+                    reports.was_put();
+                    let answer = if wanted.is_none_or(|wanted| wanted == last) {
+                        last += 1;
+                        Ok(Stored { sequence: last, duplicate: false })
+                    } else {
+                        Err(Refusal::Denied("wrong last sequence: 3 (10071)".to_owned()))
+                    };
+                    let number = reports.number;
+                    reports.answered(number, answer);
+                }
+                let told = both.iter().all(|reports| reports.has_rival);
+                assert!(told || round < 8, "order {order:b}, round {round}");
+            }
+        }
     }
 
     #[test]
