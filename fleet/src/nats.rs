@@ -24,6 +24,7 @@ pub mod keys;
 mod line;
 mod publisher;
 pub mod reload;
+mod reports;
 pub mod server;
 pub mod subjects;
 mod wire;

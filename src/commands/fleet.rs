@@ -109,10 +109,16 @@ fn tell_of(folder: &Folder, changes: &[Change]) -> anyhow::Result<Exit> {
 /// Has each server that runs read its configuration again, and sees whether it is the one of the folder.
 fn tell(folder: &Folder) -> anyhow::Result<Exit> {
     let mut exit = Exit::Clean;
-    for broker in folder.brokers() {
+    let brokers = folder.brokers();
+    let of_cluster = brokers.len() > 1;
+    for broker in brokers {
         let (conf, (address, port)) = (broker.conf.display(), &broker.at);
         if !is_there(&broker) {
-            streams::print(&format!("no server listens on {address}:{port}: it learns of this when it is started"))?;
+            // One on another machine has a copy, which is an older one.
+            let copied = if of_cluster { format!(" with a copy of what lies beside {conf}") } else { String::new() };
+            streams::print(&format!(
+                "no server listens on {address}:{port}: it learns of this when it is started{copied}"
+            ))?;
             continue;
         }
         let text = std::fs::read_to_string(&broker.conf).with_context(|| format!("read {conf}"))?;

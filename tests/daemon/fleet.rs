@@ -314,6 +314,14 @@ fn commands_for_a_fleet_that_is_none_or_is_another_say_so() {
     place.fleet("init --run r2").exited_with(UNUSABLE).said(&["that is the fleet of run r1"]);
     let added = place.fleet("add-worker w1 w2").succeeded();
     assert!(added.out.contains("no server listens on 127.0.0.1:1"), "{}", added.out);
+    let cluster = Place::new();
+    cluster.fleet("init --run r1 --host 127.0.0.1:1,127.0.0.1:2,127.0.0.1:3").succeeded();
+    let added = cluster.fleet("add-worker w1").succeeded();
+    assert!(
+        added.out.contains("listens on 127.0.0.1:2: it learns of this when it is started with a copy of"),
+        "{}",
+        added.out
+    );
     place.fleet("add-worker collector").exited_with(UNUSABLE).said(&["no worker can be named collector"]);
     place.fleet("init --host 127.0.0.1:1,127.0.0.1:2").exited_with(UNUSABLE).said(&["use 2 servers", "--host"]);
     place.fleet("remove-worker w3").exited_with(UNUSABLE).said(&["it has w1, w2"]);

@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    ask::{Stored, is_changed, stored},
+    ask::stored,
     dial::Dial,
     health::{Health, Watch},
     inbox::{Bell, Inbox},
     line::{Line, Thread},
+    reports::Reports,
     subjects, wire,
 };
 use crate::{
     ledger::Receipt,
-    link::{Answer, CollectorLink, Lag, Link, LinkState, Refusal, Report, Tag, ToCollector},
+    link::{Answer, CollectorLink, Lag, Link, LinkState, Report, Tag, ToCollector},
     name::Name,
 };
 
@@ -50,12 +51,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the answer to a report comes on, behind what answers come on, before the number of the report.
 const OF_REPORT: &str = ".report";
-
-/// What a report counts that found one of another collector in the place of the one before, and from which sum on that is told: a single one
-/// may be due to an answer that was lost, or to a server that was started anew. Each that found none takes one away, and where two collectors
-/// take turns there may be one of these for each of those.
-const FOUND: u32 = 3;
-const RIVAL: u32 = FOUND + 1;
 
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -155,45 +150,6 @@ struct Word {
     subject: Subject,
     payload: Vec<u8>,
     is_report: bool,
-}
-
-/// The reports that were put. Each takes the place of the very one that this collector put before. If it finds another one there again
-/// and again, there is another collector, which has the same key and collects into another folder: the one of a folder is alone by a lock.
-#[derive(Debug, Default)]
-struct Reports {
-    /// Of the last one, which its answer comes on.
-    number: u64,
-    /// Whether it was to take the place of one that was known.
-    follows: bool,
-    /// The message that it is, once that is known, and nothing was put since.
-    revision: Option<u64>,
-    /// How often another was found, by [`FOUND`], less how often none was.
-    others: u32,
-    has_rival: bool,
-}
-
-impl Reports {
-    /// The next one was put.
-    const fn was_put(&mut self) {
-        self.number += 1;
-        self.follows = self.revision.take().is_some();
-    }
-
-    /// Takes up what became of one; whether there is another collector.
-    fn answered(&mut self, number: u64, answer: Result<Stored, Refusal>) -> bool {
-        if number == self.number {
-            match answer {
-                Ok(Stored { sequence, .. }) => {
-                    self.revision = Some(sequence);
-                    self.others = self.others.saturating_sub(u32::from(self.follows));
-                }
-                Err(refusal) if is_changed(&refusal) => self.others = (self.others + FOUND).min(3 * FOUND),
-                Err(_) => {}
-            }
-            self.has_rival = if self.has_rival { self.others > 0 } else { self.others >= RIVAL };
-        }
-        self.has_rival
-    }
 }
 
 /// What the thread does.
@@ -528,62 +484,6 @@ mod tests {
         let wrong = br#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#;
         assert_eq!(read_info(wrong).unwrap_err(), "stream not found");
         assert!(read_info(b"{}").is_err() && read_info(b"").is_err());
-    }
-
-    #[test]
-    fn another_collector_is_known_by_its_reports() {
-        let mut reports = Reports::default();
-        let stored = |sequence| Ok(Stored { sequence, duplicate: false });
-        let changed = || Err(Refusal::Denied("wrong last sequence: 3 (10071)".to_owned()));
-        let mut put = |answer| {
-            reports.was_put();
-            reports.answered(reports.number, answer)
-        };
-        // An answer that was lost, or a server that lost what it had.
-        assert!(!put(stored(1)) && !put(stored(2)) && !put(changed()) && !put(stored(7)));
-        assert!((8..12).all(|sequence| !put(stored(sequence))));
-        // Each time another was there; what takes no particular place tells nothing.
-        let told: Vec<_> = (0..8).map(|turn| put(if turn % 2 == 0 { changed() } else { stored(9 + turn) })).collect();
-        assert_eq!(told, [false, false, true, true, true, true, true, true]);
-        // It has ended: none is found any more.
-        let told = (0..20).map(|turn| put(stored(20 + turn))).take_while(|told| *told).count();
-        assert_eq!(told, 8);
-    }
-
-    #[test]
-    fn two_collectors_find_each_other_in_whatever_order_they_put_their_reports() {
-        // Rounds in which each puts one; a bit says who is first, and after eight rounds it is the same again.
-        for order in 0..256_u32 {
-            let mut both = [Reports::default(), Reports::default()];
-            let mut last = 0;
-            for round in 0..24 {
-                let first = (order >> (round % 8) & 1) as usize;
-                for who in [first, 1 - first] {
-                    let reports = &mut both[who];
-                    let wanted = reports.revision;
-                    reports.was_put();
-                    let answer = if wanted.is_none_or(|wanted| wanted == last) {
-                        last += 1;
-                        Ok(Stored { sequence: last, duplicate: false })
-                    } else {
-                        Err(Refusal::Denied("wrong last sequence: 3 (10071)".to_owned()))
-                    };
-                    let number = reports.number;
-                    reports.answered(number, answer);
-                }
-                let told = both.iter().all(|reports| reports.has_rival);
-                assert!(told || round < 8, "order {order:b}, round {round}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_answer_to_an_earlier_report_tells_nothing() {
-        let mut reports = Reports::default();
-        reports.was_put();
-        reports.was_put();
-        reports.answered(1, Ok(Stored { sequence: 1, duplicate: false }));
-        assert_eq!(reports.revision, None, "another was put since");
     }
 
     #[test]
